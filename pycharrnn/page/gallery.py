@@ -30,6 +30,9 @@ def collect(arguments: Sequence[str], half: bool, note: Note, max_size: int = MA
             note(f"the page would be larger than {limit} with more models: {hint}name the models to include")
             break
         if model["facts"]["items"] and "known_items" not in model:
-            note(f"the training text of {path} is not here, or has changed, so the page can't tell which items are new")
+            note(
+                f"the training text of {path} is not here, or has changed, so the page can't tell which items are new:"
+                " convert it in the folder of the training"
+            )
         found.append((path, model))
     return found

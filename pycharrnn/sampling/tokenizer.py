@@ -78,11 +78,7 @@ def primetext_characters(
         else:
             characters.append(character)
     if unknown:
-        described = describe_all_unknown(primetext, unknown, vocab)
-        them = "it" if described.startswith("the character ") else "them"
-        in_lower_case = primetext.decode("utf-8", "surrogateescape").lower().encode("utf-8", "surrogateescape")
-        is_lower_case_known = _is_known(in_lower_case, vocab)
-        advice = f"write {them} in lower case" if is_lower_case_known else advice_on_unknown(primetext, unknown, vocab)
+        described, advice = describe_and_advise(primetext, unknown, vocab)
         if ignorable:
             advice += f", or use {wordings('-ignore_bad_primetext 1', 'ignore_bad_primetext=True')}"
         raise UserError(f"{flag(option)} has {described}: {advice}.")
@@ -172,6 +168,19 @@ def describe_all_unknown(text: bytes, positions: Iterable[int], vocab: Collectio
     others = more[: _MOST_NAMED - 1]
     last = f"{len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else others.pop()
     return f"the characters {', '.join([first, *others])} and {last}, which the model has never seen"
+
+
+def describe_and_advise(text: bytes, positions: Sequence[int], vocab: dict[bytes, int]) -> tuple[str, str]:
+    """What describe_all_unknown says of the unknown characters of a text, and what to do about them.
+
+    Args:
+        positions: of all of them.
+    """
+    described = describe_all_unknown(text, positions, vocab)
+    them = "it" if described.startswith("the character ") else "them"
+    in_lower_case = text.decode("utf-8", "surrogateescape").lower().encode("utf-8", "surrogateescape")
+    is_lower_case_known = _is_known(in_lower_case, vocab)
+    return described, f"write {them} in lower case" if is_lower_case_known else advice_on_unknown(text, positions, vocab)
 
 
 def advice_on_unknown(text: bytes, positions: Iterable[int], vocab: dict[bytes, int]) -> str:

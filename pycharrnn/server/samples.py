@@ -104,15 +104,12 @@ class Sample:
 
 
 def characters_of(primetext: bytes, model: ServedModel) -> list[bytes]:
-    """The model's characters in a primetext. Errors: HTTPException for an unknown character."""
-    found = list[bytes]()
-    for at, character in tokenizer.tokenize(primetext, model.vocab):
-        if character is None:
-            unknown = tokenizer.describe_unknown(primetext, at, model.vocab)
-            advice = tokenizer.advice_on_unknown(primetext, [at], model.vocab)
-            raise HTTPException(422, f"primetext has {unknown}: {advice}.")
-        found.append(character)
-    return found
+    """The model's characters in a primetext. Errors: HTTPException that names the unknown characters."""
+    found = list(tokenizer.tokenize(primetext, model.vocab))
+    if unknown := [at for at, character in found if character is None]:
+        described, advice = tokenizer.describe_and_advise(primetext, unknown, model.vocab)
+        raise HTTPException(422, f"primetext has {described}: {advice}.")
+    return [character for _, character in found if character is not None]
 
 
 async def in_turns(scheduler: Scheduler, lines: Iterator[str]) -> AsyncGenerator[str, None]:

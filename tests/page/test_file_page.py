@@ -295,7 +295,7 @@ def test_a_link_recalls_the_text(file, pages):
     click(file, "generate")
     first = generated(file)
     click(file, "link")
-    wait(file, lambda: status(file) == "link copied")
+    wait(file, lambda: status(file) == "link copied: it works where this file is")
     link = file.execute_script("return navigator.clipboard.readText()")
     assert link.startswith(pages["one"] + "#")
     visit(file, link)
@@ -382,6 +382,41 @@ def test_its_policy_forbids_whatever_is_not_in_it(chromium, pages):
         wait(chromium, lambda directive=directive: directive in chromium.execute_script("return violations"))
         assert chromium.execute_script("return window.ran") is None, attempt
     chromium.get_log("browser")  # which tells of each
+
+
+def test_generate_gives_another_text_if_nothing_has_changed(file):
+    seed = element(file, "seed")
+    fill(file, "length", 100)
+    first = generated(file, 100)
+    click(file, "generate")  # which may follow the change at once
+    assert generated(file, 100) == first == as_sampled(LSTM, 100)
+    click(file, "generate")
+    wait(file, lambda: text(file) != first)
+    second = generated(file, 100)
+    assert second == as_sampled(LSTM, 100, seed=int(seed.get_attribute("value")))
+    element(file, "primetext").send_keys(Keys.CONTROL, Keys.ENTER)
+    wait(file, lambda: text(file) != second)
+    generated(file, 100)
+    fill(file, "seed", 123)
+    wait(file, lambda: text(file) == first)
+
+
+def test_no_color_shows_plain_text(file):
+    marks = "return getComputedStyle(document.querySelector('#text .newline'), '::before').content"
+    fill(file, "length", 400)
+    generated(file, 400)
+    assert file.execute_script(marks) == '"\u21b5"'
+    Select(element(file, "color")).select_by_value("none")
+    wait(file, lambda: file.execute_script(marks) == "none")
+
+
+@pytest.mark.parametrize("width", [360, 390])
+def test_the_buttons_of_a_phone_have_words_and_one_line(file, width):
+    with screen(file, width):
+        buttons = {name: element(file, name) for name in ("generate", "dice", "continue")}
+        assert [button.text for button in buttons.values()] == ["Generate", "\u2684 Another", "Continue"]
+        assert len({button.rect["y"] for button in buttons.values()}) == 1
+        assert not element(file, "stop").is_displayed()
 
 
 def test_on_a_phone(file):

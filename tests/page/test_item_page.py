@@ -288,6 +288,7 @@ def test_a_text_that_is_gone_is_said_when_a_page_is_made(pages):
     gallery.collect([str(pages["folder"] / f"{name}.t7") for name in ("names", "gone")], False, notes.append)
     (note,) = notes
     path = pages["folder"] / "gone.t7"
-    assert (
-        note == f"the training text of {path} is not here, or has changed, so the page can't tell which items are new"
+    assert note == (
+        f"the training text of {path} is not here, or has changed, so the page can't tell which items are new:"
+        " convert it in the folder of the training"
     )

@@ -187,9 +187,12 @@ def test_the_whole_way_by_keyboard(chromium, folder):
         tab_to(chromium, "[data-key=send]")
         keys(chromium, Keys.ENTER)
         shown(chromium, "dialog", ".html")
-        keys(chromium, Keys.TAB + Keys.ENTER)
+        keys(chromium, Keys.TAB + "Our lamps" + Keys.TAB + "For Agn\u00e8s" + Keys.TAB + Keys.ENTER)
         shown(chromium, "dialog", "is in your downloads.")
-        (file,) = wait(chromium, lambda: list(chromium.downloads.glob("lm_pasted_*.html")))
+        file = wait(chromium, lambda: next(chromium.downloads.glob("Our lamps.html"), None))
+        page = file.read_text()
+        assert '<h1 id="title" data-fixed>Our lamps</h1>' in page
+        assert '<p id="about">For Agn\u00e8s</p>' in page
         file.unlink()
         keys(chromium, Keys.ESCAPE)
         wait(chromium, lambda: is_focused(chromium, "[data-key=send]"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -55,13 +56,13 @@ def test_texts_as_characters(page):
         vocab = list(dict.fromkeys(some_bytes(rng, 3) for _ in range(12)))
         cases.append((vocab, b"".join(rng.choice((rng.choice(vocab), some_bytes(rng, 1))) for _ in range(20))))
     code = """
-        const { Vocabulary, describeUnknown } = await import("./vocabulary.js");
+        const { Vocabulary, describeAndAdvise } = await import("./vocabulary.js");
         return args.map(([characters, text]) => {
           const vocabulary = new Vocabulary(characters);
           const bytes = Uint8Array.from(text);
           const parts = [false, true].map((codePoints) => [...vocabulary.tokenize(bytes, codePoints)]);
           const starts = parts[0].filter(({ id }) => id < 0).map(({ start }) => start);
-          const unknown = starts.map((start) => describeUnknown(bytes, start, vocabulary));
+          const unknown = starts.length ? describeAndAdvise(bytes, starts, vocabulary) : null;
           return { parts, unknown, names: vocabulary.names };
         });
     """
@@ -73,31 +74,39 @@ def test_texts_as_characters(page):
             assert [(one["start"], vocab[one["id"]] if one["id"] >= 0 else None) for one in parts] == expected
             ends = [*(start for start, _ in expected[1:]), len(text)]
             assert [one["end"] for one in parts] == ends
-        unknown = [at for at, character in tokenizer.tokenize(text, numbered) if character is None]
-        assert answer["unknown"] == [tokenizer.describe_unknown(text, at, vocab) for at in unknown]
         for name, character in zip(answer["names"], vocab, strict=True):
             assert name == (character.decode() if is_utf8(character) else "0x" + character.hex().upper())
+        unknown = [at for at, character in tokenizer.tokenize(text, numbered) if character is None]
+        if not unknown:
+            assert answer["unknown"] is None
+            continue
+        expected_words = tokenizer.describe_and_advise(text, unknown, numbered)
+        assert answer["unknown"][0] == expected_words[0]
+        if is_utf8(text):  # as prompts of the page are
+            assert answer["unknown"][1] == expected_words[1]
 
 
-def test_a_similar_character_is_advised_as_on_the_command_line(page):
-    typed = "'\u2019\u02bc\"\u201d-\u2014\u00fc"
-    vocabs = [[c.encode() for c in known] for known in ("a", "'\"-", "\u2019\u201c\u2013", "\u2018\u00bb\u2011")]
-    vocabs.append([bytes([byte]) for byte in "\u2019".encode()])
+def test_all_unknown_characters_are_named_as_on_the_command_line(page):
+    """And what is advised about them."""
+    typed = ["'", "\u2019", "\u02bc", '"\u201d', "\u2014\u00fc", "\u00fc\u00fc", "ABC", "A~", "~#%&!?", "a-\u2014b", "ÉA"]
+    known = ("a", "'\"-", "\u2019\u201c\u2013", "\u2018\u00bb\u2011", "abcé")
+    vocabs = [[c.encode() for c in characters] for characters in known]
+    vocabs += [[bytes([byte]) for byte in "\u2019".encode()], [bytes([byte]) for byte in b"abc\xc3"]]
     code = """
-        const { Vocabulary, adviceOnUnknown } = await import("./vocabulary.js");
+        const { Vocabulary, describeAndAdvise } = await import("./vocabulary.js");
         return args.map(([characters, text, at]) =>
-          adviceOnUnknown(Uint8Array.from(text), at, new Vocabulary(characters)));
+          describeAndAdvise(Uint8Array.from(text), at, new Vocabulary(characters)));
     """
-    cases = []
-    for vocab in vocabs:
+    cases, expected = [], []
+    for vocab, text in itertools.product(vocabs, (text.encode() for text in typed)):
         numbered = {character: k for k, character in enumerate(vocab, 1)}
-        unknown = [at for at, character in tokenizer.tokenize(typed.encode(), numbered) if character is None]
-        cases += [(vocab, at, tokenizer.advice_on_unknown(typed.encode(), [at], numbered)) for at in unknown]
-    found = script(page, code, *([[list(c) for c in vocab], list(typed.encode()), at] for vocab, at, _ in cases))
-    assert found == [advice for _, _, advice in cases]
-    assert {"leave it out", "write \u2019 in its place", "write ' in its place", "write \u00bb in its place"} <= set(
-        found
-    )
+        if unknown := [at for at, character in tokenizer.tokenize(text, numbered) if character is None]:
+            cases.append(([list(c) for c in vocab], list(text), unknown))
+            expected.append(list(tokenizer.describe_and_advise(text, unknown, numbered)))
+    assert script(page, code, *cases) == expected
+    advice = {advised for _, advised in expected}
+    assert {"leave it out", "leave them out", "write \u2019 in its place", "write them in lower case"} <= advice
+    assert any(" and 1 more, " in described for described, _ in expected)
 
 
 def is_utf8(content: bytes) -> bool:

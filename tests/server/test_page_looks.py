@@ -55,7 +55,7 @@ def test_fingers_hit_every_control(page):
             small = page.execute_script(
                 "return [...document.querySelectorAll('button, input, select, textarea')]"
                 ".filter((e) => e.checkVisibility())"
-                ".map((e) => [e.id, e.getBoundingClientRect()])"
+                ".map((e) => [e.id, (e.closest('label') ?? e).getBoundingClientRect()])"
                 ".filter(([, { width, height }]) => Math.min(width, height) < 44).map(([id]) => id)"
             )
             assert small == []

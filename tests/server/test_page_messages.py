@@ -31,8 +31,11 @@ def test_what_the_model_has_never_seen(page):
         "Prompt has the character '\u00fc' (byte 0xbc), which the model has never seen: leave it out."
     )
     assert text(page) == first
+    opacity = "return getComputedStyle(document.getElementById('text')).opacity"
+    assert page.execute_script(opacity) == "0.35"
     element(page, "primetext").send_keys(Keys.BACKSPACE)
     assert status(page) == ""
+    assert page.execute_script(opacity) == "1"
     assert "problem" not in element(page, "status").get_attribute("class")
     forget_refusals(page, 422)
 

@@ -132,6 +132,15 @@ def test_a_page_has_the_name_of_its_run(studio, path, heading):
     assert f"<title>{heading}</title>" in page
 
 
+def test_a_page_with_a_title(with_model):
+    given = {"model": LSTM.stem, "title": " Lamps & <rooms> ", "about": "For Agn\u00e8s."}
+    page = with_model.get("/send", params={**given, "format": "html"}).text
+    assert '<h1 id="title" data-fixed>Lamps &amp; &lt;rooms&gt;</h1>' in page
+    assert '<p id="about">For Agn\u00e8s.</p>' in page
+    assert with_model.get("/send", params={**given, "format": "t7"}).status_code == 200
+    assert with_model.get("/send", params={**given, "title": "x" * 201, "format": "html"}).status_code == 422
+
+
 @pytest.mark.parametrize(
     "model, ending, status", [("x", "t7", 404), ("../cv", "t7", 404), (LSTM.stem, "exe", 422), (LSTM.stem, "../x", 422)]
 )

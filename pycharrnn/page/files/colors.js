@@ -85,6 +85,7 @@ export function showScales() {
     none: [],
   };
   $("scale").replaceChildren(...content[by]);
+  $("text").classList.toggle("plain", by === "none");
   $("score-scale").replaceChildren("0", blocks(orange), `${MAX_BITS} bits or more`);
   const isShown = by === "unit" && !$("color").closest("[hidden]");
   for (const field of document.querySelectorAll(".field.unit")) field.hidden = !isShown;

@@ -8,7 +8,7 @@ import { Network, prepare, prepareWeights } from "./network.js";
 import { Problem } from "./problem.js";
 import { sample, topCandidates } from "./sampler.js";
 import { ScreenText } from "./screen_text.js";
-import { Vocabulary, adviceOnUnknown, describeUnknown, quote } from "./vocabulary.js";
+import { Vocabulary, describeAndAdvise, quote } from "./vocabulary.js";
 import { readWeights } from "./weights.js";
 
 const NO_TEXT = "this page was made without the training text, so nothing tells known items from new ones";
@@ -160,11 +160,10 @@ export class Model {
   // The token ids of a primetext.
   #encode(primetext) {
     const bytes = new TextEncoder().encode(primetext);
-    return Array.from(this.#vocabulary.tokenize(bytes), ({ start, id }) => {
-      if (id >= 0) return id;
-      const advice = adviceOnUnknown(bytes, start, this.#vocabulary);
-      throw new Problem(`primetext has ${describeUnknown(bytes, start, this.#vocabulary)}: ${advice}.`);
-    });
+    const found = [...this.#vocabulary.tokenize(bytes)];
+    const unknown = found.filter(({ id }) => id < 0).map(({ start }) => start);
+    if (unknown.length) throw new Problem(`primetext has ${describeAndAdvise(bytes, unknown, this.#vocabulary).join(": ")}.`);
+    return found.map(({ id }) => id);
   }
 
   #withNames(ids, probs) {

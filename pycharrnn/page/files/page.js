@@ -28,6 +28,7 @@ import { TextView } from "./text_view.js";
 import { listenForToken, showTokenForm, storeToken } from "./token_form.js";
 
 const $ = (id) => document.getElementById(id);
+const LINK_COPIED = location.protocol === "file:" ? "link copied: it works where this file is" : "link copied";
 const POLL_INTERVAL = 1000; // milliseconds, as often as the server scans its folders
 
 const models = new ModelList($("model"));
@@ -41,6 +42,7 @@ let scoredBy = ""; // id of the model that scored the other text
 let described = ""; // facts of the model that the page describes, as JSON
 let running = null; // AbortController of the request that runs
 let outdated = false; // whether to repeat that request when it has ended, since its model has changed
+let changed = false; // whether a control has changed since Generate
 let polling = false; // whether the list of models is polled
 
 // -- models ---------------------------------------------------------------------------------------------------------
@@ -162,6 +164,24 @@ async function generate({ from = 0, keepAddress = false } = {}) {
     Object.assign(shown, { complete: true, early });
     await finishSample(signal);
   });
+}
+
+// The text of the controls; or another one if the page has it already, unless a change of a control has just brought it.
+function generateNext() {
+  if (!running && !changed && shown?.complete && isOfControls(shown)) generateAnother();
+  else generate();
+  changed = false;
+}
+
+function generateAnother() {
+  $("seed").value = Math.floor(Math.random() * 2 ** 32);
+  generate();
+}
+
+// Whether a sample is that of the selected model with the values of the controls.
+function isOfControls(sample) {
+  const { selected } = models;
+  return sample?.facts.id === selected?.id && JSON.stringify(sample?.values) === JSON.stringify(values(selected));
 }
 
 // Shows the number of characters, and with the color of copies, where they are.
@@ -306,7 +326,7 @@ function openTab(name) {
 
 listenForTabs(openTab);
 // Enter in a control clicks the button of its form. The form is never submitted: sandboxed frames forbid it.
-for (const [id, action] of [["generate", generate], ["score-button", score]]) {
+for (const [id, action] of [["generate", generateNext], ["score-button", score]]) {
   $(id).addEventListener("click", (event) => {
     event.preventDefault();
     if (id === "generate") fold(true);
@@ -316,12 +336,10 @@ for (const [id, action] of [["generate", generate], ["score-button", score]]) {
 }
 $("continue").addEventListener("click", continueSample);
 $("stop").addEventListener("click", () => running?.abort());
-$("dice").addEventListener("click", () => {
-  $("seed").value = Math.floor(Math.random() * 2 ** 32);
-  generate();
-});
+$("dice").addEventListener("click", generateAnother);
 $("temperature").addEventListener("input", refresh);
 $("model").addEventListener("change", () => {
+  changed = true;
   refresh();
   rerun();
 });
@@ -330,7 +348,8 @@ document.addEventListener("change", ({ target }) => {
   if (target.id === "score-adapt") refresh();
   if (target.form !== $("controls") || $("sample").hidden) return;
   refresh();
-  if (!running && JSON.stringify(shown?.values) === JSON.stringify(values(models.selected))) return;
+  if (!running && isOfControls(shown)) return;
+  changed = true;
   if (target.id !== "color" || target.value === "unit") {
     generate();
     return;
@@ -340,11 +359,11 @@ document.addEventListener("change", ({ target }) => {
   setShown({ ...shown, values: { ...shown.values, color: target.value } });
   if (target.value === "copied" && shown.complete && !running) run($("status"), finishSample);
 });
-for (const [id, action] of [["primetext", () => generate()], ["own", score]]) {
+for (const [id, action] of [["primetext", generateNext], ["own", score]]) {
   $(id).addEventListener("keydown", ({ key, ctrlKey, metaKey }) => key === "Enter" && (ctrlKey || metaKey) && action());
 }
 $("copy").addEventListener("click", () => copy(content().text).then(() => showStatus("text copied")));
-$("link").addEventListener("click", () => copy(linkTo(shown)).then(() => showStatus("link copied")));
+$("link").addEventListener("click", () => copy(linkTo(shown)).then(() => showStatus(LINK_COPIED)));
 $("download").addEventListener("click", () => download(content().text, content().file));
 listenForLeaving(() => {
   for (const view of [sampleView, scoreView]) if (view.span) view.choose(-1);

@@ -4,6 +4,7 @@ import { REPLACEMENT, Utf8Decoder, characterLength, decode } from "./utf8.js";
 
 // Characters that a keyboard gives for one another, as in tokenizer.py.
 const SIMILAR = ["'\u2019\u2018\u02bc", '"\u201c\u201d\u201e\u00ab\u00bb', "-\u2013\u2014\u2212\u2010\u2011"];
+const MOST_NAMED = 5; // unknown characters, as in tokenizer.py
 const SHORT_ESCAPES = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 export class Vocabulary {
@@ -51,21 +52,40 @@ export class Vocabulary {
   }
 }
 
-// For a message: the unknown character at a position of a text in bytes; a whole code point if the text is UTF-8.
-export function describeUnknown(text, position, vocabulary) {
-  const character = characterAt(text, position);
-  const isByte = character === REPLACEMENT || vocabulary.hasHighBytes;
-  const name = isByte ? `${quote(character)} (byte 0x${hex(text[position])})` : quoteCodePoint(character);
-  return `the character ${name}, which the model has never seen`;
+// For a message: [the distinct unknown characters at all their positions in a text in bytes, what to do about them]; whole
+// code points if the text is UTF-8. At most MOST_NAMED are named.
+export function describeAndAdvise(text, positions, vocabulary) {
+  const found = positions.map((position) => unknownAt(text, position, vocabulary));
+  const keyOf = ({ character, name }) => (character === REPLACEMENT ? name : character);
+  const characters = found.filter((one, k) => found.findIndex((other) => keyOf(other) === keyOf(one)) === k);
+  const names = characters.map(({ name }) => name);
+  const isKnown = (other) => [...vocabulary.tokenize(new TextEncoder().encode(other))].every(({ id }) => id >= 0);
+  const similar = characters.map(({ character }) => similarKnown(character, isKnown));
+  const [it, its] = names.length === 1 ? ["it", "its"] : ["them", "their"];
+  let advice = `write ${[...new Set(similar)].join(" and ")} in ${its} place`;
+  if (isKnown(new TextDecoder().decode(text).toLowerCase())) advice = `write ${it} in lower case`;
+  else if (similar.includes(undefined)) advice = `leave ${it} out`;
+  return [`${listed(names)}, which the model has never seen`, advice];
 }
 
-// What to do about it.
-export function adviceOnUnknown(text, position, vocabulary) {
-  const character = characterAt(text, position);
+function listed([first, ...more]) {
+  if (!more.length) return `the character ${first}`;
+  const others = more.slice(0, MOST_NAMED - 1);
+  const last = more.length >= MOST_NAMED ? `${more.length + 1 - MOST_NAMED} more` : others.pop();
+  return `the characters ${[first, ...others].join(", ")} and ${last}`;
+}
+
+// A known character that looks like an unknown one, if there is any.
+function similarKnown(character, isKnown) {
   const group = SIMILAR.find((one) => one.includes(character)) ?? "";
-  const isKnown = (other) => [...vocabulary.tokenize(new TextEncoder().encode(other))].every(({ id }) => id >= 0);
-  const similar = [...group].find((other) => other !== character && isKnown(other));
-  return similar ? `write ${similar} in its place` : "leave it out";
+  return [...group].find((other) => other !== character && isKnown(other));
+}
+
+// The unknown character at a position, and its name.
+function unknownAt(text, position, { hasHighBytes }) {
+  const character = characterAt(text, position);
+  const isByte = character === REPLACEMENT || hasHighBytes;
+  return { character, name: isByte ? `${quote(character)} (byte 0x${hex(text[position])})` : quoteCodePoint(character) };
 }
 
 // The whole character at a position of a text in bytes; U+FFFD for invalid UTF-8.

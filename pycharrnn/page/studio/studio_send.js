@@ -8,6 +8,8 @@ import { button, el, setText } from "./studio_dom.js";
 export function askFormat(api, formats, model) {
   const status = el("p", { role: "status" });
   const problem = dialogProblem();
+  const title = el("input", { id: "send-title", maxlength: 200, placeholder: "the name of the model" });
+  const about = el("input", { id: "send-about", maxlength: 2000 });
   const buttons = formats.map(({ format, what }) =>
     el(
       "li",
@@ -23,17 +25,21 @@ export function askFormat(api, formats, model) {
       el("b", {}, model),
       ": choose a format. The browser saves the file, to attach to a message or to put on a web page.",
     ),
+    field("Title of the page", title),
+    field("Words below the title", about),
     el("ul", { class: "formats" }, ...buttons),
     problem,
     el("div", { class: "bar" }, el("div", { class: "buttons" }, closeButton("Close")), status),
   ]);
 
   async function send(format) {
-    const name = `${model}.${format}`;
+    const isPage = format === "html";
+    const name = `${(isPage && title.value.trim()) || model}.${format}`;
+    const heading = isPage ? { title: title.value, about: about.value } : {};
     setText(problem, "");
     setText(status, `Making ${name}…`);
     try {
-      await api.download(`api/studio/send?${new URLSearchParams({ model, format })}`, name);
+      await api.download(`api/studio/send?${new URLSearchParams({ model, format, ...heading })}`, name);
       setText(status, `${name} is in your downloads.`);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
@@ -41,4 +47,8 @@ export function askFormat(api, formats, model) {
       setText(problem, error.message);
     }
   }
+}
+
+function field(words, input) {
+  return el("div", { class: "field" }, el("label", { for: input.id }, words), input);
 }

@@ -92,10 +92,11 @@ def _free(stem: str, ending: str) -> str:
         number += 1
 
 
-def convert(path: str, name: str, note: Callable[[str], None]) -> str:
+def convert(path: str, name: str, note: Callable[[str], None], title: str = "", about: str = "") -> str:
     """Write the model at `path` as another file, in a folder of its own. Returns: its path. Errors: UserError; OSError.
 
-    `name`: of a format, a key of FORMATS.
+    Args:
+        name: of a format, a key of FORMATS. title, about: of a page; without a title it is that of the model's run.
     """
     if name not in _WHAT:
         raise Refusal(422, f"format: there is no format {name[:20]!r}.")
@@ -107,7 +108,8 @@ def convert(path: str, name: str, note: Callable[[str], None]) -> str:
             from pycharrnn.page import gallery, single_file
 
             models = gallery.collect([path], False, note)
-            single_file.write(target, models, False, _title(path, models[0][1]["facts"]["text"]))
+            named = title if title.strip() else _title(path, models[0][1]["facts"]["text"])
+            single_file.write(target, models, False, named, about)
         else:
             checkpoint.convert(checkpoint.load(path), target)
     except BaseException:

@@ -229,12 +229,15 @@ class Studio:
         count = "one model is" if len(made) == 1 else f"{len(made)} models are"
         return Brought(models=ids, sentence=f"{count} here to play with: {', '.join(sorted(made))}.")
 
-    async def send(self, model_id: str, name: str) -> str:
-        """Write a model in another format. Returns: the path, in a folder of its own. Errors: Refusal; UserError."""
+    async def send(self, model_id: str, name: str, title: str = "", about: str = "") -> str:
+        """Write a model in another format. Returns: the path, in a folder of its own. Errors: Refusal; UserError.
+
+        title, about: of a page.
+        """
         path = self._path_of(model_id)
         try:
             async with self._one_conversion_at_a_time:
-                return await asyncio.to_thread(model_files.convert, path, name, lambda line: None)
+                return await asyncio.to_thread(model_files.convert, path, name, lambda line: None, title, about)
         except OSError as e:
             raise studio_paths.refusal_of(e, "can't write the file to send") from e
 

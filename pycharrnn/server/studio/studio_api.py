@@ -221,9 +221,15 @@ class _Api:
         finally:
             await asyncio.to_thread(shutil.rmtree, os.path.dirname(path), ignore_errors=True)
 
-    async def send(self, model: _Model, format: Annotated[str, Query(max_length=20)]) -> FileResponse:
-        """A model as a file of another format."""
-        path = await self._studio.send(model, format)
+    async def send(
+        self,
+        model: _Model,
+        format: Annotated[str, Query(max_length=20)],
+        title: Annotated[str, Query(max_length=200)] = "",
+        about: Annotated[str, Query(max_length=2000)] = "",
+    ) -> FileResponse:
+        """A model as a file of another format; `title` and `about` are the heading of a page and the words below it."""
+        path = await self._studio.send(model, format, title, about)
         removed = BackgroundTask(shutil.rmtree, os.path.dirname(path), ignore_errors=True)
         return FileResponse(
             path, filename=os.path.basename(path), media_type="application/octet-stream", background=removed
