@@ -256,6 +256,10 @@ class Group(click.Group):
             return self.commands[name]
         if ours := _SCRIPTS.get(os.path.basename(name)):
             raise click.UsageError(f"char-rnn's {os.path.basename(name)} is pycharrnn {ours} here.", ctx)
+        if os.path.basename(name) == "preprocess.py":
+            raise click.UsageError(
+                "torch-rnn's preprocess.py is not needed: pycharrnn train reads the text itself.", ctx
+            )
         if os.path.exists(name):
             raise click.UsageError(f"{name!r} is not a command; did you mean {_command_for(name)}?", ctx)
         close = difflib.get_close_matches(name.lower(), self.commands, 1)
@@ -291,7 +295,8 @@ def _check_flags(command: click.Command, ctx: click.Context, args: list[str]) ->
             raise click.UsageError(f"{flag} begins with a long dash instead of a hyphen: type {typed}", ctx)
         elif word.startswith("-") and word != "-":
             if hint := _of_torch_rnn(flag, by_flag):
-                raise click.UsageError(f"there is no flag {flag}; {hint}", ctx)
+                others = dict.fromkeys(_of_torch_rnn(other.split("=", 1)[0], by_flag) for other in words)
+                raise click.UsageError(f"there is no flag {flag}; {' '.join(filter(None, (hint, *others)))}", ctx)
             close = difflib.get_close_matches(flag.lstrip("-"), [name.lstrip("-") for name in by_flag], 1, 0.7)
             hint = f"; did you mean -{close[0]}?" if close else "."
             raise click.UsageError(f"there is no flag {flag}{hint}", ctx)

@@ -36,7 +36,7 @@ def options_of(
     known = list(hints if names is None else names)
     for name in values:
         if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
+            close = [other for other in known if other.startswith(name)] or difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}."
             raise TypeError(f"{caller}() has no option {name!r}; {hint}")
     converted = {name: _converted(name, value, hints[name]) for name, value in values.items()}

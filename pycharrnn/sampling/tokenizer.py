@@ -180,7 +180,9 @@ def describe_and_advise(text: bytes, positions: Sequence[int], vocab: dict[bytes
     them = "it" if described.startswith("the character ") else "them"
     in_lower_case = text.decode("utf-8", "surrogateescape").lower().encode("utf-8", "surrogateescape")
     is_lower_case_known = _is_known(in_lower_case, vocab)
-    return described, f"write {them} in lower case" if is_lower_case_known else advice_on_unknown(text, positions, vocab)
+    return described, f"write {them} in lower case" if is_lower_case_known else advice_on_unknown(
+        text, positions, vocab
+    )
 
 
 def advice_on_unknown(text: bytes, positions: Iterable[int], vocab: dict[bytes, int]) -> str:

@@ -215,6 +215,11 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
             "no flag -start_text; torch-rnn's -start_text is -primetext here.",
         ),
         (["sample", "x.t7", "-gpu", "-1"], "torch-rnn's -gpu is -gpuid here."),
+        (
+            ["sample", "x.t7", "-gpu", "-1", "-length", "9", "-start_text", "A"],
+            "no flag -gpu; torch-rnn's -gpu is -gpuid here. torch-rnn's -start_text is -primetext here.",
+        ),
+        (["torch-rnn/scripts/preprocess.py", "--input_txt", "a.txt"], "preprocess.py is not needed: pycharrnn train"),
         (["sample", "-checkpoint", "cv/x.t7"], "there is no flag -checkpoint; name the checkpoint without a flag:"),
         (["train", "-model_type", "lstm"], "torch-rnn's -model_type is -model here."),
         (["train", "-input_h5", "x.h5"], "-data_dir here, a folder that has the text as input.txt."),

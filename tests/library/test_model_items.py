@@ -88,6 +88,11 @@ def test_a_text_of_ones_own(home):
         (lambda model: model.items(0), pycharrnn.UserError, "count must be from 1 to 1e12, not 0"),
         (lambda model: model.items("3"), TypeError, "count must be a whole number, not '3'"),
         (lambda model: model.items(3, length=0), pycharrnn.UserError, "length must be at least 1"),
+        (
+            lambda model: model.items(3, prime="A"),
+            TypeError,
+            r"items\(\) has no option 'prime'; did you mean primetext\?",
+        ),
         (lambda model: model.items(3, news=1), TypeError, r"items\(\) has no option 'news'; did you mean new\?"),
         (lambda model: model.items(3, text=3), TypeError, "text must be a str, not 3"),
         (lambda model: model.items(3, primetext="X"), pycharrnn.UserError, "primetext has the character 'X'"),

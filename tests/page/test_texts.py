@@ -88,7 +88,19 @@ def test_texts_as_characters(page):
 
 def test_all_unknown_characters_are_named_as_on_the_command_line(page):
     """And what is advised about them."""
-    typed = ["'", "\u2019", "\u02bc", '"\u201d', "\u2014\u00fc", "\u00fc\u00fc", "ABC", "A~", "~#%&!?", "a-\u2014b", "ÉA"]
+    typed = [
+        "'",
+        "\u2019",
+        "\u02bc",
+        '"\u201d',
+        "\u2014\u00fc",
+        "\u00fc\u00fc",
+        "ABC",
+        "A~",
+        "~#%&!?",
+        "a-\u2014b",
+        "ÉA",
+    ]
     known = ("a", "'\"-", "\u2019\u201c\u2013", "\u2018\u00bb\u2011", "abcé")
     vocabs = [[c.encode() for c in characters] for characters in known]
     vocabs += [[bytes([byte]) for byte in "\u2019".encode()], [bytes([byte]) for byte in b"abc\xc3"]]
