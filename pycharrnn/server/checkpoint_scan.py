@@ -19,7 +19,7 @@ from pycharrnn.engine.adapt_options import Adaptation
 from pycharrnn.page.facts import Losses, ModelFacts, facts_of, losses_of
 from pycharrnn.server.learning_models import LearningModel
 from pycharrnn.server.served_models import ServedModel, served
-from pycharrnn.text.recorded_text import recorded_text
+from pycharrnn.text.recorded_text import RecordedText, recorded_text
 
 
 class FileChanged(Exception):
@@ -40,6 +40,7 @@ class CheckpointEntry:
     argument: int  # index of the argument that names the file or its folder
     version: FileVersion
     facts: ModelFacts
+    text: RecordedText  # the training text
     losses: Losses
     record: Record
     nbytes: int  # of its weights in memory
@@ -188,11 +189,11 @@ def _read(model_id: str, path: str, argument: int) -> tuple[CheckpointEntry, Ser
         loaded = checkpoint.load(path)
         if version is None or version != _version(path):
             raise FileChanged
-        has_text = recorded_text(path, loaded).may_be_read_unasked()
-        facts = facts_of(loaded, model_id, version.modified / 1e9, has_text)
+        text = recorded_text(path, loaded)
+        facts = facts_of(loaded, model_id, version.modified / 1e9, text.may_be_read_unasked())
         model = served(loaded, facts)
         return CheckpointEntry(
-            path, argument, version, facts, losses_of(loaded), record_of(loaded), model.nbytes
+            path, argument, version, facts, text, losses_of(loaded), record_of(loaded), model.nbytes
         ), model
     except (UserError, FileChanged):
         raise

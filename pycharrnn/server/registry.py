@@ -83,6 +83,11 @@ class Registry:
         """Model id -> path of its file, in the order of `all_facts`."""
         return {model_id: entry.path for model_id, entry in self._entries.items()}
 
+    def missing_texts(self) -> list[str]:
+        """That the training text of a model of items is not here, for the beginning of a message: once for a text."""
+        texts = {entry.text.path: entry.text for entry in self._entries.values() if entry.facts.items}
+        return [text.missing for text in texts.values() if text.missing]
+
     def losses(self, model_id: str) -> Losses:
         """The losses of the run that trained a model. Errors: NoSuchModel."""
         return self._entry(model_id).losses

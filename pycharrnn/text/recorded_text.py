@@ -34,6 +34,13 @@ class RecordedText(NamedTuple):
         """The path of the text."""
         return os.path.join(self.folder, "input.txt")
 
+    @property
+    def missing(self) -> str:
+        """That the recorded file is not here, for the beginning of a message; "" if it is, or if none is recorded."""
+        if not self.folder or os.path.isfile(self.path):
+            return ""
+        return f"{self.path}, on which {self.checkpoint} was trained, is not here"
+
     def checked_path(self) -> str:
         """The path, after a check that the file is still the recorded text.
 
@@ -41,11 +48,8 @@ class RecordedText(NamedTuple):
         """
         if not self.folder:
             raise UserError(f"{self.checkpoint} does not say what it was trained on: give {_TEXT_FILE}.")
-        if not os.path.isfile(self.path):
-            raise UserError(
-                f"{self.path}, on which {self.checkpoint} was trained, is not here: go to the folder of the training,"
-                f" or give {_TEXT_FILE}."
-            )
+        if missing := self.missing:
+            raise UserError(f"{missing}: go to the folder of the training, or give {_TEXT_FILE}.")
         fingerprint = text_stats(self.folder, -1).fingerprint
         if self.fingerprint and self.fingerprint != fingerprint:
             raise UserError(

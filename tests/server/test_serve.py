@@ -7,6 +7,7 @@ import gc
 import json
 import math
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import time
 from functools import partial
 
 import httpx
+import item_models
 import numpy as np
 import pytest
 from conftest import needs_signals, run, sentence
@@ -802,6 +804,32 @@ def test_a_server_on_ipv6():
     with server(LSTM, "-host", "::1") as running:
         assert running.url.startswith("http://[::1]:")
         assert httpx.get(running.url + "api/models").status_code == 200
+
+
+@pytest.mark.parametrize("place", ["", "elsewhere"])
+def test_a_missing_training_text_is_said_at_the_start(tmp_path, monkeypatch, place):
+    path = item_models.saved(tmp_path, text=b"a\nb\n")
+    shutil.copy(path, path.with_name("other.t7"))  # of the same run: said once
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / place)
+    with server(LSTM, path.parent) as running:
+        served = httpx.get(running.url + "api/models").json()["models"]
+        asked_of = next(model["id"] for model in served if model["items"])
+        asked = httpx.post(running.url + "api/items", json={"model": asked_of, "new": True, "items": 1})
+        running.process.terminate()
+        _, error = running.process.communicate(timeout=300)
+    said = [line for line in error.splitlines() if "requests with new are refused" in line]
+    if not place:
+        assert (asked.status_code, said) == (200, [])
+        return
+    (line,) = said
+    text = os.path.join("data/list", "input.txt")
+    assert line.startswith(f"pycharrnn: {text}, on which {path.parent}{os.sep}")
+    assert line.endswith(
+        " was trained, is not here: requests with new are refused; start in the folder of the training."
+    )
+    assert asked.status_code == 422
+    assert asked.json()["detail"].endswith(": start the server in the folder of the training.")
 
 
 @needs_signals
