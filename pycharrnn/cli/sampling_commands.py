@@ -51,6 +51,7 @@ def sample_command(model: str, **values: Any) -> None:
     if opt.o:
         do_without_output()
     use_threads(opt.threads if opt.samples == 1 else 0)
+    from compat import item_options
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.cli import item_printing
     from pycharrnn.engine import device
@@ -67,7 +68,7 @@ def sample_command(model: str, **values: Any) -> None:
     if not opt.verbose:
         tell = lambda line: None  # noqa: E731
     primetext = read_primetext(opt.primetext, opt.primefile, loaded, opt.text_encoding)
-    model_labels.refuse_in_primetext(primetext, loaded)
+    model_labels.refuse_in_primetext(primetext, item_options.labels(loaded.vocab, loaded.opt))
     left_out = ""
     missing = "missing seed text, using uniform probability over first character"
     if opt.ignore_bad_primetext:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
+from compat import item_options
 from compat.vocabulary import characters_by_id
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import MAX_COUNT
@@ -112,7 +113,7 @@ def draw_items(
         raise UserError("length must be at least 1, the most characters of an item, not 0.")
     with in_words_of_a_program():
         labels = model_labels.choice(path, loaded, opt.label)
-        model_labels.refuse_in_primetext(b"".join(prime), loaded)
+        model_labels.refuse_in_primetext(b"".join(prime), item_options.labels(loaded.vocab, loaded.opt))
         known = known_items.for_options(path or "the model", loaded, opt)
     selection = item_selection.Selection(opt, known)
     selected = item_selection.select(selection, predictor_of, loaded.vocab, end, prime, labels, copies)

@@ -68,14 +68,22 @@ def choice(path: str, loaded: Checkpoint, label: str) -> LabelChoice | None:
     Errors: UserError for a label that the model at `path` lacks.
     """
     if label:
-        return LabelChoice(loaded.vocab, {require(path, counts(path, loaded), label): 1})
+        return only(path, loaded.vocab, counts(path, loaded), label)
     found = item_options.labels(loaded.vocab, loaded.opt)
     return LabelChoice(loaded.vocab, found) if found else None
 
 
-def refuse_in_primetext(primetext: bytes, loaded: Checkpoint) -> None:
-    """Errors: UserError for a primetext that begins with a label and a tab, since items have one before it."""
-    label, _ = labels.split_known(primetext, item_options.labels(loaded.vocab, loaded.opt))
+def only(path: str, vocab: dict[bytes, int], known: Collection[bytes], label: str) -> LabelChoice:
+    """The same one of the `known` labels for all items. Errors: UserError for a label that the model at `path` lacks.
+
+    `path`: for the message.
+    """
+    return LabelChoice(vocab, {require(path, known, label): 1})
+
+
+def refuse_in_primetext(primetext: bytes, known: Collection[bytes]) -> None:
+    """Errors: UserError for a primetext that begins with a known label and a tab, since items have one before it."""
+    label, _ = labels.split_known(primetext, known)
     if label:
         raise UserError(
             f"{flag('primetext')} begins with the label {escape_line(label, 40)} and a tab: leave them out, and give"

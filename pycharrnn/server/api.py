@@ -177,6 +177,7 @@ class _Api:
         model = await self._model(request.model)
         if model.items is None:
             raise HTTPException(422, "model: it is a model of a text: /api/sample samples from it.")
+        of_label = drawn_items.label_choice(model, request.label, request.primetext)
         known = await self._known_texts.items_of(model.items)
         if request.new and known is None:
             raise HTTPException(422, f"new: {drawn_items.NO_TEXT}.")
@@ -193,7 +194,7 @@ class _Api:
         )
         learning = await self._learning(request, request.primetext)
         copies = await self._copy_limits(model, request.max_copy)
-        lines = drawn_items.lines(model, options, request.primetext.encode(), known, learning, copies)
+        lines = drawn_items.lines(model, options, request.primetext.encode(), known, of_label, learning, copies)
         return LineStream(self._scheduler, samples.in_turns(self._scheduler, lines))
 
     async def score_text(self, request: ScoreBody, connection: Request) -> Response:

@@ -10,19 +10,53 @@ from fastapi import HTTPException
 
 from pycharrnn.common.display import quote_character
 from pycharrnn.common.errors import UserError
+from pycharrnn.sampling import model_labels
 from pycharrnn.sampling.item_selection import SelectedItem, Selection, select_in_rounds
 from pycharrnn.server.samples import characters_of, error_line
+from pycharrnn.text import labels
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from pycharrnn.sampling.copy_limits import CopyLimits
+    from pycharrnn.sampling.model_labels import LabelChoice
     from pycharrnn.sampling.options import SampleOptions
     from pycharrnn.sampling.predictor import Predictor
     from pycharrnn.server.learning_models import LearningModel
     from pycharrnn.server.served_models import ServedModel
 
-NO_TEXT = "the training text is not here, or has changed since, so nothing tells known items from new ones"
+NO_TEXT = (
+    "the training text is not here, or has changed since, so nothing tells known items from new ones: start the server"
+    " in the folder of the training"
+)
+
+
+def label_choice(model: ServedModel, label: str, primetext: str) -> LabelChoice | None:
+    """The label of a request for items; None if the primetext begins with one, or the model has none.
+
+    Errors: HTTPException for a label that the model lacks, for two labels, and for none in a model with labels: the
+    beginning of an item is a label there, so a drawing without one would draw beginnings of labels.
+    """
+    if not model.labels:
+        if label:
+            raise HTTPException(422, f"label: {model.id} is a model without labels: leave it out.")
+        return None
+    beginning, tab, _ = primetext.partition("\t")
+    field = "label: " if label else "primetext: "
+    try:
+        if label:
+            found = model_labels.only(model.id, model.vocab, model.labels, label)
+            field = ""  # the message names it
+            model_labels.refuse_in_primetext(primetext.encode(), model.labels)
+            return found
+        if beginning and tab:
+            model_labels.require(model.id, model.labels, beginning)
+            return None
+    except UserError as e:
+        e.reword_for_program({"as": "label"})
+        raise HTTPException(422, f"{field}{e}") from None
+    known = labels.in_words(sorted(model.labels))
+    raise HTTPException(422, f"label: {model.id} is a model with labels: give one of {known}.")
 
 
 def lines(
@@ -30,6 +64,7 @@ def lines(
     opt: SampleOptions,
     primetext: bytes,
     known: Collection[bytes] | None,
+    of_label: LabelChoice | None = None,
     learning: LearningModel | None = None,
     copies: CopyLimits | None = None,
 ) -> Iterator[str]:
@@ -38,6 +73,7 @@ def lines(
     Args:
         opt: uses items, new, unique, seed, length, temperature, topk, topp and threads.
         known: the items of the training text.
+        of_label: see label_choice.
         learning: a copy of the model, which first learns from the primetext, and then draws.
         copies: of opt.max_copy.
 
@@ -60,7 +96,7 @@ def lines(
         return model.predictor.fresh(1, streams)
 
     selection = Selection(opt, known)
-    rounds = select_in_rounds(selection, predictor_of, model.vocab, end_id, prime, copies=copies)
+    rounds = select_in_rounds(selection, predictor_of, model.vocab, end_id, prime, of_label, copies)
     while True:
         try:
             with np.errstate(all="ignore"):  # the sampler finds infinity and NaN

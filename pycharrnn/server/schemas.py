@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
+from compat.item_options import MAX_LABEL
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine.adapt_options import MAX_LENGTH as ADAPT_LENGTH
 from pycharrnn.engine.adapt_options import MAX_PULL, MAX_RATE, Adaptation, AdaptOptions
@@ -134,6 +135,11 @@ class ItemsBody(AdaptBody):
     """Items of a model of items; fields are named as the flags of `pycharrnn sample`."""
 
     model: str = Field(max_length=1000, description="an id from /api/models")
+    label: str = Field(
+        "",
+        max_length=MAX_LABEL,
+        description="of all items; a model with labels needs it, unless primetext begins with a label and a tab",
+    )
     primetext: str = Field("", max_length=MAX_PRIMETEXT, description="the beginning of every item")
     items: Integer = Field(10, ge=1, le=MAX_ITEMS, description="number of items to draw")
     length: Integer = Field(400, ge=1, le=MAX_LENGTH, description="most characters to draw for an item")
@@ -157,7 +163,7 @@ class ItemsBody(AdaptBody):
 class DrawnItem(BaseModel):
     """An item."""
 
-    text: str = Field(description="without its end; U+FFFD for invalid UTF-8")
+    text: str = Field(description="without its end, and without `label` and its tab; U+FFFD for invalid UTF-8")
     known: bool | None = Field(
         description="whether the training text has it, exactly; null if the server does not have that text"
     )

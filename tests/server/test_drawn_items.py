@@ -13,6 +13,7 @@ import pytest
 from conftest import run
 
 from compat.charrnn import Checkpoint
+from compat.item_options import record_labels
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.page.facts import facts_of
 from pycharrnn.sampling.known_items import recorded_items
@@ -123,6 +124,70 @@ def test_without_its_text_a_model_can_not_tell(tmp_path, monkeypatch, change):
     refused = answer(path, new=True)
     assert refused.status_code == 422
     assert refused.json()["detail"] == f"new: {drawn_items.NO_TEXT}."
+    assert refused.json()["detail"].endswith(": start the server in the folder of the training.")
+
+
+LABELLED = b"ab\ta\ncab\tb\nab\tab\n"
+
+
+def labelled(folder):
+    """A model with the labels ab and cab."""
+    counts = record_labels({b"ab": 2, b"cab": 1})
+    return item_models.saved(folder, text=LABELLED, letters="abc\t", label="file", **counts)
+
+
+def test_items_of_a_label(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = labelled(tmp_path)
+    request = {"items": 40, "seed": 5, "temperature": 0.8, "primetext": "a"}
+    *items, done = lines(path, **request, label="ab")
+    texts = [item["text"] for item in items]
+    flags = [word for name, value in request.items() for word in (f"-{name}", str(value))]
+    assert texts == as_printed(path, *flags, "-as", "ab", "-length", "400")
+    assert {item["known"] for item in items} == {True, False}
+    assert all(item["known"] == (item["text"] in ("a", "ab")) for item in items)
+    *new, _ = lines(path, **request, label="ab", new=True)
+    assert not {"a", "ab"} & {item["text"] for item in new}
+    # The label as the page sends it.
+    *begun, same = lines(path, **{**request, "primetext": "ab\ta"})
+    assert [item["text"] for item in begun] == [f"ab\t{text}" for text in texts]
+    assert [item["known"] for item in begun] == [item["known"] for item in items]
+    assert same == done
+    *learnt, _ = lines(path, **request, label="ab", adapt=True)
+    assert [item["text"] for item in learnt] == as_printed(
+        path, *flags, "-as", "ab", "-length", "400", "-adapt", "1", "-primetext", "a"
+    )
+
+
+@pytest.mark.parametrize(
+    "request_, message",
+    [
+        ({}, "label: lm_list_best is a model with labels: give one of ab, cab."),
+        ({"primetext": "ab"}, "label: lm_list_best is a model with labels: give one of ab, cab."),
+        ({"primetext": "\tab"}, "label: lm_list_best is a model with labels: give one of ab, cab."),
+        ({"primetext": "ca\t"}, "primetext: lm_list_best has no label ca: did you mean cab?"),
+        ({"label": "ca"}, "label: lm_list_best has no label ca: did you mean cab?"),
+        ({"label": "zzz"}, "label: lm_list_best has no label zzz: its labels are ab, cab."),
+        ({"label": "ab\t"}, "label: lm_list_best has no label "),
+        (
+            {"label": "ab", "primetext": "cab\ta"},
+            "primetext begins with the label cab and a tab: leave them out, and give the label by label.",
+        ),
+        ({"label": "a" * 101}, "label: String should have at most 100 characters."),
+        ({"label": 5}, "label: Input should be a valid string."),
+        ({"label": "ab", "primetext": "x"}, "primetext has "),
+    ],
+)
+def test_which_labels_are_refused(tmp_path, request_, message):
+    found = answer(labelled(tmp_path), **request_)
+    assert found.status_code == 422
+    assert found.json()["detail"].startswith(message)
+
+
+def test_a_label_for_a_model_without_labels(tmp_path):
+    found = answer(item_models.saved(tmp_path, text=TEXT), label="ab")
+    assert found.status_code == 422
+    assert found.json()["detail"] == "label: lm_list_best is a model without labels: leave it out."
 
 
 @pytest.mark.parametrize(
