@@ -104,20 +104,16 @@ class Run:
 def last_trained_first(files: Sequence[File], read: Read) -> Iterator[Run]:
     """The runs of a folder's files. Reads the files whose names do not tell their run, and of each run the newest."""
     found: list[Run] = []
-    groups = _by_name(files, read)
-    for name, group in list(groups.items()):
+    groups = _groups(files, read)
+    for group in list(groups):
         # A run was trained no later than its last file was written.
-        while found and found[0].trained >= _last_modified(group):
+        while found and found[0].trained >= group.last_modified:
             yield found.pop(0)
-        others = [
-            OtherRun(_best_first(other)[0].path, other_name, len(other))
-            for other_name, other in groups.items()
-            if other_name != name
-        ]
-        split = _split(group, others, read)
-        if not split:  # no file of it can be read
-            del groups[name]
-        found = sorted([*found, *split], key=lambda run: run.trained, reverse=True)
+        own = [group] if group.is_run else _split(group, read)
+        place = groups.index(group)
+        groups[place : place + 1] = own  # none, if no file of it can be read
+        runs = [_run(one, [other for other in groups if other is not one]) for one in own]
+        found = sorted([*found, *runs], key=lambda run: run.trained, reverse=True)
     yield from found
 
 
@@ -134,12 +130,42 @@ class _Member:
         return (round(self.record.epoch, 2) if math.isfinite(self.record.epoch) else 0.0), self.record.i
 
 
-def _by_name(files: Sequence[File], read: Read) -> dict[str, list[_Member]]:
-    """Files with the same name of a run, the group of the newest file first; unreadable files are left out.
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Files of one name of a run.
 
-    A file that training did not name is a copy or a conversion: it joins the file whose name has its epoch and loss.
+    Attributes:
+        members: of a run, the newest first.
+        is_run: whether they are one run; else their names can't tell, and `_split` reads the newest of each run.
     """
-    groups: dict[str, list[_Member]] = {}
+
+    name: str
+    members: list[_Member]
+    is_run: bool = False
+
+    @property
+    def last_modified(self) -> int:
+        return max(member.file.modified for member in self.members)
+
+    @cached_property
+    def files(self) -> tuple[File, ...]:
+        """The best first."""
+        return _best_first(self.members)
+
+    @cached_property
+    def as_other(self) -> OtherRun:
+        # A run is named by its file alone: other runs may have its name.
+        return OtherRun(self.files[0].path, self.name, 1 if self.is_run else len(self.files))
+
+
+def _groups(files: Sequence[File], read: Read) -> list[_Group]:
+    """The readable files by the names of their runs, the group of the newest file first.
+
+    A file that training did not name is a copy or a conversion if another's name has its epoch and loss: it joins that
+    file. Else its record tells its run: the name that it records, often the default lm_lstm, is no proof.
+    """
+    members: dict[str, list[_Member]] = {}
+    known_by_record: set[str] = set()
     names: dict[tuple[str, str], list[str]] = {}
     for file in files:
         if file.loss is not None:
@@ -154,32 +180,34 @@ def _by_name(files: Sequence[File], read: Read) -> dict[str, list[_Member]]:
                 originals = names.get(_as_named(record.epoch, math.nan if record.loss is None else record.loss), [])
                 is_renamed = originals and record.run not in originals
                 name = originals[0] if is_renamed else record.run or os.path.basename(file.path)
+                if not originals:
+                    known_by_record.add(name)
             file = replace(file, loss=record.loss)
-        groups.setdefault(name, []).append(_Member(file, record))
-    return dict(sorted(groups.items(), key=lambda item: _last_modified(item[1]), reverse=True))
+        members.setdefault(name, []).append(_Member(file, record))
+    groups: list[_Group] = []
+    for name, own in members.items():
+        group = _Group(name, own)
+        groups += _split(group, read) if name in known_by_record else [group]
+    return sorted(groups, key=lambda group: group.last_modified, reverse=True)
 
 
-def _last_modified(group: Sequence[_Member]) -> int:
-    return max(member.file.modified for member in group)
-
-
-def _split(group: Sequence[_Member], others: Sequence[OtherRun], read: Read) -> list[Run]:
-    """The runs among files of one name. `others`: the folder's other groups."""
-    left = sorted(group, key=lambda member: (member.progress, member.file.modified), reverse=True)
-    split: list[list[_Member]] = []
+def _split(group: _Group, read: Read) -> list[_Group]:
+    """The runs among files of one name."""
+    left = sorted(group.members, key=lambda member: (member.progress, member.file.modified), reverse=True)
+    split: list[_Group] = []
     while left:
         newest = left.pop(0)
         if record := newest.record or read(newest.file.path):
             belongs = [_is_of_run(member, newest, record, read) for member in left]
-            split.append([newest, *itertools.compress(left, belongs)])
+            split.append(_Group(group.name, [newest, *itertools.compress(left, belongs)], is_run=True))
             left = [member for member, is_own in zip(left, belongs, strict=True) if not is_own]
-    best_first = [_best_first(own) for own in split]
-    own_runs = [OtherRun(files[0].path, files[0].run) for files in best_first]
-    runs = []
-    for k, (own, files) in enumerate(zip(split, best_first, strict=True)):
-        trained = min(member.file.modified for member in own if _same_progress(member, own[0]))
-        runs.append(Run(tuple(files), own[0].file, trained, (*own_runs[:k], *own_runs[k + 1 :], *others)))
-    return runs
+    return split
+
+
+def _run(group: _Group, others: Sequence[_Group]) -> Run:
+    newest = group.members[0]
+    trained = min(member.file.modified for member in group.members if _same_progress(member, newest))
+    return Run(group.files, newest.file, trained, tuple(other.as_other for other in others))
 
 
 def _is_of_run(member: _Member, newest: _Member, record: Record, read: Read) -> bool:
@@ -205,14 +233,14 @@ def _same_progress(member: _Member, newest: _Member) -> bool:
     return epoch == last_epoch and (i == last_i or not i or not last_i)
 
 
-def _best_first(members: Sequence[_Member]) -> list[File]:
+def _best_first(members: Sequence[_Member]) -> tuple[File, ...]:
     """Sort by loss, rounded as in file names; among equal losses the file named best, then the newest one."""
 
     def rank(file: File) -> tuple[int, float, bool, int]:
         loss = None if file.loss is None else round(file.loss, 4)
         return *losses.sort_key(loss), not file.is_best, -file.modified
 
-    return sorted((member.file for member in members), key=rank)
+    return tuple(sorted((member.file for member in members), key=rank))
 
 
 def _named(file: File) -> tuple[str, str]:

@@ -121,6 +121,27 @@ def test_strangers_files_of_one_name_are_not_one_run(tmp_path):
     assert sorted(runs_of(tmp_path)) == [["lm_lstm_epoch1.00_2.0000.t7"], ["lm_lstm_epoch3.00_1.5000.t7"]]
 
 
+@pytest.mark.parametrize("named", [[], [1.5, 1.0]], ids=["no file is", "others are"])
+def test_files_whose_names_are_not_those_of_training_are_runs_of_their_own(tmp_path, named):
+    """As a collection of old files: all record lm_lstm, the default, and their losses are of different texts."""
+    train(tmp_path, "lstm", named, 1000)
+    renamed = ["debates.t7", "opencl.t7", "shakespeare.t7"]
+    for k, name in enumerate(renamed):
+        losses = {"train_losses": array("d", [5.0 + k]), "opt": {"savefile": "lstm"}}
+        set_time(save(tmp_path, name, {10: 2.0 + k}, 2.0 + k, **losses), 2000 + k)
+    first = next(last_trained_first(newest_first(str(tmp_path)), lambda path: record_of(checkpoint.load(path))))
+    assert names(file.path for file in first.files) == ["shakespeare.t7"]
+    others = ["opencl.t7", "debates.t7", *(["lm_lstm_epoch2.00_1.0000.t7"] if named else [])]
+    assert first.others == tuple((str(tmp_path / name), "lm_lstm", 1) for name in others)
+    assert [run[0] for run in runs_of(tmp_path)] == ["shakespeare.t7", *others]
+
+
+def test_a_renamed_checkpoint_stays_in_its_run(tmp_path):
+    best, newest = train(tmp_path, "lstm", [1.0, 1.5], 1000)
+    os.rename(best, tmp_path / "best of all.t7")
+    assert runs_of(tmp_path) == [["best of all.t7", os.path.basename(newest)]]
+
+
 def test_files_of_torch_rnn_are_a_run_by_their_option(tmp_path):
     opt = {"checkpoint_name": "cv/checkpoint"}
     val_losses = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from array import array
 
 import pytest
 from conftest import GOLDEN
@@ -152,6 +153,19 @@ def test_a_run_without_a_readable_checkpoint_is_passed_over(tmp_path, said):
     with open(tmp_path / "lm_x_epoch2.00_1.0000.t7", "r+b") as f:
         f.truncate(1000)
     assert os.path.basename(load_best(str(tmp_path), said.append)[0]) == "lm_x_epoch1.00_2.0000.t7"
+
+
+def test_old_files_of_different_names_are_listed_as_of_each_run(tmp_path, said):
+    """As files from different people: of char-rnn with the default -savefile, and of torch-rnn."""
+    of_char_rnn, of_torch_rnn = {"savefile": "lstm"}, {"checkpoint_name": "cv/checkpoint"}
+    files = {"cuda_gru.t7": of_char_rnn, "opencl_lstm.t7": of_char_rnn, "tinyshakespeare.t7": of_torch_rnn}
+    for k, (name, opt) in enumerate(files.items()):
+        first_losses = array("d", [5.0 + k])
+        set_time(save(tmp_path, name, {10: 2.0 + k}, 2.0 + k, train_losses=first_losses, opt=opt), k)
+    load_best(str(tmp_path), said.append)
+    assert said[0].endswith(f"; others: {tmp_path}/opencl_lstm.t7, {tmp_path}/cuda_gru.t7")
+    of_each = names(path for path, _ in load_best_of_runs([str(tmp_path)], said.append))
+    assert of_each == ["tinyshakespeare.t7", "opencl_lstm.t7", "cuda_gru.t7"]
 
 
 def test_without_any_loss_the_newest(tmp_path, said):
