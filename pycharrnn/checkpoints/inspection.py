@@ -22,6 +22,8 @@ from pycharrnn.common.errors import UserError
 Facts = dict[str, Any]  # name -> number, text, or dicts and lists of them
 _SERIES = ("train_losses", "val_losses")  # facts for programs only, as they are long
 _MAX_DEPTH, _MAX_ENTRIES, _MAX_LINES = 6, 12, 200
+_MAX_OPTIONS = 50  # entries of a small table
+_SCALARS = (int, float, bool, bytes, type(None))
 
 
 @dataclass(frozen=True)
@@ -194,11 +196,22 @@ def _walk(value: object, name: str, depth: int, seen: set[int], lines: list[str]
     children = value.fields if isinstance(value, TorchObject) else value
     if not isinstance(children, Table) or depth >= _MAX_DEPTH or len(lines) > _MAX_LINES:
         return
-    for count, (key, child) in enumerate(children.items()):
-        if count == _MAX_ENTRIES:
+    entries = list(children.items())
+    if depth == 0:  # numbers and options before a network, whose lines may be too many; a list keeps its order
+        entries.sort(key=lambda entry: not (isinstance(entry[0], bytes) and _is_small(entry[1])))
+    most = _MAX_OPTIONS if depth == 1 and name == "'opt'" and _is_small(value) else _MAX_ENTRIES
+    for count, (key, child) in enumerate(entries):
+        if count == most:
             lines.append("  " * (depth + 1) + f"... {len(children) - count} more")
             return
         _walk(child, _scalar(key), depth + 1, seen, lines)
+
+
+def _is_small(value: object, levels: int = 2) -> bool:
+    """Whether a value is a number, string, boolean or nil, or a small table of them, as opt is."""
+    if not isinstance(value, Table):
+        return isinstance(value, _SCALARS)
+    return levels > 0 and len(value) <= _MAX_OPTIONS and all(_is_small(part, levels - 1) for part in value.values())
 
 
 def _summary(value: object) -> str:
@@ -221,4 +234,4 @@ def _scalar(value: object) -> str:
         start = value[:240]
         text = repr(start.decode("utf-8", "ignore")) if is_utf8(start) else repr(start)[1:]
         return text if len(text) <= 60 else text[:57] + "..."
-    return repr(value) if isinstance(value, (int, float, bool, type(None))) else f"<{type(value).__name__}>"
+    return repr(value) if isinstance(value, _SCALARS) else f"<{type(value).__name__}>"

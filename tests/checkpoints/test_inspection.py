@@ -171,6 +171,17 @@ def test_long_and_deep_parts_of_the_tree_are_shortened(tmp_path):
     assert tree(tmp_path, b"y" * 58) == ["'" + "y" * 58 + "'"]
 
 
+def test_options_come_before_a_network(tmp_path):
+    """As in a fork's checkpoint, whose graph fills all lines, and whose table of options has more than 12 entries."""
+    graph = [[[0] * 12 for _ in range(12)] for _ in range(12)]
+    options = {f"option {k}".encode(): k for k in range(25)}
+    lines = tree(tmp_path, {b"protos": {b"rnn1": graph}, b"vocab": {b"a": 1}, b"opt": options, b"i": 1000})
+    assert lines[:2] == ["table of 4", "  'vocab': table of 1"]
+    assert lines[3:5] == ["  'opt': table of 25", "    'option 0': 0"]
+    assert lines[28:31] == ["    'option 24': 24", "  'i': 1000", "  'protos': table of 1"]
+    assert lines[-1] == "..."
+
+
 def test_what_stands_in_the_tree_already_is_not_repeated(tmp_path):
     shared, empty = Table({1: 2}), Table()
     thing = TorchObject(b"nn.Thing", shared)
