@@ -47,7 +47,7 @@ READER_HAS = {
         "data/pydoc/input.txt",
     ),
     "formats.md": ("lm_lstm_epoch17.33_1.5834.t7",),
-    "library.md": ("lm_lstm_epoch17.33_1.5834.t7", "data/mine/input.txt"),
+    "library.md": ("lm_lstm_epoch17.33_1.5834.t7", "fork.t7", "data/mine/input.txt"),
     "long-runs.md": ("data/mine/input.txt",),
     "parity.md": ("data/ulysses/input.txt",),
     "scale.md": ("data/pydoc/input.txt",),

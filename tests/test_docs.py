@@ -18,6 +18,7 @@ import pytest
 from conftest import GOLDEN, working_in
 from doc_commands import NOT_RUN, PAGES, READER_HAS, ROOT, Reader, blocks, check_parses, home_for, small_model
 
+import compat
 import pycharrnn
 from pycharrnn.cli.commands import cli
 from pycharrnn.sampling.options import SampleOptions
@@ -131,6 +132,24 @@ def test_the_loop_of_the_library_page_trains(of_reader, tmp_path, capsys):
     losses = [float(line) for line in capsys.readouterr().out.splitlines() if re.fullmatch(r"\d+\.\d+", line)]
     assert len(losses) == 20
     assert losses[-1] < 0.95 * losses[0]
+
+
+def test_the_weights_of_a_fork_are_printed(tmp_path, capsys):
+    """A checkpoint whose network has another name is refused; the program of the library page prints its weights."""
+    original = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
+    table = compat.load_t7(original)
+    table[b"protos"] = compat.Table({b"rnn1": table[b"protos"][b"rnn"]})
+    compat.save_t7(tmp_path / "fork.t7", table)
+    with pytest.raises(pycharrnn.UserError, match=r"its 'protos' is a table with rnn1, without char-rnn's 'rnn'"):
+        pycharrnn.load(tmp_path / "fork.t7")
+    reader = Reader(tmp_path, "library.md", {"compat": compat})
+    (program,) = (block.text for block in blocks("library.md") if 'load_t7("fork.t7")' in block.text)
+    reader.program(program)
+    printed = capsys.readouterr().out.splitlines()
+    assert all(re.match(r"b'protos' b'rnn1' .*b'(weight|bias)' \(", line) for line in printed)
+    shapes = [tuple(map(int, re.findall(r"\d+", line.rpartition("(")[2]))) for line in printed]
+    weights = pycharrnn.load(original).module.weights
+    assert sorted(shapes) == sorted(tuple(weight.shape) for weight in weights.values())
 
 
 def test_what_cannot_run_has_a_reason():
