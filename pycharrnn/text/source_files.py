@@ -8,7 +8,7 @@ import io
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -77,9 +77,8 @@ def find(
             not_plain[shown] = found
         else:
             without_text.append(shown + ("" if status.st_size else " (empty)"))
-    if not files and len(not_plain) == 1:
-        ((shown, kind),) = not_plain.items()
-        raise UserError(file_kinds.refusal(shown, kind))
+    if not files and not_plain:
+        raise UserError(_refusal(not_plain))
     if len(paths) == len(without_text) == 1 and paths[0].endswith(_CHECKPOINT_ENDINGS):
         shown = escape_line(paths[0])
         way_out = wordings(f"-init_from {shown}", f"init_from={paths[0]!r}")
@@ -96,6 +95,18 @@ def find(
         what = ", ".join(escape_line(path) for path in paths)
         raise UserError(f"there is no text in {what}: name files of plain text, or folders that hold some.")
     return list(files.values())
+
+
+def _refusal(not_plain: Mapping[str, Kind]) -> str:
+    """Why none of these files is trained on: the kind and its way out, once for all files of a kind."""
+    by_kind: dict[Kind, list[str]] = {}
+    for shown, kind in not_plain.items():
+        by_kind.setdefault(kind, []).append(shown)
+    refusals = [
+        file_kinds.refusal(f"each of {some(names)}" if len(names) > 1 else names[0], kind)
+        for kind, names in by_kind.items()
+    ]
+    return "; ".join(refusal.removesuffix(".") for refusal in refusals) + "."
 
 
 def source_file(path: str, shown: str, size: int, text_encoding: str = "") -> SourceFile | Kind | None:

@@ -175,7 +175,14 @@ def test_files_that_are_not_plain_text(home):
     assert refusal("f/c.srt") == (
         "f/c.srt is a file of subtitles, not plain text: save what is said as plain text, without the times."
     )
-    assert refusal("f/b.pdf", "f/c.srt").startswith("there is no text in f/b.pdf, f/c.srt: ")
+    assert refusal("f/b.pdf", "f/c.srt") == (
+        "f/b.pdf is a PDF file, not plain text: save its text as plain text, for example with pdftotext; f/c.srt is a"
+        " file of subtitles, not plain text: save what is said as plain text, without the times."
+    )
+    for name in ("essay.docx", "essay2.docx"):
+        put(home / name, b"PK\3\4" + bytes(99))
+    each = "each of essay.docx, essay2.docx is a Word file, not plain text: save it as plain text."
+    assert refusal("essay.docx", "essay2.docx") == each
     for text_encoding in ("utf-8", "bytes"):
         assert gather("f/d.html", text_encoding=text_encoding)[1] == b"<p>Caf&eacute;</p>"
         assert gather("f/c.srt", text_encoding=text_encoding)[1].startswith(b"1\n00:00")
