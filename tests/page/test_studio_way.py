@@ -17,7 +17,8 @@ from test_studio_page import drop, press, shown
 pytestmark = [needs_browser, pytest.mark.slow]
 
 PROSE = "".join(f"The old sailor number {k} told us of the sea, and went home again.\n\n" for k in range(100))
-NAMES = "".join(f"{a}{b}{c}\n" for c in ("na", "ro", "li") for b in "aeiou" for a in ("An", "Do", "Be", "Ca"))
+_ENDS = ("na", "ro", "li", "ba", "ke", "mi", "su", "to", "vi", "ze")
+NAMES = "".join(f"{a}{b}{c}\n" for c in _ENDS for b in "aeiou" for a in ("An", "Do", "Be", "Ca"))
 BACK = Keys.SHIFT + Keys.TAB
 LONG = {"rnn_size": "16", "num_layers": "1", "max_epochs": "5000", "print_every": "5"}
 

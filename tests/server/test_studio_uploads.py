@@ -252,6 +252,16 @@ def test_texts_without_a_run_are_gone_with_the_server(studio):
 # -- estimates ---------------------------------------------------------------------------------------------------------
 
 
+def test_a_text_that_is_too_short_has_no_estimates(studio, monkeypatch):
+    monkeypatch.setattr(text_facts, "_ESTIMATE", "1 / 0")
+    text_id = studio.text(content=b"Not much to learn from here, only a few words that say little at all.")
+    problem = "the text has 69 characters, too few to learn from: give 1,000 at least; 100,000 are better."
+    assert studio.post(f"/texts/{text_id}/read").json()["too_short"] == problem
+    found = studio.post(f"/texts/{text_id}/estimates").json()
+    assert (found["problem"], found["how"]) == (problem, "")
+    assert [one["seconds"] for one in found["choices"]] == [None, None]
+
+
 def test_estimates_come_from_a_process_of_their_own(studio, monkeypatch):
     answer = 'print(\'{"quick": {"seconds": 60.5, "iterations": 300, "rnn_size": 128, "flags": {"show": 9}},'
     answer += ' "best": {"seconds": 600, "iterations": 3000, "rnn_size": 256, "flags": {}}}\')'

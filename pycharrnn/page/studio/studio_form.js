@@ -65,7 +65,7 @@ export class RunForm {
     const selected = models.map(({ id }) => el("option", { value: id }, id));
     $("run-init").replaceChildren(el("option", { value: "" }, "nothing"), ...selected);
     for (const node of document.querySelectorAll("[data-estimate]")) setText(node, "");
-    this.showUnread("");
+    this.showUnread(facts.too_short);
     this.#set = {};
     this.#showUsual();
     return this.showCommand();

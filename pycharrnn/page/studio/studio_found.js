@@ -28,7 +28,6 @@ export function foundFacts(facts, items = "") {
     el("p", {}, el("b", {}, what)),
     el("p", {}, `${lengthWords(facts)}${encodings.length ? `, ${encodings.join(" and ")}` : ""}.`),
     kind && el("p", {}, kind),
-    facts.too_short && el("p", { class: "left-out" }, sentence(facts.too_short)),
     facts.left_out.length > 0 && el("p", { class: "left-out" }, ...facts.left_out.map(sentence).join(" ")),
     facts.facts.length > 0 && folded(`How ${count(files, "file")} ${files === 1 ? "was" : "were"} read`, facts.facts),
   ].filter(Boolean);

@@ -82,9 +82,9 @@ export class Learn {
     showFacts(facts);
     this.#form.open(id, facts, this.#models());
     showStep("found");
-    $("start-run").focus({ preventScroll: true });
+    $(facts.too_short ? "other-text" : "start-run").focus({ preventScroll: true });
     $("found").scrollIntoView({ block: "nearest" });
-    announce(`${count(facts.characters, "character")} found. Start is ready.`);
+    announce(`${count(facts.characters, "character")} found.${facts.too_short ? "" : " Start is ready."}`);
     this.#estimate(id, { items: facts.suggested_items });
   }
 
@@ -108,7 +108,7 @@ export class Learn {
       const facts = await this.#api.post(`api/studio/texts/${text}/read`, fields, { signal });
       if (this.#text !== text) return;
       showFacts(facts, items);
-      this.#form.showUnread("");
+      this.#form.showUnread(facts.too_short);
       this.#form.showCommand();
       this.#estimate(text, fields);
     } catch (error) {

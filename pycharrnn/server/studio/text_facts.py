@@ -86,6 +86,8 @@ async def estimates(stats: TextStats, options: TrainOptions, environment: Mappin
     none = [ChoiceEstimate(choice=choice, seconds=None, iterations=None, rnn_size=None, flags={}) for choice in choices]
     if not extras.has_pytorch():
         return Estimates(choices=none, how="there is no estimate, since PyTorch is not installed.", problem="")
+    if problem := recipes.too_short(stats.length(stats.encoding)):
+        return Estimates(choices=none, how="", problem=problem)
     asked = {"stats": stats.fields(), "items": options.items, "label": options.label, "choices": choices}
     try:
         answer = json.loads(await _output(json.dumps(asked).encode(), child_environment(environment)))
