@@ -163,14 +163,15 @@ def test_a_text_that_is_too_short_does_not_start(chromium, studio, poems, monkey
     none = [{**choice, "seconds": None} for choice in pretended.ESTIMATES["choices"]]
     problem = "the text has 3 characters, too few to learn from."
     monkeypatch.setattr(pretended, "ESTIMATES", {"choices": none, "how": "", "problem": problem})
-    studio.facts = {**pretended.FACTS, "too_short": "The text has 3 characters."}
+    studio.facts = {**pretended.FACTS, "too_short": problem}
     opened(chromium, studio)
     element(chromium, "files").send_keys(str(poems))
     shown(chromium, "run-problem", problem)
-    assert "The text has 3 characters." in text(chromium, "found") and "looks like" not in text(chromium, "found")
+    assert "looks like" not in text(chromium, "found")
     assert not element(chromium, "start-run").is_enabled()
     assert focused(chromium) == "other-text"
     monkeypatch.undo()
+    studio.facts = pretended.FACTS
     Select(element(chromium, "run-items")).select_by_value("line")
     wait(chromium, lambda: element(chromium, "start-run").is_enabled())
     shown(chromium, "new-run", "about a minute")
@@ -319,6 +320,27 @@ def test_bring_send_play(chromium, studio, tmp_path):
     click(chromium, "show-bring")
     element(chromium, "model-file").send_keys(str(path))
     shown(chromium, "bring-problem", "lm_old.t7 is not a checkpoint.")
+
+
+@needs_browser
+def test_play_does_not_follow_the_run_of_another_person(chromium, studio):
+    """Neither the section, before a model was chosen, nor the button of a run."""
+    studio.runs = [run("poems", "finished")]
+    opened(chromium, studio, "play")  # before there is a model
+    studio.models = [model("lm_poems_epoch2.00_1.5000", saved=1763000000.0)]
+    wait(chromium, lambda: element(chromium, "model").get_attribute("value") == "lm_poems_epoch2.00_1.5000")
+    studio.models.insert(0, model("lm_ships_epoch1.00_2.5000", saved=1763000099.0))
+    wait(chromium, lambda: "ships" in text(chromium, "model"))
+    assert element(chromium, "model").get_attribute("value") == "lm_poems_epoch2.00_1.5000"
+    studio.models[1] = model("lm_poems_epoch4.00_1.4000", saved=1763000098.0)  # the training has deleted the other
+    wait(chromium, lambda: element(chromium, "model").get_attribute("value") == "lm_poems_epoch4.00_1.4000")
+    assert "gone" not in text(chromium, "model")
+    studio.runs = [run("poems", "finished", best_model="lm_poems_epoch4.00_1.4000", models=[])]
+    click(chromium, "show-learn")
+    chromium.refresh()
+    press(chromium, "play")
+    wait(chromium, lambda: "#model=lm_poems_epoch4.00_1.4000&" in chromium.current_url)
+    assert "follow" not in chromium.current_url
 
 
 @needs_browser

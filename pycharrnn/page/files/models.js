@@ -6,6 +6,7 @@ const MARK = "\t"; // prefix of their values; model ids do not contain it
 export class ModelList {
   limits = {};
   follow = false; // whether the list changes
+  followsAtFirst = true; // whether "the newest" is selected at first
   #models = [];
   #select;
 
@@ -16,14 +17,17 @@ export class ModelList {
   // list: {models, follow, limits}. The selection stays, even if its model is gone.
   setModels({ models, follow, limits }) {
     [this.#models, this.follow, this.limits] = [models, follow, limits];
-    const selected = this.#select.value;
+    const selected = this.#select.value || (this.followsAtFirst ? "" : (models[0]?.id ?? ""));
     const options = models.map((model) => new Option(optionText(model), model.id));
     options.forEach((option) => (option.title = option.value));
-    if (follow) options.unshift(...Object.entries(FOLLOWED).map(([name, text]) => new Option(text, MARK + name)));
+    if (follow && (this.followsAtFirst || selected))
+      options.unshift(...Object.entries(FOLLOWED).map(([name, text]) => new Option(text, MARK + name)));
     const isListed = !selected || options.some((option) => option.value === selected);
-    if (!isListed) options.push(new Option(`${selected} (gone)`, selected));
+    // A training deletes its older checkpoints.
+    const heir = !isListed && !this.followsAtFirst && models.find(({ id }) => runOf(id) === runOf(selected));
+    if (!isListed && !heir) options.push(new Option(`${selected} (gone)`, selected));
     this.#select.replaceChildren(...options);
-    if (selected) this.#select.value = selected;
+    if (selected) this.#select.value = heir ? heir.id : selected;
   }
 
   get isEmpty() {
@@ -50,6 +54,10 @@ export class ModelList {
     else return false;
     return true;
   }
+}
+
+function runOf(id) {
+  return id.replace(/_epoch[\d.]+_[\d.]+$/, "");
 }
 
 // "loss 1.0177 · 09:25 · pydoc" of lm_pydoc_epoch8.60_1.0177. The name is last: a narrow list may cut it off.

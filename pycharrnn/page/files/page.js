@@ -47,8 +47,9 @@ let polling = false; // whether the list of models is polled
 
 // -- models ---------------------------------------------------------------------------------------------------------
 
-export function start(from) {
+export function start(from, followsAtFirst = true) {
   source = from;
+  models.followsAtFirst = followsAtFirst;
   const option = $("color").querySelector("[value=copied]");
   option.hidden = option.disabled = !source.copied;
   storeToken(source);

@@ -91,6 +91,6 @@ async function attempt(action, where) {
   }
 }
 
-start(source);
+start(source, false); // else another person's training would replace a text
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
 refresh();
