@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, wordings
 from pycharrnn.text.text_stats import text_stats
 
@@ -39,7 +40,7 @@ class RecordedText(NamedTuple):
         """That the recorded file is not here, for the beginning of a message; "" if it is, or if none is recorded."""
         if not self.folder or os.path.isfile(self.path):
             return ""
-        return f"{self.path}, on which {self.checkpoint} was trained, is not here"
+        return f"{escape_line(self.path)}, on which {self.checkpoint} was trained, is not here"
 
     def checked_path(self) -> str:
         """The path, after a check that the file is still the recorded text.
@@ -52,8 +53,9 @@ class RecordedText(NamedTuple):
             raise UserError(f"{missing}: go to the folder of the training, or give {_TEXT_FILE}.")
         fingerprint = text_stats(self.folder, -1).fingerprint
         if self.fingerprint and self.fingerprint != fingerprint:
+            was = escape_line(self.fingerprint)
             raise UserError(
-                f"{self.path} is not the text of {self.checkpoint}: it was {self.fingerprint}; it is {fingerprint}."
+                f"{escape_line(self.path)} is not the text of {self.checkpoint}: it was {was}; it is {fingerprint}."
                 f" Give {_TEXT_FILE}."
             )
         return self.path

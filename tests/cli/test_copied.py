@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from conftest import run, sentence
 
 import pycharrnn
+from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.engine import matching
 
@@ -131,6 +132,17 @@ def test_the_recorded_text_of_a_model(home):
     path.unlink()
     done = run("copied", "s.txt", MODEL, cwd=home)
     assert done.returncode == 1 and re.search(r"is not here: .*or give -text FILE", sentence(done, done.returncode))
+
+
+def test_a_strangers_name_of_the_text_can_not_command_the_terminal(home):
+    item_models.saved(home, "line", b"a cat\nab\nbb\n")
+    loaded = checkpoint.load(home / MODEL)
+    loaded.opt["data_dir"] = "data/\x1b[31mred\nline"
+    checkpoint.convert(loaded, str(home / "stranger.t7"))
+    for command in (["copied", "s.txt", "stranger.t7"], ["sample", "stranger.t7", "-items", "2", "-new", "1"]):
+        said = run(*command, cwd=home).stderr.decode()
+        assert r"data/\x1b[31mred\nline/input.txt, on which stranger.t7 was trained, is not here" in said
+        assert "\x1b" not in said
 
 
 @pytest.mark.parametrize(
