@@ -171,18 +171,19 @@ def describe_all_unknown(text: bytes, positions: Iterable[int], vocab: Collectio
 
 
 def describe_and_advise(text: bytes, positions: Sequence[int], vocab: dict[bytes, int]) -> tuple[str, str]:
-    """What describe_all_unknown says of the unknown characters of a text, and what to do about them.
+    """Describe the unknown characters of a text, and advise what to do about them, for messages.
 
     Args:
-        positions: of all of them.
+        positions: of all unknown characters or bytes, (N,), N >= 1.
+
+    Returns: the description, see describe_all_unknown; the advice.
     """
     described = describe_all_unknown(text, positions, vocab)
     them = "it" if described.startswith("the character ") else "them"
     in_lower_case = text.decode("utf-8", "surrogateescape").lower().encode("utf-8", "surrogateescape")
-    is_lower_case_known = _is_known(in_lower_case, vocab)
-    return described, f"write {them} in lower case" if is_lower_case_known else advice_on_unknown(
-        text, positions, vocab
-    )
+    if _is_known(in_lower_case, vocab):
+        return described, f"write {them} in lower case"
+    return described, advice_on_unknown(text, positions, vocab)
 
 
 def advice_on_unknown(text: bytes, positions: Iterable[int], vocab: dict[bytes, int]) -> str:
@@ -214,21 +215,25 @@ def _is_known(text: bytes, vocab: dict[bytes, int]) -> bool:
 
 def _all_unknown(text: bytes, positions: Iterable[int], vocab: Collection[bytes]) -> list[tuple[str, str]]:
     """As _unknown, of all distinct characters, and bytes of invalid UTF-8, at some positions."""
+    has_high_bytes = any(len(known) == 1 and known >= b"\x80" for known in vocab)
     found: dict[str, tuple[str, str]] = {}
     for position in positions:
-        character, name = _unknown(text, position, vocab)
+        character, name = _unknown(text, position, has_high_bytes)
         found.setdefault(name if character == "\ufffd" else character, (character, name))
     return list(found.values())
 
 
-def _unknown(text: bytes, position: int, vocab: Collection[bytes]) -> tuple[str, str]:
-    """The whole character at a position, U+FFFD for invalid UTF-8, and its name for messages."""
+def _unknown(text: bytes, position: int, has_high_bytes: bool) -> tuple[str, str]:
+    """The whole character at a position, U+FFFD for invalid UTF-8, and its name for messages.
+
+    has_high_bytes: whether bytes of 0x80 and above are characters of the vocabulary.
+    """
     start = position
     while start > 0 and text[start] & 0xC0 == 0x80:
         start -= 1
     character = text[start : start + 4].decode("utf-8", "replace")[:1]
     if start + len(character.encode()) <= position:  # a stray continuation byte
         character = "\ufffd"
-    if character == "\ufffd" or any(len(known) == 1 and known >= b"\x80" for known in vocab):
+    if character == "\ufffd" or has_high_bytes:
         return character, f"{character!r} (byte 0x{text[position]:02x})"
     return character, quote_code_point(character)

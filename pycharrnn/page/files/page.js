@@ -169,7 +169,7 @@ async function generate({ from = 0, keepAddress = false } = {}) {
 
 // The text of the controls; or another one if the page has it already, unless a change of a control has just brought it.
 function generateNext() {
-  if (!running && !changed && shown?.complete && isOfControls(shown)) generateAnother();
+  if (!running && !changed && shown?.complete && isOfControls()) generateAnother();
   else generate();
   changed = false;
 }
@@ -179,10 +179,10 @@ function generateAnother() {
   generate();
 }
 
-// Whether a sample is that of the selected model with the values of the controls.
-function isOfControls(sample) {
+// Whether the sample on the page is that of the selected model with the values of the controls.
+function isOfControls() {
   const { selected } = models;
-  return sample?.facts.id === selected?.id && JSON.stringify(sample?.values) === JSON.stringify(values(selected));
+  return shown?.facts.id === selected?.id && JSON.stringify(shown?.values) === JSON.stringify(values(selected));
 }
 
 // Shows the number of characters, and with the color of copies, where they are.
@@ -349,7 +349,7 @@ document.addEventListener("change", ({ target }) => {
   if (target.id === "score-adapt") refresh();
   if (target.form !== $("controls") || $("sample").hidden) return;
   refresh();
-  if (!running && isOfControls(shown)) return;
+  if (!running && isOfControls()) return;
   changed = true;
   if (target.id !== "color" || target.value === "unit") {
     generate();

@@ -55,9 +55,12 @@ export class Vocabulary {
 // For a message: [the distinct unknown characters at all their positions in a text in bytes, what to do about them]; whole
 // code points if the text is UTF-8. At most MOST_NAMED are named.
 export function describeAndAdvise(text, positions, vocabulary) {
-  const found = positions.map((position) => unknownAt(text, position, vocabulary));
-  const keyOf = ({ character, name }) => (character === REPLACEMENT ? name : character);
-  const characters = found.filter((one, k) => found.findIndex((other) => keyOf(other) === keyOf(one)) === k);
+  const byKey = new Map();
+  for (const one of positions.map((position) => unknownAt(text, position, vocabulary))) {
+    const key = one.character === REPLACEMENT ? one.name : one.character;
+    if (!byKey.has(key)) byKey.set(key, one);
+  }
+  const characters = [...byKey.values()];
   const names = characters.map(({ name }) => name);
   const isKnown = (other) => [...vocabulary.tokenize(new TextEncoder().encode(other))].every(({ id }) => id >= 0);
   const similar = characters.map(({ character }) => similarKnown(character, isKnown));
