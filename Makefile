@@ -61,8 +61,9 @@ QUICK = tests/compat tests/text tests/engine/test_validation.py tests/engine/tes
 ACROSS = $(QUICK) tests/checkpoints tests/common tests/library/test_generate.py tests/engine/test_torch_nn_backend.py \
 	tests/engine/test_plain_torch.py tests/training/test_parity_train.py
 
-# Bytecode is kept, also where the environment says otherwise: else each process compiles all modules again.
-TESTS = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 3 --dist loadfile
+# Bytecode is kept, also where the environment says otherwise: else each process compiles all modules again. A process
+# that a test kills ends the run and names the test; with another in its place, --dist loadfile would wait forever.
+TESTS = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 3 --dist loadfile --max-worker-restart 0
 
 # Without --no-compile, pip would compile six times as much.
 .venv/compiled: .venv/test-installed

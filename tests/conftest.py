@@ -231,8 +231,9 @@ def sampled(checkpoint: Path, args: list[str]) -> bytes:
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory):
     """One browser for all tests of the page; each opens its pages with page_tools.visit."""
-    from page_tools import browser
+    from page_tools import browser, skip_without_browser
 
+    skip_without_browser()
     with browser(tmp_path_factory.mktemp("chromium")) as running:
         yield running
 

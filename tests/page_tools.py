@@ -20,7 +20,16 @@ from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402, F
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 
-needs_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed")
+_MISSING = "" if CHROMIUM and DRIVER else "chromium and chromedriver are not installed"
+
+# For a test whose other fixtures should not be made in vain: that of the browser skips, too.
+needs_browser = pytest.mark.skipif(bool(_MISSING), reason=_MISSING)
+
+
+def skip_without_browser() -> None:
+    if _MISSING:
+        pytest.skip(_MISSING)
+
 
 _FLAGS = [
     "--headless",
