@@ -212,6 +212,8 @@ class CheckpointKeeper:
         if path and not os.path.exists(path):  # -keep, or the user, removed it
             path = None
         again = f"go on from the last good checkpoint, {flag('resume', path)}" if path else self._last_good()
+        if path and self._good_at > max(good, default=0) and os.path.exists(self._latest):
+            again += f", and give up {self._latest} with {flag('overwrite', 1)}"
         advice = f"lower {flag('learning_rate')} or {flag('grad_clip')}"
         return RunStopped(f"training diverged: {advice}; {again}.", 3)
 

@@ -8,9 +8,12 @@ import math
 import os
 from collections.abc import Callable
 
+import numpy as np
+
 from compat import lua_format
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, formats, run_names
+from pycharrnn.checkpoints.folder_runs import record_of
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training import recorded_options, run_files
@@ -23,13 +26,14 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
     """Check the files lm_<savefile>_best.t7 and _latest.t7 in -checkpoint_dir, which a training replaces.
 
     Only -overwrite 1 replaces an unfinished run, the model of -init_from or a file that is not a checkpoint. A finished
-    run is replaced, as in char-rnn; `note` prints the names that its checkpoints keep. A run resumed from one of these
-    files continues it. If the newest state of this name is in another format, its run counts too: its files would mix
-    with those of this one. Errors: UserError.
+    run is replaced, as in char-rnn; `note` prints the names that its checkpoints keep. A state that is continued, by
+    -resume of it or of a later one of its run, is not lost. If the newest state of this name is in another format, its
+    run counts too: its files would mix with those of this one. Errors: UserError.
     """
     stem, ending = files.stem, f".{files.checkpoint_format}"
     latest, best = run_names.latest_checkpoint(stem, ending), run_names.best_checkpoint(stem, ending)
-    if start and start.is_resumed and run_files.is_of_run(start.path, stem):
+    resumed = start if start and start.is_resumed and run_files.is_of_run(start.path, stem) else None
+    if resumed and _same_file(resumed.path, latest):
         return
     other = f"choose another {flag('savefile')} or {flag('checkpoint_dir')}"
     ways_on = f"{other}, or give it up with {flag('overwrite', 1)}"
@@ -38,14 +42,18 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
         try:
             found = checkpoint.load(latest)
         except UserError as e:
-            if not files.overwrite:
+            if not files.overwrite and not resumed:  # -resume of a folder has passed it over
                 raise UserError(
                     f"{latest}, which this training would overwrite, is not a checkpoint ({e}): {ways_on}."
                 ) from e
+    if resumed and found and _continues(resumed.checkpoint, found):
+        return
     is_finished = found is not None and _is_finished(found)
     newer = _newer_in_another_format(stem, latest)
     states = ((latest, found), (newer, _loaded(newer) if newer else None))
     unfinished = [(path, state) for path, state in states if state is not None and not _is_finished(state)]
+    if resumed:
+        unfinished = [(path, state) for path, state in unfinished if not _continues(resumed.checkpoint, state)]
     if not files.overwrite:
         for path, state in unfinished:
             raise UserError(
@@ -57,6 +65,8 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
                 raise UserError(f"this training would overwrite {path}, from which it starts: {ways_on}.")
     if is_finished:
         for path, what, replaced in ((best, "best", _loaded(best)), (latest, "newest", found)):
+            if resumed and replaced and _continues(resumed.checkpoint, replaced):
+                continue  # best stays if it was written before the resumed state
             note(_on_replacing(path, what, replaced, stem, ending))
     for path, state in unfinished:
         note(f"-overwrite 1 gives up the unfinished run {path}: {_described(state)}.")
@@ -90,6 +100,13 @@ def _has_other_name(path: str, stem: str, ending: str) -> bool:
         return False
     name = run_names.named_checkpoint(stem, found.epoch, found.val_loss, ending)
     return _same_file(path, name) or (os.path.exists(name) and filecmp.cmp(path, name, shallow=False))
+
+
+def _continues(resumed: Checkpoint, found: Checkpoint) -> bool:
+    """Whether `found` is an earlier state of the run of `resumed`, or the same one."""
+    common = min(len(resumed.train_losses), len(found.train_losses))
+    same_losses = np.array_equal(resumed.train_losses[:common], found.train_losses[:common], equal_nan=True)
+    return same_losses and record_of(resumed).continues(record_of(found))
 
 
 def _is_finished(found: Checkpoint) -> bool:

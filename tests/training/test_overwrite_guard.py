@@ -59,6 +59,38 @@ def test_an_unfinished_run_is_not_overwritten(stopped, args):
     assert content(stopped / "cv") == before
 
 
+def test_resuming_an_older_state_does_not_overwrite_a_later_one(stopped):
+    """Nor one of another run, with the same name, if it is not finished."""
+    latest = stopped / "cv/lm_lstm_latest.t7"
+    i = checkpoint.load(latest).i
+    older = stopped / "cv/lm_lstm_epoch0.02_4.0000.t7"
+    found = checkpoint.load(latest)
+    found.i, found.epoch, found.train_losses = 1, 1 / 60, found.train_losses[:1]
+    checkpoint.convert(found, older)
+    other = stopped / "cv/lm_lstm_epoch900.00_1.0000.t7"
+    found.i, found.epoch, found.train_losses = 54_000, 900.0, [1.0] * 54_000
+    checkpoint.convert(found, other)
+    before = content(stopped / "cv")
+    end = ["-max_epochs", "0.1"]
+    for path in (older, other):
+        error, out, _ = result_of(stopped, "-resume", f"cv/{path.name}", *end, small=[])
+        said = f"cv/lm_lstm_latest.t7 is an unfinished run: text of -data_dir data, iteration {i}, epoch "
+        assert str(error).startswith(said) and "-overwrite 1" in str(error)
+        assert content(stopped / "cv") == before
+    # what continues the very state, or a later one, loses nothing
+    shutil.copy2(latest, stopped / "cv/lm_lstm_best.t7")
+    error, _, err = result_of(stopped, "-resume", "cv/lm_lstm_best.t7", "-max_epochs", str(i / 60 + 0.05), small=[])
+    assert error is None and "this run replaces" not in err
+    for path in (older, latest):
+        path.write_bytes(before[path.name])
+    (newest,) = set(named(stopped)) - {older, other}
+    assert result_of(stopped, "-resume", f"cv/{newest.name}", *end, small=[])[0] is None
+    latest.write_bytes(before[latest.name])
+    error, _, err = result_of(stopped, "-resume", f"cv/{older.name}", *end, "-overwrite", "1", small=[])
+    assert error is None and "-overwrite 1 gives up the unfinished run cv/lm_lstm_latest.t7: " in err
+    assert checkpoint.load(latest).i == 6
+
+
 def test_an_unfinished_run_in_another_format_is_seen(stopped):
     """Until a run of this format has been given up for it."""
     pytest.importorskip("safetensors")
@@ -112,6 +144,16 @@ def test_over_a_finished_run_it_is_said_what_the_names_were(tmp_path):
         stays = f"the {what} checkpoint of the finished run before stays as cv/{was.name}."
         assert f"this run replaces cv/lm_lstm_{name}.t7; {stays}" in err
     assert all(p.read_bytes() == kept for p, kept in before.items())
+    for path in set(named(folder)) - before.keys():
+        path.unlink()
+    for name, was in (("best", best), ("latest", last)):
+        (folder / f"cv/lm_lstm_{name}.t7").write_bytes(was.read_bytes())
+    error, _, err = result_of(folder, "-resume", f"cv/{named(folder)[0].name}", "-max_epochs", "0.15", small=[])
+    assert error is None
+    assert (
+        f"this run replaces cv/lm_lstm_best.t7; the best checkpoint of the finished run before stays as cv/{best.name}."
+        in err
+    )
     found = checkpoint.load(best)
     found.opt.update(patience=1, max_epochs=50)  # a run that -patience has finished
     found.val_losses = {1: 1.0, 2: 2.0}
