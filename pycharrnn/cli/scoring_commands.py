@@ -52,8 +52,13 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     where = device.choose(opt.gpuid, 0, lambda line: None)
     rows: list[tuple[str, float, float | None, str]] = []
     learnt: dict[str, float] = {}
+    failed: list[tuple[str, UserError]] = []
     for path, loaded in paths.load_every(models, note) if opt.compare else [paths.load_best(models[0], note)]:
-        loss = scoring.split_loss(path, loaded, opt, where)
+        try:
+            loss = scoring.split_loss(path, loaded, opt, where)
+        except UserError as e:
+            failed.append((path, e))
+            continue
         if loaded.program == "torch-rnn":
             file = checkpoint.torch_rnn_text(loaded)
             trained = f", trained on {file}; this is the loss on {opt.data_dir}" if file and opt.data_dir else ""
@@ -68,6 +73,10 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
         rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
         if opt.adapt:
             learnt[path] = adapted.split_loss(path, loaded, opt)
+    if not rows:
+        raise failed[0][1]
+    for path, error in failed:
+        note(f"passed over: {error}" if path in str(error) else f"passed over {path}: {error}")
     if opt.compare:
         say(scoring.as_table(rows, learnt))
     else:

@@ -80,6 +80,18 @@ def test_a_table_is_of_all(folder, corpus):
     assert [row[1] for row in rows] == sorted(row[1] for row in rows)  # by the losses of this text
 
 
+def test_a_table_is_of_those_that_can_be_evaluated(folder, corpus):
+    """A text of other characters, or one that is not here, leaves the others' losses as they are."""
+    found = checkpoint.load(folder / "cv" / BEST)
+    checkpoint.convert(dataclasses.replace(found, opt={**found.opt, "data_dir": "gone"}), folder / "gone.t7")
+    checkpoint.convert(dataclasses.replace(found, opt={**found.opt, "data_dir": str(corpus)}), folder / "here.t7")
+    table, note = said(folder, "eval", "-compare", "1", "gone.t7", "here.t7")
+    assert [row.split()[0] for row in table.splitlines()[1:]] == ["here.t7"]
+    assert note.startswith("pycharrnn: passed over: gone.t7 was trained on gone/input.txt, which is not here: ")
+    result = run("eval", "-compare", "1", "gone.t7", cwd=folder)
+    assert (result.returncode, result.stdout) == (1, b"") and b"passed over" not in result.stderr
+
+
 def test_training_begins_with_the_best(folder, corpus):
     args = ["-data_dir", str(corpus), "-gpuid", "-1", "-max_epochs", "0.1", "-checkpoint_dir", "new", "-savefile", "y"]
     log, note = said(folder, "train", "-init_from", "cv", *args)
