@@ -61,21 +61,23 @@ def load(
 def _newest(
     folder: str, savefile: str | None, say: Callable[[str], None], note: Callable[[str], None]
 ) -> tuple[str, Checkpoint]:
-    """The newest checkpoint in a folder that is complete and finite; of `savefile` alone unless None."""
-    runs = "lm_*" if savefile is None else f"lm_{savefile}"
-    files = [
-        file
-        for file in folder_files.newest_first(folder, note)
-        if (file.run == runs if savefile else file.run.startswith("lm_"))
-    ]
-    for file in files:
-        try:
-            loaded = checkpoint.load(file.path)
-        except UserError as e:
-            say(f"skipping {file.path}: {e}")
-            continue
-        if loaded.network.is_finite():
-            paths.say_choice(note, folder, file, "newest", len(files))
-            return file.path, loaded
-        say(f"skipping {file.path}: its weights are not finite numbers.")
-    raise UserError(f"{folder} has no complete checkpoint {runs}_*.t7 or {runs}_*.safetensors to resume from.")
+    """The newest checkpoint in a folder that is complete and finite; of `savefile` alone unless None.
+
+    A file that training did not name is taken only where none that it named can be: a copy is newer than its state.
+    """
+    found = folder_files.newest_first(folder, note)
+    own = [file for file in found if (file.run == f"lm_{savefile}" if savefile else file.run.startswith("lm_"))]
+    renamed = [file for file in found if not file.run.startswith("lm_")] if savefile is None else []
+    for files in (own, renamed):
+        for file in files:
+            try:
+                loaded = checkpoint.load(file.path)
+            except UserError as e:
+                say(f"skipping {file.path}: {e}")
+                continue
+            if loaded.network.is_finite():
+                paths.say_choice(note, folder, file, "newest", len(files))
+                return file.path, loaded
+            say(f"skipping {file.path}: its weights are not finite numbers.")
+    of_run = f" lm_{savefile}_*.t7 or lm_{savefile}_*.safetensors" if savefile else ""
+    raise UserError(f"{folder} has no complete checkpoint{of_run} to resume from.")

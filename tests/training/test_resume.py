@@ -147,6 +147,19 @@ def test_the_newest_whole_checkpoint_is_taken(tmp_path):
     assert lines[2].startswith(f"resuming from cv/{third.name}, iteration 30")
 
 
+def test_a_renamed_checkpoint_is_taken_from_a_folder_without_another(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-eval_val_every", "6", "-max_epochs", "0.2")
+    first, last = named(folder)
+    shutil.copy(first, folder / "cv/shakespeare.t7")  # the newest file, but an older state
+    lines = train(folder, "-resume", "cv", "-max_epochs", "0.21", small=[])
+    assert lines[0].startswith("resuming from cv/lm_lstm_epoch0.20")
+    for path in folder.glob("cv/lm_*"):
+        path.unlink()
+    lines = train(folder, "-resume", "cv", "-max_epochs", "0.21", small=[])
+    assert lines[0].startswith("resuming from cv/shakespeare.t7, iteration 6,")
+
+
 @pytest.mark.parametrize("change", [TEXT + TEXT[:40], TEXT.swapcase()[:100] + TEXT[100:]], ids=["longer", "edited"])
 def test_another_text_is_noticed(tmp_path, change):
     folder = folder_with_text(tmp_path)
