@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import errno
+import glob
 import io
 import os
 import re
@@ -89,8 +90,12 @@ def note(line: str, speaker: str = "pycharrnn") -> None:
 def ask_for_text() -> None:
     """If standard input is a terminal, ask for a text. Errors: UserError if standard input is closed."""
     if standard_input().isatty():
-        end = "Ctrl-Z and Enter" if os.name == "nt" else "Ctrl-D"
-        note(f"type or paste a text; {end} at the start of a line ends it.")
+        note(f"type or paste a text; {end_of_input()} at the start of a line ends it.")
+
+
+def end_of_input() -> str:
+    """The keys that end standard input at a terminal."""
+    return "Ctrl-Z and Enter" if os.name == "nt" else "Ctrl-D"
 
 
 def read(file: str) -> bytes:
@@ -107,6 +112,17 @@ def is_text(path: str) -> bool:
     from compat import file_magic
 
     return file_magic.is_text(_start_of(path))
+
+
+def is_folder_of_texts(path: str) -> bool:
+    """Whether a path is that of a folder without a checkpoint, with a text file below it."""
+    from pycharrnn.checkpoints import folder_files
+
+    if not os.path.isdir(path):
+        return False
+    with contextlib.suppress(UserError):
+        return not folder_files.newest_first(path)
+    return any(is_text(file) for file in glob.iglob(os.path.join(glob.escape(path), "**"), recursive=True))
 
 
 def is_plain_text(path: str) -> bool:

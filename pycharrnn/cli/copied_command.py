@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pycharrnn.cli.console import is_text, note, read, read_text, say
+from pycharrnn.cli.console import is_folder_of_texts, is_text, note, read, read_text, say
 from pycharrnn.cli.flags import FILE, FOLDER, Command
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common.errors import UserError
@@ -42,6 +42,11 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
     if model is not None and is_text(model):
         files = f"{quoted(sample)} -text {quoted(model)}" if is_text(sample) else f"{quoted(model)} {quoted(sample)}"
         raise click.UsageError(f"{model} is a text: use pycharrnn copied {files}.", click.get_current_context())
+    if model is not None and is_folder_of_texts(model):
+        use = f"pycharrnn copied {quoted(sample)} -text {quoted(model)}"
+        raise click.UsageError(
+            f"{model} has texts and no checkpoint: to compare with the texts, use {use}.", click.get_current_context()
+        )
     from pycharrnn.analysis import copied, copied_page, copied_report
     from pycharrnn.checkpoints import paths
     from pycharrnn.common import cores

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pycharrnn.cli.console import (
+    end_of_input,
     explain_seed,
     note,
     read_primetext,
@@ -215,6 +216,8 @@ def _converse(chat: Chat, opt: ChatOptions, copies: CopyLimits | None) -> None:
 
     out, is_explained = sys.stdout.buffer, False
     lines = standard_input()
+    if lines.isatty():
+        note(f"type a line, and the model answers; {end_of_input()} ends the chat.")
     while True:
         if lines.isatty():
             out.write(b"> ")

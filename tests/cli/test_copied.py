@@ -157,10 +157,15 @@ def test_a_strangers_name_of_the_text_can_not_command_the_terminal(home):
         (["s.txt", "-text", "t.txt", "-html", "s.txt"], 1, "would overwrite s.txt"),
         (["cv", "s.txt"], 2, "s.txt is a text: use pycharrnn copied s.txt cv."),
         (["s.txt", "t.txt"], 2, "t.txt is a text: use pycharrnn copied s.txt -text t.txt."),
+        (["s.txt", "texts"], 2, "to compare with the texts, use pycharrnn copied s.txt -text texts."),
+        (["s.txt", "empty"], 1, "the folder empty has no checkpoint"),
         (["word.docx", "-text", "t.txt"], 1, "word.docx is a Word file, not plain text"),
     ],
 )
 def test_bad_input_gives_one_sentence(home, args, status, said):
+    (home / "texts" / "old").mkdir(parents=True)
+    (home / "texts" / "old" / "t.txt").write_text(TEXT, encoding="utf-8")
+    (home / "empty").mkdir()
     (home / "empty.txt").write_bytes(b"")
     (home / "word.docx").write_bytes(b"PK\3\4" + bytes(99))
     done = run("copied", *args, cwd=home)

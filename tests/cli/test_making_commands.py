@@ -250,10 +250,12 @@ def test_chat_on_a_terminal_prompts(tmp_path):
     args = ["chat", CHECKPOINT, "-gpuid", "-1", "-length", "5"]
     with Terminal(*args, cwd=tmp_path, PYTHONUNBUFFERED="") as terminal:
         terminal.read(lambda: b"> " in terminal.output)
+        assert terminal.lines() == ["pycharrnn: type a line, and the model answers; Ctrl-D ends the chat.", ">"]
         terminal.type(b"The night\n")
         terminal.read(lambda: terminal.output.count(b"> ") == 2)
         terminal.type(b"\x04")  # Ctrl-D
         assert terminal.end() == 0
+        assert terminal.output.count(b"ends the chat") == 1
 
 
 @pytest.mark.parametrize("name", ["fastapi", "h11", "pydantic", "starlette", "uvicorn", "another"])
