@@ -10,6 +10,7 @@ _OUR_JSON = re.compile(rb'\{"model": "(lstm|gru|rnn)", "rnn_size": ')
 _NOT_IN_TEXT = re.compile(rb"[\0-\x08\x0e-\x1a\x1c\x1d\x1f\x7f]")  # control characters
 _WORD = re.compile(rb"[A-Za-z]{2}|[\x80-\xff]{2}[ \r\n.,]")
 _UTF16_STARTS = (b"\xff\xfe", b"\xfe\xff")
+MODEL_IN_PAGE = b'<script type="application/json" class="model">'  # before each model of a page
 _OUR_ONNX_START = b"\x08\x07\x12\x09pycharrnn"
 _LONGEST_HEADER = 100_000_000  # bytes of a .safetensors file's header, as the library allows
 _READS = "pycharrnn reads the .t7 files of char-rnn and torch-rnn, and what its convert writes"

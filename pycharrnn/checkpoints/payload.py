@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compat import file_magic
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError, DamagedCheckpointError
 from compat.t7_content import most_unzipped, unzipped
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 _DTYPES = {"float16": "<f2", "float32": "<f4", "float64": "<f8"}
 _FOR_THE_PAGE = ("model", "rnn_size", "num_layers", "vocab_size", "vocab")
 # Start and end of each model's element in a page's HTML; its JSON escapes <.
-ELEMENT = b'<script type="application/json" class="model">'
+ELEMENT = file_magic.MODEL_IN_PAGE
 ELEMENT_END = b"</script>"
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's wbits for gzip
 _MOST_NAMES = 5  # of a page's models, in a message

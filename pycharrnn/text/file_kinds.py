@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from compat import file_magic
+from pycharrnn.common.errors import wordings
 
 _END = 1 << 16  # bytes; a zip archive lists its files there
 
@@ -26,6 +27,8 @@ class Kind:
 
 
 HTML = Kind("HTML", is_markup=True)
+_OF_A_MODEL = wordings("-init_from FILE", "init_from=FILE")
+PAGE = Kind("a page with a model in it", f"{_OF_A_MODEL} with a text trains it further")
 _PDF = Kind("a PDF file", "save its text as plain text, for example with pdftotext")
 _WORD = Kind("a Word file")
 _OPEN_DOCUMENT = Kind("an OpenDocument file")
@@ -63,6 +66,8 @@ def kind_of(path: str, name: str) -> Kind | None:
     by_ending = _BY_ENDING.get(os.path.splitext(name)[1].lower())
     with open(path, "rb") as f:
         start = f.read(_END)
+        if file_magic.MODEL_IN_PAGE in start:
+            return PAGE
         if by_ending and not (by_ending in _ARCHIVES and file_magic.is_text(start)):
             return by_ending
         first = _in_ascii(start)

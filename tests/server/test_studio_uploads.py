@@ -14,6 +14,7 @@ from conftest import working_in
 from serving_tools import LOOPBACK, LSTM
 from studio_tools import BYTES, PROSE, StudioApp, files_below
 
+from pycharrnn.checkpoints import payload
 from pycharrnn.server import security
 from pycharrnn.server.app import create_app
 from pycharrnn.server.registry import Registry
@@ -110,6 +111,7 @@ def test_a_list_is_recognized(studio):
     "content, fields, detail",
     [
         (b"", {}, "there is no text in poems.txt"),
+        (b"<!DOCTYPE html>" + payload.ELEMENT, {}, 'not plain text: Bring takes it, and "Start from" then trains it'),
         (b"\0\1\2" * 99, {}, "there is no text in poems.txt"),
         (PROSE, {"text_encoding": "klingon"}, '"Encoding of the files" must be bytes or a text encoding of Python'),
         (PROSE, {"label": "file"}, 'of its file" is for the items of a list: add "The text is: a list'),

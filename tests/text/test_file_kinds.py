@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from compat import file_magic
 from pycharrnn.text.file_kinds import HTML, kind_of
 
 
@@ -34,6 +35,7 @@ def archive(*names: str, stored: str = "") -> bytes:
         (b"\xef\xbb\xbf  <!doctype HTML PUBLIC>", "HTML"),
         (b"<?xml version='1.0'?>\n<!-- a --> <!-- b -->\n<html lang='fr'>", "HTML"),
         ("\ufeff<html>\n".encode("utf-16-le"), "HTML"),
+        (b"<!DOCTYPE html>\n<p>Prompt" + file_magic.MODEL_IN_PAGE + b"{}", "a page with a model in it"),
         (b"WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n", "a file of subtitles"),
         (b"\xef\xbb\xbf1\r\n00:00:01,000 --> 00:00:02,500\r\nHello\r\n", "a file of subtitles"),
     ],
