@@ -66,11 +66,11 @@ def test_files_of_one_name_are_all_kept(studio):
 
 def test_a_folder_keeps_its_folders_and_leaves_out_hidden_files(studio):
     text_id = studio.post("/texts", name="My poems", is_folder=True).json()["id"]
-    for name in ("My poems/spring/one.txt", "My poems/two.txt", "My poems/.git/config"):
+    for name in ("My poems/in spring/one.txt", "My poems/two.txt", "My poems/.git/config"):
         assert studio.upload(text_id, name).status_code == 200
     found = studio.post(f"/texts/{text_id}/read").json()
     assert found["name"] == "My_poems"
-    assert [file["name"] for file in found["files"]] == ["My_poems/spring/one.txt", "My_poems/two.txt"]
+    assert [file["name"] for file in found["files"]] == ["My poems/in spring/one.txt", "My poems/two.txt"]
     labelled = studio.post(f"/texts/{text_id}/read", items="line", label="folder").json()
     assert labelled["characters"] > found["characters"]
 
@@ -79,7 +79,9 @@ def test_what_is_said_of_a_text(studio):
     text_id = studio.text(
         "old.txt", "Gr\u00fc\u00dfe aus K\u00f6ln, sch\u00f6n ist es hier am Flu\u00df.\n".encode("cp1252") * 50
     )
-    studio.upload(text_id, "scan.pdf", b"%PDF-1.4 ...")
+    studio.upload(text_id, "novella.docx", b"PK\3\4" + bytes(99))
+    studio.upload(text_id, "~$novella.docx", bytes(99))
+    studio.upload(text_id, "a scan.pdf", b"%PDF-1.4 ...")
     studio.upload(text_id, "picture.png", bytes(range(256)) * 9)
     found = studio.post(f"/texts/{text_id}/read").json()
     assert found["name"] == "old"
@@ -87,7 +89,8 @@ def test_what_is_said_of_a_text(studio):
     assert found["facts"] == ["old.txt (2,150 bytes)", "old.txt: read as cp1252."]
     assert found["left_out"] == [
         "left out, since they contain no text: picture.png.",
-        "left out, since they are not plain text: scan.pdf (a PDF file); save them as plain text.",
+        "left out, since they are not plain text: a scan.pdf (a PDF file), novella.docx (a Word file), ~$novella.docx"
+        " (a Word file); save them as plain text.",
     ]
     assert (found["kind"], found["encoding"], found["advice"], found["too_short"]) == ("text", "bytes", "", "")
     assert found["bytes"] == found["characters"] == 2400

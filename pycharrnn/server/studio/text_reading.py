@@ -33,7 +33,7 @@ class TextReader:
         """Errors: Refusal; UserError."""
         paths, options = self._texts.paths(text_id), _options(asked)
         async with self._one_read_at_a_time:
-            shown = lambda sentence: page_words.reword(self._texts.without_folder(text_id, sentence))  # noqa: E731
+            shown = lambda sentence: self._texts.without_folder(text_id, page_words.reword(sentence))  # noqa: E731
             found, stats = await asyncio.to_thread(text_facts.read, text_id, paths, options, shown)
         self._stats[_key(text_id, asked)] = stats
         while len(self._stats) > _MAX_STATS:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 from compat.atomic_write import atomic_write
+from pycharrnn.common.display import escape_line
 from pycharrnn.server.studio import studio_paths
 from pycharrnn.server.studio.studio_paths import Refusal
 from pycharrnn.text.corpus import safe_name
@@ -58,6 +59,7 @@ class Texts:
         # Text id -> the names that its files have or will have, in lower case: on some systems A and a are one name.
         self._taken: dict[str, set[str]] = {}
         self._in_use: set[str] = set()
+        self._given: dict[str, dict[str, str]] = {}  # text id -> path below its folder -> the client's name, escaped
 
     def new(self, name: str, is_folder: bool) -> str:
         """Begin a text. `name`: of the folder that holds its files, for its name. Returns: its id. Errors: OSError."""
@@ -66,6 +68,7 @@ class Texts:
         described = {"folder": safe_name(name) if is_folder else "", "label": name[:200]}
         studio_paths.write_json(f"{_folder(text_id)}.json", described)
         self._taken[text_id] = set()
+        self._given[text_id] = {described["folder"]: escape_line(name)} if is_folder else {}
         return text_id
 
     def path_for(self, text_id: str, name: str) -> str:
@@ -85,6 +88,7 @@ class Texts:
         while (path := "/".join([*parts, f"{stem}{f'_{number}' if number > 1 else ''}{ending}"])).lower() in taken:
             number += 1
         taken.add(path.lower())
+        self._given.setdefault(text_id, {})[path] = escape_line(name)
         whole = f"{_folder(text_id)}/{path}"
         os.makedirs(os.path.dirname(whole), exist_ok=True)
         return whole
@@ -114,7 +118,13 @@ class Texts:
 
     def without_folder(self, text_id: str, sentence: str) -> str:
         """A sentence about a text, with the names of its files as the client has them."""
-        return sentence.replace(f"{_folder(text_id)}/", "")
+        given = self._given.get(text_id, {})  # none of a text that an earlier server received
+
+        def named(found: re.Match[str]) -> str:
+            path = found[1].rstrip(".")
+            return given.get(path, path) + found[1][len(path) :]
+
+        return re.sub(rf"{re.escape(_folder(text_id))}/([\w./-]+)", named, sentence)
 
     def files_of(self, text_id: str) -> list[str]:
         """The paths of a text's folder and description; [] if they were removed."""
