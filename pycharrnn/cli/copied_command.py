@@ -47,9 +47,10 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
         raise click.UsageError(
             f"{model} has texts and no checkpoint: to compare with the texts, use {use}.", click.get_current_context()
         )
-    from pycharrnn.analysis import copied, copied_page, copied_report
+    from pycharrnn.analysis import copied, copied_report
     from pycharrnn.checkpoints import paths
     from pycharrnn.common import cores
+    from pycharrnn.page import copied_page
     from pycharrnn.text.decode_text import RAW
 
     out = Output(opt.html, "-html ", opt.overwrite, "copied")
@@ -73,7 +74,7 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
         passages = copied.passages(found, text, opt.least)
         if opt.html:
             everywhere = copied.passages(found, text, opt.least, each_once=False)
-            copied_page.write(opt.html, name, text.name, content, everywhere)
+            copied_page.write(opt.html, name, text.name, content, everywhere, opt.least)
     if opt.curve:
         if opt.text or loaded is None:
             curves = copied_report.Curves(found.curve(), [])

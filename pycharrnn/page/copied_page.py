@@ -10,17 +10,30 @@ import numpy as np
 from compat.atomic_write import atomic_write
 from pycharrnn.analysis import html_style, own_files
 from pycharrnn.common.display import escape_html, replace_surrogates
+from pycharrnn.page import page_files
+from pycharrnn.page.bundle import bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pycharrnn.analysis.copied import Passage
 
+_MODULES = ("copied_file.js", "character_panel.js", "text_view.js")  # the script of the page, and what it imports
 # Characters from which a copy has level 1, 2, ... of html_style.LEVELS.
 _FROM = (1, 12, 16, 24, 32, 48, 64, 96, 128, 192)
 _STYLE = """
-body { max-width: 50rem; padding: 1rem }
+body { max-width: 68rem; padding: 1rem }
+main { display: grid; gap: 0 1.5rem; grid-template-columns: minmax(0, 1fr) 15rem }
+@media (max-width: 64rem) { main { grid-template-columns: minmax(0, 1fr) } }
+pre { margin: 0 }
+#character { position: sticky; top: 1rem; align-self: start }
 b { font-weight: inherit }
+"""
+_PANEL = """<section id="character" aria-labelledby="character-title" hidden>
+<h2 id="character-title">Copied</h2>
+<div id="candidates"></div>
+</section>
+<p id="announced" class="unseen" aria-live="polite"></p>
 """
 
 
@@ -34,11 +47,14 @@ def level(length: int) -> int:
     return sum(length >= least for least in _FROM)
 
 
-def write(path: str | os.PathLike[str], sample: str, text: str, content: bytes, found: list[Passage]) -> None:
+def write(
+    path: str | os.PathLike[str], sample: str, text: str, content: bytes, found: list[Passage], least: int
+) -> None:
     """Write a self-contained page.
 
     Args:
-        sample, text: their names. content: of the sample. found: all passages of the sample to color.
+        sample, text: their names. content: of the sample.
+        found: all passages of the sample to color, the longest first, with `least` characters or more.
 
     Errors: OSError.
     """
@@ -47,21 +63,25 @@ def write(path: str | os.PathLike[str], sample: str, text: str, content: bytes, 
         f.write(b'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n')
         f.write(f"{own_files.html_mark('copied')}\n<title>{title} - pycharrnn</title>\n".encode())
         f.write(b'<meta name="viewport" content="width=device-width, initial-scale=1">\n')
-        f.write(
-            f"<style>{html_style.style_sheet()}{_STYLE}</style>\n<h1>{title}</h1>\n{_legend(text)}\n<pre>\n".encode()
-        )
+        style = html_style.style_sheet() + _STYLE + page_files.file_text("panel.css")
+        f.write(f"<style>{style}</style>\n<h1>{title}</h1>\n{_legend(text, found, least)}\n".encode())
+        f.write(b"<main>\n<pre>\n")
         for stretch, longest in stretches(content, found):
             f.write(_colored(stretch, longest).encode())
-        f.write(b"</pre>\n</html>\n")
+        modules = {name: page_files.file_text(name) for name in _MODULES}
+        f.write(f"</pre>\n{_PANEL}</main>\n<script>\n{bundle(_MODULES[0], modules)}</script>\n</html>\n".encode())
 
 
-def _legend(text: str) -> str:
+def _legend(text: str, found: list[Passage], least: int) -> str:
     name = escape_html(replace_surrogates(text))
+    if not found:
+        return f"<p>No passage of {least} or more characters is in {name}.</p>"
+    shades = [-one for one in range(level(least), html_style.LEVELS + 1)]
     return (
-        f"<p>The colored passages are in {name}, letter for letter. The longer a copy, the deeper its color;"
-        " point at it for its length and its place.</p>\n"
-        f'<p class="scale">{_FROM[0]}{html_style.scale(list(range(-1, -html_style.LEVELS - 1, -1)))}'
-        f"{_FROM[-1]} characters or more</p>"
+        f"<p>The colored passages, of {least} or more characters, are in {name}, letter for letter. The longer a copy,"
+        f" the deeper its color; the longest has {found[0].length} characters. Point at a copy, or tap it, for its"
+        " length and its place.</p>\n"
+        f'<p class="scale">{least}{html_style.scale(shades)}{max(least, _FROM[-1])} or more</p>'
     )
 
 

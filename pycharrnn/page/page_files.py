@@ -17,8 +17,13 @@ def page_files(studio: bool = False) -> dict[str, bytes]:
     `studio`: with the sections that `pycharrnn studio` adds.
     """
     files = _read("files")
-    files["style.css"] = html_style.style_sheet().encode() + files["style.css"]
+    files["style.css"] = html_style.style_sheet().encode() + files.pop("panel.css") + files["style.css"]
     return _with_studio(files, _read("studio")) if studio else files
+
+
+def file_text(name: str) -> str:
+    """One of the page's own files, as it is in the folder."""
+    return (_HERE / "files" / name).read_text(encoding="utf-8")
 
 
 def _with_studio(files: dict[str, bytes], added: dict[str, bytes]) -> dict[str, bytes]:

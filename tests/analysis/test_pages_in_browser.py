@@ -1,4 +1,4 @@
-"""The pages that score and activations write, in a real browser."""
+"""The pages that score, activations and copied write, in a real browser."""
 
 from __future__ import annotations
 
@@ -19,15 +19,20 @@ def pages(tmp_path_factory):
     name = f"lm_{'verylong' * 5}_epoch3.00_2.8734"
     shutil.copy(LSTM, folder / f"{name}.t7")
     (folder / "text.txt").write_bytes(b"The night was long,\nand the list of its stars was longer. " * 9)
+    (folder / "sample.txt").write_bytes(
+        b"So the list of its stars was long.\n" + b"x\n" * 99 + b"The night was long,\nand"
+    )
     for command in (
         ["score", f"{name}.t7", "text.txt", "-html", "surprise.html"],
         ["activations", f"{name}.t7", "-primefile", "text.txt", "-o", "units.html"],
+        ["copied", "sample.txt", "-text", "text.txt", "-html", "copies.html"],
     ):
         result = run(*command, cwd=folder)
         assert result.returncode == 0, result.stderr
     return {
         f"Surprise of {name} - pycharrnn": (folder / "surprise.html").as_uri(),
         f"Hidden units of {name} - pycharrnn": (folder / "units.html").as_uri(),
+        "Copies in sample.txt - pycharrnn": (folder / "copies.html").as_uri(),
     }
 
 
@@ -60,3 +65,31 @@ def test_the_legend_of_the_activations_shows_its_shades(chromium, pages):
         assert len({block.value_of_css_property("background-color") for block in blocks}) == len(blocks) == 11
         assert len({block.rect["y"] for block in blocks}) == 1
         assert min(block.rect["width"] for block in blocks) > 10
+
+
+def test_a_tap_on_a_copy_shows_its_length_and_its_place(chromium, pages):
+    chromium.get(pages["Copies in sample.txt - pycharrnn"])
+    copies, panel = chromium.find_elements(By.TAG_NAME, "b"), chromium.find_element(By.ID, "character")
+    for width in (390, 1280):
+        with screen(chromium, width):
+            chromium.find_element(By.TAG_NAME, "pre").click()
+            assert panel.is_displayed() == (width > 1000)
+            for copy, words in zip(
+                copies, ("31 characters, line 2, column 4", "23 characters, line 1, column 1"), strict=True
+            ):
+                copy.click()
+                assert panel.text == f"Copied\ncopied: {words}"
+                assert chromium.find_elements(By.CSS_SELECTOR, "b.here") == [copy]
+                box = chromium.execute_script("return arguments[0].getBoundingClientRect().toJSON()", panel)
+                assert box["top"] >= 0 and box["bottom"] <= chromium.execute_script("return innerHeight")
+            chromium.find_element(By.TAG_NAME, "h1").click()
+
+
+def test_the_legend_of_the_copies_begins_at_the_least(chromium, pages):
+    chromium.get(pages["Copies in sample.txt - pycharrnn"])
+    with screen(chromium, 320):
+        legend = chromium.find_element(By.CSS_SELECTOR, ".scale")
+        assert legend.text.splitlines() == ["20", "192 or more"]
+        blocks = legend.find_elements(By.TAG_NAME, "i")
+        assert [block.get_attribute("class") for block in blocks] == [f"o{level}" for level in range(3, 11)]
+        assert legend.rect["height"] < 2 * blocks[0].rect["height"]

@@ -12,7 +12,7 @@ from conftest import run, working_in
 from page_modules import modules, script
 from page_tools import needs_browser
 
-from pycharrnn.analysis import copied_page
+from pycharrnn.page import copied_page
 from pycharrnn.server.app import create_app
 from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler

@@ -35,9 +35,9 @@ export function showCharacter(chosenSpan, title, words, announced, rows = []) {
   place();
 }
 
-export function clearCharacter() {
+export function clearCharacter(words = "Hover over a character.") {
   span = null;
-  const hint = Object.assign(document.createElement("p"), { className: "quiet", textContent: "Hover over a character." });
+  const hint = Object.assign(document.createElement("p"), { className: "quiet", textContent: words });
   $("candidates").replaceChildren(hint);
   $("announced").textContent = "";
   place();
@@ -54,14 +54,14 @@ export function percent(probability) {
   return `${(100 * probability).toFixed(probability < 0.1 ? 1 : 0)} %`;
 }
 
-// Puts the overlay below the character, or above it if it does not fit below; hides it if the character is scrolled out
-// of its box.
+// Puts the overlay below the character, or the first of its lines on the screen, or above it if it does not fit below;
+// hides it if the character is scrolled out of its box.
 function place() {
   const panel = $("character");
   panel.hidden = NARROW.matches && !span;
   panel.style.left = panel.style.top = "";
   if (!NARROW.matches || !span) return;
-  const at = span.getClientRects()[0] ?? span.getBoundingClientRect();
+  const at = [...span.getClientRects()].find(({ bottom }) => bottom > 0) ?? span.getBoundingClientRect();
   const box = span.closest("pre").getBoundingClientRect();
   panel.hidden = at.bottom < box.top || at.top > box.bottom;
   const { width, height } = panel.getBoundingClientRect();

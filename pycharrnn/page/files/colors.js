@@ -57,7 +57,7 @@ export function sampleClasses(item) {
   return classes;
 }
 
-// The level of a copy of so many characters: level of analysis/copied_page.py.
+// The level of a copy of so many characters: level of page/copied_page.py.
 export function copyLevel(length) {
   return COPIED_FROM.filter((least) => length >= least).length;
 }
