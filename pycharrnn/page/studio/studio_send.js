@@ -8,7 +8,7 @@ import { button, el, setText } from "./studio_dom.js";
 export function askFormat(api, formats, model) {
   const status = el("p", { role: "status" });
   const problem = dialogProblem();
-  const title = el("input", { id: "send-title", maxlength: 200, placeholder: "the name of the model" });
+  const title = el("input", { id: "send-title", maxlength: 200, placeholder: "the name of the run or text" });
   const about = el("input", { id: "send-about", maxlength: 2000 });
   const buttons = formats.map(({ format, what }) =>
     el(
