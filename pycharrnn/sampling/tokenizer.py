@@ -235,5 +235,7 @@ def _unknown(text: bytes, position: int, has_high_bytes: bool) -> tuple[str, str
     if start + len(character.encode()) <= position:  # a stray continuation byte
         character = "\ufffd"
     if character == "\ufffd" or has_high_bytes:
-        return character, f"{character!r} (byte 0x{text[position]:02x})"
+        quoted = repr(character)
+        is_legible = character != "\ufffd" and quoted[1] != "\\"
+        return character, quoted if is_legible else f"{quoted} (byte 0x{text[position]:02x})"
     return character, quote_code_point(character)

@@ -226,7 +226,7 @@ def test_activations_leaves_out_what_the_model_has_never_seen(tmp_path):
     assert not out.exists()
     said = printed(*args, "-ignore_bad_primetext", "1")
     assert said == [
-        "left out of the text: the character '~' (byte 0x7e), which the model has never seen",
+        "left out of the text: the character '~', which the model has never seen",
         f"saved {out}",
         "",
     ]

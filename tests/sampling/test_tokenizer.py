@@ -67,12 +67,12 @@ def test_no_part_of_a_character_is_left():
 @pytest.mark.parametrize(
     "text, as_code_point, as_byte",
     [
-        ("a~b", 'U+007E "~"', "'~' (byte 0x7e)"),
-        ("\u00fc", 'U+00FC "\u00fc"', "'\u00fc' (byte 0xbc)"),
-        ("ab\u20ac", 'U+20AC "\u20ac"', "'\u20ac' (byte 0xe2)"),
-        ("a\U0001f600", 'U+1F600 "\U0001f600"', "'\U0001f600' (byte 0xf0)"),
-        ("~a~", 'U+007E "~"', "'~' (byte 0x7e)"),
-        ('a"', 'U+0022 "\\""', "'\"' (byte 0x22)"),
+        ("a~b", 'U+007E "~"', "'~'"),
+        ("\u00fc", 'U+00FC "\u00fc"', "'\u00fc'"),
+        ("ab\u20ac", 'U+20AC "\u20ac"', "'\u20ac'"),
+        ("a\U0001f600", 'U+1F600 "\U0001f600"', "'\U0001f600'"),
+        ("~a~", 'U+007E "~"', "'~'"),
+        ('a"', 'U+0022 "\\""', "'\"'"),
         ("a\t", 'U+0009 "\\t"', "'\\t' (byte 0x09)"),
     ],
 )
@@ -97,7 +97,7 @@ def test_all_unknown_characters_of_a_primetext_are_named():
 
     two = 'the characters U+00FC "\u00fc" and U+007E "~", which the model has never seen: leave them out, or use'
     assert two in said("a\u00fc~\u00fcb~", {b"a": 1, b"b": 2, "\u00e9".encode(): 3})
-    in_bytes = "the characters '\u00fc' (byte 0xbc) and '~' (byte 0x7e), which"
+    in_bytes = "the characters '\u00fc' and '~', which"
     assert in_bytes in said("a\u00fc~\u00fcb~", {b"a": 1, b"b": 2, b"\xc3": 3})
     assert 'U+0034 "4" and U+0035 "5", which' in said("12345", {b"a": 1})
     assert 'U+0034 "4", U+0035 "5" and 2 more, which' in said("1234567", {b"a": 1})
@@ -132,9 +132,8 @@ def test_a_character_is_named_whole_wherever_it_becomes_unknown():
     """A vocabulary of bytes may hold the first bytes of a character and lack a later one."""
     content, vocab = "\u20aca".encode(), {b"\xe2", b"b"}
     for position in range(3):
-        assert tokenizer.describe_unknown(content, position, vocab).startswith("the character '\u20ac' ")
-    assert tokenizer.describe_unknown(content, 3, vocab).startswith("the character 'a' ")
-    assert "(byte 0xac)" in tokenizer.describe_unknown(content, 2, vocab)
+        assert tokenizer.describe_unknown(content, position, vocab).startswith("the character '\u20ac', which")
+    assert tokenizer.describe_unknown(content, 3, vocab).startswith("the character 'a', which")
 
 
 def test_invalid_utf8_is_named_by_its_byte():

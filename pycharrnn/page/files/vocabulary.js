@@ -87,8 +87,10 @@ function similarKnown(character, isKnown) {
 // The unknown character at a position, and its name.
 function unknownAt(text, position, { hasHighBytes }) {
   const character = characterAt(text, position);
-  const isByte = character === REPLACEMENT || hasHighBytes;
-  return { character, name: isByte ? `${quote(character)} (byte 0x${hex(text[position])})` : quoteCodePoint(character) };
+  if (character !== REPLACEMENT && !hasHighBytes) return { character, name: quoteCodePoint(character) };
+  const quoted = quote(character);
+  const isLegible = character !== REPLACEMENT && quoted[1] !== "\\";
+  return { character, name: isLegible ? quoted : `${quoted} (byte 0x${hex(text[position])})` };
 }
 
 // The whole character at a position of a text in bytes; U+FFFD for invalid UTF-8.
