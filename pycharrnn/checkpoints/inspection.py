@@ -138,7 +138,9 @@ def _copied(found: Checkpoint) -> str:
         return ""
     shares = [(share, "its"), (val_share, "the validation text's")]
     known = [f"{100 * part:.1f} % of {whose}" for part, whose in shares if is_number(part) and part >= 0]
-    return f"{longest:.10g} characters of its sample" + (f"; of 16-grams, {' and '.join(known)}" if known else "")
+    return f"{longest:.10g} characters of its sample" + (
+        f"; of sequences of 16 characters, {' and '.join(known)}" if known else ""
+    )
 
 
 def _point(found: Checkpoint, i: int) -> dict[str, float]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pycharrnn.engine.copies import Comparison, Copy
     from pycharrnn.text.batches import Batches
 
-N = 16  # length of the n-grams whose share is printed
+N = 16  # length of the sequences whose share is printed
 _MAX_PASSAGE = 70  # characters of a message
 
 
@@ -29,7 +29,8 @@ class Recorded(NamedTuple):
 
     Attributes:
         longest: characters of the longest passage that is in the training split.
-        share, val_share: shares of the n-grams of the sample, and of the validation split, that are there; -1 for none.
+        share, val_share: shares of the sequences of N characters of the sample, and of the validation split, that are
+            there; -1 for none.
     """
 
     longest: int
@@ -84,7 +85,7 @@ class ShownCopies:
             line = f"copied from the training text: passages of up to {copies[0].length} characters"
             if share is not None and val_share is not None:
                 validation = f"({100 * val_share:.1f} % of the validation text's)"
-                line += f", {100 * share:.1f} % of the samples' {N}-grams {validation}"
+                line += f", {100 * share:.1f} % of the samples' sequences of {N} characters {validation}"
             return f"{line}; {shown_longest(copies)}"
         return ""
 

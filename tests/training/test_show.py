@@ -271,7 +271,7 @@ def test_a_line_at_the_end_and_a_record_say_what_the_samples_copied(tmp_path):
     k = next(k for k, line in enumerate(lines) if "copied from the training text" in line)
     said = re.fullmatch(
         r"pycharrnn: copied from the training text: passages of up to (\d+) characters, (\S+) % of the samples'"
-        r" 16-grams \((\S+) % of the validation text's\); the longest:",
+        r" sequences of 16 characters \((\S+) % of the validation text's\); the longest:",
         lines[k],
     )
     passage = lines[k + 1].removeprefix("    | ")
@@ -280,7 +280,7 @@ def test_a_line_at_the_end_and_a_record_say_what_the_samples_copied(tmp_path):
     recorded = [checkpoint.load(path).opt for path in named(tmp_path)]
     assert max(opt["copied_longest"] for opt in recorded) <= int(said[1])
     shown = run("inspect", str(named(tmp_path)[-1]), cwd=tmp_path).stdout.decode()
-    assert re.search(r"copied +\d+ characters of its sample; of 16-grams, \S+ % of its and \S+ % of the val", shown)
+    assert re.search(r"copied +\d+ characters of its sample; of sequences of 16 characters, \S+ % of its and", shown)
     done = run(
         "train", "-data_dir", "data/song", "-gpuid", "-1", *small, "-show", "150", "-savefile", "b", cwd=tmp_path
     )
