@@ -80,12 +80,15 @@ def _is_json(request: Request) -> bool:
 
 def _complete_schema(schema: dict[str, Any], token: str) -> None:
     """Complete /openapi.json: some paths stream lines, and a token is required."""
-    # FastAPI takes the schema of a line for that of the whole response. Its own line streams have this form.
+    # FastAPI describes the whole response, as a string. OpenAPI 3.1 has no keyword for lines (3.2: itemSchema), and
+    # generators take `schema` for that of one.
     for path, line in (("/api/sample", "SampleLine"), ("/api/items", "ItemLine"), ("/api/score", "ScoreLine")):
-        content = schema["paths"][path]["post"]["responses"]["200"]["content"]
-        content[LineStream.media_type] = {"itemSchema": {"$ref": f"#/components/schemas/{line}"}}
-        if path == "/api/score":  # lines only with `progress`
-            content["application/json"] = {"schema": {"$ref": "#/components/schemas/ScoreAnswer"}}
+        answer = schema["paths"][path]["post"]["responses"]["200"]
+        answer["description"] = f"lines of JSON, each a {line}"
+        answer["content"][LineStream.media_type] = {"schema": {"$ref": f"#/components/schemas/{line}"}}
+        if path == "/api/score":
+            answer["description"] = f"a ScoreAnswer; with `progress` {answer['description']}"
+            answer["content"]["application/json"] = {"schema": {"$ref": "#/components/schemas/ScoreAnswer"}}
     if token:
         schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         schema["security"] = [{"token": []}]

@@ -46,6 +46,11 @@ line_schemas = {
 }
 
 
+def test_the_description_is_one_of_the_version_that_it_names():
+    assert app.openapi()["openapi"] == "3.1.0"
+    described.validate()
+
+
 @described.parametrize()
 @settings(max_examples=CASES, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 def test_every_answer_is_announced(case):

@@ -399,7 +399,7 @@ def test_openapi(client, models):
         problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
         assert all(answer["content"] == problem for status, answer in responses.items() if status != "200")
     assert schema["paths"]["/api/sample"]["post"]["responses"]["200"]["content"] == {
-        "application/x-ndjson": {"itemSchema": {"$ref": "#/components/schemas/SampleLine"}}
+        "application/x-ndjson": {"schema": {"$ref": "#/components/schemas/SampleLine"}}
     }
     assert "security" not in schema
     with_token = create_app(models, Scheduler(1, 1), None, "0123456789abcdef").openapi()

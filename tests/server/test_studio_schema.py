@@ -45,6 +45,10 @@ def in_its_folder(monkeypatch):
     monkeypatch.setattr(text_facts, "_ESTIMATE", 'print(\'{"error": "not timed."}\')')
 
 
+def test_the_description_is_one_of_the_version_that_it_names():
+    described.validate()
+
+
 @pytest.mark.slow
 @described.parametrize()
 @settings(max_examples=CASES, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
