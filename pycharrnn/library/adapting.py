@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 from pycharrnn.engine.adapt_options import AdaptOptions
-from pycharrnn.library.keywords import in_words_of_a_program, options_of
+from pycharrnn.library.keywords import in_words_of_a_program, options_of, switch
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -26,7 +26,7 @@ def adaptation(caller: str, adapt: bool, **values: Unpack[AdaptKeywords]) -> Ada
 
     Errors: see keywords.options_of; UserError for values without `adapt`.
     """
-    opt = options_of(AdaptOptions, values, caller)
+    opt, adapt = options_of(AdaptOptions, values, caller), switch("adapt", adapt)
     with in_words_of_a_program():
         opt.check_adapt("adapt", adapt)
     return opt.adaptation if adapt else None

@@ -54,7 +54,7 @@ class GeneratedText(str):
     Attributes:
         pieces: its characters. Joined, they are the text.
         probabilities: of each piece.
-        given: number of pieces, the first ones, that belong to the beginning.
+        given: number of pieces, the first ones, that belong to the prompt.
         seed: the seed that generates the same text again.
         ended_early: whether it has fewer characters than `length`, since `max_copy` left none to go on with.
         encoded: the bytes. The str has U+FFFD where they are invalid UTF-8; a model that is given the text reads these.

@@ -67,7 +67,8 @@ def options_for(caller: str, **values: Unpack[SampleKeywords]) -> SampleOptions:
         found["seed"] = random.SystemRandom().randrange(SEEDS)
     # A str of which the sampler makes the same bytes, in any locale.
     found["stop"] = os.fsdecode(utf8(found.get("stop", SampleOptions.stop), "stop"))
-    return options_of(SampleOptions, found, caller, SampleKeywords.__annotations__)
+    names = ["primetext", *SampleKeywords.__annotations__]  # primetext, of the caller, only to be suggested
+    return options_of(SampleOptions, found, caller, names)
 
 
 def sample_text(
@@ -93,7 +94,7 @@ def sample_batch(
     primes: Sequence[Prime],
     copies: CopyLimits | None,
 ) -> list[list[Character]]:
-    """Sample a text for each beginning, as `sample_text` does with the seeds opt.seed, opt.seed + 1, ...
+    """Sample a text for each prompt, as `sample_text` does with the seeds opt.seed, opt.seed + 1, ...
 
     Errors: UserError if the model predicts NaN, or if the texts would not end.
     """

@@ -11,9 +11,11 @@ import typing
 from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from pycharrnn.analysis.options import CopiedOptions
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.option_fields import Ramp
+from pycharrnn.common.option_fields import SWITCH, Ramp
 from pycharrnn.engine.adapt_options import AdaptOptions
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.training.options import TrainOptions
@@ -32,7 +34,8 @@ def options_of(
     Errors: TypeError for an unknown option or a wrong type; UserError for a value that is not allowed.
     """
     every = typing.get_type_hints(kind)
-    hints = {field.name: every[field.name] for field in dataclasses.fields(kind)}
+    fields = dataclasses.fields(kind)
+    hints = {field.name: bool if field.metadata["allowed"] is SWITCH else every[field.name] for field in fields}
     known = list(hints if names is None else names)
     for name in values:
         if name not in known:
@@ -55,6 +58,11 @@ def _converted(name: str, value: object, kind: object) -> Any:
     return found
 
 
+def switch(name: str, value: object) -> bool:
+    """The argument `name` of type bool. Errors: TypeError unless it is True, False, 1 or 0."""
+    return bool(_converted(name, value, bool))
+
+
 def _check_path(name: str, value: str) -> None:
     """Errors: UserError for a NUL or a surrogate; all options of type str except `stop` are paths or words."""
     try:
@@ -75,10 +83,17 @@ def _number(value: object) -> float:
 
 
 def _whole(value: object) -> int:
-    number = _number(int(value) if isinstance(value, bool) else value)  # True for a switch
+    number = _number(int(value) if isinstance(value, bool) else value)  # True for 1
     if not number.is_integer():
         raise ValueError
     return int(number) if isinstance(value, float) else int(value)  # type: ignore[call-overload]  # a number
+
+
+def _switch(value: object) -> int:
+    number = _whole(bool(value) if isinstance(value, np.bool_) else value)
+    if number not in (0, 1):
+        raise ValueError
+    return number
 
 
 def _ramp(value: object) -> Ramp:
@@ -95,6 +110,7 @@ def _text(value: object) -> str:
 
 
 _CONVERSIONS: dict[object, tuple[Callable[[object], Any], str]] = {
+    bool: (_switch, "True or False"),  # of a program; 1 or 0 on the command line
     int: (_whole, "a whole number"),
     float: (_number, "a number"),
     Ramp: (_ramp, "a number, or two: (A, B)"),

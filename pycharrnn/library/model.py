@@ -21,7 +21,7 @@ from pycharrnn.library.characters import decode, known_characters, utf8
 from pycharrnn.library.current_weights import CurrentWeights
 from pycharrnn.library.generated import bytes_pieces_of, pieces_of, text_of
 from pycharrnn.library.generation import Prime
-from pycharrnn.library.keywords import in_words_of_a_program, options_of
+from pycharrnn.library.keywords import in_words_of_a_program, options_of, switch
 from pycharrnn.sampling import learning
 from pycharrnn.sampling.copy_limits import KeptPassages
 from pycharrnn.sampling.model_text import ModelText
@@ -123,23 +123,23 @@ class Model:
 
     @overload
     def generate(
-        self, beginning: Text = "", *, as_bytes: Literal[False] = False, **options: Unpack[SampleKeywords]
+        self, primetext: Text = "", *, as_bytes: Literal[False] = False, **options: Unpack[SampleKeywords]
     ) -> GeneratedText: ...
     @overload
     def generate(
-        self, beginning: Text = "", *, as_bytes: Literal[True], **options: Unpack[SampleKeywords]
+        self, primetext: Text = "", *, as_bytes: Literal[True], **options: Unpack[SampleKeywords]
     ) -> bytes: ...
     @overload
     def generate(
-        self, beginning: Texts, *, as_bytes: Literal[False] = False, **options: Unpack[SampleKeywords]
+        self, primetext: Texts, *, as_bytes: Literal[False] = False, **options: Unpack[SampleKeywords]
     ) -> list[GeneratedText]: ...
     @overload
     def generate(
-        self, beginning: Texts, *, as_bytes: Literal[True], **options: Unpack[SampleKeywords]
+        self, primetext: Texts, *, as_bytes: Literal[True], **options: Unpack[SampleKeywords]
     ) -> list[bytes]: ...
     def generate(
         self,
-        beginning: Text | Texts = "",
+        primetext: Text | Texts = "",
         *,
         length: int | None = SampleOptions.length,
         temperature: float | tuple[float, float] | str = SampleOptions.temperature,
@@ -154,12 +154,12 @@ class Model:
         text: str | os.PathLike[str] | None = None,
         as_bytes: bool = False,
     ) -> GeneratedText | bytes | list[GeneratedText] | list[bytes]:
-        """Sample a text after a beginning, as `pycharrnn sample` does.
+        """Sample a text after a prompt, as `pycharrnn sample` does.
 
         Args:
-            beginning: a text, or a list of texts. Those of a list are sampled in a batch with the seeds seed, seed + 1,
-                ..., and each result is what it would be alone. In a model of items it begins an item. Without a
-                beginning, a model of `pycharrnn.train(text)` begins a line; a model of `data_dir` or of a Lua program
+            primetext: a prompt, or a list of prompts. Those of a list are sampled in a batch with the seeds seed,
+                seed + 1, ..., and each result is what it would be alone. In a model of items it begins an item. Without
+                a prompt, a model of `pycharrnn.train(text)` begins a line; a model of `data_dir` or of a Lua program
                 begins with a character at random, as in char-rnn.
             length: number of characters to sample; None or 0 = until `stop`.
             temperature: above 0; or (A, B) or "A:B", from A at the first character to B at the last.
@@ -168,8 +168,8 @@ class Model:
             topp: sample only from the most probable characters that sum to this probability. 1 = all.
             stop: end after sampling this text.
             sample: 0 = take the most probable character instead of sampling.
-            hide_prime: leave the beginning out of the result.
-            ignore_bad_primetext: leave out characters of the beginning that the vocabulary lacks.
+            hide_prime: leave the prompt out of the result.
+            ignore_bad_primetext: leave out characters of the prompt that the vocabulary lacks.
             max_copy: sample no passage of more characters than this that is in the training text. 0 = no limit. A
                 text ends where no other character is left; its `ended_early` is then True.
             text: file with the text for max_copy; None = the training text, as the checkpoint records it.
@@ -192,13 +192,14 @@ class Model:
             max_copy=max_copy,
             text=text,
         )
-        single = isinstance(beginning, (str, bytes))
-        if not single and not isinstance(beginning, (list, tuple)):
-            is_number = isinstance(beginning, int) and not isinstance(beginning, bool)
-            hint = f": write length={beginning!r} for a number of characters" if is_number else ""
-            raise TypeError(f"beginning must be a str, bytes or a list of them, not {reprlib.repr(beginning)}{hint}")
-        beginnings = cast("Texts", [beginning] if single else beginning)
-        primes = [self._prime(one, opt.ignore_bad_primetext) for one in beginnings]
+        as_bytes = switch("as_bytes", as_bytes)
+        single = isinstance(primetext, (str, bytes))
+        if not single and not isinstance(primetext, (list, tuple)):
+            is_number = isinstance(primetext, int) and not isinstance(primetext, bool)
+            hint = f": write length={primetext!r} for a number of characters" if is_number else ""
+            raise TypeError(f"primetext must be a str, bytes or a list of them, not {reprlib.repr(primetext)}{hint}")
+        prompts = cast("Texts", [primetext] if single else primetext)
+        primes = [self._prime(prompt, opt.ignore_bad_primetext) for prompt in prompts]
         copies = self._copy_limits(opt)
         texts = generation.sample_batch(self._weights.predictor, self.vocab, opt, primes, copies)
         found: list[Any]
@@ -212,14 +213,14 @@ class Model:
 
     @overload
     def stream(
-        self, beginning: Text = "", *, as_bytes: Literal[False] = False, **options: Unpack[SampleKeywords]
+        self, primetext: Text = "", *, as_bytes: Literal[False] = False, **options: Unpack[SampleKeywords]
     ) -> Iterator[Piece]: ...
     @overload
     def stream(
-        self, beginning: Text = "", *, as_bytes: Literal[True], **options: Unpack[SampleKeywords]
+        self, primetext: Text = "", *, as_bytes: Literal[True], **options: Unpack[SampleKeywords]
     ) -> Iterator[BytesPiece]: ...
     def stream(
-        self, beginning: Text = "", *, as_bytes: bool = False, **options: Unpack[SampleKeywords]
+        self, primetext: Text = "", *, as_bytes: bool = False, **options: Unpack[SampleKeywords]
     ) -> Iterator[Piece] | Iterator[BytesPiece]:
         """Sample the text of `generate` piece by piece.
 
@@ -227,12 +228,12 @@ class Model:
         was `given`, and its `candidates()`.
 
         Args:
-            beginning, as_bytes, options: as for `generate`; with a `length` of None or 0 and no `stop` it never ends.
+            primetext, as_bytes, options: as for `generate`; with a `length` of None or 0 and no `stop` it never ends.
 
         Errors: as for `generate`.
         """
-        opt = generation.options_for("stream", **options)
-        prime = self._prime(beginning, opt.ignore_bad_primetext)
+        opt, as_bytes = generation.options_for("stream", **options), switch("as_bytes", as_bytes)
+        prime = self._prime(primetext, opt.ignore_bad_primetext)
         copies = self._copy_limits(opt)
         sampled = generation.sample_text(self._weights.predictor(), self.vocab, opt, prime, copies)
         characters = characters_by_id(self.vocab)
@@ -369,7 +370,7 @@ class Model:
 
         Errors: UserError for an empty text or a character that the vocabulary lacks; TypeError.
         """
-        characters = self._characters(text, "text", ignore_bad_primetext)
+        characters = self._characters(text, "text", switch("ignore_bad_primetext", ignore_bad_primetext))
         if not characters:
             raise UserError("the text is empty: give at least one character.")
         with np.errstate(all="ignore"):
@@ -383,9 +384,9 @@ class Model:
             text = ModelText(self.path or "the model", self._weights.checkpoint())
             return self._kept_passages.limits(text, opt.max_copy, opt.text)
 
-    def _prime(self, beginning: Text, ignore_bad: bool | int) -> Prime:
-        """What to read for a beginning: after the start of an item, or without one after that of a line."""
-        characters = self._characters(beginning, "beginning", ignore_bad)
+    def _prime(self, primetext: Text, ignore_bad: bool | int) -> Prime:
+        """What to read for a prompt: after the start of an item, or without one after that of a line."""
+        characters = self._characters(primetext, "primetext", ignore_bad)
         before = self._line_start if self._has_items or not characters else []
         return Prime([*before, *characters], len(before))
 
@@ -438,7 +439,7 @@ class Model:
         Errors: OSError; UserError for another ending or value, a missing folder, or an option that the format does not
             use.
         """
-        loaded, target = self._weights.checkpoint(), arguments.path(path)
+        loaded, target, half = self._weights.checkpoint(), arguments.path(path), switch("half", half)
         for option, value, default in (
             ("dtype", dtype, ""),
             ("encoding", encoding, "binary"),

@@ -15,7 +15,7 @@ from pycharrnn.common.errors import UserError, for_program
 from pycharrnn.common.interrupts import numbers, status_of
 from pycharrnn.common.standard_streams import write_line
 from pycharrnn.library.characters import utf8
-from pycharrnn.library.keywords import in_words_of_a_program, options_of
+from pycharrnn.library.keywords import in_words_of_a_program, options_of, switch
 from pycharrnn.library.run import Run
 from pycharrnn.sampling import sample_hook
 from pycharrnn.training.options import TrainOptions
@@ -64,6 +64,7 @@ def train(
     for name, callback in (("on_print", on_print), ("on_validation", on_validation)):
         if callback is not None and not callable(callback):
             raise TypeError(f"{name} must be a function, not {reprlib.repr(callback)}")
+    quiet = switch("quiet", quiet)
     speaker = _Speaker(quiet)
     given: dict[str, object] = {**options}
     extras.require_pytorch("training")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import os
@@ -104,6 +105,26 @@ def test_a_number_where_a_text_is_expected(model):
 def test_odd_options_are_refused_with_a_sentence(model, option):
     for odd in ODD:
         check_refusal(lambda odd=odd: list(itertools.islice(model.stream("a", **{"length": 3, option: odd}), 3)))
+
+
+SWITCHES = {
+    "as_bytes": lambda model, odd: model.generate("T", length=1, as_bytes=odd),
+    "adapt": lambda model, odd: model.score("T", adapt=odd),
+    "ignore_bad_primetext": lambda model, odd: model.activations("T", ignore_bad_primetext=odd),
+    "half": lambda model, odd: model.save("m.html", half=odd),
+    "quiet": lambda model, odd: pycharrnn.train("a\n", quiet=odd),
+    "exact": lambda model, odd: pycharrnn.train("a\n", exact=odd),
+}
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_switches_are_true_or_false(model, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for odd in ("no", 3, 0.5, None):
+        with pytest.raises(TypeError, match=f"^{name} must be True or False, not {odd!r}$"):
+            SWITCHES[name](model, odd)
+    with contextlib.suppress(pycharrnn.UserError):  # too short a text
+        SWITCHES[name](model, np.bool_(False))
 
 
 @pytest.mark.parametrize(

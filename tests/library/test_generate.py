@@ -48,7 +48,7 @@ def model() -> pycharrnn.Model:
 
 
 @pytest.mark.parametrize(
-    "path, beginning, options",
+    "path, primetext, options",
     [
         (CHECKPOINTS[0], "The ", {"seed": 7, "length": 300, "temperature": 0.6}),
         (CHECKPOINTS[0], "", {"seed": 123}),
@@ -58,17 +58,17 @@ def model() -> pycharrnn.Model:
         (CHECKPOINTS[2], "A", {"seed": -4, "length": 100, "sample": 0}),
     ],
 )
-def test_the_bytes_of_the_command_line(path, beginning, options):
+def test_the_bytes_of_the_command_line(path, primetext, options):
     flags = [
         word for name, value in options.items() for word in (f"-{name}", str(int(value) if value is True else value))
     ]
-    expected = sampled(path, ["-primetext", beginning, *flags])
+    expected = sampled(path, ["-primetext", primetext, *flags])
     loaded = pycharrnn.load(path)
-    assert loaded.generate(beginning, as_bytes=True, **options) + b"\n" == expected
-    text = loaded.generate(beginning, **options)
+    assert loaded.generate(primetext=primetext, as_bytes=True, **options) + b"\n" == expected
+    text = loaded.generate(primetext, **options)
     assert text == expected[:-1].decode("utf-8", "replace")
-    assert b"".join(loaded.stream(beginning, as_bytes=True, **options)) + b"\n" == expected
-    assert "".join(loaded.stream(beginning, **options)) == text
+    assert b"".join(loaded.stream(primetext=primetext, as_bytes=True, **options)) + b"\n" == expected
+    assert "".join(loaded.stream(primetext=primetext, **options)) == text
 
 
 def test_the_defaults_are_those_of_the_command_line(model):
@@ -297,9 +297,8 @@ def test_an_unknown_character_has_the_sentence_of_the_command_line(model):
     ):
         with pytest.raises(pycharrnn.UserError) as raised:
             refused()
-        assert str(raised.value) == sentence.replace("-primetext", "beginning").replace(
-            "-ignore_bad_primetext 1", "ignore_bad_primetext=True"
-        )
+        in_words_of_a_program = sentence.replace("-ignore_bad_primetext 1", "ignore_bad_primetext=True")
+        assert str(raised.value) == in_words_of_a_program.replace("-primetext", "primetext")
     assert model.generate("Thü", length=1, seed=1, ignore_bad_primetext=True).startswith("Th")
     with pytest.raises(pycharrnn.UserError, match="^text has the character 'ü'"):
         model.encode("ü")
@@ -324,7 +323,9 @@ def test_an_unknown_character_has_the_sentence_of_the_command_line(model):
         ({"seed": "x"}, TypeError, "seed must be a whole number"),
         ({"stop": 3}, TypeError, "stop must be a str or bytes, not 3"),
         ({"stop": "\ud800"}, pycharrnn.UserError, "stop has '\\ud800', which is half a character"),
-        ({"hide_prime": 2}, pycharrnn.UserError, "hide_prime must be 0 or 1, not 2"),
+        ({"hide_prime": 2}, TypeError, "hide_prime must be True or False, not 2"),
+        ({"sample": "no"}, TypeError, "sample must be True or False, not 'no'"),
+        ({"as_bytes": "no"}, TypeError, "as_bytes must be True or False, not 'no'"),
     ],
 )
 def test_values_that_are_refused(model, options, error, words):
@@ -345,6 +346,8 @@ def test_arguments_that_are_none(model):
         model.generate("T", temprature=1)
     with pytest.raises(TypeError, match="no option 'temprature'; did you mean temperature?"):
         model.stream("T", temprature=1)
+    with pytest.raises(TypeError, match="no option 'prmetext'; did you mean primetext?"):
+        model.stream(prmetext="T")
     with pytest.raises(TypeError, match="no option 'gpuid'"):
         model.stream("T", gpuid=1)
     for endless in (None, 0):
