@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pycharrnn.analysis import scoring
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import c_weights, checkpoint
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
-from pycharrnn.text.recorded_text import recorded_text
+from pycharrnn.text.recorded_text import MAX_UNASKED, recorded_text
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
@@ -23,19 +23,30 @@ class Losses(NamedTuple):
     rounded: float
 
 
-def losses(path: str, loaded: Checkpoint, weights: str) -> Losses | None:
+def losses(path: str, loaded: Checkpoint, weights: str) -> Losses:
     """The losses with the weights of the checkpoint at `path`, and with those of a .c file of type `weights`.
 
-    The state is in double precision in both. None if the training text is missing, has changed, is too large to be read
-    unasked, or has no recorded hash: the file of its name may then be any text.
+    The state is in double precision in both.
+
+    Errors: UserError, a clause, if the training text is missing, has changed, is too large to be read unasked, or has
+        no recorded hash: the file of its name may then be any text.
     """
     text = recorded_text(path, loaded)
+    name = escape_line(text.path)
+    if not (text.folder and text.fingerprint):
+        raise UserError(f"{path} has no hash of its training text")
+    if text.missing:
+        raise UserError(f"{text.missing}: convert it in the folder of the training")
     if not text.may_be_read_unasked():
-        return None
-    rounded = replace(loaded, network=c_weights.rounded(loaded.network, weights))
-    with contextlib.suppress(OSError, ValueError, UserError):
+        raise UserError(f"{name} has more than {MAX_UNASKED >> 20} MiB")
+    try:
         text.checked_path()
+    except (OSError, ValueError, UserError):
+        raise UserError(f"{name} has changed since the training") from None
+    rounded = replace(loaded, network=c_weights.rounded(loaded.network, weights))
+    try:
         after = scoring.split_loss(path, rounded, EvalOptions())
         exact = checkpoint.validation_loss(loaded)
         return Losses(scoring.split_loss(path, loaded, EvalOptions()) if exact is None else exact, after)
-    return None
+    except (OSError, ValueError, UserError) as e:
+        raise UserError(f"{name} can't be scored ({e})") from None

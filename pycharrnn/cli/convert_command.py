@@ -97,7 +97,13 @@ def _describe_c_file(source: str, loaded: Checkpoint, weights: str) -> None:
 
     weights = weights or c_file.default_weights(loaded)
     note(f"weights: {weights}, {c_file.weight_bytes(loaded, weights)} bytes")
-    if weights != "double" and (losses := rounding.losses(source, loaded, weights)):
+    if weights == "double":
+        return
+    try:
+        losses = rounding.losses(source, loaded, weights)
+    except UserError as e:
+        note(f"the validation loss with these weights is unknown, since {e}")
+    else:
         note(f"validation loss: {losses.rounded:.4f}; of the checkpoint: {losses.exact:.4f}")
 
 

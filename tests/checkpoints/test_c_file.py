@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import subprocess
 import sys
@@ -448,7 +449,12 @@ def test_convert_prints_the_loss_of_rounded_weights(tmp_path, monkeypatch):
     text = tmp_path / "data" / "list" / "input.txt"
     text.write_bytes(b"another text\n" * 1000)  # which is neither scored nor preprocessed
     before = {entry.name: entry.read_bytes() for entry in text.parent.iterdir()}
-    assert len(notes("-weights", "int8")) == 1
+    unknown = "pycharrnn: the validation loss with these weights is unknown, since "
+    name = os.path.join("data/list", "input.txt")
+    assert notes("-weights", "int8") == [weights, f"{unknown}{name} has changed since the training"]
     assert {entry.name: entry.read_bytes() for entry in text.parent.iterdir()} == before
     text.unlink()
-    assert len(notes("-weights", "int8")) == 1
+    missing = f"{name}, on which {path} was trained, is not here: convert it in the folder of the training"
+    assert notes("-weights", "int8") == [weights, unknown + missing]
+    path = ROOT / "tests/golden/rnn3/lm_rnn3_epoch1.00_3.0075.t7"
+    assert notes("-weights", "float")[1] == f"{unknown}{path} has no hash of its training text"
