@@ -280,19 +280,25 @@ def test_the_program_refuses_in_a_sentence(tmp_path):
     program = compiled(written(tmp_path, loaded("lstm"), "float"))
     temperature = "the temperature must be a finite number greater than 0"
     for args, problem in (
-        (["-what", "1"], "there is no such option"),
-        (["-seed", "5", "-length"], "the value is missing"),
-        (["-length", "x"], "the length must be a whole number, or 0 for no end"),
-        (["-length", "-1"], "the length must be a whole number, or 0 for no end"),
-        (["-seed", ""], "the seed must be a whole number"),
-        *((["-temperature", value], temperature) for value in ("0", "-1", "nan", "inf", "1e-99", "1x", "")),
-        (["-primetext", "\u4f60"], "the text has a character that the model does not know"),
+        (["foo"], "foo: there is no such option; -help lists them"),
+        (["foo", "-seed"], "foo: there is no such option; -help lists them"),
+        (["-what", "1"], "-what: there is no such option; -help lists them"),
+        (["-seed", "5", "-what"], "-what: there is no such option; -help lists them"),
+        (["-seed", "5", "-length"], "-length: the value is missing"),
+        (["-primetext"], "-primetext: the value is missing"),
+        (["-length", "x"], "-length x: the length must be a whole number, or 0 for no end"),
+        (["-length", "-1"], "-length -1: the length must be a whole number, or 0 for no end"),
+        (["-seed", ""], "-seed : the seed must be a whole number"),
+        *(
+            (["-temperature", value], f"-temperature {value}: {temperature}")
+            for value in ("0", "-1", "nan", "inf", "1e-99", "1x", "")
+        ),
+        (["-primetext", "\u4f60"], "-primetext \u4f60: the text has a character that the model does not know"),
     ):
         refused = subprocess.run([str(program), *args], capture_output=True, text=True)
         assert (refused.returncode, refused.stdout) == (1, "")
-        name, value = [*args[-2:], ""][:2] if len(args) == 2 else (args[-1], "")
-        assert refused.stderr == f"{program}: {name} {value}: {problem}.\n"
-    assert output(program, "-h") == output(program, "-help")
+        assert refused.stderr == f"{program}: {problem}.\n"
+    assert output(program, "-h") == output(program, "-seed", "5", "-help")
     if Path("/dev/full").exists():
         for args in (["-length", "5"], ["-length", "0"], ["-h"]):
             with open("/dev/full", "wb") as full:

@@ -743,9 +743,10 @@ static int has_unknown_character(const char *text) {
   return 0;
 }
 
-/* Store the value of an option. words: its name and the value. Returns what is wrong with it, or NULL. */
-static const char *set_option(struct options *opt, char **words) {
-  const char *name = words[0], *value = words[1];
+static const char no_option[] = "there is no such option; -help lists them";
+
+/* Store the value of an option. Returns what is wrong with it, or NULL. */
+static const char *set_option(struct options *opt, const char *name, const char *value) {
   char *end; /* of a number */
   if (strcmp(name, "-seed") == 0) {
     opt->seed = (uint32_t)strtoll(value, &end, 10);
@@ -779,7 +780,7 @@ static const char *set_option(struct options *opt, char **words) {
     opt->primetext = value;
     return has_unknown_character(value) ? "the text has a character that the model does not know" : NULL;
   }
-  return "there is no such option";
+  return no_option;
 }
 
 #if WHOLE
@@ -870,15 +871,18 @@ int main(int argc, char **argv) {
 #if ITEMS
   long k;
 #endif
-  if (argc == 2 && is_help(argv[1])) {
-    print_help(stdout, argv[0]);
-    return end_output(argv[0]);
-  }
   for (at = 1; at < argc; at += 2) {
-    const char *value = at + 1 < argc ? argv[at + 1] : "";
-    problem = at + 1 < argc ? set_option(&opt, argv + at) : "the value is missing";
+    int has_value = at + 1 < argc;
+    const char *value = has_value ? argv[at + 1] : "";
+    if (is_help(argv[at])) {
+      print_help(stdout, argv[0]);
+      return end_output(argv[0]);
+    }
+    problem = set_option(&opt, argv[at], value);
+    if (problem == no_option) has_value = 0; /* what follows may be an option */
+    else if (!has_value) problem = "the value is missing";
     if (problem) {
-      fprintf(stderr, "%s: %s %s: %s.\n", argv[0], argv[at], value, problem);
+      fprintf(stderr, "%s: %s%s%s: %s.\n", argv[0], argv[at], has_value ? " " : "", has_value ? value : "", problem);
       return 1;
     }
   }
