@@ -102,7 +102,7 @@ class BuildKernels(build_ext):
         for reason in dict.fromkeys(self.reasons.values()):
             left_out = [level for level in instruction_sets if self.reasons.get(f"pycharrnn._kernel_{level}") == reason]
             if "any" in left_out:
-                follows = "PyTorch and NumPy do its work on the CPU, which takes two to four times as long"
+                follows = "computing on the CPU takes two to four times as long"
             else:
                 follows = "processors that could run it use a slower one"
             levels = ", ".join(left_out)

@@ -29,7 +29,7 @@ LEVELS = kernel_library.LEVELS if IS_X86 else kernel_library.LEVELS[:1]
 SUFFIX = ".dll" if os.name == "nt" else ".so"
 COMPILER = shutil.which((os.environ.get("CC") or sysconfig.get_config_var("CC") or "none").split()[0])
 needs_compiler = pytest.mark.skipif(COMPILER is None or os.name == "nt", reason="no compiler that knows vector types")
-NONE_WORKS = "so PyTorch and NumPy do its work on the CPU, which takes two to four times as long.\n"
+NONE_WORKS = "so computing on the CPU takes two to four times as long.\n"
 LEFT_BY_PROGRAMS = (
     ".venv/pyvenv.cfg",
     "benchmarks/results.json",

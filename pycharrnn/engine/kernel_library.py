@@ -29,7 +29,7 @@ LEVELS = ("any", "avx2", "avx512")  # each with all instructions of those before
 _OFF = "off"
 _SUFFIX = ".dll" if os.name == "nt" else ".so"  # as in setup.py
 PACKAGE = Path(__file__).parents[1]
-SLOWER = "so PyTorch and NumPy do its work on the CPU, which takes two to four times as long"
+SLOWER = "so computing on the CPU takes two to four times as long"
 
 
 class _LayoutEntry(ctypes.Structure):
@@ -133,7 +133,7 @@ def reasons(wanted: str, best: str, used: str | None, folder: Path) -> list[str]
         return [f"it is switched off by PYCHARRNN_KERNEL={_OFF}"]
     if wanted not in ("", *LEVELS):
         return [_no_level(wanted)]
-    least = _fault(folder, LEVELS[0])
+    least = _fault(folder, LEVELS[0], "it")  # the kernel: without this level there is none
     if least:  # only this library reports the processor's instructions
         return [least]
     found = []
@@ -145,7 +145,7 @@ def reasons(wanted: str, best: str, used: str | None, folder: Path) -> list[str]
         elif wanted not in ("", level):
             reason = f"{level} is not what PYCHARRNN_KERNEL={wanted} asks for"
         else:
-            reason = _fault(folder, level)
+            reason = _fault(folder, level, level)
         found += [reason] if reason else []
     return found
 
@@ -160,17 +160,17 @@ def _levels_of_machine() -> tuple[str, ...]:
     return LEVELS if platform.machine() in ("x86_64", "AMD64") else LEVELS[:1]
 
 
-def _fault(folder: Path, level: str) -> str | None:
-    """Why the library of a level can't be used, or None; setup.py wrote why it was not compiled."""
+def _fault(folder: Path, level: str, name: str) -> str | None:
+    """Why the library of a level, called `name`, can't be used, or None; setup.py wrote why it was not compiled."""
     path = built(folder, level)
     try:
         if path is None:
-            return f"{level} was not compiled ({escape_line(_content(folder / f'_kernel_{level}.left_out').strip())})"
+            return f"{name} was not compiled ({escape_line(_content(folder / f'_kernel_{level}.left_out').strip())})"
         _checked(path, LAYOUT, FUNCTIONS)
     except (OSError, ValueError) as e:
         if path is None:
-            return f"{level} is missing: {_install_again(folder)}, with a C compiler"
-        return f"{level} can't be used ({_words(e)}): {_install_again(folder)}"
+            return f"{name} is missing: {_install_again(folder)}, with a C compiler"
+        return f"{name} can't be used ({_words(e)}): {_install_again(folder)}"
     return None
 
 

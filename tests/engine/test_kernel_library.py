@@ -244,12 +244,12 @@ def test_why_there_is_no_better_one(levels):
     assert why(levels, "off") == ["it is switched off by PYCHARRNN_KERNEL=off"]
     assert why(levels, "of") == ["PYCHARRNN_KERNEL is 'of': set it to any, avx2, avx512 or off, or leave it out."]
     leave_out(levels, "any", "gcc: No such file or directory\n")
-    assert why(levels) == ["any was not compiled (gcc: No such file or directory)"]
+    assert why(levels) == ["it was not compiled (gcc: No such file or directory)"]
     (levels / "_kernel_any.left_out").write_text("\x1b[31m" + 5000 * "x", encoding="utf-8")
     (line,) = why(levels)
-    assert line.startswith("any was not compiled (\\x1b[31mxxx") and len(line) < 300
+    assert line.startswith("it was not compiled (\\x1b[31mxxx") and len(line) < 300
     (levels / "_kernel_any.left_out").unlink()
-    assert why(levels) == ["any is missing: install pycharrnn again, with a C compiler"]
+    assert why(levels) == ["it is missing: install pycharrnn again, with a C compiler"]
 
 
 @needs_levels
@@ -266,7 +266,7 @@ def test_why_there_is_no_better_one_of_several(levels):
     assert line.startswith("avx512 can't be used (") and "file too short" in line
     (levels / "kernel.c").write_text("", encoding="utf-8")
     assert why(levels) == [
-        "any can't be used (it was compiled from C sources that have changed since): install pycharrnn again"
+        "it can't be used (it was compiled from C sources that have changed since): install pycharrnn again"
     ]
 
 

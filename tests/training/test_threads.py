@@ -116,7 +116,7 @@ def test_training_says_that_no_kernel_was_compiled(tmp_path):
     (home / "pycharrnn" / "_kernel_any.left_out").write_text("cc: No such file or directory\n", encoding="utf-8")
     environment = {**ENVIRONMENT, "PYTHONPATH": str(home)}
     environment.pop("PYCHARRNN_KERNEL", None)
-    reason = "any was not compiled (cc: No such file or directory)"
+    reason = "it was not compiled (cc: No such file or directory)"
     said = f"this run uses PyTorch (no C kernel: {reason}), which takes two to four times as long as the C kernel.\n"
     args = [*COMMAND, "-max_epochs", "0.02", "-overwrite", "1"]
     for setting, times in ({"PYCHARRNN_KERNEL": "off"}, 0), ({}, 1):
