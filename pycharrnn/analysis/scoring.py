@@ -111,6 +111,11 @@ def old_val_frac(loaded: Checkpoint, opt: EvalOptions, loss: float) -> float:
     return val * (1 - 1e-4) if train + val >= 1 else 0
 
 
+def lacked_a_batch(loaded: Checkpoint) -> bool:
+    """Whether its version of char-rnn certainly had the split of old_val_frac."""
+    return loaded.era.startswith("May")
+
+
 def _missed(loaded: Checkpoint, opt: EvalOptions, loss: float) -> float:
     """How far `loss` is from the val_loss of a Lua run whose validation `opt` repeats; 0 for any other loss."""
     same_sizes = all(getattr(opt, name) == left for name, left in _AS_IN_TRAINING.items() if name != "data_dir")

@@ -67,7 +67,8 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
             note(f"{path}: if its Torch7 was older than 27 April 2016, {flag('old_exp', 1)} gives its val_loss.")
         elif val_frac := scoring.old_val_frac(loaded, opt, loss):
             old = f"{flag('val_frac', val_frac)} gives its val_loss"
-            note(f"{path}: if its char-rnn is of early June 2015 or older, {old}: validation lacked a batch then.")
+            when = "" if scoring.lacked_a_batch(loaded) else "if its char-rnn is of early June 2015 or older, "
+            note(f"{path}: {when}{old}: validation lacked a batch then.")
         if opt.split != "train":
             _note_other_split(path, loaded, opt)
         rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
@@ -94,6 +95,8 @@ def _note_other_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> None:
     was = {name: recorded_options.find(loaded, name) for name in names}
     now = {name: getattr(opt, name) for name in names if getattr(opt, name) != getattr(type(opt), name)}
     differ = [name for name, value in now.items() if was[name] not in (None, value)]
+    if differ == ["val_frac"] and opt.split == "val" and now["val_frac"] < was["val_frac"]:
+        return  # a part of the same split
     if differ:
         in_training, given = (" ".join(flag(name, one[name]) for name in differ) for one in (was, now))
         note(

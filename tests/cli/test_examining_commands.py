@@ -62,6 +62,8 @@ def test_eval_of_one_and_of_several(loss):
             "was trained with -batch_size 10: with -batch_size 7 the val split has other",
         ),
         ("-train_frac 0.5", "was trained with -train_frac 0.95: with -train_frac 0.5 the val split has other"),
+        ("-val_frac 0.02", ""),  # the first part of the same split
+        ("-val_frac 0.02 -split test", "the test split has other characters"),
         ("-batch_size 7 -split train", ""),
         ("-batch_size 10", ""),
     ],
