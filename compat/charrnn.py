@@ -144,7 +144,7 @@ def _pycharrnn(table: object) -> str:
 def _era(table: Table) -> str:
     """When the version of char-rnn that wrote the table was in use."""
     if b"val_bpc" in table:
-        return "May 2015, first version: losses in bits"
+        return "May 2015, first version: its files and their names have losses in bits"
     if b"embed" in table[b"protos"]:
         return "May to June 2015: embedding and softmax apart"
     nodes = table[b"protos"][b"rnn"].get(b"forwardnodes")

@@ -65,7 +65,15 @@ def test_the_curve(tmp_path):
     assert facts["validation"]["first"]["iteration"] == 5
     table = inspection.as_table(inspection.facts(saved(tmp_path, val_losses={10: 2.5}, i=0, epoch=0.0)))
     assert "best val loss 2.5000 at iteration 10" in [" ".join(line.split()) for line in table.splitlines()]
-    assert inspection.facts(saved(tmp_path, val_losses={}))["validation"] == {}
+    assert inspection.facts(saved(tmp_path, val_losses={}, val_loss=None))["validation"] == {}
+
+
+def test_the_only_loss_that_the_first_version_recorded():
+    (path,) = (GOLDEN / "legacy_2015-05-21_lstm").glob("lm_*_epoch1.00_*.t7")
+    facts = inspection.facts(path)
+    (loss,) = facts["val_losses"]
+    assert facts["validation"] == {"last": loss}
+    assert (loss["iteration"], loss["epoch"]) == (147, 1.0) and abs(loss["loss"] - 4.7298 * math.log(2)) < 1e-4
 
 
 def test_an_epoch_that_torch_rnn_does_not_record_is_left_out():
@@ -88,7 +96,8 @@ def test_the_series_are_for_programs(tmp_path):
     ]
     assert not [line for line in run("inspect", path).stdout.decode().splitlines() if "losses" in line]
     checkpoint.convert(
-        dataclasses.replace(checkpoint.load(path), train_losses=array("d"), val_losses={}), f"{tmp_path}/a.t7"
+        dataclasses.replace(checkpoint.load(path), train_losses=array("d"), val_losses={}, val_loss=None),
+        f"{tmp_path}/a.t7",
     )
     found = inspection.facts(f"{tmp_path}/a.t7")
     assert not found["train_losses"] and not found["val_losses"]
