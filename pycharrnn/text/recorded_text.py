@@ -23,12 +23,14 @@ class RecordedText(NamedTuple):
     Attributes:
         checkpoint: its path, for messages.
         folder: of input.txt; "" if it is not recorded.
+        torch_rnn_file: the file that torch-rnn's preprocess.py made of the text; "" if none is recorded.
         fingerprint: of the text, see text_stats; "" if it is not recorded, as in a checkpoint of the original.
     """
 
     checkpoint: str
     folder: str
     fingerprint: str
+    torch_rnn_file: str = ""
 
     @property
     def path(self) -> str:
@@ -47,6 +49,11 @@ class RecordedText(NamedTuple):
 
         Without a fingerprint the file is taken as it is. Errors: UserError if it is missing or has changed.
         """
+        if self.torch_rnn_file and not self.folder:
+            raise UserError(
+                f"{self.checkpoint} was trained on {escape_line(self.torch_rnn_file)}, which torch-rnn's preprocess.py"
+                f" made: give its text by {_TEXT_FILE}."
+            )
         if not self.folder:
             raise UserError(f"{self.checkpoint} does not say what it was trained on: give {_TEXT_FILE}.")
         if missing := self.missing:
@@ -73,6 +80,7 @@ class RecordedText(NamedTuple):
 
 def recorded_text(path: str, loaded: Checkpoint) -> RecordedText:
     """The training text of the checkpoint at `path`."""
-    folder = loaded.opt.get("data_dir")
+    folder, file = loaded.opt.get("data_dir"), loaded.opt.get("input_h5")
     fingerprint = loaded.state.text if loaded.state and loaded.state.text else ""
-    return RecordedText(path, folder if isinstance(folder, str) else "", fingerprint)
+    torch_rnn_file = file if isinstance(file, str) else ""
+    return RecordedText(path, folder if isinstance(folder, str) else "", fingerprint, torch_rnn_file)

@@ -143,6 +143,13 @@ def test_a_strangers_name_of_the_text_can_not_command_the_terminal(home):
         said = run(*command, cwd=home).stderr.decode()
         assert r"data/\x1b[31mred\nline/input.txt, on which stranger.t7 was trained, is not here" in said
         assert "\x1b" not in said
+    del loaded.opt["data_dir"]
+    loaded.opt["input_h5"] = "data/tiny.h5"
+    checkpoint.convert(loaded, str(home / "stranger.t7"))
+    for command in (["copied", "s.txt", "stranger.t7"], ["sample", "stranger.t7", "-max_copy", "10"]):
+        said = run(*command, cwd=home).stderr.decode()
+        made = "which torch-rnn's preprocess.py made: give its text by -text FILE."
+        assert f"stranger.t7 was trained on data/tiny.h5, {made}" in said
 
 
 @pytest.mark.parametrize(
