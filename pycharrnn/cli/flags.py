@@ -35,15 +35,19 @@ _SCRIPTS = {  # of char-rnn, and the commands in their place
     "inspect_checkpoint.lua": "inspect",
     "convert_gpu_cpu_checkpoint.lua": "convert",
 }
-_TORCH_RNN = {  # flags of torch-rnn -> those of char-rnn with the same meaning
-    "start_text": "-primetext",
-    "gpu": "-gpuid",
-    "model_type": "-model",
-    "lr_decay_factor": "-learning_rate_decay",
-    "checkpoint_every": "-eval_val_every",
-    "checkpoint_name": "-savefile",
-    "input_h5": "-data_dir",
-    "input_json": "-data_dir",
+_TORCH_RNN = {  # flag of torch-rnn -> (that of char-rnn with the same meaning, what else to say)
+    "start_text": ("-primetext", ""),
+    "gpu": ("-gpuid", ""),
+    "gpu_backend": ("-opencl", ", 1 for opencl"),
+    "model_type": ("-model", ""),
+    "lr_decay_factor": ("-learning_rate_decay", ""),
+    "lr_decay_every": ("-learning_rate_decay_after", ", after which each epoch decays the rate"),
+    "checkpoint_every": ("-eval_val_every", ""),
+    "checkpoint_name": ("-savefile", ", and its folder -checkpoint_dir"),
+    "reset_iterations": ("-resume", " in place of -init_from if it is 0; else leave it out"),
+    "speed_benchmark": ("-accurate_gpu_timing", ""),
+    "input_h5": ("-data_dir", ", a folder that has the text as input.txt"),
+    "input_json": ("-data_dir", ", a folder that has the text as input.txt"),
 }
 _CHECKPOINT_ENDINGS = (".t7", ".safetensors", ".pt")
 _SHELL_FINDS_FILES = os.name != "nt"  # which *.txt stands for; Windows' shells leave that to the program
@@ -254,8 +258,9 @@ class Group(click.Group):
         """The command of this name. Errors: click.UsageError."""
         if name in self.commands:
             return self.commands[name]
-        if ours := _SCRIPTS.get(os.path.basename(name)):
-            raise click.UsageError(f"char-rnn's {os.path.basename(name)} is pycharrnn {ours} here.", ctx)
+        script = f"{name}.lua" if f"{name}.lua" in _SCRIPTS else os.path.basename(name)
+        if ours := _SCRIPTS.get(script):
+            raise click.UsageError(f"char-rnn's {script} is pycharrnn {ours} here.", ctx)
         if os.path.basename(name) == "preprocess.py":
             raise click.UsageError(
                 "torch-rnn's preprocess.py is not needed: pycharrnn train reads the text itself.", ctx
@@ -307,6 +312,5 @@ def _of_torch_rnn(flag: str, known: Collection[str]) -> str:
     name = flag.lstrip("-")
     if name == "checkpoint" and "-primetext" in known:
         return "name the checkpoint without a flag: pycharrnn sample cv/checkpoint.t7."
-    ours = _TORCH_RNN.get(name, "")
-    form = ", a folder that has the text as input.txt" if ours == "-data_dir" else ""
-    return f"torch-rnn's {flag} is {ours} here{form}." if ours in known else ""
+    ours, more = _TORCH_RNN.get(name, ("", ""))
+    return f"torch-rnn's {flag} is {ours} here{more}." if ours in known else ""

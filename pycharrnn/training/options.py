@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -344,6 +345,10 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         check(self)
+        if not {os.sep, os.altsep}.isdisjoint(self.savefile):
+            raise UserError(
+                f"{flag('savefile', self.savefile)} is not a file name: give the folder with {flag('checkpoint_dir')}."
+            )
         if self.train_frac + self.val_frac > 1 + 1e-9:
             raise UserError(
                 f"{flag('train_frac', self.train_frac)} and {flag('val_frac', self.val_frac)} sum to more than 1: lower"

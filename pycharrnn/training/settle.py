@@ -186,15 +186,7 @@ def _resumed(
 
 
 def _in_place(options: TrainOptions, start: InitialCheckpoint, given: Collection[str], lines: _Lines) -> TrainOptions:
-    """Write beside the checkpoint of -resume unless -checkpoint_dir is given; a recorded folder may be a stranger's.
-
-    Errors: UserError for a recorded -savefile that names a folder.
-    """
-    if "savefile" not in given and ({os.sep, os.altsep, "\0"} & {*options.savefile}):
-        raise UserError(
-            f"{start.path} records the {flag('savefile')} {escape_line(options.savefile, 80)}, which is not a file"
-            f" name: give {flag('savefile')} and {flag('checkpoint_dir')}."
-        )
+    """Write beside the checkpoint of -resume unless -checkpoint_dir is given; a recorded folder may be a stranger's."""
     if "checkpoint_dir" in given or start.is_in_place:
         return options
     folder = os.path.dirname(start.path) or "."

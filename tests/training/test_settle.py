@@ -174,7 +174,7 @@ def test_what_does_not_fit(options, machine, words):
         ({}, {"num_layers": 2}, "-num_layers 2 (was 3) can't change during a run"),
         ({"batch_size": "many"}, {}, "records the -batch_size 'many', which is not valid"),
         ({"batch_size": 0}, {}, "records an option that can't be used, so give it: -batch_size must be"),
-        ({"savefile": "a/b"}, {}, "records the -savefile a/b, which is not a file name"),
+        ({"savefile": "a/b"}, {}, "-savefile a/b is not a file name: give the folder with -checkpoint_dir."),
     ],
 )
 def test_what_a_resumed_run_can_not_use(recorded, options, words):
