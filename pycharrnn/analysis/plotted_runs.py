@@ -12,6 +12,7 @@ import numpy as np
 from pycharrnn.analysis.plotting import Curve, log_curve, loss_curve
 from pycharrnn.checkpoints.names import short_names
 from pycharrnn.checkpoints.paths import load_runs, run_of
+from pycharrnn.common.display import escape_line
 from pycharrnn.training.log_rows import is_log
 
 if TYPE_CHECKING:
@@ -47,12 +48,23 @@ def find(arguments: Sequence[str], note: Callable[[str], None]) -> list[Run]:
     Errors: UserError for a file that can't be read.
     """
     runs: list[Run] = []
+    announced: set[str] = set()  # files of folders, which have a note
+
+    def leave_out(run: Run, whole: Run) -> None:
+        if run.path in announced and run.path != whole.path:
+            note(f"{escape_line(run.path, None)} is not drawn: {escape_line(whole.path, None)} has its losses, too")
+
     for argument in arguments:
         found = [Run(argument, None)] if is_log(argument) else [Run(*one) for one in load_runs(argument, note)]
+        if os.path.isdir(argument):
+            announced.update(run.path for run in found)
         for run in found:
-            if any(run.goes_on_with(other) for other in runs):
+            if whole := next((other for other in runs if run.goes_on_with(other)), None):
+                leave_out(run, whole)
                 continue
             place = next((k for k, other in enumerate(runs) if other.goes_on_with(run)), len(runs))
+            for part in runs[place : place + 1]:
+                leave_out(part, run)
             runs[place : place + 1] = [run]
     return runs
 

@@ -103,18 +103,24 @@ class Run:
 
 def last_trained_first(files: Sequence[File], read: Read) -> Iterator[Run]:
     """The runs of a folder's files. Reads the files whose names do not tell their run, and of each run the newest."""
-    found: list[Run] = []
+    found: list[tuple[Run, _Group]] = []
     groups = _groups(files, read)
+
+    def next_run() -> Run:
+        run, own = found.pop(0)
+        return replace(run, others=tuple(group.as_other for group in groups if group is not own))
+
     for group in list(groups):
         # A run was trained no later than its last file was written.
-        while found and found[0].trained >= group.last_modified:
-            yield found.pop(0)
+        while found and found[0][0].trained >= group.last_modified:
+            yield next_run()
         own = [group] if group.is_run else _split(group, read)
         place = groups.index(group)
         groups[place : place + 1] = own  # none, if no file of it can be read
-        runs = [_run(one, [other for other in groups if other is not one]) for one in own]
-        found = sorted([*found, *runs], key=lambda run: run.trained, reverse=True)
-    yield from found
+        runs = [(_run(one), one) for one in own]
+        found = sorted([*found, *runs], key=lambda one: one[0].trained, reverse=True)
+    while found:
+        yield next_run()
 
 
 @dataclass(frozen=True)
@@ -204,10 +210,11 @@ def _split(group: _Group, read: Read) -> list[_Group]:
     return split
 
 
-def _run(group: _Group, others: Sequence[_Group]) -> Run:
+def _run(group: _Group) -> Run:
+    """The run of a group, without the others."""
     newest = group.members[0]
     trained = min(member.file.modified for member in group.members if _same_progress(member, newest))
-    return Run(group.files, newest.file, trained, tuple(other.as_other for other in others))
+    return Run(group.files, newest.file, trained, ())
 
 
 def _is_of_run(member: _Member, newest: _Member, record: Record, read: Read) -> bool:

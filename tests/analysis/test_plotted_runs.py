@@ -14,7 +14,7 @@ from conftest import GOLDEN, run, sentence
 from runs import folder_with_text, named, train
 from test_plot import plot, texts
 
-from pycharrnn.analysis import novelty_plot
+from pycharrnn.analysis import novelty_plot, plotted_runs
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.training.log_rows import Row, as_line, header
 
@@ -63,6 +63,21 @@ def test_two_runs_that_had_the_same_name_in_one_folder(folder, tmp_path):
     shutil.copy(GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7", tmp_path / "lm_x_epoch2.00_2.0000.t7")
     curves = drawn(folder, *sorted(tmp_path.glob("*.t7")))
     assert curves == ["lm_x_epoch1.00_2.0000: lstm, 2 x 16", "lm_x_epoch2.00_2.0000: gru, 2 x 14"]
+
+
+def test_a_run_that_another_one_contains(tmp_path):
+    """As a file of char-rnn's first version, which records no validations, beside one that does."""
+    found = checkpoint.load(CHECKPOINT)
+    for name, i, val_losses in (
+        ("lm_x_epoch1.00_4.2000.t7", 221, {}),
+        ("lm_x_epoch3.00_2.8734.t7", 663, {663: 2.8734}),
+    ):
+        part = {"i": i, "epoch": i / 221, "train_losses": found.train_losses[:i], "val_losses": val_losses}
+        checkpoint.convert(dataclasses.replace(found, **part), tmp_path / name)
+    said: list[str] = []
+    (run,) = plotted_runs.find([str(tmp_path)], said.append)
+    assert run.path == str(tmp_path / "lm_x_epoch3.00_2.8734.t7")
+    assert said[-1] == f"{tmp_path / 'lm_x_epoch1.00_4.2000.t7'} is not drawn: {run.path} has its losses, too"
 
 
 def test_files_that_training_did_not_name(folder, tmp_path):

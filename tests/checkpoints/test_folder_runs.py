@@ -166,6 +166,18 @@ def test_runs_that_can_not_be_the_last_are_not_read(tmp_path):
     assert read == ["lm_x2_epoch2.00_1.0000.t7"]
 
 
+def test_a_damaged_file_is_none_of_the_other_runs(tmp_path):
+    (path,) = train(tmp_path, "a", [2.0], 1000)
+    make(tmp_path, "lm_b_epoch1.00_1.0000.t7", 2000)
+    set_time(shutil.copy(path, tmp_path / "copy.t7"), 3000)  # makes a's last file the newest, not its training
+
+    def record(path: str) -> Record | None:
+        return record_of(checkpoint.load(path)) if "lm_b" not in path else None
+
+    (run,) = last_trained_first(newest_first(str(tmp_path)), record)
+    assert (len(run.files), run.others) == (2, ())
+
+
 def test_earlier_runs_of_the_same_name_are_shown_by_a_file(tmp_path):
     train(tmp_path, "lstm", [1.5, 1.0], 1000, text=4)
     train(tmp_path, "lstm", [2.0], 2000, text=5)
