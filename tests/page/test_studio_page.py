@@ -395,6 +395,30 @@ def test_a_token_is_asked_for(chromium, studio):
     wait(chromium, lambda: element(chromium, "learn").is_displayed())
 
 
+@needs_browser
+@pytest.mark.parametrize("section", ["learn", "play"])
+def test_another_token_is_asked_for_after_an_outage(chromium, studio, section):
+    studio.token, studio.models = "secret", [model("lm_old_best")]
+    opened(chromium, studio)
+    element(chromium, "token").send_keys("secret" + Keys.ENTER)
+    wait(chromium, lambda: chromium.execute_script("return document.body.dataset.section"))
+    click(chromium, f"show-{section}")
+    chromium.set_network_conditions(offline=True, latency=0, throughput=-1)
+    shown(chromium, "studio-notice", "The server can't be reached.")
+    if section == "play":
+        shown(chromium, "notice", "The server can't be reached.")
+    studio.token = "another"
+    chromium.delete_network_conditions()
+    chromium.get_log("browser")  # where the outage stands
+    wait(chromium, lambda: element(chromium, "token-problem").text == "This token is wrong.")
+    wait(chromium, lambda: text(chromium, "studio-notice") == text(chromium, "notice") == "")
+    assert not element(chromium, "sections").is_displayed()
+    element(chromium, "token").send_keys("another" + Keys.ENTER)
+    studio.runs = [run("poems", "running")]
+    wait(chromium, lambda: "Learning" in text(chromium, "current-run"))
+    assert element(chromium, "learn" if section == "learn" else "main").is_displayed()
+
+
 def test_only_the_studio_serves_its_files():
     added = set(page_files(studio=True)) - set(page_files())
     assert {"studio.js", "studio_runs.js"} <= added

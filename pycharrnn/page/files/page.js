@@ -75,7 +75,8 @@ export async function play(id) {
 
 async function open() {
   try {
-    models.setModels(await source.models());
+    const list = await source.models();
+    if (list) models.setModels(list);
   } catch (error) {
     report(error, $("notice"));
     return;
@@ -294,11 +295,14 @@ function showButtons() {
 // Shows a Problem in an element, or asks for the token. Throws other errors.
 function report(error, where) {
   if (!(error instanceof Problem)) throw error;
-  if (!error.token) {
-    showStatus(withLabel(error.message), where, true);
-    return;
-  }
-  showTokenForm(true, error.message);
+  if (error.token) askForToken(error);
+  else showStatus(withLabel(error.message), where, true);
+}
+
+// Asks for the token that the server misses or refuses, as a Problem says.
+export function askForToken({ message }) {
+  showStatus("", $("notice")); // which may say that the server can't be reached
+  showTokenForm(true, message);
 }
 
 // Sets the controls from the address. Returns whether it has a model that the page offers.

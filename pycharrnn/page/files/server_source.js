@@ -17,6 +17,12 @@ export class ServerSource {
     return sessionStorage.getItem(STORED_TOKEN);
   }
 
+  // Forgets a token that the server has refused in a request, "" or null for none. Returns the Problem.
+  refused(token) {
+    if (token === this.token) this.token = ""; // unless the user has typed another one since
+    return token ? new Problem("This token is wrong.", "wrong") : new Problem("", "missing");
+  }
+
   // {models, follow, limits}, or null if they have not changed.
   async models() {
     const response = await this.#fetch("api/models", { headers: this.#etag ? { "If-None-Match": this.#etag } : {} });
@@ -94,10 +100,7 @@ export class ServerSource {
       throw error.name === "AbortError" ? error : new Problem("The server can't be reached.");
     }
     if (response.ok || response.status === 304) return response;
-    if (response.status === 401) {
-      this.token = "";
-      throw token ? new Problem("This token is wrong.", "wrong") : new Problem("", "missing");
-    }
+    if (response.status === 401) throw this.refused(token);
     const { detail } = await response.json().catch(() => ({}));
     throw new Problem(typeof detail === "string" ? detail : `The server answered ${response.status}.`);
   }

@@ -12,10 +12,13 @@ export function storeToken(source) {
 }
 
 export function showTokenForm(isAsked, problem = "") {
+  // A request without a token is refused while the user types one.
+  if (isAsked && !problem && !$("ask-token").hidden) return;
   $("main").hidden = isAsked;
   $("ask-token").hidden = !isAsked;
   showStatus(problem, $("token-problem"), true);
   if (isAsked) $("token").focus();
+  else $("token").value = ""; // for a later token
 }
 
 // onToken(token): is called with a token that the user enters.

@@ -1,6 +1,6 @@
 // Entry point of the page of `pycharrnn studio`: that of `pycharrnn serve`, with Learn and Bring.
 
-import { play, start } from "./page.js";
+import { askForToken, play, start } from "./page.js";
 import { Problem } from "./problem.js";
 import { ServerSource } from "./server_source.js";
 import { StudioApi } from "./studio_api.js";
@@ -17,7 +17,7 @@ const BUSY = 1000; // milliseconds between questions to the server, while someth
 const IDLE = 3000;
 
 const source = new ServerSource();
-const api = new StudioApi(() => source.token);
+const api = new StudioApi(source, askForToken);
 let models = []; // of /api/models
 let facts = null; // of /api/studio
 let timer = 0;
@@ -79,14 +79,14 @@ async function begin() {
   showSection(firstSection(!models.length || runs.isBusy));
 }
 
-// Whether an action succeeded; shows the sentence of a Problem. The page itself asks for a token.
+// Whether an action succeeded; shows the sentence of a Problem, which is "" where the page asks for a token.
 async function attempt(action, where) {
   try {
     await action();
     return true;
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    if (!error.token) setText(where, error.message);
+    setText(where, error.message);
     return false;
   }
 }

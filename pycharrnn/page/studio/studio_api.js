@@ -5,13 +5,15 @@ import { sentence } from "./studio_dom.js";
 
 export const UNREACHABLE = "The server can't be reached. Is pycharrnn studio still running?";
 
-// token(): of the server, or null.
+// source: has the token of the server. onRefused(problem): is called when the server misses or refuses it; the Problem
+// that is thrown then has no message.
 export class StudioApi {
   #etags = new Map(); // path -> ETag of the last answer
-  #token;
+  #source;
+  #onRefused;
 
-  constructor(token) {
-    this.#token = token;
+  constructor(source, onRefused) {
+    [this.#source, this.#onRefused] = [source, onRefused];
   }
 
   // The answer of a GET request, or null if it has not changed since the last one.
@@ -52,14 +54,15 @@ export class StudioApi {
   upload(path, file, onProgress, signal) {
     return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
+      const { token } = this.#source;
       request.open("PUT", path);
-      for (const [key, value] of Object.entries(this.#headers())) request.setRequestHeader(key, value);
+      for (const [key, value] of Object.entries(headersOf(token))) request.setRequestHeader(key, value);
       request.setRequestHeader("Content-Type", "application/octet-stream");
       request.responseType = "json";
       request.upload.addEventListener("progress", ({ loaded }) => onProgress(loaded));
       request.addEventListener("load", () => {
         if (request.status < 300) resolve(request.response);
-        else reject(problemOf(request.status, request.response));
+        else reject(this.#problemOf(request.status, request.response, token));
       });
       request.addEventListener("error", () =>
         reject(new Problem("The upload was interrupted. Nothing of it was kept.")),
@@ -70,25 +73,30 @@ export class StudioApi {
     });
   }
 
-  #headers() {
-    const token = this.#token();
-    return token ? { Authorization: `Bearer ${token}` } : {};
-  }
-
   async #fetch(path, { headers = {}, ...more } = {}) {
+    const { token } = this.#source;
     let response;
     try {
-      response = await fetch(path, { ...more, headers: { ...headers, ...this.#headers() } });
+      response = await fetch(path, { ...more, headers: { ...headers, ...headersOf(token) } });
     } catch (error) {
       throw error.name === "AbortError" ? error : new Problem(UNREACHABLE);
     }
     if (response.ok || response.status === 304) return response;
-    throw problemOf(response.status, await response.json().catch(() => null));
+    throw this.#problemOf(response.status, await response.json().catch(() => null), token);
+  }
+
+  // token: of the request.
+  #problemOf(status, answer, token) {
+    if (status === 401) {
+      const problem = this.#source.refused(token);
+      this.#onRefused(problem);
+      return new Problem("", problem.token);
+    }
+    const { detail } = answer ?? {};
+    return new Problem(sentence(typeof detail === "string" ? detail : `The server answered ${status}.`));
   }
 }
 
-function problemOf(status, answer) {
-  const { detail } = answer ?? {};
-  const words = typeof detail === "string" ? detail : `The server answered ${status}.`;
-  return new Problem(sentence(words), status === 401 ? "missing" : "");
+function headersOf(token) {
+  return token ? { Authorization: `Bearer ${token}` } : {};
 }
