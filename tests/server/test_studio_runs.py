@@ -80,7 +80,7 @@ def test_a_run_is_a_command_that_the_page_can_show(studio):
     answer = studio.post("/command", **asked).json()
     assert answer["folder"] == os.getcwd()
     assert answer["command"] == (
-        f"pycharrnn train studio/texts/{text_id}/my_poems.txt -minutes 2.5 -items line -encoding utf8"
+        f"pycharrnn train studio/texts/{text_id}/input/my_poems.txt -minutes 2.5 -items line -encoding utf8"
         f" -text_encoding utf-8 -init_from cv/{LSTM.name} -dropout 0 -seed 7"
         " -learning_rate 0.001 -savefile Spring -log cv/Spring.csv -log_every_seconds 2"
     )

@@ -84,7 +84,7 @@ def test_an_upload_has_its_time_with_each_part_of_it(studio):
         assert slow.recv(1000).startswith(b"HTTP/1.1 200 ")
         silent.settimeout(300)
         assert silent.recv(1000) == b""  # closed
-    assert files_below(f"studio/texts/{text_id}") == [f"studio/texts/{text_id}/slow"]
+    assert files_below(f"studio/texts/{text_id}") == [f"studio/texts/{text_id}/input/slow"]
 
 
 @pytest.mark.slow

@@ -53,14 +53,14 @@ def test_names_of_clients_are_never_paths(studio, name):
     answer = studio.upload(text_id, name, b"abc")
     assert answer.status_code == 200
     assert answer.json() == {"name": os.path.basename(NAMES[name]), "bytes": 3}
-    assert set(files_below(".")) - before == {f"studio/texts/{text_id}/{NAMES[name]}"}
+    assert set(files_below(".")) - before == {f"studio/texts/{text_id}/input/{NAMES[name]}"}
 
 
 def test_files_of_one_name_are_all_kept(studio):
     text_id = studio.text("a b.txt", b"one")
     assert studio.upload(text_id, "A_b.txt", b"two").json()["name"] == "A_b_2.txt"
     assert studio.upload(text_id, "a b.txt", b"three").json()["name"] == "a_b_3.txt"
-    assert sorted(path.read_bytes() for path in Path(f"studio/texts/{text_id}").iterdir()) == [b"one", b"three", b"two"]
+    assert sorted(path.read_bytes() for path in Path(f"studio/texts/{text_id}/input").iterdir()) == [b"one", b"three", b"two"]
     assert studio.upload(text_id, "a b.txt/c.txt").json()["detail"].startswith("can't keep 'a b.txt/c.txt'")
 
 
@@ -73,6 +73,23 @@ def test_a_folder_keeps_its_folders_and_leaves_out_hidden_files(studio):
     assert [file["name"] for file in found["files"]] == ["My poems/in spring/one.txt", "My poems/two.txt"]
     labelled = studio.post(f"/texts/{text_id}/read", items="line", label="folder").json()
     assert labelled["characters"] > found["characters"]
+
+
+@pytest.mark.parametrize(
+    "names, expected",
+    [
+        (["input.txt"], "input"),
+        (["odes/input.txt"], "odes"),
+        ([f"{k}.txt" for k in range(51)], "input"),
+    ],
+)
+def test_no_text_is_named_after_its_id(studio, names, expected):
+    text_id = studio.text(names[0])
+    for name in names[1:]:
+        studio.upload(text_id, name, name.encode())
+    found = studio.post(f"/texts/{text_id}/read").json()
+    assert found["name"] == expected
+    assert sorted(file["name"] for file in found["files"]) == sorted(names)
 
 
 def test_what_is_said_of_a_text(studio):

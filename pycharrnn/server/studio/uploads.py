@@ -19,6 +19,7 @@ from pycharrnn.text.corpus import safe_name
 MAX_FILES = 5000  # of a text
 _MAX_DEPTH = 8  # folders
 _MAX_NAMED = 50  # files on a command line; of more, their folder is named
+_LOOSE = "input"  # folder of files without one; `train` may name their text after it
 _PIECE = 1 << 20  # bytes in memory
 _ENDING = re.compile(r"\.\w{1,12}", re.ASCII)
 
@@ -80,8 +81,7 @@ class Texts:
         if len(taken) >= MAX_FILES:
             raise Refusal(422, f"a text has {MAX_FILES} files at most.")
         *folders, file = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")] or [""]
-        if described["folder"]:
-            folders[:1] = [described["folder"]]
+        folders[: 1 if described["folder"] else 0] = [described["folder"] or _LOOSE]
         parts = [_safe(part, bool(described["folder"])) for part in folders[:_MAX_DEPTH]]
         stem, ending = os.path.splitext(_safe(file, bool(described["folder"])))
         number = 1
@@ -114,7 +114,7 @@ class Texts:
         )
         if not files:
             raise Refusal(422, "there is no text yet: drop a file, or paste one.")
-        return files if len(files) <= _MAX_NAMED else [_folder(text_id)]
+        return files if len(files) <= _MAX_NAMED else [os.path.commonpath(files).replace(os.sep, "/")]
 
     def without_folder(self, text_id: str, sentence: str) -> str:
         """A sentence about a text, with the names of its files as the client has them."""
@@ -122,7 +122,7 @@ class Texts:
 
         def named(found: re.Match[str]) -> str:
             path = found[1].rstrip(".")
-            return given.get(path, path) + found[1][len(path) :]
+            return given.get(path, path.removeprefix(f"{_LOOSE}/")) + found[1][len(path) :]
 
         return re.sub(rf"{re.escape(_folder(text_id))}/([\w./-]+)", named, sentence)
 
