@@ -96,7 +96,15 @@ def run(name: str, state: str, **fields: object) -> dict[str, Any]:
 
 FACTS = {
     **{"id": "t1", "name": "poems", "bytes": 120345, "characters": 118200, "code_points": 118200, "distinct": 71},
-    **{"encoding": "bytes", "kind": "text", "advice": "", "too_short": "", "suggested_items": "", "file_count": 2},
+    **{
+        "encoding": "bytes",
+        "kind": "text",
+        "advice": "",
+        "too_short": "",
+        "suggested_items": "",
+        "headers": [],
+        "file_count": 2,
+    },
     "files": [
         {"name": "spring.txt", "bytes": 120246, "encoding": "UTF-8"},
         {"name": "old.txt", "bytes": 99, "encoding": "cp1252"},

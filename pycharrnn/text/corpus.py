@@ -73,13 +73,8 @@ class Corpus:
         if advice := self.advice_on_list():
             self._note(advice)
         if self.items == "line":
-            for file in self.files[:_EXAMINED_FILES]:
-                beginning = next(joined_files.decoded(file), b"")[: list_text.EXAMINED]
-                if header := list_text.header(beginning):
-                    self._note(
-                        f"the first line of {file.shown}, '{escape_line(header, 60)}', looks like the header of a"
-                        " table, and is learned as an item: remove it, and any column that is not to be learned."
-                    )
+            for advice in self.advice_on_headers():
+                self._note(advice)
         self._until_written.close()
         return self.stats
 
@@ -96,6 +91,18 @@ class Corpus:
         remedy = f"{command} learns each {unit}" if self._named else f"-items {kind} learns each"
         shown = escape_line(os.path.join(self.folder, "input.txt"))
         return f"{shown} looks like a {self.list_kind}: {learnt}; {remedy} by itself, in a new order every epoch."
+
+    def advice_on_headers(self) -> list[str]:
+        """A sentence for each file that begins like a table, of whose lines each is to be an item. Errors: OSError."""
+        found = []
+        for file in self.files[:_EXAMINED_FILES]:
+            beginning = next(joined_files.decoded(file), b"")[: list_text.EXAMINED]
+            if header := list_text.header(beginning):
+                found.append(
+                    f"the first line of {file.shown}, '{escape_line(header, 60)}', looks like the header of a table,"
+                    " and is learned as an item: remove it, and any column that is not to be learned."
+                )
+        return found
 
     def _written(self, input_file: str) -> TextStats:
         sources = os.path.join(self.folder, SOURCES)

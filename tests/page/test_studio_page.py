@@ -112,11 +112,13 @@ def test_from_a_dropped_text_to_a_run(chromium, studio):
 
 @needs_browser
 def test_the_settings_of_a_list(chromium, studio, poems):
-    studio.facts = {**pretended.FACTS, "kind": "list", "suggested_items": "line"}
+    header = "the first line of a.csv, 'Name,Age', looks like the header of a table."
+    studio.facts = {**pretended.FACTS, "kind": "list", "suggested_items": "line", "headers": [header]}
     studio.models = [model("lm_old_best")]
     opened(chromium, studio, "learn")
     element(chromium, "files").send_keys(str(poems))
     shown(chromium, "found", "It looks like a list.")
+    shown(chromium, "found", "The first line of a.csv, 'Name,Age', looks like the header of a table.")
     assert Select(element(chromium, "run-items")).first_selected_option.text == "a list: each line is an item"
     studio.refusals["/api/studio/texts/t1/read"] = (422, "the item 'Ada' has no tab.")
     Select(element(chromium, "run-label")).select_by_value("file")

@@ -60,7 +60,11 @@ def test_files_of_one_name_are_all_kept(studio):
     text_id = studio.text("a b.txt", b"one")
     assert studio.upload(text_id, "A_b.txt", b"two").json()["name"] == "A_b_2.txt"
     assert studio.upload(text_id, "a b.txt", b"three").json()["name"] == "a_b_3.txt"
-    assert sorted(path.read_bytes() for path in Path(f"studio/texts/{text_id}/input").iterdir()) == [b"one", b"three", b"two"]
+    assert sorted(path.read_bytes() for path in Path(f"studio/texts/{text_id}/input").iterdir()) == [
+        b"one",
+        b"three",
+        b"two",
+    ]
     assert studio.upload(text_id, "a b.txt/c.txt").json()["detail"].startswith("can't keep 'a b.txt/c.txt'")
 
 
@@ -124,7 +128,16 @@ def test_a_list_is_recognized(studio):
     assert found["advice"].startswith("data/names/input.txt looks like a list: ")
     assert '; "The text is: a list: each line is an item" learns each line by itself' in found["advice"]
     as_items = studio.post(f"/texts/{text_id}/read", items="line").json()
-    assert (as_items["kind"], as_items["advice"]) == ("text", "")
+    assert (as_items["kind"], as_items["advice"], as_items["headers"]) == ("text", "", [])
+
+
+@pytest.mark.parametrize("rows, fields", [(100, {}), (30, {"items": "line"})])
+def test_the_header_of_a_table_is_said_before_it_is_learnt(studio, rows, fields):
+    table = b"Name;Points\n" + b"".join(b"Anna;%d\n" % (k * 37 % 101) for k in range(rows))
+    found = studio.post(f"/texts/{studio.text('class.csv', table)}/read", **fields).json()
+    assert "line" in (found["suggested_items"], *fields.values())
+    (said,) = found["headers"]
+    assert said.startswith("the first line of class.csv, 'Name;Points', looks like the header of a table")
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ const ITEMS = {
 };
 const MOST_FILES = 3; // named in the summary
 
-// facts: those of the server. items: how the user has it read, "" if as it is. Returns elements.
-export function foundFacts(facts, items = "") {
+// facts: those of the server. items: how the user has it read, "" if as it is; null before a choice. Returns elements.
+export function foundFacts(facts, items = null) {
   const encodings = [...new Set(facts.files.map(({ encoding }) => encoding.replace(/\butf[-\w]*/i, (name) => name.toUpperCase())))];
   const files = facts.file_count ?? facts.files.length;
   const names = facts.files.slice(0, MOST_FILES).map(({ name }) => name);
@@ -28,6 +28,7 @@ export function foundFacts(facts, items = "") {
     el("p", {}, el("b", {}, what)),
     el("p", {}, `${lengthWords(facts)}${encodings.length ? `, ${encodings.join(" and ")}` : ""}.`),
     kind && el("p", {}, kind),
+    ...((items ?? facts.suggested_items) === "line" ? facts.headers : []).map((words) => el("p", { class: "left-out" }, sentence(words))),
     facts.left_out.length > 0 && el("p", { class: "left-out" }, ...facts.left_out.map(sentence).join(" ")),
     facts.facts.length > 0 && folded(`How ${count(files, "file")} ${files === 1 ? "was" : "were"} read`, facts.facts),
   ].filter(Boolean);

@@ -39,6 +39,8 @@ def read(
     try:
         with corpus.gather(paths, notes.append, 0, is_product, **how) as gathered:
             stats, files, list_kind = gathered.stats, gathered.files, gathered.list_kind
+            suggested = list_text.ITEMS.get(list_kind, "")
+            headers = gathered.advice_on_headers() if "line" in (options.items, suggested) else []
             advice, name = gathered.advice_on_list(), gathered.folder.replace("\\", "/").rpartition("/")[2]
     except UserError as e:
         raise UserError(shown(str(e))) from None
@@ -67,7 +69,8 @@ def read(
         left_out=[shown(note) for note in left_out],
         advice=shown(advice),
         too_short=recipes.too_short(length),
-        suggested_items=list_text.ITEMS.get(list_kind, ""),
+        suggested_items=suggested,
+        headers=[shown(note) for note in headers],
     )
     return found, stats
 

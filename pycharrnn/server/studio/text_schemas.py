@@ -59,6 +59,9 @@ class TextFacts(BaseModel):
     advice: str = Field(description="a sentence on a text that looks like a list; empty for others")
     too_short: str = Field(description="a sentence on a text with too few characters to learn from; empty for others")
     suggested_items: str
+    headers: list[str] = Field(
+        description="of a list of lines: sentences on first lines that look like headers of tables"
+    )
 
 
 class ChoiceEstimate(BaseModel):
