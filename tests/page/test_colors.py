@@ -72,6 +72,25 @@ def test_the_options_of_the_models(page):
 
 
 @pytest.mark.parametrize(
+    ("texts", "options"),
+    [
+        (["debates", "stock", "poems", ""], ["debates \u00b7 lstm", "stock \u00b7 lstm", "poems", "lstm_best"]),
+        (["debates"] * 4, ["lstm", "lstm", "poems", "lstm_best"]),
+    ],
+)
+def test_the_options_name_texts_that_differ(page, texts, options):
+    code = """
+        const { ModelList } = await import("./models.js");
+        const ids = ["lm_lstm_epoch1.00_1.2", "lm_lstm_epoch2.00_1.2", "lm_poems_epoch1.00_1.2", "lm_lstm_best"];
+        const models = ids.map((id, k) => ({ id, text: args[0][k], val_loss: 1.2, saved: null }));
+        const select = document.createElement("select");
+        new ModelList(select).setModels({ models, follow: false, limits: {} });
+        return [...select.options].map((option) => option.text);
+    """
+    assert script(page, code, texts) == [f"loss 1.2000 \u00b7 {option}" for option in options]
+
+
+@pytest.mark.parametrize(
     "val, caption",
     [
         ([2.5, 2, 2, 3], "Validation loss 3.0000 after epoch 2.00; the lowest is 2.0000 after epoch 1.00. In nats"),

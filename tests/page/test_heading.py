@@ -53,6 +53,7 @@ def test_title_and_text_are_shown_as_typed(chromium, titled, width):
         assert metas["description"] == metas["og:description"] == " ".join(ABOUT.split())
         fill(chromium, "model", GRU.stem)
         wait(chromium, lambda: element(chromium, "facts").text.startswith(GRU.stem))
+        assert ", trained on corpus, validation loss " in element(chromium, "facts").text
         assert chromium.title == TITLE
 
 
@@ -83,6 +84,7 @@ def test_the_title_is_that_of_the_models_text(chromium, tmp_path):
     convert(*(tmp_path / f"{name}.t7" for name in titles), tmp_path / "page.html")
     visit(chromium, (tmp_path / "page.html").as_uri())
     assert chromium.title == element(chromium, "title").text == "my_text"
+    assert "trained on" not in element(chromium, "facts").text
     assert not element(chromium, "about").is_displayed()
     for name, title in titles.items():
         Select(element(chromium, "model")).select_by_value(name)

@@ -4,12 +4,14 @@ import { setLabels } from "./controls.js";
 
 const $ = (id) => document.getElementById(id);
 
-// Without a title of its own, the page has that of the text that the model was trained on.
+// Without a title of its own, the page has the name of the text that the model was trained on; else the facts have it.
 export function showModel(model) {
-  if (!("fixed" in $("title").dataset)) document.title = $("title").textContent = model.text || model.id;
+  const hasTitle = "fixed" in $("title").dataset;
+  if (!hasTitle) document.title = $("title").textContent = model.text || model.id;
+  const text = hasTitle && model.text && !model.id.includes(model.text) ? `, trained on ${model.text}` : "";
   const loss = model.val_loss === null ? "" : `, validation loss ${model.val_loss.toFixed(4)}`;
   const size = `${model.num_layers} × ${model.rnn_size}, ${model.vocab_size} characters`;
-  $("facts").textContent = `${model.id}: ${model.model}, ${size}${loss}, ${model.program}`;
+  $("facts").textContent = `${model.id}: ${model.model}, ${size}${text}${loss}, ${model.program}`;
   const kind = model.items ? "items" : "text";
   for (const element of document.querySelectorAll("[data-of]")) element.hidden = element.dataset.of !== kind;
   setLabels(model.labels);

@@ -18,7 +18,8 @@ export class ModelList {
   setModels({ models, follow, limits }) {
     [this.#models, this.follow, this.limits] = [models, follow, limits];
     const selected = this.#select.value || (this.followsAtFirst ? "" : (models[0]?.id ?? ""));
-    const options = models.map((model) => new Option(optionText(model), model.id));
+    const textsDiffer = models.some(({ text }) => text !== models[0].text);
+    const options = models.map((model) => new Option(optionText(model, textsDiffer), model.id));
     options.forEach((option) => (option.title = option.value));
     if (follow && (this.followsAtFirst || selected))
       options.unshift(...Object.entries(FOLLOWED).map(([name, text]) => new Option(text, MARK + name)));
@@ -60,11 +61,14 @@ function runOf(id) {
   return id.replace(/_epoch[\d.]+_[\d.]+$/, "");
 }
 
-// "loss 1.0177 · 09:25 · pydoc" of lm_pydoc_epoch8.60_1.0177. The name is last: a narrow list may cut it off.
-function optionText(model) {
+// "loss 1.0177 · 09:25 · pydoc" of lm_pydoc_epoch8.60_1.0177. The name is last: a narrow list may cut it off. char-rnn
+// calls every run "lstm": before a name without that of the text stands the text's, where texts differ.
+function optionText(model, textsDiffer) {
   const parts = [model.val_loss === null ? "no loss" : `loss ${model.val_loss.toFixed(4)}`];
   if (model.saved !== null) parts.push(dateText(new Date(1000 * model.saved), new Date()));
-  parts.push(model.id.replace(/^lm_(.+?)(_epoch[\d.]+_[\d.]+)?$/, "$1"));
+  const name = model.id.replace(/^lm_(.+?)(_epoch[\d.]+_[\d.]+)?$/, "$1");
+  if (textsDiffer && model.text && !name.includes(model.text)) parts.push(model.text);
+  parts.push(name);
   return parts.join(" · ");
 }
 
