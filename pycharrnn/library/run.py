@@ -10,6 +10,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.library import arguments, notebook
 from pycharrnn.library.lazy import lazy_property
 from pycharrnn.library.model import Model, load
+from pycharrnn.training.history import out_of_patience
 
 if TYPE_CHECKING:
     import os
@@ -88,7 +89,11 @@ class Run:
             facts["validation loss"] = f"{self.best_loss:.4f}"
         if checkpoint := self.best_path or self.last_path:
             facts["checkpoint"] = checkpoint
-        return {**facts, "ended": "by Ctrl-C"} if self.stopped else facts
+        if self.stopped:
+            facts["ended"] = "by Ctrl-C"
+        elif out_of_patience(self.val_losses, self.options.patience):
+            facts["ended"] = f"by patience {self.options.patience}"
+        return facts
 
 
 class LossCurve:

@@ -127,6 +127,15 @@ def test_the_best_loss_of_a_run_whose_first_validation_was_nan(trained):
     assert pycharrnn.Run(RunResult(run.options, history, 1, None, None)).best_loss == 1.5
 
 
+def test_a_run_says_what_ended_it(trained):
+    run, _, _ = trained
+    history = History(array("d", [1.0] * 3), {1: 1.5, 2: 2.0, 3: 2.5})
+    results = [RunResult(dataclasses.replace(run.options, patience=n), history, 1, None, None) for n in (0, 2, 3)]
+    assert ["ended by" in repr(pycharrnn.Run(result)) for result in results] == [False, True, False]
+    assert repr(pycharrnn.Run(results[1])).endswith(", ended by patience 2>")
+    assert repr(pycharrnn.Run(results[1], stopped=True)).endswith(", ended by Ctrl-C>")
+
+
 def test_what_a_run_without_a_validation_or_a_checkpoint_knows(trained):
     run, _, _ = trained
     nothing = pycharrnn.Run(RunResult(run.options, History(), 1, None, None))
