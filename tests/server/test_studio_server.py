@@ -44,7 +44,7 @@ def test_a_studio_is_served_from_a_folder_that_it_makes(tmp_path):
         text_id = client.post("api/studio/texts", json={}).json()["id"]
         where = {"text": text_id, "name": "a.txt"}
         assert client.put("api/studio/upload", params=where, content=bytes(1 << 20), headers=BYTES).status_code == 200
-        assert (folder / "studio" / "texts" / text_id / "a.txt").stat().st_size == 1 << 20
+        assert (folder / "studio" / "texts" / text_id / "input" / "a.txt").stat().st_size == 1 << 20
         error = sentence(run("studio", str(folder), "-open", "0", "-port", "0"))
         assert error.startswith("pycharrnn: another pycharrnn studio (process ")
     assert running.process.returncode == 128 + signal.SIGINT
