@@ -68,6 +68,14 @@ class Server(uvicorn.Server):
         self._beside = beside
         self._running_beside: asyncio.Task[None] | None = None
 
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal arrives; one that comes before the event loop is there ends the server as soon as it is.
+
+        Raised amid the loop's constructor, it would leave a half loop, whose destructor prints a traceback.
+        """
+        with self.capture_signals():
+            super().run(sockets)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listener in sockets or ():

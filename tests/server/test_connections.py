@@ -424,6 +424,26 @@ def test_signals_end_a_server_with_all_it_has(name, often):
         assert error.strip() == said
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_while_the_event_loop_is_made(name):
+    """Once the address is printed, connections are accepted; uvicorn hears signals only later."""
+    code = (
+        "import signal, socket\n"
+        "from pycharrnn.cli import commands\n"
+        "make_pair = socket.socketpair\n"
+        "def make(*arguments):\n"
+        f"    signal.raise_signal(signal.{name})\n"
+        "    return make_pair(*arguments)\n"
+        "socket.socketpair = make\n"
+        f"commands.main(['serve', {str(LSTM)!r}, '-port', '0'])"
+    )
+    serve = start("-c", code, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    printed, said = serve.communicate(timeout=300)
+    assert printed.endswith("Press Ctrl-C to stop.\n")
+    assert said.strip() == f"pycharrnn: stopped by {name.replace('SIGINT', 'Ctrl-C')}."
+    assert serve.returncode == 128 + getattr(signal, name)
+
+
 def test_signals_that_the_caller_ignores_stay_ignored():
     """A script ignores Ctrl-C for its background jobs, nohup ignores SIGHUP."""
     ignored = (signal.SIGINT, signal.SIGHUP)
