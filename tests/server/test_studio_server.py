@@ -144,12 +144,12 @@ def test_a_real_training_that_fails(studio):
     assert failed["error"].startswith("the text has 3 characters, too few to learn from")
 
 
-# From the first checkpoint on, until there is a file called room.
+# From the first checkpoint of tide.txt on, until there is a file called room.
 FULL_DISK = """
 import errno, glob, os
 fsync = os.fsync
 def full(fd):
-    if glob.glob("cv/lm_*_epoch*") and not os.path.exists("room"):
+    if glob.glob("cv/lm_tide_epoch*") and not os.path.exists("room"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     fsync(fd)
 os.fsync = full
