@@ -392,11 +392,11 @@ def test_generate_gives_another_text_if_nothing_has_changed(file):
     assert generated(file, 100) == first == as_sampled(LSTM, 100)
     click(file, "generate")
     wait(file, lambda: text(file) != first)
-    second = generated(file, 100)
+    second = generated(file)  # fewer than 100 where bytes of this seed are a character
     assert second == as_sampled(LSTM, 100, seed=int(seed.get_attribute("value")))
     element(file, "primetext").send_keys(Keys.CONTROL, Keys.ENTER)
     wait(file, lambda: text(file) != second)
-    generated(file, 100)
+    generated(file)
     fill(file, "seed", 123)
     wait(file, lambda: text(file) == first)
 
