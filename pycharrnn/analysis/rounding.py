@@ -41,8 +41,10 @@ def losses(path: str, loaded: Checkpoint, weights: str) -> Losses:
         raise UserError(f"{name} has more than {MAX_UNASKED >> 20} MiB")
     try:
         text.checked_path()
-    except (OSError, ValueError, UserError):
+    except UserError:
         raise UserError(f"{name} has changed since the training") from None
+    except (OSError, ValueError) as e:
+        raise UserError(f"{name} can't be read ({getattr(e, 'strerror', None) or e})") from None
     rounded = replace(loaded, network=c_weights.rounded(loaded.network, weights))
     try:
         after = scoring.split_loss(path, rounded, EvalOptions())

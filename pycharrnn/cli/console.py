@@ -5,14 +5,15 @@ from __future__ import annotations
 import codecs
 import contextlib
 import errno
-import glob
 import io
+import itertools
 import os
 import re
 import stat
 import sys
 from typing import TYPE_CHECKING
 
+from pycharrnn.common import folder_walk
 from pycharrnn.common.display import encode_line
 from pycharrnn.common.errors import UserError, flag, for_command_line
 from pycharrnn.common.standard_streams import standard_input, write_line
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from compat.charrnn import Checkpoint
 
+_EXAMINED_FILES = 100  # of a folder, for a hint
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
 _ESCAPE, _ONLY_ESCAPES = re.compile(r"\\([nrt\\])"), re.compile(r"(\\[nrt])+")
 
@@ -115,14 +117,21 @@ def is_text(path: str) -> bool:
 
 
 def is_folder_of_texts(path: str) -> bool:
-    """Whether a path is that of a folder without a checkpoint, with a text file below it."""
+    """Whether a path is that of a folder without a checkpoint, with a text among the first files below it."""
     from pycharrnn.checkpoints import folder_files
 
     if not os.path.isdir(path):
         return False
-    with contextlib.suppress(UserError):
-        return not folder_files.newest_first(path)
-    return any(is_text(file) for file in glob.iglob(os.path.join(glob.escape(path), "**"), recursive=True))
+    try:
+        folder_files.newest_first(path)
+        return False
+    except UserError:
+        found = folder_walk.walk_files(
+            path, lambda *_: None, lambda name: not name.startswith("."), lambda folder: True
+        )
+    with contextlib.suppress(OSError):
+        return any(is_text(file) for file, _ in itertools.islice(found, _EXAMINED_FILES))
+    return False
 
 
 def is_plain_text(path: str) -> bool:

@@ -69,9 +69,10 @@ class Server(uvicorn.Server):
         self._running_beside: asyncio.Task[None] | None = None
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until a signal arrives; one that comes before the event loop is there ends the server as soon as it is.
+        """Serve until a signal arrives, also one that arrives before uvicorn handles signals.
 
-        Raised amid the loop's constructor, it would leave a half loop, whose destructor prints a traceback.
+        An exception while asyncio creates the event loop would leave an incomplete one, whose destructor prints a
+        traceback.
         """
         with self.capture_signals():
             super().run(sockets)

@@ -66,19 +66,22 @@ def kind_of(path: str, name: str) -> Kind | None:
     by_ending = _BY_ENDING.get(os.path.splitext(name)[1].lower())
     with open(path, "rb") as f:
         start = f.read(_END)
-        if file_magic.MODEL_IN_PAGE in start:
-            return PAGE
         if by_ending and not (by_ending in _ARCHIVES and file_magic.is_text(start)):
-            return by_ending
+            return _or_page(by_ending, start)
         first = _in_ascii(start)
         for pattern, kind in _BY_CONTENT:
             if pattern.match(first):
-                return kind
+                return _or_page(kind, start)
         if first.startswith(b"PK\3\4"):
             f.seek(max(os.fstat(f.fileno()).st_size - _END, 0))
             if b"word/document.xml" in first + f.read(_END):
                 return _WORD
     return None
+
+
+def _or_page(kind: Kind, start: bytes) -> Kind:
+    """PAGE for a web page with a model in it: a plain text may have the same words."""
+    return PAGE if kind is HTML and file_magic.MODEL_IN_PAGE in start else kind
 
 
 def refusal(shown: str, kind: Kind) -> str:

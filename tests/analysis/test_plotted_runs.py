@@ -66,7 +66,7 @@ def test_two_runs_that_had_the_same_name_in_one_folder(folder, tmp_path):
 
 
 def test_a_run_that_another_one_contains(tmp_path):
-    """As a file of char-rnn's first version, which records no validations, beside one that does."""
+    """The losses of the older checkpoint begin those of the newer one, which alone has validation losses."""
     found = checkpoint.load(CHECKPOINT)
     for name, i, val_losses in (
         ("lm_x_epoch1.00_4.2000.t7", 221, {}),

@@ -81,7 +81,7 @@ def test_a_table_is_of_all(folder, corpus):
 
 
 def test_a_table_is_of_those_that_can_be_evaluated(folder, corpus):
-    """A text of other characters, or one that is not here, leaves the others' losses as they are."""
+    """A checkpoint whose training text is missing is passed over; without another one it is an error."""
     found = checkpoint.load(folder / "cv" / BEST)
     checkpoint.convert(dataclasses.replace(found, opt={**found.opt, "data_dir": "gone"}), folder / "gone.t7")
     checkpoint.convert(dataclasses.replace(found, opt={**found.opt, "data_dir": str(corpus)}), folder / "here.t7")

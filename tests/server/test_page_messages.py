@@ -27,7 +27,7 @@ def test_what_the_model_has_never_seen(page):
     first = generated(page, 40)
     fill(page, "primetext", "\u00fc")
     wait(page, lambda: "problem" in element(page, "status").get_attribute("class"))
-    assert status(page) == ("Prompt has the character '\u00fc', which the model has never seen: leave it out.")
+    assert status(page) == "Prompt has the character '\u00fc', which the model has never seen: leave it out."
     assert text(page) == first
     opacity = "return getComputedStyle(document.getElementById('text')).opacity"
     assert page.execute_script(opacity) == "0.35"

@@ -68,6 +68,7 @@ def test_archives_by_ending_unless_they_are_text(tmp_path, ending):
     [
         b"plain text",
         b"The tag <html> begins a page.",
+        b"A page has " + file_magic.MODEL_IN_PAGE + b" before each model.",
         b"WEBVTTS is no word",
         b"1\n2\n3\n",
         b"<htmlish>",
