@@ -232,7 +232,11 @@ class TrainOptions:
         allowed=number(0),
     )
     patience: int = option(
-        0, "stop after this many validations without a lower loss. 0 = never", group="learning", allowed=number(0)
+        0,
+        "stop after this many validations without a lower loss. 0 = never. That of a recipe or of -resume applies"
+        " unless -max_epochs or -minutes is given",
+        group="learning",
+        allowed=number(0),
     )
     lock: int = option(
         1,

@@ -17,7 +17,6 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine import device as devices
 from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training import recipes, recorded_options, time_plan
-from pycharrnn.training.history import out_of_patience
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint
 from pycharrnn.training.machine import Machine
 from pycharrnn.training.options import TrainOptions
@@ -164,10 +163,14 @@ def _resumed(
         if name == "minutes" and "max_epochs" in given and name not in given:
             continue  # that length instead of the time that is left
         if name == "patience" and name not in given and not {"minutes", "max_epochs"}.isdisjoint(given):
-            patience = recorded_options.require(path, found, name)
-            if out_of_patience(found.val_losses, patience):
-                lines.notes.append(f"{flag(name, patience)} ended this run: it goes on without {flag(name)}.")
-                continue
+            # A higher learning rate comes first, with losses above those from before.
+            if patience := recorded_options.find(found, name):
+                end = flag("minutes" if "minutes" in given else "max_epochs")
+                lines.notes.append(
+                    f"{end} says when this run ends: it goes on without {flag(name, patience)}, unless that is given"
+                    " again."
+                )
+            continue
         if name not in given:
             recorded[name] = recorded_options.require(path, found, name)
         elif (asked := getattr(options, name)) != (was := recorded_options.find(found, name)):

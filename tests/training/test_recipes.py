@@ -109,6 +109,15 @@ def test_a_short_text_is_read_only_so_often():
     assert of(ENGLISH).max_epochs < RECIPES["quick"].most_epochs
 
 
+@pytest.mark.parametrize("items", ["", "line"])
+@pytest.mark.parametrize("name", RECIPES)
+def test_patience_is_for_the_number_of_epochs_of_the_recipe(name, items):
+    recipe = recipes.of_kind(items)[name]
+    assert recipes.defaults(recipe, ENGLISH, "lstm", {})["patience"] > 0
+    for typed in ({"max_epochs": 2}, {"max_epochs": 2, "patience": 3}):
+        assert "patience" not in recipes.defaults(recipe, ENGLISH, "lstm", typed)
+
+
 def test_lines_have_recipes_of_their_own():
     names = TextStats(228_145, 228_145)
     text, lines = of(names), of(names, items="line")

@@ -99,6 +99,19 @@ def test_a_resumed_run_has_its_recorded_options_except_those_given():
     )
 
 
+def test_patience_of_a_resumed_run_ends_where_the_user_says_when_it_ends():
+    def resumed(**given) -> tuple[int, tuple[str, ...]]:
+        start = dataclasses.replace(start_of(True, patience=4, max_epochs=3), is_in_place=True)
+        settings = settled(start=start, resume="cv", **given)
+        return settings.optimisation.patience, tuple(map(for_command_line, settings.notes))
+
+    words = "says when this run ends: it goes on without -patience 4, unless that is given again."
+    assert resumed() == (4, ())
+    assert resumed(minutes=2) == (0, (f"-minutes {words}",))
+    assert resumed(max_epochs=5) == (0, (f"-max_epochs {words}",))
+    assert resumed(max_epochs=5, patience=6) == (6, ())
+
+
 def test_a_recorded_folder_is_kept_only_where_the_checkpoint_lies_in_it():
     start = start_of(True, checkpoint_dir="elsewhere")
     settings = settled(start=start, resume="cv")
