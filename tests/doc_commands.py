@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from click.testing import CliRunner
-from conftest import working_in
+from conftest import GOLDEN, working_in
 from serving_tools import ROOT, Server, server
 
 from pycharrnn.cli.commands import cli
@@ -45,6 +45,8 @@ READER_HAS = {
         "checkpoint_10000.t7",
         "data/ulysses/input.txt",
         "data/pydoc/input.txt",
+        "data/old/vocab.t7",
+        "data/old/data.t7",
     ),
     "formats.md": ("lm_lstm_epoch17.33_1.5834.t7",),
     "library.md": ("lm_lstm_epoch17.33_1.5834.t7", "fork.t7", "data/mine/input.txt"),
@@ -293,7 +295,9 @@ def home_for(page: str, folder: Path, text: bytes, checkpoint: Path) -> Path:
         (folder / "bin" / name).chmod(0o755)
     for name in READER_HAS.get(page, ()):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        if name.endswith(".t7"):
+        if name.startswith("data/old/"):
+            shutil.copy(GOLDEN / "corpus" / os.path.basename(name), folder / name)
+        elif name.endswith(".t7"):
             shutil.copy(checkpoint, folder / name)
         else:
             (folder / name).write_bytes(text + (OWN if name == "my_text.txt" else b""))

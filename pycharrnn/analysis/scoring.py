@@ -23,7 +23,7 @@ from pycharrnn.sampling import inference
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.tokenizer import unknown_code_points
-from pycharrnn.text import loaders
+from pycharrnn.text import cached_text, loaders
 from pycharrnn.text.batches import TEST, TRAIN, VAL, Batches
 from pycharrnn.training import recorded_options
 from pycharrnn.training.options import TrainOptions
@@ -154,6 +154,10 @@ def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
     if "data_dir" not in given:
         recorded_options.require_text(path, data.data_dir)
     elif not os.path.isfile(os.path.join(data.data_dir, "input.txt")):
+        if command := cached_text.command(data.data_dir):
+            raise UserError(
+                f"{flag('data_dir', data.data_dir)} has no input.txt, but char-rnn's cache of it: {command} writes it."
+            )
         raise UserError(
             f"{flag('data_dir', data.data_dir)} is not a folder that has an input.txt: name the folder of the text, or"
             " give a file to pycharrnn score."

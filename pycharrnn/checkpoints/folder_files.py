@@ -5,19 +5,17 @@ from __future__ import annotations
 import contextlib
 import filecmp
 import os
-import re
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from compat import file_magic
 from pycharrnn.checkpoints import formats, run_names
 from pycharrnn.common import folder_walk
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 
 Note = Callable[[str], None]  # prints a line on stderr
-
-_CACHE = re.compile(r"(vocab|data)(_utf8)?(_without_\w+)?\.t7")  # the cache beside input.txt
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def each_once(paths: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _may_be_checkpoint(name: str) -> bool:
-    return name.endswith(formats.IN_FOLDERS) and not _CACHE.fullmatch(name) and name[0] != "."
+    return name.endswith(formats.IN_FOLDERS) and not file_magic.CACHE_NAME.fullmatch(name) and name[0] != "."
 
 
 def _by_file(status: dict[str, os.stat_result]) -> list[list[str]]:

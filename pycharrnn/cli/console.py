@@ -157,8 +157,9 @@ def read_text(file: str, loaded: Checkpoint | None, text_encoding: str) -> bytes
 
     `text_encoding`: the value of -text_encoding. Errors: OSError; UserError, also for -text_encoding with other models.
     """
+    from compat import file_magic
     from pycharrnn.checkpoints import checkpoint  # here, since it loads NumPy
-    from pycharrnn.text import source_files
+    from pycharrnn.text import file_kinds, source_files
 
     if loaded is None or checkpoint.is_from_utf8(loaded):
         if file == "-":
@@ -169,7 +170,11 @@ def read_text(file: str, loaded: Checkpoint | None, text_encoding: str) -> bytes
             f"{flag('text_encoding', text_encoding)} is for models of pycharrnn train FILE, and this one reads files"
             " as they are: leave it out."
         )
-    return read(file)
+    content = read(file)
+    if content and file.endswith(file_kinds.CHECKPOINT_ENDINGS) and not file_magic.is_text(content):
+        kind = file_kinds.kind_of(file, file)
+        raise UserError(file_kinds.refusal(file, kind) if kind else f"{file} is a checkpoint: name a text.")
+    return content
 
 
 def read_primetext(primetext: str, primefile: str, loaded: Checkpoint, text_encoding: str) -> bytes:

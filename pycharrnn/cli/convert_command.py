@@ -27,12 +27,12 @@ if TYPE_CHECKING:
         (
             "in",
             f"checkpoint: .t7 of char-rnn or torch-rnn, or a file that convert wrote; {FOLDER}. A page takes several,"
-            " and of a folder the best checkpoint of each run",
+            " and of a folder the best checkpoint of each run. Or data.t7, beside its vocab.t7",
         ),
         (
             "out",
             f"file to write, in the format of its ending: {formats.in_words(formats.ALL_ENDINGS)}. .html is a"
-            " page that runs the model, .c a C program. Default: <in>_cpu.t7",
+            " page that runs the model, .c a C program, .txt the text of data.t7. Default: <in>_cpu.t7",
         ),
     ],
     short_help=f"Write a checkpoint as {formats.in_words(formats.ALL_ENDINGS)}.",
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 def convert_command(files: tuple[str, ...], **values: Any) -> None:
     """Write a checkpoint in another format, a page that runs models, or a C program"""
     from pycharrnn.checkpoints.options import ConvertOptions
+    from pycharrnn.text import cached_text
 
     opt = ConvertOptions(**values)
     _refuse_words(files, opt)
@@ -71,6 +72,13 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
         raise UserError(
             f"{flag('weights', opt.weights)} is for a C program: end the command with a file name such as model.c."
         )
+    if target.endswith(".txt") and cached_text.is_data(sources[0]):
+        if opt != ConvertOptions(overwrite=opt.overwrite):
+            raise UserError("a text is written as it is: of the options, only -overwrite is for it.")
+        Output(target, "", opt.overwrite).check(sources[0])
+        cached_text.write(sources[0], target)
+        say(f"saved {target}")
+        return
     from pycharrnn.checkpoints import checkpoint, paths
 
     source, loaded = paths.load_best(sources[0], note)

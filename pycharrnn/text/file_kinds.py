@@ -29,6 +29,11 @@ class Kind:
 HTML = Kind("HTML", is_markup=True)
 _OF_A_MODEL = wordings("-init_from FILE", "init_from=FILE")
 PAGE = Kind("a page with a model in it", f"{_OF_A_MODEL} with a text trains it further")
+CHECKPOINT_ENDINGS = (".t7", ".safetensors", ".pt")
+_CACHE = Kind(
+    "char-rnn's cache of a text",
+    "pycharrnn convert FOLDER/data.t7 FOLDER/input.txt writes the text, from this and vocab.t7",
+)
 _PDF = Kind("a PDF file", "save its text as plain text, for example with pdftotext")
 _WORD = Kind("a Word file")
 _OPEN_DOCUMENT = Kind("an OpenDocument file")
@@ -66,6 +71,8 @@ def kind_of(path: str, name: str) -> Kind | None:
     by_ending = _BY_ENDING.get(os.path.splitext(name)[1].lower())
     with open(path, "rb") as f:
         start = f.read(_END)
+        if file_magic.is_cache(os.path.basename(name), start):
+            return _CACHE
         if by_ending and not (by_ending in _ARCHIVES and file_magic.is_text(start)):
             return _or_page(by_ending, start)
         first = _in_ascii(start)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, wordings
+from pycharrnn.text import cached_text
 from pycharrnn.text.text_stats import text_stats
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class RecordedText(NamedTuple):
         if not self.folder:
             raise UserError(f"{self.checkpoint} does not say what it was trained on: give {_TEXT_FILE}.")
         if missing := self.missing:
+            if command := cached_text.command(self.folder):
+                raise UserError(f"{missing}, but char-rnn's cache of it: {command} writes it, or give {_TEXT_FILE}.")
             raise UserError(f"{missing}: go to the folder of the training, or give {_TEXT_FILE}.")
         fingerprint = text_stats(self.folder, -1).fingerprint
         if self.fingerprint and self.fingerprint != fingerprint:

@@ -21,7 +21,6 @@ from pycharrnn.text.decode_text import Decoding
 from pycharrnn.text.file_kinds import HTML, Kind
 
 SOURCES = ".sources"  # marks a folder as the text of earlier sources; it holds their paths, one a line
-_CHECKPOINT_ENDINGS = (".t7", ".safetensors", ".pt")
 _MAX_NAMED = 8  # files in a message
 _PIECE = 1 << 20
 
@@ -79,7 +78,7 @@ def find(
             without_text.append(shown + ("" if status.st_size else " (empty)"))
     if not files and not_plain:
         raise UserError(_refusal(not_plain))
-    if len(paths) == len(without_text) == 1 and paths[0].endswith(_CHECKPOINT_ENDINGS):
+    if len(paths) == len(without_text) == 1 and paths[0].endswith(file_kinds.CHECKPOINT_ENDINGS):
         shown = escape_line(paths[0])
         way_out = wordings(f"-init_from {shown}", f"init_from={paths[0]!r}")
         raise UserError(f"{shown} is not a text, but a checkpoint: {way_out} with a text trains it further.")

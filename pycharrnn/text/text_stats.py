@@ -14,7 +14,7 @@ import numpy as np
 from pycharrnn.common import shell_words
 from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.progress import bar
-from pycharrnn.text import cache_record, file_kinds
+from pycharrnn.text import cache_record, cached_text, file_kinds
 from pycharrnn.text.cache_record import FileState
 from pycharrnn.text.encodings import CODE_POINTS, InvalidUtf8, Utf8Decoder, code_points
 from pycharrnn.text.fingerprint import TextHash, fingerprint_of_blocks
@@ -168,6 +168,10 @@ def input_size(data_dir: str) -> int:
         with open(path, "rb") as f:
             size = os.fstat(f.fileno()).st_size
     except FileNotFoundError:
+        if command := cached_text.command(data_dir):
+            raise UserError(
+                f"{data_dir} has no input.txt, but char-rnn's cache of it, the whole text: {command} writes it."
+            ) from None
         raise UserError(
             f"{data_dir} has no input.txt: put your text there, or train on the texts in it by pycharrnn train {name}."
         ) from None

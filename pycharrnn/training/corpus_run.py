@@ -7,6 +7,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 
+from compat import file_magic
 from pycharrnn.checkpoints import run_names
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text import corpus
@@ -42,5 +43,8 @@ def corpus_run(
 
 
 def is_product(path: str) -> bool:
-    """Whether the file is a log or a checkpoint."""
+    """Whether the file is a log, a checkpoint or of the cache of the input.txt beside it."""
+    folder, name = os.path.split(path)
+    if file_magic.CACHE_NAME.fullmatch(name):
+        return os.path.isfile(os.path.join(folder, "input.txt"))
     return run_names.has_name_of_run(path) or log_rows.is_log_file(path)

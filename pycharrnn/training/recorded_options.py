@@ -19,6 +19,7 @@ from compat.checkpoint_fields import Option, is_number
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.text import cached_text
 from pycharrnn.training.options import TrainOptions
 
 _TYPES = typing.get_type_hints(TrainOptions)
@@ -57,6 +58,10 @@ def require_text(path: str, folder: str) -> None:
     """Errors: UserError that names -data_dir if the recorded folder of the text of `path` has no text here."""
     text = os.path.join(folder, "input.txt")
     if not os.path.isfile(text):
+        if command := cached_text.command(folder):
+            raise UserError(
+                f"{path} was trained on {escape_line(text)}, of which char-rnn's cache is here: {command} writes it."
+            )
         raise UserError(
             f"{path} was trained on {escape_line(text)}, which is not here: name the folder of its text with"
             f" {flag('data_dir')}."

@@ -1,0 +1,54 @@
+"""Reads a text back from the cache that was made of it, vocab.t7 and data.t7, if its input.txt is lost.
+
+Many folders of char-rnn's texts were kept without input.txt; train.lua needs that file, too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from compat import T7Error
+from compat.atomic_write import atomic_write
+from pycharrnn.common import shell_words
+from pycharrnn.common.errors import UserError
+from pycharrnn.text import cache_files
+from pycharrnn.text.encodings import ENCODINGS, Encoding, token_ids
+
+_BLOCK = 1 << 20  # ids in memory at a time
+
+
+def command(folder: str) -> str:
+    """The command that writes the lost input.txt of a folder; "" without a cache in it."""
+    for code in ENCODINGS.values():
+        vocab, data = (os.path.join(folder, name) for name in (code.vocab_name, code.data_name))
+        if os.path.isfile(vocab) and os.path.isfile(data):
+            return shell_words.joined(["pycharrnn", "convert", data, os.path.join(folder, "input.txt")])
+    return ""
+
+
+def is_data(path: str) -> bool:
+    """Whether a path has the name of the cache's file of token ids."""
+    return any(os.path.basename(path) == code.data_name for code in ENCODINGS.values())
+
+
+def write(data_file: str, target: str) -> None:
+    """Write the text of data.t7 or data_utf8.t7, byte for byte. Errors: OSError; UserError for a damaged cache."""
+    code = next(code for code in ENCODINGS.values() if os.path.basename(data_file) == code.data_name)
+    try:
+        with atomic_write(target) as f:
+            for piece in _pieces(data_file, code):
+                f.write(piece)
+    except T7Error as e:
+        raise UserError(f"can't read the text of {data_file}: {e}.") from e
+
+
+def _pieces(data_file: str, code: Encoding) -> Iterator[bytes]:
+    """Errors: OSError; T7Error."""
+    vocab = cache_files.load_vocabulary(os.path.join(os.path.dirname(data_file), code.vocab_name), code)
+    text = cache_files.load_text(data_file, code, vocab)
+    try:
+        for block in text.blocks(_BLOCK):
+            yield code.decode(token_ids(block, len(vocab)), sorted(vocab))
+    finally:
+        text.close()
