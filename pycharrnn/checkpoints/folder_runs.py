@@ -78,11 +78,15 @@ Read = Callable[[str], Record | None]  # the record of a file; None for a file t
 
 
 class OtherRun(NamedTuple):
-    """The best one of `files` checkpoints of another run, or of several runs, all named `name`: lm_lstm."""
+    """The best one of `files` checkpoints of another run, or of several runs, all named `name`: lm_lstm.
+
+    `next_best`: the other checkpoints, in the place of one that can't be read.
+    """
 
     path: str
     name: str
     files: int = 1
+    next_best: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,8 @@ class _Group:
     @cached_property
     def as_other(self) -> OtherRun:
         # A run is named by its file alone: other runs may have its name.
-        return OtherRun(self.files[0].path, self.name, 1 if self.is_run else len(self.files))
+        best, *others = (file.path for file in self.files)
+        return OtherRun(best, self.name, 1 if self.is_run else len(self.files), tuple(others))
 
 
 def _groups(files: Sequence[File], read: Read) -> list[_Group]:

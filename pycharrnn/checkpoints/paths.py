@@ -25,9 +25,10 @@ def load_best(path: str, note: Note) -> tuple[str, Checkpoint]:
     reader = _Reader(path, note)
     for run in reader.runs():
         for file, loaded in reader.readable(run.files):
-            if run.others:
-                note(f"{_escaped(path)} holds {_of_several(file, run)}")
-                if better := reader.better_on_the_text(loaded, [other.path for other in run.others]):
+            others, more = reader.readable_others(run.others)
+            if others:
+                note(f"{_escaped(path)} holds {_of_several(file, others, len(more))}")
+                if better := reader.better_on_the_text(loaded, [other.path for other in (*others, *more)]):
                     note(f"{_escaped(better)}, of the same text, has a lower validation loss; name it to use it")
             else:
                 say_choice(note, path, file, _why_best(file), len(run.files))
@@ -126,6 +127,18 @@ class _Reader:
         self._last = path, loaded
         return loaded
 
+    def readable_others(self, others: Sequence[OtherRun]) -> tuple[list[OtherRun], Sequence[OtherRun]]:
+        """_MOST_NAMED of some runs at most, each by its best checkpoint that can be read; the runs not looked at."""
+        readable: list[OtherRun] = []
+        for k, other in enumerate(others):
+            if len(readable) == _MOST_NAMED:
+                return readable, others[k:]
+            for damaged, path in enumerate((other.path, *other.next_best)):
+                if self.checkpoint(path):
+                    readable.append(other._replace(path=path, files=max(other.files - damaged, 1)))
+                    break
+        return readable, ()
+
     def better_on_the_text(self, taken: Checkpoint, others: Iterable[str]) -> str:
         """The one of some checkpoints with the lowest loss on the validation part that `taken` has; "" for none lower.
 
@@ -177,13 +190,12 @@ def _every(reader: _Reader, note: Note) -> list[File]:
     return files
 
 
-def _of_several(file: File, run: Run) -> str:
-    others = [_in_words(other) for other in run.others[:_MOST_NAMED]]
-    if len(run.others) > _MOST_NAMED:
-        others.append(f"{len(run.others) - _MOST_NAMED} more")
+def _of_several(file: File, others: Sequence[OtherRun], more: int) -> str:
+    """`more`: the number of other runs that are not named."""
+    named = [*map(_in_words, others), *([f"{more} more"] if more else [])]
     why = f"the {_why_best(file)} of the run that trained last, by the files' times"
     taken = f"{_escaped(os.path.basename(file.path))}, {why}"
-    return f"several runs: taking {taken}; others: {', '.join(others)}"
+    return f"several runs: taking {taken}; others: {', '.join(named)}"
 
 
 def _in_words(other: OtherRun) -> str:

@@ -155,6 +155,24 @@ def test_a_run_without_a_readable_checkpoint_is_passed_over(tmp_path, said):
     assert os.path.basename(load_best(str(tmp_path), said.append)[0]) == "lm_x_epoch1.00_2.0000.t7"
 
 
+@pytest.mark.parametrize("size", [0, 1000])
+def test_of_the_other_runs_no_damaged_file_is_named(tmp_path, said, size):
+    old = train(tmp_path, "old", [2.0, 1.5, 1.0], 1000, text=4)
+    gone = train(tmp_path, "gone", [1.75], 2000, text=5)
+    train(tmp_path, "new", [3.0], 3000, text=6)
+    for damaged, modified in ((old[2], 1003), (gone[0], 2001)):
+        os.truncate(damaged, size)
+        set_time(damaged, modified)
+    load_best(str(tmp_path), said.append)
+    *passed_over, note = said
+    assert note.endswith(f"; others: {old[1]} (the best of 2 lm_old files)")
+    assert [line.split()[4] for line in passed_over] == [*gone, old[2]]
+    os.unlink(old[0]), os.unlink(old[1])
+    said.clear()
+    load_best(str(tmp_path), said.append)
+    assert said[-1] == f"{tmp_path}: lm_new_epoch1.00_3.0000.t7, the only checkpoint"
+
+
 def test_old_files_of_different_names_are_listed_as_of_each_run(tmp_path, said):
     """As files from different people: of char-rnn with the default -savefile, and of torch-rnn."""
     of_char_rnn, of_torch_rnn = {"savefile": "lstm"}, {"checkpoint_name": "cv/checkpoint"}
