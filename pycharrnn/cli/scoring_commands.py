@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pycharrnn.cli.console import is_text, note, read_text, say, use_threads
+from pycharrnn.cli.console import is_folder_of_texts, is_text, note, read_text, say, use_threads
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.cli.outputs import Output
+from pycharrnn.common import shell_words
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.shell_words import quoted
 
@@ -37,6 +39,15 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.analysis.options import EvalOptions
 
     opt = EvalOptions(**values)
+    for folder in models[1:]:
+        if is_text(os.path.join(folder, "input.txt")) and is_folder_of_texts(folder):
+            compare = ["-compare", "1"] if opt.compare else []
+            others = [path for path in models if path != folder]
+            use = shell_words.joined(["pycharrnn", "eval", *others, "-data_dir", folder, *compare])
+            raise click.UsageError(
+                f"{folder} has a text and no checkpoint: to evaluate on the text, use {use}.",
+                click.get_current_context(),
+            )
     if len(models) > 1 and not opt.compare:
         if texts := [path for path in models[1:] if is_text(path)]:
             advice = f"use pycharrnn score {quoted(models[0])} {quoted(texts[0])}, or eval with -data_dir FOLDER."

@@ -17,6 +17,7 @@ from pycharrnn.analysis import activations, scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli import console
 from pycharrnn.cli.commands import cli
+from pycharrnn.common import shell_words
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import device
 
@@ -72,6 +73,14 @@ def test_eval_of_another_split_than_in_training(loss, args, said):
     """Which has characters that the model was trained on."""
     stderr = invoke("eval", CHECKPOINT, *args.split()).stderr
     assert said in stderr if said else "was trained with" not in stderr
+
+
+@pytest.mark.parametrize("compare", [[], ["-compare", "1"]])
+def test_eval_of_a_folder_with_a_text(compare):
+    result = invoke("eval", CHECKPOINT, CORPUS, *compare)
+    assert result.exit_code == 2
+    use = shell_words.joined(["pycharrnn", "eval", CHECKPOINT, "-data_dir", CORPUS, *compare])
+    assert f"{CORPUS} has a text and no checkpoint: to evaluate on the text, use {use}." in result.stderr
 
 
 def test_eval_of_other_rows_of_items(tmp_path, loss):
