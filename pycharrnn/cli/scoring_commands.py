@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from compat.charrnn import Checkpoint
-    from pycharrnn.analysis.options import EvalOptions, ScoreOptions
+    from pycharrnn.analysis.options import ScoreOptions
     from pycharrnn.sampling.predictor import Predictor
-
-_SPLIT_BY = ("batch_size", "seq_length", "train_frac", "val_frac")  # decide what is in a split of a text
 
 
 @click.command(
@@ -56,13 +54,14 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
             "several checkpoints need -compare 1: add it, or name one checkpoint.", click.get_current_context()
         )
     use_threads(opt.threads)
-    from pycharrnn.analysis import adapted, scoring
+    from pycharrnn.analysis import adapted, scoring, split_options
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.engine import device
 
     where = device.choose(opt.gpuid, 0, lambda line: None)
     rows: list[tuple[str, float, float | None, str]] = []
     learnt: dict[str, float] = {}
+    used_for: dict[str, dict[str, Any]] = {}  # checkpoint -> options that decide what is in the split
     failed: list[tuple[str, UserError]] = []
     for path, loaded in paths.load_every(models, note) if opt.compare else [paths.load_best(models[0], note)]:
         try:
@@ -80,8 +79,9 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
             old = f"{flag('val_frac', val_frac)} gives its val_loss"
             when = "" if scoring.lacked_a_batch(loaded) else "if its char-rnn is of early June 2015 or older, "
             note(f"{path}: {when}{old}: validation lacked a batch then.")
-        if opt.split != "train":
-            _note_other_split(path, loaded, opt)
+        if opt.split != "train" and (said := split_options.other_split(path, loaded, opt)):
+            note(said)
+        used_for[path] = split_options.used(loaded, opt)
         rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
         if opt.adapt:
             learnt[path] = adapted.split_loss(path, loaded, opt)
@@ -91,29 +91,12 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
         note(f"passed over: {error}" if path in str(error) else f"passed over {path}: {error}")
     if opt.compare:
         say(scoring.as_table(rows, learnt))
+        if said := split_options.several_splits(used_for, opt.split):
+            note(said)
     else:
         say(scoring.as_lines(opt.split, *rows[0][1:3], learnt.get(rows[0][0])))
     if opt.adapt:
         note(f"{adapted.EXPLANATION}.")
-
-
-def _note_other_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> None:
-    """Say that options which decide what is in a split are not those of the training."""
-    from compat import item_options
-    from pycharrnn.training import recorded_options
-
-    names = ("train_frac", "val_frac") if item_options.kind(loaded.vocab, loaded.opt) else _SPLIT_BY
-    was = {name: recorded_options.find(loaded, name) for name in names}
-    now = {name: getattr(opt, name) for name in names if getattr(opt, name) != getattr(type(opt), name)}
-    differ = [name for name, value in now.items() if was[name] not in (None, value)]
-    if differ == ["val_frac"] and opt.split == "val" and now["val_frac"] < was["val_frac"]:
-        return  # a part of the same split
-    if differ:
-        in_training, given = (" ".join(flag(name, one[name]) for name in differ) for one in (was, now))
-        note(
-            f"{path} was trained with {in_training}: with {given} the {opt.split} split has other characters, and the"
-            " model may have been trained on them."
-        )
 
 
 @click.command(

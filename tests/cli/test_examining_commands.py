@@ -75,6 +75,21 @@ def test_eval_of_another_split_than_in_training(loss, args, said):
     assert said in stderr if said else "was trained with" not in stderr
 
 
+def test_eval_of_models_with_different_splits(tmp_path, loss):
+    """The table would rank losses of different characters; options make the splits one."""
+    found = checkpoint.load(CHECKPOINT)
+    other = str(tmp_path / "other.t7")
+    checkpoint.convert(dataclasses.replace(found, opt={**found.opt, "train_frac": 0.8, "val_frac": 0.1}), other)
+    stderr = invoke("eval", CHECKPOINT, other, "-compare", "1").stderr
+    assert (
+        f"since the val splits differ: {CHECKPOINT} by -train_frac 0.95 -val_frac 0.05;"
+        f" {other} by -train_frac 0.8 -val_frac 0.1."
+        " Give -train_frac 0.95 -val_frac 0.05 for all to compare them on one split.\n"
+    ) in stderr
+    for one_split in ([CHECKPOINT], [CHECKPOINT, other, "-train_frac", "0.95", "-val_frac", "0.05"]):
+        assert "splits differ" not in invoke("eval", *one_split, "-compare", "1").stderr
+
+
 @pytest.mark.parametrize("compare", [[], ["-compare", "1"]])
 def test_eval_of_a_folder_with_a_text(compare):
     result = invoke("eval", CHECKPOINT, CORPUS, *compare)
