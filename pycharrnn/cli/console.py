@@ -39,15 +39,6 @@ def use_threads(count: int) -> None:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def wait_briefly() -> None:
-    """Let the threads of PyTorch's OpenMP wait for each other asleep, before it is imported.
-
-    They spin for milliseconds otherwise, which on a busy machine takes more processor time than a training itself.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-
-
 def notice_a_closed_pipe() -> None:
     """Make Windows report a closed pipe on stdout as EPIPE; it reports EINVAL."""
     with contextlib.suppress(io.UnsupportedOperation):  # a stream of the caller's, which is no file

@@ -10,9 +10,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from pycharrnn.cli.console import ask_for_text, note, say, use_threads, wait_briefly
+from pycharrnn.cli.console import ask_for_text, note, say, use_threads
 from pycharrnn.cli.flags import FILE, Command, Files
-from pycharrnn.common import extras, interrupts
+from pycharrnn.common import cores, extras, interrupts
 
 
 def _recipes() -> str:
@@ -56,7 +56,7 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
         from pycharrnn.engine import kernel_library
 
         if kernel_library.library():  # else PyTorch does all of the work
-            wait_briefly()
+            cores.wait_briefly()
         from pycharrnn.sampling import sample_hook
         from pycharrnn.training.loop import train
 

@@ -79,19 +79,6 @@ def test_one_thread_unless_the_user_asks_for_more(before, after):
     assert subprocess.run(command, env=environment, capture_output=True, text=True).stdout.strip() == after
 
 
-@pytest.mark.parametrize(
-    "given, found", [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)]
-)
-def test_threads_wait_as_the_user_asks_else_asleep(monkeypatch, given, found):
-    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(console.os, "environ", dict(os.environ))
-    console.wait_briefly()
-    assert os.environ.get("GOMP_SPINCOUNT") == found
-
-
 def test_threads_that_are_asked_for_are_pytorchs_and_numpys():
     """Whatever the environment says."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}

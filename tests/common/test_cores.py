@@ -105,3 +105,16 @@ def test_of_this_machine():
     found = cores.Meter().others(wait=True)
     assert found is not None
     assert 0 <= found <= cores.usable() == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    "given, found", [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)]
+)
+def test_threads_wait_as_the_user_asks_else_asleep(monkeypatch, given, found):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(cores.os, "environ", dict(os.environ))
+    cores.wait_briefly()
+    assert os.environ.get("GOMP_SPINCOUNT") == found

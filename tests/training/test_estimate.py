@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
 import sys
 
 import pytest
+from conftest import ROOT
 
 from pycharrnn.common.errors import UserError
+from pycharrnn.engine import kernel_library
 from pycharrnn.server.studio import estimate as estimate_process
 from pycharrnn.text import text_stats
 from pycharrnn.training import step_timing
@@ -37,9 +41,38 @@ def test_the_steps_and_validations_of_a_recipe():
 
 def test_the_process_that_estimates(monkeypatch):
     asked = {"stats": STATS.fields(), "items": "line", "label": "", "choices": ["quick", "best"]}
+    monkeypatch.setenv("GOMP_SPINCOUNT", "1000")  # else it would stay for later tests
     for stats, keys in ((STATS, {"quick", "best"}), (text_stats.stats_of([b"abc"]), {"error"})):
         out = io.StringIO()
         monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({**asked, "stats": stats.fields()})))
         monkeypatch.setattr(sys, "stdout", out)
         estimate_process.main()
         assert json.loads(out.getvalue()).keys() == keys
+
+
+ON_TORCH = """
+import os, sys
+
+class Finder:
+    def find_spec(name, path, target=None):
+        if name == "torch":
+            print(os.environ.get("GOMP_SPINCOUNT"), flush=True)
+            os._exit(0)
+
+sys.meta_path.insert(0, Finder)
+from pycharrnn.server.studio.estimate import main
+main()
+"""
+
+
+def test_the_threads_of_an_estimate_wait_as_those_of_a_training():
+    """Threads that spin on a busy machine take several times as long, most of all with small networks."""
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    }
+    asked = json.dumps({"stats": STATS.fields(), "items": "", "label": "", "choices": ["quick"]})
+    command = [sys.executable, "-c", ON_TORCH]
+    done = subprocess.run(
+        command, env={**environment, "PYTHONPATH": str(ROOT)}, input=asked, capture_output=True, text=True
+    )
+    assert done.stdout == ("1000\n" if kernel_library.library() else "None\n")

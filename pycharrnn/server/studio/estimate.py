@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 
+from pycharrnn.common import cores
 from pycharrnn.common.errors import UserError
+from pycharrnn.engine import kernel_library
 from pycharrnn.text.text_stats import stats_of_fields
-from pycharrnn.training.estimate import estimate
 from pycharrnn.training.options import TrainOptions
 
 
@@ -16,6 +17,11 @@ def main() -> None:
     stats = stats_of_fields(asked["stats"])
     answer: dict[str, object] = {}
     try:
+        # As in a training: beside other programs, threads that spin take several times as long.
+        if kernel_library.library():
+            cores.wait_briefly()
+        from pycharrnn.training.estimate import estimate
+
         for choice in asked["choices"]:
             options = TrainOptions(recipe=choice, items=asked["items"], label=asked["label"])
             answer[choice] = estimate(options, stats)._asdict()
