@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from conftest import GOLDEN, TRAIN_RUNS, spec
+from conftest import GOLDEN, TRAIN_RUNS, spec, train_as_recorded
 from object_graph import assert_same_graph, close
-from runs import assert_same_digits, log_lines
+from runs import assert_same_digits, log_lines, masked, steps
 
 import compat
+
+# version of char-rnn -> the flags that repeat its runs, as in docs/old-checkpoints.md; none repeat those of May 2015
+FLAGS = {
+    "2015-06-03": ["-forget_bias", "0", "-val_frac", "0.049995"],
+    "2015-06-14": ["-forget_bias", "0"],
+    "2015-07-12": ["-forget_bias", "0"],
+    "2015-07-31": ["-forget_bias", "0"],
+}
+OLDER_RUNS = [(p.name, flags) for day, flags in FLAGS.items() for p in sorted(GOLDEN.glob(f"legacy_{day}_*"))]
 
 
 @pytest.mark.parametrize("name", TRAIN_RUNS)
@@ -32,6 +41,14 @@ def test_written_checkpoint_equals_the_originals(trained, name):
         assert compared > 400
 
 
+@pytest.mark.parametrize(("name", "flags"), OLDER_RUNS, ids=[name for name, _ in OLDER_RUNS])
+def test_flags_repeat_the_runs_of_an_older_version(name, flags, tmp_path):
+    log, folder = train_as_recorded(name, tmp_path, *flags)
+    recorded = (GOLDEN / name / "train.log").read_text(encoding="utf-8")
+    assert steps(masked(log)) == steps(masked(recorded))  # the lines above had other words then
+    assert sorted(p.name for p in folder.glob("lm_*_epoch*")) == sorted(spec(name)["checkpoints_written"])
+
+
 def test_the_runs_cover_every_model():
-    assert len(TRAIN_RUNS) == 11
+    assert (len(TRAIN_RUNS), len(OLDER_RUNS)) == (11, 10)
     assert {"lstm2", "gru2", "rnn3", "lstm3_dropout", "gru1_dropout", "rnn2_dropout"} <= set(TRAIN_RUNS)
