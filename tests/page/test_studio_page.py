@@ -13,6 +13,11 @@ from pretended_studio import HOSTILE, model, run
 
 from pycharrnn.page.page_files import page_files
 
+KEEP_ANNOUNCED = """
+const node = document.getElementById("studio-announced");
+window.announced = [];
+new MutationObserver(() => announced.push(node.textContent)).observe(node, {childList: true});
+"""  # what a screen reader is told, also where a later message replaces it at once
 AXE = os.environ.get("AXE_CORE", "")  # path of axe.min.js, of the npm package axe-core
 
 
@@ -92,8 +97,10 @@ def count_of(studio, path: str) -> int:
 def test_from_a_dropped_text_to_a_run(chromium, studio):
     opened(chromium, studio)
     assert "No training yet" in element(chromium, "runs").text
+    chromium.execute_script(KEEP_ANNOUNCED)
     drop(chromium, "drop", {"poems.txt": "A poem.\n" * 50})
     shown(chromium, "found", "118,200 characters, 120,345 bytes, 71 of them distinct, UTF-8 and cp1252.")
+    assert "118,200 characters, 120,345 bytes found. Start is ready." in chromium.execute_script("return announced")
     assert "Left out, since they are not plain text: scan.pdf" in element(chromium, "found").text
     shown(chromium, "new-run", "about a minute, with 160 units per layer")
     assert focused(chromium) == "start-run"

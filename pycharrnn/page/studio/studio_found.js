@@ -26,7 +26,7 @@ export function foundFacts(facts, items = null) {
   const kind = ITEMS[items] ?? (facts.too_short && facts.kind === "text" ? "" : KINDS[facts.kind]);
   return [
     el("p", {}, el("b", {}, what)),
-    el("p", {}, `${lengthWords(facts)}${encodings.length ? `, ${encodings.join(" and ")}` : ""}.`),
+    el("p", {}, `${lengthWords(facts)}, ${distinctWords(facts)}${encodings.length ? `, ${encodings.join(" and ")}` : ""}.`),
     kind && el("p", {}, kind),
     ...((items ?? facts.suggested_items) === "line" ? facts.headers : []).map((words) => el("p", { class: "left-out" }, sentence(words))),
     facts.left_out.length > 0 && el("p", { class: "left-out" }, ...facts.left_out.map(sentence).join(" ")),
@@ -34,13 +34,21 @@ export function foundFacts(facts, items = null) {
   ].filter(Boolean);
 }
 
+// "80,544 characters, 82,088 bytes". facts: those of the server.
+export function lengthWords(facts) {
+  const { encoding, bytes, code_points, characters } = facts;
+  if (hasCharactersOfBytes(facts)) return `${count(code_points, "character")}, ${count(bytes, "byte")}`;
+  return count(characters, encoding === "utf8" ? "code point" : "character");
+}
+
+function distinctWords(facts) {
+  const shown = facts.distinct.toLocaleString("en");
+  return hasCharactersOfBytes(facts) ? `${shown} of them distinct` : `${shown} distinct, ${size(facts.bytes)}`;
+}
+
 // A model of bytes learns those of each character.
-function lengthWords({ encoding, bytes, code_points, characters, distinct }) {
-  const shown = distinct.toLocaleString("en");
-  if (encoding === "bytes" && code_points !== null && code_points < bytes) {
-    return `${count(code_points, "character")}, ${count(bytes, "byte")}, ${shown} of them distinct`;
-  }
-  return `${count(characters, encoding === "utf8" ? "code point" : "character")}, ${shown} distinct, ${size(bytes)}`;
+function hasCharactersOfBytes({ encoding, bytes, code_points }) {
+  return encoding === "bytes" && code_points !== null && code_points < bytes;
 }
 
 // "about 2 minutes, with 160 units per layer". seconds: null if unknown.

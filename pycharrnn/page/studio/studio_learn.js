@@ -4,7 +4,7 @@ import { Problem } from "./problem.js";
 import { $, announce, count, setText } from "./studio_dom.js";
 import { listenForChoice, listenForDrop, pasted } from "./studio_files.js";
 import { RunForm } from "./studio_form.js";
-import { foundFacts } from "./studio_found.js";
+import { foundFacts, lengthWords } from "./studio_found.js";
 import { UploadBox } from "./studio_upload_box.js";
 
 export class Learn {
@@ -84,7 +84,7 @@ export class Learn {
     showStep("found");
     $(facts.too_short ? "other-text" : "start-run").focus({ preventScroll: true });
     $("found").scrollIntoView({ block: "nearest" });
-    announce(`${count(facts.characters, "character")} found.${facts.too_short ? "" : " Start is ready."}`);
+    announce(`${lengthWords(facts)} found.${facts.too_short ? "" : " Start is ready."}`);
     this.#estimate(id, { items: facts.suggested_items });
   }
 
