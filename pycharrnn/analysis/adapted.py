@@ -19,13 +19,9 @@ from pycharrnn.common.progress import bar
 from pycharrnn.engine import adapt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    import numpy.typing as npt
-
     from compat.charrnn import Checkpoint
     from pycharrnn.analysis.options import EvalOptions
-    from pycharrnn.analysis.scoring import Score
+    from pycharrnn.analysis.scoring import Given, Score
     from pycharrnn.engine.adapt_options import Adaptation
 
 EXPLANATION = "with -adapt 1 the model learns from each character after scoring it: compare only figures of -adapt 1"
@@ -37,27 +33,27 @@ def score(
     how: Adaptation,
     threads: int = 1,
     name: str = "",
-    given: Callable[[Sequence[bytes]], npt.NDArray[np.bool_]] | None = None,
+    given: Given | None = None,
 ) -> Score:
     """As scoring.score, by a model that begins with the weights of `loaded` and learns from the text as it reads it.
 
     Args:
         name: of the text, for a progress bar.
-        given: the characters, N of them -> which of them the model only reads, (N,): they have 0 bits.
+        given: see scoring.score_by. The model does not learn to predict these characters.
 
     Errors: UserError without the C kernel and PyTorch.
     """
     encoded = scoring.encode(loaded, text)
-    ids = encoded.token_ids[encoded.known]
+    ids, is_given = encoded.token_ids[encoded.known], given(encoded.characters) if given else None
     bits = np.full(len(ids), math.log2(loaded.network.vocab_size))
     if len(ids) > 1:
         learner = adapt.learner(loaded.network, how, threads)
         targets = ids[1:]
-        if given:
-            targets = np.where(given(encoded.characters)[encoded.known][1:], losses.IGNORED, targets)
+        if is_given is not None:
+            targets = np.where(is_given[encoded.known][1:], losses.IGNORED, targets)
         with bar(name, len(targets)) as advance:
             bits[1:] = -learner.read_all(ids[:-1], targets, advance) / math.log(2)
-    return scoring.score_of(loaded, encoded, bits)
+    return scoring.score_of(loaded, encoded, bits, is_given)
 
 
 def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions) -> float:

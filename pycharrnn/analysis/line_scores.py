@@ -19,6 +19,7 @@ from pycharrnn.sampling import inference
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.tokenizer import unknown_code_points
 from pycharrnn.text.item_file import items_of_file, labelled_items_of_file
+from pycharrnn.text.items import between_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -87,13 +88,13 @@ def of_file(
     else:
         items = items_of_file(path, kind, end, text_encoding, note)
     if how:  # the items are one text, in which the state is zero before each end
-        text = end + b"".join(item + end for item in items)
+        text = between_ends(items, end)
         given = functools.partial(in_labels, end=end, labels=labels) if labels else None
         yield from _items_in(adapted.score(loaded, text, how, threads, path, given), end, bool(labels))
         return
     predictor = inference.on_cpu(loaded.network) if device == "cpu" else None
     while block := list(itertools.islice(items, _BLOCK)):
-        text = end + b"".join(item + end for item in block)
+        text = between_ends(block, end)
         if isinstance(predictor, KernelPredictor):
             yield from _items_in(_side_by_side(loaded, predictor, text, threads), end, bool(labels))
         else:  # one after the other: the state is zero before each end
@@ -123,12 +124,13 @@ def _side_by_side(loaded: Checkpoint, predictor: KernelPredictor, text: bytes, t
     streams = predictor.fresh(1, max(1, min(len(spans), threads * predictor.rows_per_step)))
     for span, found in zip(spans, surprise.bits_of_texts(streams, readable, threads), strict=True):
         bits[span.start + 1 : span.stop][known[span][1:]] = found[1:]
-    return scoring.Score(encoded.characters, bits, known)
+    return scoring.Score(encoded.characters, bits, known, known)
 
 
 def _items_in(score: Score, end: bytes, has_labels: bool) -> Iterator[Line]:
     """The items of a text that begins with an end."""
-    return _split(scoring.Score(score.characters[1:], score.bits[1:], score.known[1:]), end, has_labels)
+    without = scoring.Score(score.characters[1:], score.bits[1:], score.known[1:], score.counted[1:])
+    return _split(without, end, has_labels)
 
 
 def _split(score: Score, end: bytes, has_labels: bool = False) -> Iterator[Line]:

@@ -30,13 +30,15 @@ from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.settings import DataSettings, group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
     from compat.charrnn import Checkpoint
     from pycharrnn.analysis.options import EvalOptions
     from pycharrnn.sampling.predictor import Predictor
+
+    Given = Callable[[Sequence[bytes]], npt.NDArray[np.bool_]]
 
 SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
 _LONG_HASH = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")  # 8 digits are enough to tell texts apart
@@ -186,20 +188,23 @@ class Score:
 
     Attributes:
         characters: of the vocabulary; what it lacks is a byte, or with code points a UTF-8 character.
-        bits: the surprise of each, (N,); log2 V for the first. Unknown characters are not read and have 0 bits.
+        bits: the surprise of each, (N,); log2 V for the first. Unknown characters are not read and have 0 bits; nor
+            has a label any, which is read before its item.
         known: whether the vocabulary has each, bool, (N,).
+        counted: whether each is in the mean: the known ones that were predicted, bool, (N,).
         code_points: whether the model's characters are code points, not bytes.
     """
 
     characters: list[bytes]
     bits: npt.NDArray[np.float64]
     known: npt.NDArray[np.bool_]
+    counted: npt.NDArray[np.bool_]
     code_points: bool = False
 
     @property
     def bits_per_character(self) -> float:
-        """The mean surprise of the known characters; NaN if there are none."""
-        return float(self.bits[self.known].mean()) if self.known.any() else math.nan
+        """The mean surprise of the characters that are counted; NaN if there are none."""
+        return float(self.bits[self.counted].mean()) if self.counted.any() else math.nan
 
     @property
     def unknown(self) -> Counter[bytes]:
@@ -236,11 +241,19 @@ def scores(
         yield score_of(loaded, waiting.popleft(), bits)
 
 
-def score_by(predictor_of: Callable[[int], Predictor], loaded: Checkpoint, text: bytes) -> Score:
-    """As `score`. `predictor_of`: number of steps -> a predictor of one stream, hidden state zeros."""
+def score_by(
+    predictor_of: Callable[[int], Predictor], loaded: Checkpoint, text: bytes, given: Given | None = None
+) -> Score:
+    """As `score`.
+
+    Args:
+        predictor_of: number of steps -> a predictor of one stream, hidden state zeros.
+        given: the characters, N of them -> which of them the model only reads, (N,): they have 0 bits.
+    """
     steps = likelihood.block_size(surprise.STEPS, likelihood.doubles_per_step(loaded.network, 1))
     encoded = encode(loaded, text)
-    return score_of(loaded, encoded, surprise.bits(predictor_of(steps), steps, encoded.token_ids[encoded.known]))
+    bits = surprise.bits(predictor_of(steps), steps, encoded.token_ids[encoded.known])
+    return score_of(loaded, encoded, bits, given(encoded.characters) if given else None)
 
 
 def encode(loaded: Checkpoint, text: bytes) -> surprise.TokenizedText:
@@ -248,11 +261,18 @@ def encode(loaded: Checkpoint, text: bytes) -> surprise.TokenizedText:
     return surprise.encode(text, loaded.vocab, checkpoint.encoding(loaded) == "utf8")
 
 
-def score_of(loaded: Checkpoint, text: surprise.TokenizedText, bits_of_known: npt.NDArray[np.float64]) -> Score:
-    """`bits_of_known`: the surprise of each character that the vocabulary has."""
-    bits = np.zeros(len(text.token_ids))
+def score_of(
+    loaded: Checkpoint,
+    text: surprise.TokenizedText,
+    bits_of_known: npt.NDArray[np.float64],
+    given: npt.NDArray[np.bool_] | None = None,
+) -> Score:
+    """`bits_of_known`: the surprise of each character that the vocabulary has. `given`: see score_by."""
+    bits, counted = np.zeros(len(text.token_ids)), text.known
     bits[text.known] = bits_of_known
-    return Score(text.characters, bits, text.known, checkpoint.encoding(loaded) == "utf8")
+    if given is not None:
+        bits[given], counted = 0, counted & ~given
+    return Score(text.characters, bits, text.known, counted, checkpoint.encoding(loaded) == "utf8")
 
 
 def as_lines(split: str, loss: float, stored: float | None, adapted: float | None = None) -> str:
@@ -301,8 +321,8 @@ def _perplexity(loss: float) -> float:
 
 def as_sentence(score: Score) -> str:
     """The output of `score` for one text."""
-    known, unknown = int(score.known.sum()), score.unknown
-    line = f"{score.bits_per_character:.6f} bits per character, {known} characters" if known else "no score"
+    counted, unknown = int(score.counted.sum()), score.unknown
+    line = f"{score.bits_per_character:.6f} bits per character, {counted} characters" if counted else "no score"
     if unknown:
         kind = ("character" if score.code_points else "byte") + ("s" if unknown.total() > 1 else "")
         named = map(quote_character, dict(unknown_code_points(score.characters, score.known).most_common(20)))

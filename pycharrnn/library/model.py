@@ -10,7 +10,7 @@ import numpy as np
 
 from compat import item_options
 from compat.vocabulary import characters_by_id
-from pycharrnn.analysis import activations, adapted, classify, copied, scoring
+from pycharrnn.analysis import activations, classify, copied, text_scores
 from pycharrnn.analysis.options import CopiedOptions, WhichOptions
 from pycharrnn.checkpoints import checkpoint, formats, paths
 from pycharrnn.common import cores, output_folder
@@ -275,7 +275,11 @@ class Model:
     def score(self, text: Text, *, adapt: bool = False, **options: Unpack[AdaptKeywords]) -> Score:
         """Surprise of a text: `bits_per_character`, `bits`, and `unknown` for what was left out.
 
+        A model of items reads each item of the text by itself, as `score -lines 1` does. The bits of its end are those
+        of the character after it in the text, or follow the text's where there is none. A label has 0 bits.
+
         Args:
+            text: for a model of items one item or several; with labels, each item after its label and a tab.
             adapt: the score of a copy of the model that learns from the text, each part once it has been predicted.
                 Compare only such figures with each other. On the CPU.
             options: adapt_rate, adapt_length, adapt_pull, as for `learn`.
@@ -283,14 +287,9 @@ class Model:
         Errors: TypeError; UserError for a value that is not allowed.
         """
         how = adaptation("score", adapt, **options)
-        with np.errstate(all="ignore"):  # of a model whose training failed
-            if how:
-                return adapted.score(self._weights.checkpoint(), utf8(text, "text"), how)
-            return scoring.score_by(
-                lambda steps: self._weights.predictor(1, steps),
-                self._weights.checkpoint(),
-                utf8(text, "text"),
-            )
+        with in_words_of_a_program(), np.errstate(all="ignore"):  # of a model whose training failed
+            loaded, content = self._weights.checkpoint(), utf8(text, "text")
+            return text_scores.score(loaded, content, lambda steps: self._weights.predictor(1, steps), how)
 
     def copied(
         self, sample: Text, *, least: int = 20, text: str | os.PathLike[str] = "", threads: int = 0

@@ -57,7 +57,7 @@ def score(
     end = b"\n"
     if model.items:  # an end is read first: before it, the hidden state becomes zeros
         end = model.items.end
-        text = end + b"".join(item + end for item in items.of_text(text, model.facts.items))
+        text = items.between_ends(items.of_text(text, model.facts.items), end)
     screen, pending, line, found_lines = ScreenText(), list[float | None](), list[_Scored](), list[_Line]()
     known, unknown, total, plain = 0, 0, 0.0, 0.0
     yield f'{{{first}"characters":['

@@ -134,6 +134,11 @@ def of_text(text: bytes, kind: str) -> Iterator[bytes]:
         yield from (item.removesuffix(end) for item in as_input([text], kind, "the text"))
 
 
+def between_ends(items: Iterable[bytes], end: bytes) -> bytes:
+    """The text that a model of items reads: before each end, its hidden state becomes zeros."""
+    return end + b"".join(item + end for item in items)
+
+
 def as_input(pieces: Iterable[bytes], kind: str, shown: str, longest: int = MAX_ITEM) -> Iterator[bytes]:
     """The items of a source file, each with its end, as input.txt holds them.
 

@@ -19,9 +19,8 @@ def page(tmp_path, *scores: tuple[str, Score], model: str = "cv/lm.t7") -> str:
 def score(*characters: tuple[bytes, float | None]) -> Score:
     """Of characters with their bits of surprise; None for those that the model has never seen."""
     bits = np.array([bits or 0.0 for _, bits in characters])
-    return Score(
-        [character for character, _ in characters], bits, np.array([b is not None for _, b in characters], bool)
-    )
+    known = np.array([b is not None for _, b in characters], bool)
+    return Score([character for character, _ in characters], bits, known, known)
 
 
 def body(content: str) -> str:
