@@ -1,9 +1,15 @@
-"""The surprise of each character of a text in memory; a model of items reads each item by itself."""
+"""The surprise of each character of a text in memory; a model of items reads each item by itself.
+
+For a model of items, the characters of a score are those of the text. The first one after an item, such as a line
+break, has the bits of the item's end; others between items have 0 bits, and are not counted. If nothing follows the
+last item, its end is added. A label is read before its item and has 0 bits.
+"""
 
 from __future__ import annotations
 
 import functools
 import itertools
+from collections import deque
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +22,7 @@ from pycharrnn.analysis.scoring import Score
 from pycharrnn.text import items
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from compat.charrnn import Checkpoint
     from pycharrnn.analysis.scoring import Given
@@ -24,32 +30,54 @@ if TYPE_CHECKING:
     from pycharrnn.sampling.predictor import Predictor
 
 
-def score(
-    loaded: Checkpoint, text: bytes, predictor_of: Callable[[int], Predictor], how: Adaptation | None = None
-) -> Score:
-    """The surprise of each character of `text`; by a model of items, that of each item, read by itself, and of its end.
+def scores(
+    loaded: Checkpoint, texts: Iterable[bytes], count: int, device: str = "cpu", threads: int = 1
+) -> Iterator[Score]:
+    """As scoring.scores, for a model without labels. Errors: also UserError for an item that is too long."""
+    waiting = deque[_Reading]()
 
-    The characters are those of `text`. The first one after an item, such as a line break, has the bits of the item's
-    end; others between items have 0 bits, and are not counted. If nothing follows the last item, its end is added.
+    def read() -> Iterator[bytes]:
+        for text in texts:
+            waiting.append(_Reading(loaded, text))
+            yield waiting[-1].read
 
-    Args:
-        predictor_of: number of steps -> a predictor of one stream, hidden state zeros.
-        how: to learn from the text while reading it; None for a model that stays as it is.
+    for score in scoring.scores(loaded, read(), count, device, threads):
+        yield waiting.popleft().along_text(score)
 
-    Errors: UserError for an item of more than items.MAX_ITEM bytes; with `how`, without the C kernel and PyTorch.
+
+def score_by(predictor_of: Callable[[int], Predictor], loaded: Checkpoint, text: bytes) -> Score:
+    """As scoring.score_by. Errors: UserError for an item that is too long."""
+    reading = _Reading(loaded, text)
+    return reading.along_text(scoring.score_by(predictor_of, loaded, reading.read, reading.given))
+
+
+def learnt(loaded: Checkpoint, text: bytes, how: Adaptation, threads: int = 1, name: str = "") -> Score:
+    """As adapted.score. Errors: also UserError for an item that is too long."""
+    reading = _Reading(loaded, text)
+    return reading.along_text(adapted.score(loaded, reading.read, how, threads, name, reading.given))
+
+
+class _Reading:
+    """A text as a model reads it.
+
+    Attributes:
+        read: the items between ends; the text itself for a model of a text.
+        given: for scoring.score_by, the labels; None for a model without labels.
     """
 
-    def score_of(read: bytes, given: Given | None = None) -> Score:
-        if how:
-            return adapted.score(loaded, read, how, given=given)
-        return scoring.score_by(predictor_of, loaded, read, given)
+    def __init__(self, loaded: Checkpoint, text: bytes) -> None:
+        kind, labels = item_options.kind(loaded.vocab, loaded.opt), item_options.labels(loaded.vocab, loaded.opt)
+        self._text, self._end, self.read = text, END_CHARACTERS.get(kind), text
+        self.given: Given | None = None
+        if self._end is not None:
+            self._items = list(items.of_text(text, kind))
+            self.read = items.between_ends(self._items, self._end)
+            if labels:
+                self.given = functools.partial(in_labels, end=self._end, labels=labels)
 
-    kind, labels = item_options.kind(loaded.vocab, loaded.opt), item_options.labels(loaded.vocab, loaded.opt)
-    if not kind:
-        return score_of(text)
-    end, found = END_CHARACTERS[kind], list(items.of_text(text, kind))
-    given = functools.partial(in_labels, end=end, labels=labels) if labels else None
-    return _along(text, found, score_of(items.between_ends(found, end), given), end)
+    def along_text(self, score: Score) -> Score:
+        """The score of `read`, along the characters of the text."""
+        return score if self._end is None else _along(self._text, self._items, score, self._end)
 
 
 def _along(text: bytes, found: Sequence[bytes], score: Score, end: bytes) -> Score:

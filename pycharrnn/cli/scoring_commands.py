@@ -115,7 +115,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     opt = ScoreOptions(**values)
     use_threads(opt.threads)
     from compat import item_options
-    from pycharrnn.analysis import adapted, scoring, surprise_page
+    from pycharrnn.analysis import adapted, scoring, surprise_page, text_scores
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
 
@@ -139,7 +139,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
         texts.append(read_text(file, loaded, opt.text_encoding))
         return texts[-1]
 
-    found = scoring.scores(loaded, map(read_next, files), len(files), where, opt.threads or 1)
+    found = text_scores.scores(loaded, map(read_next, files), len(files), where, opt.threads or 1)
     for file, score in zip(files, found, strict=True):
         text = texts.popleft()
         if not score.characters:
@@ -148,7 +148,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
         scores.append((file, score))
         say(f"{file}: {scoring.as_sentence(score)}")
         if opt.adapt:
-            learnt = adapted.score(loaded, text, opt.adaptation, opt.threads or 1, file)
+            learnt = text_scores.learnt(loaded, text, opt.adaptation, opt.threads or 1, file)
             name = f"{file}, with -adapt 1"
             scores.append((name, learnt))
             say(f"{name}: {scoring.as_sentence(learnt)}")

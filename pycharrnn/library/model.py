@@ -289,7 +289,9 @@ class Model:
         how = adaptation("score", adapt, **options)
         with in_words_of_a_program(), np.errstate(all="ignore"):  # of a model whose training failed
             loaded, content = self._weights.checkpoint(), utf8(text, "text")
-            return text_scores.score(loaded, content, lambda steps: self._weights.predictor(1, steps), how)
+            if how:
+                return text_scores.learnt(loaded, content, how)
+            return text_scores.score_by(lambda steps: self._weights.predictor(1, steps), loaded, content)
 
     def copied(
         self, sample: Text, *, least: int = 20, text: str | os.PathLike[str] = "", threads: int = 0

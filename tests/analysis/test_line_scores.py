@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 
 import item_models
 import numpy as np
@@ -62,6 +63,23 @@ def test_items_of_several_lines_are_escaped(tmp_path):
     assert found == table(run("score", ITEMS, "list.txt", "-lines", "1", cwd=tmp_path).stdout)
     (tmp_path / "input.txt").write_bytes(b"a\n\tb\x1e\\c\x1e")  # as training writes it
     assert found == table(run("score", ITEMS, "input.txt", "-lines", "1", cwd=tmp_path).stdout)
+
+
+@pytest.mark.parametrize("adapt", ["0", "1"])
+@pytest.mark.parametrize(
+    "kind, text", [("line", b"\nab\n\ncXab\nb"), ("blank", b"\nab\nc\n\n\na\n"), ("file", b"ab\nc\n")]
+)
+def test_the_score_of_a_list_is_the_mean_of_its_items(tmp_path, kind, text, adapt):
+    item_models.saved(tmp_path, kind, letters="abc\n")
+    (tmp_path / "list.txt").write_bytes(text)
+    (tmp_path / "other.txt").write_bytes(b"ca")
+    of_items = table(run("score", ITEMS, "list.txt", "-lines", "1", "-adapt", adapt, cwd=tmp_path).stdout)
+    done = run("score", ITEMS, "list.txt", "other.txt", "-adapt", adapt, cwd=tmp_path)
+    plain_and_learnt = done.stdout.decode().splitlines()[:2]
+    found = re.search(r": (\S+) bits per character, (\d+) characters", plain_and_learnt[int(adapt)])
+    counted = sum(round(bits / per_character) for bits, per_character, _ in of_items)
+    assert int(found[2]) == counted
+    assert float(found[1]) == pytest.approx(sum(bits for bits, _, _ in of_items) / counted, abs=1e-5)
 
 
 def test_lines_of_a_text_have_the_state_of_those_before(tmp_path):
