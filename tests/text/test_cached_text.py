@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
 import pytest
 from conftest import GOLDEN, run, sentence, with_slashes
 
+from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.text import cached_text, preprocessing
 
@@ -37,6 +39,7 @@ def test_char_rnns_cache_holds_the_text(home):
 @pytest.mark.parametrize(
     "encoding, text",
     [("bytes", bytes(range(256)) * 3), ("utf8", "naïve 字 🎈\n".encode() * 3)],
+    ids=["bytes", "utf8"],
 )
 def test_the_cache_of_each_encoding(tmp_path, encoding, text):
     """Of 256 bytes, too, the last of which the cache stores as 0."""
@@ -78,6 +81,18 @@ def test_options_for_checkpoints_are_refused(home):
 def test_what_to_do_about_it(home, args, said):
     done = run(*args, cwd=home)
     assert said in with_slashes(sentence(done)) and not done.stdout
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["eval", "here.t7"], ["train", "-resume", "here.t7", "-gpuid", "-1"], ["copied", "text", "here.t7"]],
+    ids=lambda args: args[0],
+)
+def test_a_model_whose_recorded_text_is_lost(home, args):
+    found = checkpoint.load(home / "lm.t7")
+    checkpoint.convert(dataclasses.replace(found, opt={**found.opt, "data_dir": "old"}), home / "here.t7")
+    said = with_slashes(sentence(run(*args, cwd=home)))
+    assert "here.t7 was trained" in said and "char-rnn's cache" in said and f"{COMMAND} writes it" in said
 
 
 def test_a_cache_beside_its_text_is_not_mentioned(home):
