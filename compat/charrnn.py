@@ -43,6 +43,7 @@ class Checkpoint:
         program: "char-rnn", "torch-rnn", or "pycharrnn" with its version, "pycharrnn 1.0.0". era: when that version of
             char-rnn was in use; "" for the others.
         gradients: float64, (P,), the last clipped gradient; None is written as zeros.
+        gates_named: whether train.lua finds the forget gates of this lstm, and sets their biases to 1 for -init_from.
     """
 
     network: Network
@@ -57,6 +58,7 @@ class Checkpoint:
     program: str = "char-rnn"
     era: str = ""
     state: RunState | None = None
+    gates_named: bool = True
 
     def __post_init__(self) -> None:
         self.network = replace(self.network, end_id=end_id(self.vocab, self.opt))
@@ -125,10 +127,12 @@ def from_table(table: object) -> Checkpoint:
     checkpoint.i = checkpoint_fields.iteration(table.get(b"i", 0))
     checkpoint.epoch = checkpoint_fields.number(table.get(b"epoch", 0.0), "an epoch")
     checkpoint.state = run_state.from_table(table.get(b"pycharrnn"), network)
+    nodes = _nodes(protos)
+    checkpoint.gates_named = network.model != "lstm" or any(_is_input_to_gates(node) for node in nodes)
     if b"pycharrnn" in table or "save_state" in checkpoint.opt:
         checkpoint.program = _pycharrnn(table.get(b"pycharrnn"))
     else:
-        checkpoint.era = _era(table)
+        checkpoint.era = _era(table, nodes, checkpoint)
     return checkpoint
 
 
@@ -141,19 +145,32 @@ def _pycharrnn(table: object) -> str:
     return PYCHARRNN
 
 
-def _era(table: Table) -> str:
+def _nodes(protos: Table) -> list[Table]:
+    """The data of each node in the graph of the rnn, in the order of the forward pass."""
+    nodes = protos[b"rnn"].get(b"forwardnodes")
+    found = (node.get(b"data") for node in nodes.as_list() if isinstance(node, TorchObject)) if nodes else ()
+    return [data for data in found if isinstance(data, Table)]
+
+
+def _is_input_to_gates(data: Table) -> bool:
+    """Whether a node's name is i2h_1, i2h_2, ...: train.lua looks for the forget gates of each layer by it."""
+    annotations = data.get(b"annotations")
+    name = annotations.get(b"name") if isinstance(annotations, Table) else None
+    return isinstance(name, bytes) and name.startswith(b"i2h_")
+
+
+def _era(table: Table, nodes: list[Table], checkpoint: Checkpoint) -> str:
     """When the version of char-rnn that wrote the table was in use."""
     if b"val_bpc" in table:
         return "May 2015, first version: its files and their names have losses in bits"
     if b"embed" in table[b"protos"]:
         return "May to June 2015: embedding and softmax apart"
-    nodes = table[b"protos"][b"rnn"].get(b"forwardnodes")
-    for node in nodes.as_list() if isinstance(nodes, Table) else ():
-        data = node.get(b"data") if isinstance(node, TorchObject) else None
-        module = data.get(b"module") if isinstance(data, Table) else None
-        if isinstance(module, TorchObject) and module.typename == b"nn.Narrow":
-            return "June to July 2015: gates cut by nn.Narrow"
-    return "since the end of July 2015"
+    modules = (data.get(b"module") for data in nodes)
+    if any(isinstance(module, TorchObject) and module.typename == b"nn.Narrow" for module in modules):
+        return "June to July 2015: gates cut by nn.Narrow"
+    if checkpoint.network.model != "lstm":
+        return "since the end of July 2015"
+    return "since 20 September 2015" if checkpoint.gates_named else "August to September 2015: gates without names"
 
 
 def to_table(checkpoint: Checkpoint, dtype: str = "float64") -> Table:

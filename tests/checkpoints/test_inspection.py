@@ -31,7 +31,7 @@ def test_the_facts_of_a_recorded_checkpoint():
     series = {name: facts.pop(name) for name in ("vocab", "validation", "opt", "train_losses", "val_losses")}
     assert facts == {
         "program": "char-rnn",
-        "era": "since the end of July 2015",
+        "era": "since 20 September 2015",
         "model": "lstm",
         "num_layers": 2,
         "rnn_size": 16,

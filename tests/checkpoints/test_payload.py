@@ -54,7 +54,8 @@ def in_double(loaded: Checkpoint) -> Checkpoint:
     """As a .t7 file has it that `convert` has written."""
     weights = {name: w.astype(np.float64) for name, w in loaded.network.weights.items()}
     network = dataclasses.replace(loaded.network, weights=weights, tensor_type="torch.DoubleTensor")
-    return dataclasses.replace(loaded, network=network, era="since the end of July 2015")
+    era = "since 20 September 2015" if network.model == "lstm" else "since the end of July 2015"
+    return dataclasses.replace(loaded, network=network, era=era)
 
 
 @pytest.mark.parametrize("path", EVERY_KIND, ids=lambda p: p.parent.name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from conftest import GOLDEN, TRAIN_RUNS, spec, train_as_recorded
 from object_graph import assert_same_graph, close
 from runs import assert_same_digits, log_lines, masked, steps
 
 import compat
+from pycharrnn.checkpoints import checkpoint
 
 # version of char-rnn -> the flags that repeat its runs, as in docs/old-checkpoints.md; none repeat those of May 2015
 FLAGS = {
@@ -47,6 +49,21 @@ def test_flags_repeat_the_runs_of_an_older_version(name, flags, tmp_path):
     recorded = (GOLDEN / name / "train.log").read_text(encoding="utf-8")
     assert steps(masked(log)) == steps(masked(recorded))  # the lines above had other words then
     assert sorted(p.name for p in folder.glob("lm_*_epoch*")) == sorted(spec(name)["checkpoints_written"])
+
+
+@pytest.mark.parametrize(
+    ("started_from", "sets"), [("lstm2", True), ("legacy_2015-07-31_lstm", False), ("legacy_2015-06-03_lstm", False)]
+)
+def test_init_from_sets_forget_gate_biases_that_the_file_names(started_from, sets, tmp_path):
+    start = max(GOLDEN.joinpath(started_from).glob("*.t7"))
+    flags = ["-init_from", str(start), "-learning_rate", "1e-12", "-max_epochs", "0.01"]
+    log, folder = train_as_recorded("lstm2", tmp_path, *flags)
+    before, after = (checkpoint.load(path).network.weights for path in (start, folder / "lm_lstm2_latest.t7"))
+    size = len(before["i2h_1.bias"]) // 4
+    forget = slice(size, 2 * size)
+    expected = np.ones(size) if sets else before["i2h_1.bias"][forget]
+    np.testing.assert_allclose(after["i2h_1.bias"][forget], expected, atol=1e-9)
+    assert ("setting forget gate biases to 1 in LSTM layer 1" in log) == sets
 
 
 def test_the_runs_cover_every_model():
