@@ -188,10 +188,10 @@ class Score:
 
     Attributes:
         characters: of the vocabulary; what it lacks is a byte, or with code points a UTF-8 character.
-        bits: the surprise of each, (N,); log2 V for the first. Unknown characters are not read and have 0 bits; nor
-            has a label any, which is read before its item.
+        bits: the surprise of each, (N,); log2 V for the first. Unknown characters, which are not read, and labels have
+            0 bits.
         known: whether the vocabulary has each, bool, (N,).
-        counted: whether each is in the mean: the known ones that were predicted, bool, (N,).
+        counted: whether each is in the mean, as the known ones are unless they belong to a label, bool, (N,).
         code_points: whether the model's characters are code points, not bytes.
     """
 
