@@ -89,10 +89,12 @@ class NodeMaker:
     Args:
         dropout: probability of dropping; 0 makes no nn.Dropout.
         kind: b"torch.Double" or b"torch.Float".
+        names: give the nodes the names of the source.
     """
 
-    def __init__(self, vocab_size: int, rnn_size: int, dropout: float, kind: bytes):
+    def __init__(self, vocab_size: int, rnn_size: int, dropout: float, kind: bytes, names: bool = True):
         self.vocab_size, self.rnn_size, self.dropout, self.kind = vocab_size, rnn_size, dropout, kind
+        self.names = names
         self.source = b""
         self._widths: dict[int, int] = {}  # id(node) -> columns of its output
 
@@ -144,7 +146,7 @@ class NodeMaker:
     def linear(self, line: int, rows: int, x: TorchObject, name: str | None = None) -> TorchObject:
         """An nn.Linear of x; nngraph.build sets its weights."""
         shape = (rows, self._widths.get(id(x), self.rnn_size))
-        annotations = {b"name": name.encode()} if name else None
+        annotations = {b"name": name.encode()} if name and self.names else None
         return self.node(line, b"nn.Linear", [x], annotations, weight=shape, bias=shape[:1])
 
     def reshape(self, line: int, x: TorchObject) -> TorchObject:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat import checkpoint_fields, nngraph, run_state
+from compat.escape import escape_line
 from compat.graph_expressions import CheckpointError, describe
 from compat.graph_match import Network, follow
 from compat.item_options import end_id
@@ -25,8 +26,16 @@ if TYPE_CHECKING:
     from compat.checkpoint_fields import Option
     from compat.t7_objects import Array, Encoding
 
+CHAR_RNN = "char-rnn"
 PYCHARRNN = "pycharrnn"  # the program, and the key of its part of a checkpoint
 _VERSION = re.compile(rb"[\w.+-]{1,40}")
+# Eras of char-rnn. LSTM.lua names its nodes since 20 September; the graphs of a gru and an rnn did not change.
+_FIRST = "May 2015, first version: its files and their names have losses in bits"
+_APART = "May to June 2015: embedding and softmax apart"
+_NARROW = "June to July 2015: gates cut by nn.Narrow"
+_UNNAMED = "August to September 2015: gates without names"
+_NAMED = "since 20 September 2015"
+_SINCE_JULY = "since the end of July 2015"
 _TORCH_TYPES = {"float64": b"torch.Double", "float32": b"torch.Float"}
 
 
@@ -43,7 +52,6 @@ class Checkpoint:
         program: "char-rnn", "torch-rnn", or "pycharrnn" with its version, "pycharrnn 1.0.0". era: when that version of
             char-rnn was in use; "" for the others.
         gradients: float64, (P,), the last clipped gradient; None is written as zeros.
-        gates_named: whether train.lua finds the forget gates of this lstm, and sets their biases to 1 for -init_from.
     """
 
     network: Network
@@ -55,13 +63,17 @@ class Checkpoint:
     i: int = 0
     epoch: float = 0.0
     gradients: Array | None = None
-    program: str = "char-rnn"
+    program: str = CHAR_RNN
     era: str = ""
     state: RunState | None = None
-    gates_named: bool = True
 
     def __post_init__(self) -> None:
         self.network = replace(self.network, end_id=end_id(self.vocab, self.opt))
+
+    @property
+    def names_gates(self) -> bool:
+        """Whether train.lua finds the forget gates of an lstm: -init_from sets their biases to 1."""
+        return self.era not in (_FIRST, _APART, _NARROW, _UNNAMED)
 
 
 def save(
@@ -127,13 +139,21 @@ def from_table(table: object) -> Checkpoint:
     checkpoint.i = checkpoint_fields.iteration(table.get(b"i", 0))
     checkpoint.epoch = checkpoint_fields.number(table.get(b"epoch", 0.0), "an epoch")
     checkpoint.state = run_state.from_table(table.get(b"pycharrnn"), network)
-    nodes = _nodes(protos)
-    checkpoint.gates_named = network.model != "lstm" or any(_is_input_to_gates(node) for node in nodes)
-    if b"pycharrnn" in table or "save_state" in checkpoint.opt:
-        checkpoint.program = _pycharrnn(table.get(b"pycharrnn"))
+    ours = table.get(b"pycharrnn")
+    if isinstance(ours, Table) and isinstance(origin := ours.get(b"origin"), Table):
+        checkpoint.program, checkpoint.era = (_word(origin, key) for key in (b"program", b"era"))
+    elif b"pycharrnn" in table or "save_state" in checkpoint.opt:
+        checkpoint.program = _pycharrnn(ours)
     else:
-        checkpoint.era = _era(table, nodes, checkpoint)
+        checkpoint.era = _era(table, network.model)
     return checkpoint
+
+
+def _word(origin: Table, key: bytes) -> str:
+    value = origin.get(key)
+    if not isinstance(value, bytes) or not value.isascii() or escape_line(value.decode()) != value.decode():
+        raise CheckpointError(f"its {key.decode()} is not a short text")
+    return value.decode()
 
 
 def _pycharrnn(table: object) -> str:
@@ -148,8 +168,9 @@ def _pycharrnn(table: object) -> str:
 def _nodes(protos: Table) -> list[Table]:
     """The data of each node in the graph of the rnn, in the order of the forward pass."""
     nodes = protos[b"rnn"].get(b"forwardnodes")
-    found = (node.get(b"data") for node in nodes.as_list() if isinstance(node, TorchObject)) if nodes else ()
-    return [data for data in found if isinstance(data, Table)]
+    found = nodes.as_list() if isinstance(nodes, Table) else []
+    all_data = (node.get(b"data") for node in found if isinstance(node, TorchObject))
+    return [data for data in all_data if isinstance(data, Table)]
 
 
 def _is_input_to_gates(data: Table) -> bool:
@@ -159,18 +180,23 @@ def _is_input_to_gates(data: Table) -> bool:
     return isinstance(name, bytes) and name.startswith(b"i2h_")
 
 
-def _era(table: Table, nodes: list[Table], checkpoint: Checkpoint) -> str:
+def _era(table: Table, model: str) -> str:
     """When the version of char-rnn that wrote the table was in use."""
     if b"val_bpc" in table:
-        return "May 2015, first version: its files and their names have losses in bits"
-    if b"embed" in table[b"protos"]:
-        return "May to June 2015: embedding and softmax apart"
+        return _FIRST
+    protos = table[b"protos"]
+    if b"embed" in protos:
+        return _APART
+    nodes = _nodes(protos)
     modules = (data.get(b"module") for data in nodes)
     if any(isinstance(module, TorchObject) and module.typename == b"nn.Narrow" for module in modules):
-        return "June to July 2015: gates cut by nn.Narrow"
-    if checkpoint.network.model != "lstm":
-        return "since the end of July 2015"
-    return "since 20 September 2015" if checkpoint.gates_named else "August to September 2015: gates without names"
+        return _NARROW
+    return _era_of_graph(model, any(map(_is_input_to_gates, nodes)))
+
+
+def _era_of_graph(model: str, names_gates: bool) -> str:
+    """The era of a graph as nngraph.build makes it."""
+    return _SINCE_JULY if model != "lstm" else _NAMED if names_gates else _UNNAMED
 
 
 def to_table(checkpoint: Checkpoint, dtype: str = "float64") -> Table:
@@ -187,6 +213,7 @@ def to_table(checkpoint: Checkpoint, dtype: str = "float64") -> Table:
         flat,
         gradients,
         torch_type,
+        checkpoint.names_gates,
     )
     opt = Table((_lua_value(key), _lua_value(value)) for key, value in checkpoint.opt.items())
     fields: dict[bytes, object] = {
@@ -205,7 +232,16 @@ def to_table(checkpoint: Checkpoint, dtype: str = "float64") -> Table:
         fields[b"pycharrnn"] = run_state.to_table(checkpoint.state)
     elif program == PYCHARRNN and "save_state" not in checkpoint.opt:
         fields[b"pycharrnn"] = Table({b"versions": Table({b"pycharrnn": version.encode()})})
+    elif program != PYCHARRNN and _told_otherwise(checkpoint):
+        origin = {b"program": checkpoint.program.encode(), b"era": checkpoint.era.encode()}
+        fields[b"pycharrnn"] = Table({b"origin": Table(origin)})
     return Table(fields)
+
+
+def _told_otherwise(checkpoint: Checkpoint) -> bool:
+    """Whether the graph that to_table builds tells another program or era than the checkpoint's."""
+    era = _era_of_graph(checkpoint.network.model, checkpoint.names_gates)
+    return checkpoint.program != CHAR_RNN or checkpoint.era not in ("", era)
 
 
 def _check_shapes(network: Network) -> None:

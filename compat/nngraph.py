@@ -60,6 +60,7 @@ def build(
     parameters: Array,
     gradients: Array,
     kind: bytes = b"torch.Double",
+    names_gates: bool = True,
 ) -> TorchObject:
     """The nn.gModule of one time step; its weights and gradients are views of two flat storages.
 
@@ -67,10 +68,11 @@ def build(
         dropout: probability of dropping; 0 builds a graph without nn.Dropout.
         parameters, gradients: shape (P,), in the order of parameter_shapes.
         kind: b"torch.Double" or b"torch.Float".
+        names_gates: name the nn.Linear nodes of an lstm, as LSTM.lua does since 20 September 2015.
 
     Errors: ValueError for vectors of another length.
     """
-    make = cell_graphs.NodeMaker(vocab_size, rnn_size, dropout, kind)
+    make = cell_graphs.NodeMaker(vocab_size, rnn_size, dropout, kind, names_gates)
     cell = {"lstm": cell_graphs.lstm, "gru": cell_graphs.gru, "rnn": cell_graphs.rnn}[model]
     inputs, outputs = cell(make, num_layers)
     module = gmodule(inputs, outputs, kind)

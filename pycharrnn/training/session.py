@@ -174,7 +174,7 @@ def _make(settings: RunSettings, text: TextStats, from_texts: bool, advise: bool
         settings = dataclasses.replace(settings, start=start)
     model = _model(settings, loader, random, dtype, say)
     model.end_id = loader.end_id
-    if model.model == "lstm" and _sets_forget_bias(settings):
+    if settings.model.forget_bias and model.model == "lstm" and not settings.resumed:
         for layer in range(1, model.num_layers + 1):
             say(f"setting forget gate biases to 1 in LSTM layer {layer}")
         model.set_forget_bias()
@@ -182,16 +182,6 @@ def _make(settings: RunSettings, text: TextStats, from_texts: bool, advise: bool
     if settings.files.checkpoint_format == "t7":
         t7_file.check_size(model.vocab_size, model.flat.numel())
     return Session(settings, ranks, loader, text.fingerprint, random, model, from_texts)
-
-
-def _sets_forget_bias(settings: RunSettings) -> bool:
-    """Whether the forget gate biases of an lstm become 1, as in train.lua: of a new one, and after -init_from.
-
-    train.lua finds them by the names of nodes, which files from before 20 September 2015 lack: it leaves theirs.
-    """
-    start = settings.start
-    finds_gates = start is None or (not start.is_resumed and start.checkpoint.gates_named)
-    return finds_gates and settings.model.forget_bias == 1
 
 
 def _make_checkpoint_dir(path: str) -> None:

@@ -117,8 +117,10 @@ def _with_network(
             f"{start.path} is a model with labels, this run trains it without: -label {escape_line(label, 20)} goes on"
             " with labels."
         )
-    sizes = {name: getattr(network, name) for name in _SIZES}
-    return dataclasses.replace(options, init_from=start.path, **sizes)
+    found = {name: getattr(network, name) for name in _SIZES}
+    if not start.checkpoint.names_gates and "forget_bias" not in given:
+        found["forget_bias"] = 0  # train.lua looks for the forget gates by their names
+    return dataclasses.replace(options, init_from=start.path, **found)
 
 
 def _with_recipe(

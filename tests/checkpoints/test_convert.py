@@ -11,10 +11,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 from conftest import GOLDEN, run, sampled, sentence
+from kinds import loaded
 from object_graph import assert_same_graph, close
 
 import pycharrnn
-from compat import load_t7
+from compat import CheckpointError, charrnn, load_t7
 from pycharrnn.checkpoints import checkpoint, formats, inspection
 from pycharrnn.cli.commands import cli
 
@@ -186,12 +187,40 @@ def test_inspect_as_json(path):
     assert facts["opt"] == loaded.opt
 
 
-def test_eras():
-    era = lambda name: json.loads(inspect(next(GOLDEN.glob(f"{name}/lm*.t7")), "-json", "1"))["era"]  # noqa: E731
-    assert era("legacy_2015-05-21_lstm").startswith("May 2015, first version")
-    assert era("legacy_2015-05-28_lstm").startswith("May to June 2015")
-    assert era("legacy_2015-07-12_lstm").startswith("June to July 2015")
-    assert era("gru2").startswith("since")
+@pytest.mark.parametrize(
+    ("name", "era"),
+    [
+        ("legacy_2015-05-21_lstm", "May 2015, first version"),
+        ("legacy_2015-05-28_lstm", "May to June 2015"),
+        ("legacy_2015-07-12_lstm", "June to July 2015"),
+        ("legacy_2015-07-31_lstm", "August to September 2015"),
+        ("legacy_2015-07-31_gru", "since the end of July 2015"),
+        ("lstm2", "since 20 September 2015"),
+        ("gru2", "since the end of July 2015"),
+    ],
+)
+def test_eras_also_of_a_converted_file(tmp_path, name, era):
+    source = next(GOLDEN.glob(f"{name}/lm*.t7"))
+    convert(source, tmp_path / "once.safetensors")
+    convert(tmp_path / "once.safetensors", tmp_path / "twice.t7")
+    convert(source, tmp_path / "c.t7")
+    for path in (source, tmp_path / "c.t7", tmp_path / "twice.t7"):
+        facts = json.loads(inspect(path, "-json", "1"))
+        assert facts["program"] == "char-rnn" and facts["era"].startswith(era)
+
+
+def test_a_converted_file_of_torch_rnn_stays_one(tmp_path):
+    source = loaded("torch-rnn lstm")
+    charrnn.save(tmp_path / "c.t7", source)
+    found = checkpoint.load(tmp_path / "c.t7")
+    assert (source.program, source.era) == (found.program, found.era) == ("torch-rnn", "")
+
+
+def test_a_file_without_its_origin_in_words_is_refused(tmp_path):
+    table = charrnn.to_table(loaded("torch-rnn lstm"))
+    table[b"pycharrnn"][b"origin"][b"program"] = 5
+    with pytest.raises(CheckpointError, match="its program is not a short text"):
+        charrnn.from_table(table)
 
 
 def test_inspect_shows_the_tree_of_another_file(tmp_path):

@@ -54,8 +54,7 @@ def in_double(loaded: Checkpoint) -> Checkpoint:
     """As a .t7 file has it that `convert` has written."""
     weights = {name: w.astype(np.float64) for name, w in loaded.network.weights.items()}
     network = dataclasses.replace(loaded.network, weights=weights, tensor_type="torch.DoubleTensor")
-    era = "since 20 September 2015" if network.model == "lstm" else "since the end of July 2015"
-    return dataclasses.replace(loaded, network=network, era=era)
+    return dataclasses.replace(loaded, network=network)
 
 
 @pytest.mark.parametrize("path", EVERY_KIND, ids=lambda p: p.parent.name)

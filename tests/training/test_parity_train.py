@@ -9,6 +9,7 @@ from object_graph import assert_same_graph, close
 from runs import assert_same_digits, log_lines, masked, steps
 
 import compat
+from compat import charrnn
 from pycharrnn.checkpoints import checkpoint
 
 # version of char-rnn -> the flags that repeat its runs, as in docs/old-checkpoints.md; none repeat those of May 2015
@@ -52,11 +53,22 @@ def test_flags_repeat_the_runs_of_an_older_version(name, flags, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("started_from", "sets"), [("lstm2", True), ("legacy_2015-07-31_lstm", False), ("legacy_2015-06-03_lstm", False)]
+    ("started_from", "more", "sets"),
+    [
+        ("lstm2", [], True),
+        ("lstm2", ["-forget_bias", "0"], False),
+        ("legacy_2015-07-31_lstm", [], False),
+        ("legacy_2015-06-03_lstm", [], False),
+        ("legacy_2015-06-03_lstm", ["-forget_bias", "1"], True),
+    ],
 )
-def test_init_from_sets_forget_gate_biases_that_the_file_names(started_from, sets, tmp_path):
+@pytest.mark.parametrize("converted", [False, True])
+def test_init_from_sets_forget_gate_biases_that_the_file_names(started_from, more, sets, converted, tmp_path):
     start = max(GOLDEN.joinpath(started_from).glob("*.t7"))
-    flags = ["-init_from", str(start), "-learning_rate", "1e-12", "-max_epochs", "0.01"]
+    if converted:
+        charrnn.save(tmp_path / "converted.t7", checkpoint.load(start))
+        start = tmp_path / "converted.t7"
+    flags = ["-init_from", str(start), "-learning_rate", "1e-12", "-max_epochs", "0.01", *more]
     log, folder = train_as_recorded("lstm2", tmp_path, *flags)
     before, after = (checkpoint.load(path).network.weights for path in (start, folder / "lm_lstm2_latest.t7"))
     size = len(before["i2h_1.bias"]) // 4
