@@ -1,22 +1,38 @@
-"""Says for `eval` where options that decide what is in a split are not those of the training, or of other models."""
+"""Says for `eval` where a loss is of another split than in training, and where losses of models can't be compared."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import itertools
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compat import item_options
 from pycharrnn.common.errors import flag
 from pycharrnn.text import source_files
+from pycharrnn.text.recorded_text import RecordedText, recorded_text
 from pycharrnn.training import recorded_options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from compat.charrnn import Checkpoint
     from pycharrnn.analysis.options import EvalOptions
 
 _OF_ITEMS = ("train_frac", "val_frac")
 _OF_TEXTS = ("batch_size", "seq_length", *_OF_ITEMS)
+_CHOOSING_ITEMS = ("items", "label", "seed")  # which eval always takes from the training
+
+
+class Split(NamedTuple):
+    """What decides which characters the loss of a checkpoint is of, and which of them it may have been trained on.
+
+    Attributes:
+        options: those that are given, else those of the training.
+        text: of the training.
+    """
+
+    options: dict[str, Any]
+    text: RecordedText
 
 
 def other_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> str:
@@ -34,26 +50,53 @@ def other_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> str:
     )
 
 
-def used(loaded: Checkpoint, opt: EvalOptions) -> dict[str, Any]:
-    """Options that decide what is in a split: those that are given, else those of the training."""
-    return _recorded(loaded) | _given(loaded, opt)
+def of(path: str, loaded: Checkpoint, opt: EvalOptions) -> Split:
+    """The split of the checkpoint at `path`."""
+    names = _CHOOSING_ITEMS if item_options.kind(loaded.vocab, loaded.opt) else ()
+    of_items = {name: recorded_options.find(loaded, name) for name in names}
+    return Split(of_items | _recorded(loaded) | _given(loaded, opt), recorded_text(path, loaded))
 
 
-def several_splits(used_for: Mapping[str, Mapping[str, Any]], split: str) -> str:
-    """A sentence for losses of different splits, made by these options for each checkpoint; "" for those of one."""
-    differ = [name for name in _OF_TEXTS if len({values[name] for values in used_for.values() if name in values}) > 1]
-    by_flags: dict[str, list[str]] = {}
-    for path, values in used_for.items():
-        flags = " ".join(flag(name, values[name]) for name in differ if name in values)
-        by_flags.setdefault(flags, []).append(path)
-    by_flags.pop("", None)  # models of items, which have no such options
-    if not by_flags:
+def not_comparable(splits: Sequence[Split], opt: EvalOptions) -> str:
+    """A sentence for losses that do not tell which of the models is better; "" for those that do."""
+    differ = [
+        name
+        for name in (*_CHOOSING_ITEMS, *_OF_TEXTS)
+        if len({split.options.get(name) for split in splits}) > 1  # None: of a text or of items only
+    ]
+    texts = {split.text._replace(checkpoint="") for split in splits}  # each once
+    several_texts = any(_differ(*pair) for pair in itertools.combinations(texts, 2))
+    if opt.data_dir and several_texts and not differ:
+        return (
+            "the models were trained on different texts, see the last column: their losses can be compared only if none"
+            f" of them has read the text of {flag('data_dir')}."
+        )
+    if several_texts and not opt.data_dir:
+        why = "the models were trained on different texts, see the last column"
+    elif differ:
+        why = f"the {opt.split} splits differ: {_by_flags(splits, differ)}"
+    else:
         return ""
-    of_each = "; ".join(f"{source_files.some(paths)} by {flags}" for flags, paths in by_flags.items())
+    # Options that make the splits one would favor the models that were trained on a part of that split.
     return (
-        f"these losses are of different characters, since the {split} splits differ: {of_each}."
-        f" Give {next(iter(by_flags))} for all to compare them on one split."
+        f"these losses are of different characters, since {why}. To compare the models, give pycharrnn score a text"
+        " that none of them has read."
     )
+
+
+def _differ(one: RecordedText, other: RecordedText) -> bool:
+    """Whether these are different texts, as far as the checkpoints say."""
+    if one.fingerprint and other.fingerprint:
+        return one.fingerprint != other.fingerprint
+    return bool(one.folder and other.folder) and os.path.abspath(one.folder) != os.path.abspath(other.folder)
+
+
+def _by_flags(splits: Sequence[Split], names: Sequence[str]) -> str:
+    by_flags: dict[str, list[str]] = {}
+    for split in splits:
+        flags = " ".join(flag(name, split.options[name]) for name in names if name in split.options)
+        by_flags.setdefault(flags, []).append(split.text.checkpoint)
+    return "; ".join(f"{source_files.some(paths)} by {flags}" for flags, paths in by_flags.items())
 
 
 def _recorded(loaded: Checkpoint) -> dict[str, Any]:

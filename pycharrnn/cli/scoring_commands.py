@@ -61,7 +61,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     where = device.choose(opt.gpuid, 0, lambda line: None)
     rows: list[tuple[str, float, float | None, str]] = []
     learnt: dict[str, float] = {}
-    used_for: dict[str, dict[str, Any]] = {}  # checkpoint -> options that decide what is in the split
+    splits: list[split_options.Split] = []
     failed: list[tuple[str, UserError]] = []
     for path, loaded in paths.load_every(models, note) if opt.compare else [paths.load_best(models[0], note)]:
         try:
@@ -81,7 +81,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
             note(f"{path}: {when}{old}: validation lacked a batch then.")
         if opt.split != "train" and (said := split_options.other_split(path, loaded, opt)):
             note(said)
-        used_for[path] = split_options.used(loaded, opt)
+        splits.append(split_options.of(path, loaded, opt))
         rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
         if opt.adapt:
             learnt[path] = adapted.split_loss(path, loaded, opt)
@@ -91,7 +91,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
         note(f"passed over: {error}" if path in str(error) else f"passed over {path}: {error}")
     if opt.compare:
         say(scoring.as_table(rows, learnt))
-        if said := split_options.several_splits(used_for, opt.split):
+        if said := split_options.not_comparable(splits, opt):
             note(said)
     else:
         say(scoring.as_lines(opt.split, *rows[0][1:3], learnt.get(rows[0][0])))

@@ -75,19 +75,68 @@ def test_eval_of_another_split_than_in_training(loss, args, said):
     assert said in stderr if said else "was trained with" not in stderr
 
 
+ON_ANOTHER_TEXT = " To compare the models, give pycharrnn score a text that none of them has read.\n"
+
+
+def compared(*args: str) -> str:
+    """What `eval -compare 1` says besides its table."""
+    return invoke("eval", *args, "-compare", "1", catch_exceptions=False).stderr
+
+
 def test_eval_of_models_with_different_splits(tmp_path, loss):
-    """The table would rank losses of different characters; options make the splits one."""
+    """The table would rank losses of different characters."""
     found = checkpoint.load(CHECKPOINT)
     other = str(tmp_path / "other.t7")
     checkpoint.convert(dataclasses.replace(found, opt={**found.opt, "train_frac": 0.8, "val_frac": 0.1}), other)
-    stderr = invoke("eval", CHECKPOINT, other, "-compare", "1").stderr
-    assert (
-        f"since the val splits differ: {CHECKPOINT} by -train_frac 0.95 -val_frac 0.05;"
-        f" {other} by -train_frac 0.8 -val_frac 0.1."
-        " Give -train_frac 0.95 -val_frac 0.05 for all to compare them on one split.\n"
-    ) in stderr
-    for one_split in ([CHECKPOINT], [CHECKPOINT, other, "-train_frac", "0.95", "-val_frac", "0.05"]):
-        assert "splits differ" not in invoke("eval", *one_split, "-compare", "1").stderr
+    said = (
+        "these losses are of different characters, since the val splits differ:"
+        f" {CHECKPOINT} by -train_frac 0.95 -val_frac 0.05; {other} by -train_frac 0.8 -val_frac 0.1.{ON_ANOTHER_TEXT}"
+    )
+    assert said in compared(CHECKPOINT, other)
+    assert said in compared(CHECKPOINT, other, "-data_dir", CORPUS)
+    assert compared(CHECKPOINT) == ""
+    one_split = compared(CHECKPOINT, other, "-train_frac", "0.95", "-val_frac", "0.05")
+    assert "splits differ" not in one_split and f"{other} was trained with -train_frac 0.8" in one_split
+
+
+@pytest.mark.parametrize(
+    "texts, are_different",
+    [
+        ((("data/a", b"one"), ("data/a", b"two")), True),
+        ((("data/a", b"one"), ("data/b", b"one")), False),  # the same text in two folders
+        ((("data/a", b"one"), ("data/b", None)), True),
+        ((("data/a", None), ("data/b", None)), True),
+        ((("data/a", b"one"), ("data/a/", None)), False),
+        ((("data/a", b"one"), (None, None)), False),  # nothing is known of the other
+    ],
+)
+def test_eval_of_models_of_different_texts(tmp_path, loss, texts, are_different):
+    """Whose splits are of different characters, or, with -data_dir, may be in the text that one of them has read."""
+    paths = []
+    for name, (folder, text) in zip("ab", texts, strict=True):
+        (tmp_path / name).mkdir()
+        more = {"data_dir": folder, "batch_size": 10 if folder else 20}
+        paths.append(str(item_models.saved(tmp_path / name, kind="", text=text, **more)))
+    same_batches = ["-batch_size", "10"]
+    said = compared(*paths, *same_batches)
+    why = "these losses are of different characters, since the models were trained on different texts, see the last"
+    assert (f"{why} column.{ON_ANOTHER_TEXT}" in said) == are_different
+    said = compared(*paths, *same_batches, "-data_dir", CORPUS)
+    assert ("on different texts, see the last column: their losses can be compared only if" in said) == are_different
+    assert "none of them has read the text of -data_dir." in said or not are_different
+
+
+def test_eval_of_models_of_items_with_different_splits(tmp_path, loss):
+    """Which items are in a split is decided by the seed, which eval takes from the training."""
+    text = str(item_models.saved(tmp_path, kind="", batch_size=10, seq_length=25))
+    paths = []
+    for seed in (1, 2):
+        (tmp_path / f"{seed}").mkdir()
+        paths.append(str(item_models.saved(tmp_path / f"{seed}", seed=seed, batch_size=seed)))
+    assert compared(paths[0]) == ""
+    assert f"the val splits differ: {paths[0]} by -seed 1; {paths[1]} by -seed 2." in compared(*paths)
+    said = compared(text, paths[0])
+    assert f"{text} by -batch_size 10 -seq_length 25; {paths[0]} by -items line -label '' -seed 1." in said
 
 
 @pytest.mark.parametrize("compare", [[], ["-compare", "1"]])
