@@ -301,6 +301,22 @@ def test_a_line_that_is_held_has_go_on(chromium, studio, monkeypatch):
 
 
 @needs_browser
+def test_a_finished_run_goes_on_for_half_a_minute(chromium, studio):
+    """With a decimal comma, key by key."""
+    studio.runs = [run("poems", "finished")]
+    opened(chromium, studio, "learn")
+    press(chromium, "stop")
+    shown(chromium, "dialog", "How many more minutes")
+    minutes = element(chromium, "more-minutes")
+    minutes.clear()
+    minutes.send_keys("-" + Keys.ENTER)
+    shown(chromium, "dialog", "Minutes: a number above 0")
+    minutes.clear()
+    minutes.send_keys("0,5" + Keys.ENTER)
+    wait(chromium, lambda: ("POST", "/api/studio/runs/r-poems/go_on", {"minutes": 0.5}) in studio.requests)
+
+
+@needs_browser
 def test_bring_send_play(chromium, studio, tmp_path):
     opened(chromium, studio, "bring")
     assert "No model yet" in element(chromium, "models").text

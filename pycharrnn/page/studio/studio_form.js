@@ -2,7 +2,7 @@
 
 import { Problem } from "./problem.js";
 import { copy } from "./links.js";
-import { $, announce, el, sentence, setText } from "./studio_dom.js";
+import { $, announce, el, sentence, setText, typedNumber } from "./studio_dom.js";
 import { flagFields, flagValues, showUsual } from "./studio_flags.js";
 import { estimateWords } from "./studio_found.js";
 
@@ -72,7 +72,7 @@ export class RunForm {
   }
 
   get values() {
-    const minutes = Number($("run-minutes").value.replace(",", ".")) || 0; // 1,5 is 1.5
+    const minutes = typedNumber($("run-minutes").value) || 0;
     const choice = $("new-run").querySelector("[name=choice]:checked").value;
     return {
       text: this.#text,

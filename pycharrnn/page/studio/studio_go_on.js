@@ -1,18 +1,12 @@
 // Asks for how long a finished run goes on.
 
 import { closeButton, dialogProblem, openDialog } from "./studio_dialog.js";
-import { el, setText } from "./studio_dom.js";
+import { el, setText, typedNumber } from "./studio_dom.js";
 
 // goOn({minutes}): is called with the answer.
 export function askMinutes(run, goOn) {
-  const input = el("input", {
-    id: "more-minutes",
-    type: "number",
-    min: "0.1",
-    step: "any",
-    value: "10",
-    required: true,
-  });
+  // Not a number field, which drops a decimal comma where the browser is English: 0,5 would become 5.
+  const input = el("input", { id: "more-minutes", inputmode: "decimal", value: "10" });
   const problem = dialogProblem();
   const form = el(
     "form",
@@ -27,7 +21,7 @@ export function askMinutes(run, goOn) {
   ]);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const minutes = Number(input.value);
+    const minutes = typedNumber(input.value);
     if (!(minutes > 0)) return setText(problem, "Minutes: a number above 0");
     close();
     goOn({ minutes });
