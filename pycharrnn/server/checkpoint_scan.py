@@ -134,8 +134,10 @@ class CheckpointScanner:
                 try:
                     entry, model = _read(name, path, files[path])
                 except UserError as e:
-                    result.errors.append(e)
-                    self._unreadable[path] = versions[path]
+                    # A file of a folder may have gone since it was listed: a training with -keep removes some.
+                    if path in self._named or _version(path) == versions[path]:
+                        result.errors.append(e)
+                        self._unreadable[path] = versions[path]
                     if path in self._named and versions[path] is None:
                         result.missing = result.missing or e
                 except FileChanged:  # while it was read: the next scan reads it

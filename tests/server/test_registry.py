@@ -336,6 +336,32 @@ def test_a_file_that_is_replaced_is_the_new_one_under_the_old_name(tmp_path, max
         assert drawn(app, latest).text == drawn(app_of(offered(LSTM)), LSTM).text != before
 
 
+def test_a_file_that_goes_after_it_was_listed_is_not_said(folder, monkeypatch):
+    """As where a training keeps two checkpoints, and writes a third."""
+    load = checkpoint.load
+
+    def going(path):
+        if path.endswith("new.t7"):
+            (folder / "old.t7").unlink()
+        elif path.endswith("half.t7"):
+            shutil.copy(LSTM, path)
+            raise UserError("can't read it.")
+        return load(path)
+
+    noted: list[str] = []
+    models = Registry([str(folder)], print, noted.append, follow=True)
+    monkeypatch.setattr(checkpoint, "load", going)
+    with followed(models) as changed:
+        for age, name in enumerate(("new.t7", "old.t7", "half.t7")):
+            shutil.copy(GRU, folder / name)
+            os.utime(folder / name, (1e9 - age, 1e9 - age))  # the newest is read first
+        assert changed()
+        monkeypatch.undo()
+        assert changed()
+    assert {"new", "half"} < set(names(models)) and "old" not in names(models)
+    assert noted == []
+
+
 def test_a_damaged_file_is_said_once_and_read_when_it_is_whole(folder):
     said: list[str] = []
     models = Registry([str(folder)], said.append, said.append, follow=True)
