@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pycharrnn.cli.console import note
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.sampling.options import require_max_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,13 +25,14 @@ _DEFAULT_ITEMS = 10
 def options_for(path: str, opt: SampleOptions, has_items: bool) -> SampleOptions:
     """The options for the model at `path`, with the number of items. Errors: UserError for those that don't fit it."""
     if not has_items:
-        for name in ("items", "label", "new", "unique", "least", "most", "text"):
-            if (value := getattr(opt, name)) and not (name == "text" and opt.max_copy):
+        for name in ("items", "label", "new", "unique", "least", "most"):
+            if value := getattr(opt, name):
                 name = "as" if name == "label" else name
                 raise UserError(
                     f"{flag(name, value)} is for a model of items, which pycharrnn train FILE -items line makes, and"
                     f" {path} is a model of a text: leave it out; {flag('samples')} N draws several texts."
                 )
+        require_max_copy(opt)
         return opt
     for given, name, instead in (
         (opt.samples > 1, "samples", f"give {flag('items', opt.samples)}"),

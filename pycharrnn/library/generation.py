@@ -14,7 +14,7 @@ from pycharrnn.library.characters import utf8
 from pycharrnn.library.keywords import in_words_of_a_program, options_of
 from pycharrnn.sampling import sampler
 from pycharrnn.sampling.batch_to_files import MAX_STREAMS
-from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.sampling.options import SampleOptions, require_max_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -56,7 +56,7 @@ class SampleKeywords(TypedDict, total=False):
 def options_for(caller: str, **values: Unpack[SampleKeywords]) -> SampleOptions:
     """The options of `pycharrnn sample` for these arguments of `caller`; a seed of None becomes a random one.
 
-    Errors: see keywords.options_of.
+    Errors: see keywords.options_of; UserError for a text without max_copy.
     """
     found: dict[str, object] = {**values}
     if found.get("text", "") is None:
@@ -68,7 +68,10 @@ def options_for(caller: str, **values: Unpack[SampleKeywords]) -> SampleOptions:
     # A str of which the sampler makes the same bytes, in any locale.
     found["stop"] = os.fsdecode(utf8(found.get("stop", SampleOptions.stop), "stop"))
     names = ["primetext", *SampleKeywords.__annotations__]  # primetext, of the caller, only to be suggested
-    return options_of(SampleOptions, found, caller, names)
+    opt = options_of(SampleOptions, found, caller, names)
+    with in_words_of_a_program():
+        require_max_copy(opt)
+    return opt
 
 
 def sample_text(

@@ -176,7 +176,7 @@ class Model:
             as_bytes: return bytes. A str has U+FFFD for invalid UTF-8.
 
         Errors: UserError for a value that is not allowed, a character that the vocabulary lacks, a model that predicts
-            NaN, or, with max_copy, a missing text; TypeError.
+            NaN, a text without max_copy, or, with max_copy, a missing text; TypeError.
         """
         opt = generation.options_for(
             "generate",

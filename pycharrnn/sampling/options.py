@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from pycharrnn.checkpoints import formats
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.option_fields import MAX_COUNT, SWITCH, THREADS, Ramp, check, number, option
 from pycharrnn.engine.adapt_options import AdaptOptions
 from pycharrnn.text import decode_text
@@ -251,6 +251,7 @@ class ChatOptions(AdaptOptions):
             raise UserError(f"{flag('o')} must be a file that ends in {endings}, not {self.o}.")
         if self.overwrite and not self.o:
             raise UserError(f"{flag('overwrite', 1)} is for the file of {flag('o')}: add {flag('o')} FILE.")
+        require_max_copy(self)
         if self.temperature == 0:
             raise UserError(
                 f"{flag('temperature')} must be greater than 0, not 0: {flag('topk', 1)} takes the most probable"
@@ -261,3 +262,10 @@ class ChatOptions(AdaptOptions):
     def sampling(self) -> SampleOptions:
         """The same as options of `sample`; -stop defaults to a newline."""
         return SampleOptions(**{name: getattr(self, name) for name in _SAME}, stop=self.stop or "\n")
+
+
+def require_max_copy(opt: SampleOptions | ChatOptions) -> None:
+    """Refuse -text for a model of a text where nothing is compared with it. Errors: UserError."""
+    if opt.text and not opt.max_copy:
+        limit = wordings("-max_copy N", "max_copy=N")
+        raise UserError(f"{flag('text', opt.text)} is for {limit}: add that, or leave {flag('text')} out.")

@@ -213,7 +213,7 @@ def test_options_without_a_meaning(home, options, said):
     assert said in sentence(run(*SAMPLE, "-verbose", "0", *options, cwd=home))
 
 
-@pytest.mark.parametrize("option", ["items", "new", "unique", "least", "most", "text"])
+@pytest.mark.parametrize("option", ["items", "new", "unique", "least", "most"])
 def test_options_of_items_for_a_model_of_a_text(option):
     error = sentence(run("sample", LSTM, "-gpuid", "-1", f"-{option}", "1"))
     assert f"-{option} 1 is for a model of items, which pycharrnn train FILE -items line makes" in error

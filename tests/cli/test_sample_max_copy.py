@@ -81,10 +81,12 @@ def test_what_can_not_be_is_refused(home, tmp_path):
     for more, words in (
         (("-max_copy", "-1"), "-max_copy must be from 1 to 1e12, or 0, not -1."),
         (("-max_copy", "3", "-text", "none.txt"), "none.txt"),
-        (("-text", "other.txt"), "-text other.txt is for a model of items"),
+        (("-text", "other.txt"), "-text other.txt is for -max_copy N: add that, or leave -text out."),
     ):
         done = run(*SAMPLE, *more, cwd=home)
         assert words in sentence(done)
+    done = run("chat", "cv/lm_list_best.t7", "-text", "other.txt", cwd=home, input=b"ab\n")
+    assert "-text other.txt is for -max_copy N: add that, or leave -text out." in sentence(done)
     item_models.saved(tmp_path, "", None, letters="abc")
     done = run(*SAMPLE, "-max_copy", "3", cwd=tmp_path)
     assert "is not here" in sentence(done)

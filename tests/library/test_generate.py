@@ -443,6 +443,8 @@ def test_max_copy_is_that_of_the_command_line(tmp_path):
         assert b"aba" not in other and b"ccc" not in other
         with pytest.raises(pycharrnn.UserError, match=r"no\.txt .*: name a text file or a folder of them\.$"):
             model.generate(max_copy=3, text="no.txt")
+        with pytest.raises(pycharrnn.UserError, match=r"^text='other\.txt' is for max_copy=N: add that, or leave text"):
+            model.generate(text="other.txt")
         Path("data/list/input.txt").unlink()
         with pytest.raises(pycharrnn.UserError, match=r"is not here: .*, or give text=FILE"):
             model.generate(max_copy=3)
