@@ -49,6 +49,14 @@ def test_the_description_is_one_of_the_version_that_it_names():
     described.validate()
 
 
+@pytest.mark.parametrize("path", ["/upload", "/bring"])
+def test_the_body_of_an_upload_is_described(path):
+    body = paths[f"/api/studio{path}"]["put"]["requestBody"]
+    assert body["required"] and list(body["content"]) == ["application/octet-stream"]
+    answer = studio.ask("PUT", path, params={"text": text_id, "name": "a.t7"}, content=b"a", headers=HOST)
+    assert answer.status_code == 422 and "Content-Type: application/octet-stream" in answer.json()["detail"]
+
+
 @pytest.mark.slow
 @described.parametrize()
 @settings(max_examples=CASES, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))

@@ -47,6 +47,10 @@ from pycharrnn.server.studio.text_schemas import (
     Uploaded,
 )
 
+# Uploads read the stream of a request, so FastAPI sees no body that it could describe.
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_BODY_OF_BYTES = {"requestBody": {"required": True, "content": {"application/octet-stream": _BYTES}}}
+
 _STATUSES = (400, 401, 403, 404, 409, 413, 421, 422, 500, 503, 507)
 _Name = Annotated[str, Query(max_length=1000, description="the client's name of the file; never a path here")]
 _Model = Annotated[str, Query(max_length=1000, description="a model id of /api/models")]
@@ -82,7 +86,8 @@ def add_studio_api(app: FastAPI, studio: Studio) -> None:
         ("GET", "/trash", api.trash, 200),
         ("POST", "/trash/{trash_id}/undo", api.undo, 200),
     ):
-        router.add_api_route(path, handler, methods=[method], status_code=status)
+        described = _BODY_OF_BYTES if path in ("/upload", "/bring") else None
+        router.add_api_route(path, handler, methods=[method], status_code=status, openapi_extra=described)
     app.include_router(router)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(UserError, _refused)
