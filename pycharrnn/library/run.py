@@ -30,7 +30,7 @@ class Run:
         folder: of the checkpoints.
         best_path: the checkpoint with the lowest validation loss; None without one.
         last_path: the newest checkpoint, which pycharrnn.train(resume=...) continues; None without one.
-        stopped: whether Ctrl-C ended the run.
+        stopped: whether Ctrl-C, or a KeyboardInterrupt of a callback, ended the run.
         notes: messages beside the log.
     """
 
@@ -90,7 +90,7 @@ class Run:
         if checkpoint := self.best_path or self.last_path:
             facts["checkpoint"] = checkpoint
         if self.stopped:
-            facts["ended"] = "by Ctrl-C"
+            facts["ended"] = "by an interrupt"
         elif out_of_patience(self.val_losses, self.options.patience):
             facts["ended"] = f"by patience {self.options.patience}"
         return facts

@@ -42,7 +42,8 @@ def train(
 ) -> Run:
     """Train a model on a text, as `pycharrnn train FILES` does. Ctrl-C saves the run and returns it.
 
-    The log goes to stdout, other messages to stderr.
+    The log goes to stdout, other messages to stderr. A callback that raises KeyboardInterrupt does what Ctrl-C does, in
+    any thread. Any other exception of a callback ends the run without saving it.
 
     Args:
         text: a file or a folder of texts, or a list of them; or the text itself: bytes, or a str with a line break or
@@ -88,9 +89,9 @@ def train(
         try:
             return Run(loop.train(opt, speaker.say, given, speaker.note, draw, callbacks, corpus), speaker.notes)
         except RunStopped as e:
-            result = _result_at_ctrl_c(e)
+            result = _result_at_interrupt(e)
         done, last = len(result.history.train_losses), result.last
-        speaker.note(f"stopped by Ctrl-C after iteration {done}; go on with: pycharrnn.train(resume={last!r})")
+        speaker.note(f"stopped by an interrupt after iteration {done}; go on with: pycharrnn.train(resume={last!r})")
         return Run(result, speaker.notes, stopped=True)
 
 
@@ -109,8 +110,8 @@ def _texts(text: object) -> list[str] | bytes:
     return paths
 
 
-def _result_at_ctrl_c(stopped: RunStopped) -> RunResult:
-    """The result of a run that Ctrl-C ended after a checkpoint. Errors: RunStopped; other signals are raised."""
+def _result_at_interrupt(stopped: RunStopped) -> RunResult:
+    """The result of a run that was interrupted after a checkpoint. Errors: RunStopped; other signals are raised."""
     for number in numbers():
         if number != signal.SIGINT and stopped.status == status_of(number):
             signal.raise_signal(number)  # for whoever handled it before the run; that may end the process

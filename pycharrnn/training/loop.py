@@ -59,7 +59,8 @@ def train(
         corpus: the text, written once all checks have passed; None: data_dir/input.txt.
         watch: the time since the command began, for -minutes; None: since now.
 
-    Errors: UserError; OSError; RunStopped, with the result so far, after a signal, NaN or a diverging loss.
+    Errors: UserError; OSError; RunStopped, with the result so far, after a signal, a KeyboardInterrupt of a callback,
+        NaN or a diverging loss; other exceptions of callbacks, which leave the run unsaved.
     """
     watch = watch or Stopwatch.start()
     process = process_from_environment()
@@ -126,7 +127,7 @@ def _iterate(run: CurrentRun, stop: GracefulStop) -> None:
             if validates:
                 _validate(run, i, stop)
             if i % print_every == 0:
-                _report_step(run, i, seconds)
+                _report_step(run, i, seconds, stop)
             if run.live.due():
                 run.live.show(run.figures.training(i))
             # End if things are going really bad.
@@ -136,7 +137,7 @@ def _iterate(run: CurrentRun, stop: GracefulStop) -> None:
             if history.is_exploding():
                 run.say("loss is exploding, aborting.")
                 raise keeper.diverged()
-            # Not in the original: early stopping, signals, and saving at intervals.
+            # Not in the original: early stopping, requests to stop, and saving at intervals.
             if i in history.val_losses and out_of_patience(history.val_losses, patience):
                 validations = f"the last {patience} validations (-patience)"
                 run.note(f"stopping after iteration {i}: {validations} were no better.")
@@ -171,11 +172,12 @@ def _timed_step(session: Session, trainer: Trainer) -> float:
     return time.perf_counter() - start
 
 
-def _report_step(run: CurrentRun, i: int, seconds: float) -> None:
+def _report_step(run: CurrentRun, i: int, seconds: float, stop: GracefulStop) -> None:
     session, trainer, loss = run.session, run.trainer, run.history.train_losses[-1]
     epoch, norm_ratio, rate = i / session.loader.ntrain, trainer.norm_ratio(), trainer.optimizer.learning_rate
     run.say(_step_line(session, i, loss, norm_ratio, seconds))
-    run.callbacks.on_print(TrainStep(i, session.iterations, epoch, loss, norm_ratio, rate, seconds))
+    report = TrainStep(i, session.iterations, epoch, loss, norm_ratio, rate, seconds)
+    stop.call(run.callbacks.on_print, report)
 
 
 def _decay_learning_rate(run: CurrentRun, i: int) -> None:
@@ -216,7 +218,7 @@ def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
         run.keeper.save_named(checkpoint, run.unfinished(checkpoint))
         is_best = best_iteration(run.history.val_losses) == i
         report = Validation(i, run.session.iterations, checkpoint.epoch, loss, run.keeper.path_of(i), is_best)
-        run.callbacks.on_validation(report)
+        stop.call(run.callbacks.on_validation, report)
         if sample.lines:
             run.note(sample.lines)
     if run.pace:

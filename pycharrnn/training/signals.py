@@ -1,4 +1,4 @@
-"""Requests to stop a run between two steps: SIGINT, SIGTERM, SIGHUP, SIGBREAK, or a log whose reader has gone."""
+"""Requests to stop a run between two steps: by SIGINT, SIGTERM, SIGHUP, SIGBREAK, a callback, or a closed log."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import os
 import signal
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.interrupts import add_to_sentence, end_at_once, name_of, numbers, raise_once, status_of
 from pycharrnn.training.reports import RunResult
 
+_Report = TypeVar("_Report")
 _Handler = Callable[[int, FrameType | None], Any] | int | None  # as in signal.signal
 _CLOSED = (errno.EPIPE, errno.EIO, errno.EBADF)  # of a pipe, of a terminal, of anything
 
@@ -57,7 +58,7 @@ class GracefulStop:
 
     A third one ends the process while that exception propagates, also after the context unless a program has handlers
     of its own. Ignored signals stay ignored (nohup, a shell's background job). Outside the main thread, where Python
-    can't handle signals, only the log is watched.
+    can't handle signals, only the log and the callbacks are watched.
 
     Args:
         log: requests a stop once it is closed. clear: clears the progress line before the handler prints.
@@ -68,17 +69,28 @@ class GracefulStop:
         self._log, self._alone, self._clear = log, alone, clear
         self._before: dict[int, _Handler] = {}
         self._number = 0  # of the first signal
+        self._by_callback = False
 
     @property
     def cause(self) -> str:
         """Why to stop, as a noun ("Ctrl-C"); "" to continue."""
         if self._number:
             return name_of(self._number)
+        if self._by_callback:
+            return "a callback"
         return "a closed standard output" if self._log.closed else ""
 
     @property
     def status(self) -> int:
-        return status_of(self._number) if self._number else int(self._log.closed)
+        number = self._number or (signal.SIGINT if self._by_callback else 0)
+        return status_of(number) if number else int(self._log.closed)
+
+    def call(self, callback: Callable[[_Report], object], report: _Report) -> None:
+        """Call a callback. A KeyboardInterrupt that it raises requests a stop, also outside the main thread."""
+        try:
+            callback(report)
+        except KeyboardInterrupt:
+            self._by_callback = True
 
     def __enter__(self) -> GracefulStop:
         add_to_sentence("")

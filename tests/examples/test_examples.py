@@ -351,5 +351,5 @@ def test_interrupting_a_cell_returns_what_there_is(tmp_path):
         client.stop_channels()
         manager.shutdown_kernel(now=True)
     assert "and on True True 10" in text
-    assert "stopped by Ctrl-C after iteration" in text
-    assert "<td>by Ctrl-C</td>" in shown
+    assert "stopped by an interrupt after iteration" in text
+    assert "<td>by an interrupt</td>" in shown

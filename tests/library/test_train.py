@@ -133,7 +133,7 @@ def test_a_run_says_what_ended_it(trained):
     results = [RunResult(dataclasses.replace(run.options, patience=n), history, 1, None, None) for n in (0, 2, 3)]
     assert ["ended by" in repr(pycharrnn.Run(result)) for result in results] == [False, True, False]
     assert repr(pycharrnn.Run(results[1])).endswith(", ended by patience 2>")
-    assert repr(pycharrnn.Run(results[1], stopped=True)).endswith(", ended by Ctrl-C>")
+    assert repr(pycharrnn.Run(results[1], stopped=True)).endswith(", ended by an interrupt>")
 
 
 def test_what_a_run_without_a_validation_or_a_checkpoint_knows(trained):
@@ -297,7 +297,7 @@ def test_ctrl_c_returns_what_there_is(here):
     (stopped, done, saved, best, last) = re.search(r"^run (\S+) (\d+) (\d+) (\S+) (\S+)$", out, re.M).groups()
     assert (stopped, done, best, last) == ("True", saved, "None", "cv/lm_poems_latest.t7") and int(done) >= 20
     assert out.endswith("24 True\n")
-    assert f"stopped by Ctrl-C after iteration {done}; go on with: pycharrnn.train(resume='{last}')" in err
+    assert f"stopped by an interrupt after iteration {done}; go on with: pycharrnn.train(resume='{last}')" in err
     assert f"sample from it with: pycharrnn.load('{last}').generate()\n" in err and "Traceback" not in err
     with working_in(here):
         on = pycharrnn.train(resume=last, max_epochs=(int(done) + 5) / 10**9, quiet=True)
@@ -308,9 +308,9 @@ def test_ctrl_c_before_anything_is_saved_is_an_error():
     stopped = RunStopped("stopped by SIGINT; nothing has been trained.", 128 + signal.SIGINT)
     for stopped.result in (None, RunResult(TrainOptions(), History(), 1, None, None)):
         with pytest.raises(RunStopped, match="nothing has been trained"):
-            training._result_at_ctrl_c(stopped)
+            training._result_at_interrupt(stopped)
     stopped.result = RunResult(TrainOptions(), History(), 1, None, "cv/lm_lstm_latest.t7")
-    assert training._result_at_ctrl_c(stopped) is stopped.result
+    assert training._result_at_interrupt(stopped) is stopped.result
 
 
 @needs_signals
@@ -320,6 +320,39 @@ def test_ctrl_c_after_a_validation(here):
     best = re.search(r"^run True \d+ \d+ (\S+) \S+$", out, re.M)[1]
     assert re.fullmatch(r"cv/lm_poems_epoch[\d.]+_[\d.]+\.t7", best)
     assert err.startswith("pycharrnn: Ctrl-C: finishing the step and saving") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("own_thread", [False, True], ids=["main", "thread"])
+@pytest.mark.parametrize("callback", ["on_print", "on_validation"])
+def test_a_callback_that_raises_keyboard_interrupt_does_what_ctrl_c_does(here, capfd, callback, own_thread):
+    def stop_at_40(report):
+        if report.iteration == 40:
+            raise KeyboardInterrupt
+
+    def stopped():
+        try:
+            return pycharrnn.train("poems.txt", **options, **{callback: stop_at_40})
+        except KeyboardInterrupt as e:  # which would end pytest
+            raise AssertionError("the callback's KeyboardInterrupt came through") from e
+
+    options = {**SMALL, "max_epochs": 5, "print_every": 5, "quiet": True}
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(stopped).result(SECONDS) if own_thread else stopped()
+    assert run.stopped and run.iterations == run.last.iteration == 40
+    note = f"stopped by an interrupt after iteration 40; go on with: pycharrnn.train(resume={run.last_path!r})"
+    assert note in run.notes
+    assert capfd.readouterr() == ("", "")
+    on, whole = pycharrnn.train(resume=run.last_path, quiet=True), pycharrnn.train("poems.txt", savefile="b", **options)
+    assert on.train_losses == whole.train_losses and not on.stopped
+
+
+def test_another_exception_of_a_callback_ends_the_run_without_saving_it(here):
+    def fail(step):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        pycharrnn.train("poems.txt", quiet=True, on_print=fail, **SMALL)
+    assert not list((here / "cv").glob("*.t7"))
 
 
 @needs_signals

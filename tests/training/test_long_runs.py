@@ -192,6 +192,21 @@ def test_signals_are_handled_only_while_training(heard_signals):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_a_callback_stops_a_run_by_keyboard_interrupt(heard_signals):
+    """A signal after it counts as the first one."""
+
+    def interrupt(report):
+        raise KeyboardInterrupt
+
+    with GracefulStop(Log(print, print)) as stop:
+        stop.call(print, "report")
+        assert (stop.cause, stop.status) == ("", 0)
+        stop.call(interrupt, "report")
+        assert (stop.cause, stop.status) == ("a callback", 130)
+        signal.raise_signal(signal.SIGTERM)
+        assert (stop.cause, stop.status) == ("SIGTERM", 143)
+
+
 def test_under_torchrun_signals_stay_ignored_after_the_end(heard_signals):
     """It sends more of them to processes that are ending."""
     with GracefulStop(Log(print, print), alone=False) as stop:
