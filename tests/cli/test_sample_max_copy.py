@@ -77,6 +77,31 @@ def test_a_sample_that_can_not_go_on_says_so(home):
     assert talk.returncode == 0 and talk.stderr.count(b"ends early: every character") == 2
 
 
+@pytest.mark.parametrize(
+    ("options", "is_said"),
+    [
+        ({}, True),
+        ({"letters": "abc"}, False),
+        ({"utf8": True, "encoding": "utf8"}, False),
+        ({"text_encoding": "bytes"}, False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("command", ["sample", "chat"])
+def test_characters_that_a_limit_may_break_are_pointed_out(tmp_path, command, options, is_said):
+    """In models of bytes of UTF-8 with characters of several bytes."""
+    item_models.saved(tmp_path, "", TEXT, **options)
+    for more, expected in (
+        (("-max_copy", "5"), is_said),
+        (("-max_copy", "5000"), False),  # more than the text has
+        ((), False),
+    ):
+        done = run(command, *SAMPLE[1:], "-length", "5", *more, cwd=tmp_path, input=b"ab\n")
+        assert done.returncode == 0
+        assert (b"-max_copy 5 may break characters of several bytes" in done.stderr) == expected
+        assert (b"-encoding utf8" in done.stderr) == expected
+
+
 def test_what_can_not_be_is_refused(home, tmp_path):
     for more, words in (
         (("-max_copy", "-1"), "-max_copy must be from 1 to 1e12, or 0, not -1."),
