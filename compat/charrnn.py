@@ -232,14 +232,14 @@ def to_table(checkpoint: Checkpoint, dtype: str = "float64") -> Table:
         fields[b"pycharrnn"] = run_state.to_table(checkpoint.state)
     elif program == PYCHARRNN and "save_state" not in checkpoint.opt:
         fields[b"pycharrnn"] = Table({b"versions": Table({b"pycharrnn": version.encode()})})
-    elif program != PYCHARRNN and _told_otherwise(checkpoint):
+    elif program != PYCHARRNN and _needs_origin(checkpoint):
         origin = {b"program": checkpoint.program.encode(), b"era": checkpoint.era.encode()}
         fields[b"pycharrnn"] = Table({b"origin": Table(origin)})
     return Table(fields)
 
 
-def _told_otherwise(checkpoint: Checkpoint) -> bool:
-    """Whether the graph that to_table builds tells another program or era than the checkpoint's."""
+def _needs_origin(checkpoint: Checkpoint) -> bool:
+    """Whether the graph that to_table builds would be read as one of another program or era."""
     era = _era_of_graph(checkpoint.network.model, checkpoint.names_gates)
     return checkpoint.program != CHAR_RNN or checkpoint.era not in ("", era)
 

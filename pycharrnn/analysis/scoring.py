@@ -156,13 +156,10 @@ def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
     if "data_dir" not in given:
         recorded_options.require_text(path, data.data_dir)
     elif not os.path.isfile(os.path.join(data.data_dir, "input.txt")):
-        if command := cached_text.command(data.data_dir):
-            raise UserError(
-                f"{flag('data_dir', data.data_dir)} has no input.txt, but char-rnn's cache of it: {command} writes it."
-            )
+        advice = "name the folder of the text, or give a file to pycharrnn score"
         raise UserError(
-            f"{flag('data_dir', data.data_dir)} is not a folder that has an input.txt: name the folder of the text, or"
-            " give a file to pycharrnn score."
+            f"{flag('data_dir', data.data_dir)} is not a folder that has an input.txt:"
+            f" {cached_text.remedy(data.data_dir) or advice}."
         )
     keep = recorded_options.find(loaded, "vocab") == "keep"
     return loaders.open_batches(

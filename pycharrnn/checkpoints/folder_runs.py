@@ -80,7 +80,7 @@ Read = Callable[[str], Record | None]  # the record of a file; None for a file t
 class OtherRun(NamedTuple):
     """The best one of `files` checkpoints of another run, or of several runs, all named `name`: lm_lstm.
 
-    `next_best`: the other checkpoints, in the place of one that can't be read.
+    `next_best`: the paths of the other checkpoints of the run, the best first, for the case that `path` is damaged.
     """
 
     path: str

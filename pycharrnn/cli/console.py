@@ -163,8 +163,11 @@ def read_text(file: str, loaded: Checkpoint | None, text_encoding: str) -> bytes
         )
     content = read(file)
     if content and file.endswith(file_kinds.CHECKPOINT_ENDINGS) and not file_magic.is_text(content):
-        kind = file_kinds.kind_of(file, file)
-        raise UserError(file_kinds.refusal(file, kind) if kind else f"{file} is a checkpoint: name a text.")
+        # By what was read: file_kinds.kind_of opens the file again, and a pipe would wait for another writer.
+        is_cache = file_magic.is_cache(os.path.basename(file), content)
+        raise UserError(
+            file_kinds.refusal(file, file_kinds.CACHE) if is_cache else f"{file} is a checkpoint: name a text."
+        )
     return content
 
 

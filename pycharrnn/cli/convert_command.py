@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 def convert_command(files: tuple[str, ...], **values: Any) -> None:
     """Write a checkpoint in another format, a page that runs models, or a C program"""
     from pycharrnn.checkpoints.options import ConvertOptions
-    from pycharrnn.text import cached_text
 
     opt = ConvertOptions(**values)
     _refuse_words(files, opt)
@@ -72,13 +71,16 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
         raise UserError(
             f"{flag('weights', opt.weights)} is for a C program: end the command with a file name such as model.c."
         )
-    if target.endswith(".txt") and cached_text.is_data(sources[0]):
-        if opt != ConvertOptions(overwrite=opt.overwrite):
-            raise UserError("a text is written as it is: of the options, only -overwrite is for it.")
-        Output(target, "", opt.overwrite).check(sources[0])
-        cached_text.write(sources[0], target)
-        say(f"saved {target}")
-        return
+    if target.endswith(".txt"):
+        from pycharrnn.text import cached_text
+
+        if code := cached_text.encoding_of(sources[0]):
+            if opt != ConvertOptions(overwrite=opt.overwrite):
+                raise UserError("a text is written as it is: of the options, only -overwrite is for it.")
+            Output(target, "", opt.overwrite).check(sources[0])
+            cached_text.write(sources[0], code, target)
+            say(f"saved {target}")
+            return
     from pycharrnn.checkpoints import checkpoint, paths
 
     source, loaded = paths.load_best(sources[0], note)

@@ -69,10 +69,10 @@ class Server(uvicorn.Server):
         self._running_beside: asyncio.Task[None] | None = None
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until a signal arrives, also one that arrives before uvicorn handles signals.
+        """Serve until a signal arrives.
 
-        An exception while asyncio creates the event loop would leave an incomplete one, whose destructor prints a
-        traceback.
+        uvicorn handles signals only once the event loop runs. Before that, an exception of a handler would interrupt
+        asyncio while it creates the loop, and the destructor of the incomplete loop would print a traceback.
         """
         with self.capture_signals():
             super().run(sockets)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from compat import T7Error
 from compat.atomic_write import atomic_write
 from pycharrnn.common import shell_words
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.text import cache_files
 from pycharrnn.text.encodings import ENCODINGS, Encoding, token_ids
@@ -18,23 +19,30 @@ from pycharrnn.text.encodings import ENCODINGS, Encoding, token_ids
 _BLOCK = 1 << 20  # ids in memory at a time
 
 
-def command(folder: str) -> str:
-    """The command that writes the lost input.txt of a folder; "" without a cache in it."""
+def remedy(folder: str) -> str:
+    """How to write the lost input.txt of a folder, for the end of a message; "" without a cache in it."""
     for code in ENCODINGS.values():
         vocab, data = (os.path.join(folder, name) for name in (code.vocab_name, code.data_name))
         if os.path.isfile(vocab) and os.path.isfile(data):
-            return shell_words.joined(["pycharrnn", "convert", data, os.path.join(folder, "input.txt")])
+            command = shell_words.joined(["pycharrnn", "convert", data, os.path.join(folder, "input.txt")])
+            return f"{escape_line(command)} writes it from char-rnn's cache"
     return ""
 
 
-def is_data(path: str) -> bool:
-    """Whether a path has the name of the cache's file of token ids."""
-    return any(os.path.basename(path) == code.data_name for code in ENCODINGS.values())
+def encoding_of(path: str) -> Encoding | None:
+    """The encoding whose file of token ids has the name of `path`, data.t7 or data_utf8.t7; None for other names."""
+    return next((code for code in ENCODINGS.values() if os.path.basename(path) == code.data_name), None)
 
 
-def write(data_file: str, target: str) -> None:
-    """Write the text of data.t7 or data_utf8.t7, byte for byte. Errors: OSError; UserError for a damaged cache."""
-    code = next(code for code in ENCODINGS.values() if os.path.basename(data_file) == code.data_name)
+def write(data_file: str, code: Encoding, target: str) -> None:
+    """Write the text of a cache, byte for byte.
+
+    Errors: OSError; UserError for a cache that is damaged or lacks one of its two files.
+    """
+    for file in (data_file, os.path.join(os.path.dirname(data_file), code.vocab_name)):
+        if not os.path.isfile(file):  # a pipe, too, on which reading would wait
+            both = f"{code.vocab_name} and {code.data_name}"
+            raise UserError(f"{escape_line(file)} is not a file: the text is in {both} together, in one folder.")
     try:
         with atomic_write(target) as f:
             for piece in _pieces(data_file, code):

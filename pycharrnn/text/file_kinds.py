@@ -30,7 +30,7 @@ HTML = Kind("HTML", is_markup=True)
 _OF_A_MODEL = wordings("-init_from FILE", "init_from=FILE")
 PAGE = Kind("a page with a model in it", f"{_OF_A_MODEL} with a text trains it further")
 CHECKPOINT_ENDINGS = (".t7", ".safetensors", ".pt")
-_CACHE = Kind(
+CACHE = Kind(
     "char-rnn's cache of a text",
     "pycharrnn convert FOLDER/data.t7 FOLDER/input.txt writes the text, from this and vocab.t7",
 )
@@ -72,7 +72,7 @@ def kind_of(path: str, name: str) -> Kind | None:
     with open(path, "rb") as f:
         start = f.read(_END)
         if file_magic.is_cache(os.path.basename(name), start):
-            return _CACHE
+            return CACHE
         if by_ending and not (by_ending in _ARCHIVES and file_magic.is_text(start)):
             return _or_page(by_ending, start)
         first = _in_ascii(start)

@@ -58,9 +58,8 @@ class RecordedText(NamedTuple):
         if not self.folder:
             raise UserError(f"{self.checkpoint} does not say what it was trained on: give {_TEXT_FILE}.")
         if missing := self.missing:
-            if command := cached_text.command(self.folder):
-                raise UserError(f"{missing}, but char-rnn's cache of it is: {command} writes it, or give {_TEXT_FILE}.")
-            raise UserError(f"{missing}: go to the folder of the training, or give {_TEXT_FILE}.")
+            advice = cached_text.remedy(self.folder) or "go to the folder of the training"
+            raise UserError(f"{missing}: {advice}, or give {_TEXT_FILE}.")
         fingerprint = text_stats(self.folder, -1).fingerprint
         if self.fingerprint and self.fingerprint != fingerprint:
             was = escape_line(self.fingerprint)

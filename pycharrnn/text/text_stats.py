@@ -168,13 +168,8 @@ def input_size(data_dir: str) -> int:
         with open(path, "rb") as f:
             size = os.fstat(f.fileno()).st_size
     except FileNotFoundError:
-        if command := cached_text.command(data_dir):
-            raise UserError(
-                f"{data_dir} has no input.txt, but char-rnn's cache of it, the whole text: {command} writes it."
-            ) from None
-        raise UserError(
-            f"{data_dir} has no input.txt: put your text there, or train on the texts in it by pycharrnn train {name}."
-        ) from None
+        advice = f"put your text there, or train on the texts in it by pycharrnn train {name}"
+        raise UserError(f"{data_dir} has no input.txt: {cached_text.remedy(data_dir) or advice}.") from None
     except OSError as e:
         raise UserError(f"can't read {path}: {e.strerror or e}.") from e
     if size == 0:

@@ -43,7 +43,7 @@ def corpus_run(
 
 
 def is_product(path: str) -> bool:
-    """Whether the file is a log, a checkpoint or of the cache of the input.txt beside it."""
+    """Whether the file is a log, a checkpoint, or part of the cache of an input.txt in its folder."""
     folder, name = os.path.split(path)
     if file_magic.CACHE_NAME.fullmatch(name):
         return os.path.isfile(os.path.join(folder, "input.txt"))

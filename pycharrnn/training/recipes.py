@@ -166,7 +166,7 @@ def defaults(recipe: Recipe, text: TextStats, model: str, typed: Mapping[str, Va
     splits, batches = _splits(recipe, found, length, typed), _batches(recipe, found, length, typed)
     found = {**found, **splits, **batches, **typed}
     found = {**_course(recipe, found, length), **found}
-    if "max_epochs" in typed:  # patience is for the recipe's own number; with few epochs, it would end in the first one
+    if "max_epochs" in typed:  # in a short run validations are frequent: patience could end it in the first epoch
         found.pop("patience", None)
     return {name: value for name, value in found.items() if name not in typed}
 

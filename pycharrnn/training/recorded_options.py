@@ -58,13 +58,9 @@ def require_text(path: str, folder: str) -> None:
     """Errors: UserError that names -data_dir if the recorded folder of the text of `path` has no text here."""
     text = os.path.join(folder, "input.txt")
     if not os.path.isfile(text):
-        if command := cached_text.command(folder):
-            raise UserError(
-                f"{path} was trained on {escape_line(text)}, of which char-rnn's cache is here: {command} writes it."
-            )
+        advice = f"name the folder of its text with {flag('data_dir')}"
         raise UserError(
-            f"{path} was trained on {escape_line(text)}, which is not here: name the folder of its text with"
-            f" {flag('data_dir')}."
+            f"{path} was trained on {escape_line(text)}, which is not here: {cached_text.remedy(folder) or advice}."
         )
 
 

@@ -79,7 +79,7 @@ ON_ANOTHER_TEXT = " To compare the models, give pycharrnn score a text that none
 
 
 def compared(*args: str) -> str:
-    """What `eval -compare 1` says besides its table."""
+    """The messages of `eval -compare 1` on stderr."""
     return invoke("eval", *args, "-compare", "1", catch_exceptions=False).stderr
 
 

@@ -17,7 +17,7 @@ KEEP_ANNOUNCED = """
 const node = document.getElementById("studio-announced");
 window.announced = [];
 new MutationObserver(() => announced.push(node.textContent)).observe(node, {childList: true});
-"""  # what a screen reader is told, also where a later message replaces it at once
+"""  # all announcements to screen readers, including those that the next one replaces at once
 AXE = os.environ.get("AXE_CORE", "")  # path of axe.min.js, of the npm package axe-core
 
 

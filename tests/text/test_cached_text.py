@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from conftest import GOLDEN, run, sentence, with_slashes
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.text import cached_text, preprocessing
+from pycharrnn.text.encodings import ENCODINGS
 
 MODEL = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 COMMAND = "pycharrnn convert old/data.t7 old/input.txt"
@@ -42,14 +45,14 @@ def test_char_rnns_cache_holds_the_text(home):
     ids=["bytes", "utf8"],
 )
 def test_the_cache_of_each_encoding(tmp_path, encoding, text):
-    """Of 256 bytes, too, the last of which the cache stores as 0."""
+    """With all 256 byte values, token id 256 is stored as 0."""
     source = tmp_path / "input.txt"
     source.write_bytes(text)
     preprocessing.cached(str(tmp_path), lambda line: None, encoding=encoding)
     (data,) = tmp_path.glob("data*.t7")
     source.unlink()
-    assert cached_text.command(str(tmp_path))
-    cached_text.write(str(data), str(source))
+    assert cached_text.remedy(str(tmp_path))
+    cached_text.write(str(data), ENCODINGS[encoding], str(source))
     assert source.read_bytes() == text
 
 
@@ -57,8 +60,32 @@ def test_a_damaged_cache(home):
     data = home / "old" / "data.t7"
     data.write_bytes(data.read_bytes()[:-1] + b"\xff")  # an id beyond the vocabulary
     with pytest.raises(UserError, match="can't read the text of .*: data.t7: it holds token id 255"):
-        cached_text.write(str(data), str(home / "old" / "input.txt"))
+        cached_text.write(str(data), ENCODINGS["bytes"], str(home / "old" / "input.txt"))
     assert not (home / "old" / "input.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["vocab.t7", "data.t7"])
+@pytest.mark.parametrize(
+    "put", [lambda path: None, os.mkdir, getattr(os, "mkfifo", None)], ids=["no", "folder", "fifo"]
+)
+def test_a_cache_without_one_of_its_files_is_refused_at_once(home, name, put):
+    if put is None:
+        pytest.skip("no named pipes here")
+    (home / "old" / name).unlink()
+    put(home / "old" / name)
+    said = with_slashes(sentence(run("convert", "old/data.t7", "a.txt", cwd=home)))
+    assert f"old/{name} is not a file: the text is in vocab.t7 and data.t7 together, in one folder." in said
+    assert not (home / "a.txt").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_cache_from_a_pipe_is_read_once(home):
+    content = (home / "old" / "data.t7").read_bytes()
+    os.mkfifo(home / "data.t7")
+    writer = threading.Thread(target=(home / "data.t7").write_bytes, args=(content,))
+    writer.start()
+    assert "data.t7 is char-rnn's cache of a text" in sentence(run("score", "lm.t7", "data.t7", cwd=home))
+    writer.join()
 
 
 def test_options_for_checkpoints_are_refused(home):
@@ -68,11 +95,11 @@ def test_options_for_checkpoints_are_refused(home):
 @pytest.mark.parametrize(
     "args, said",
     [
-        (["train", "-data_dir", "old"], f"{COMMAND} writes it."),
+        (["train", "-data_dir", "old"], f"{COMMAND} writes it from char-rnn's cache."),
         (["train", "old"], "each of old/data.t7, old/vocab.t7 is char-rnn's cache of a text"),
         (["train", "old/data.t7"], "old/data.t7 is char-rnn's cache of a text, not plain text: pycharrnn convert"),
         (["copied", "text", "-text", "old/vocab.t7"], "old/vocab.t7 is char-rnn's cache of a text"),
-        (["eval", "lm.t7", "-data_dir", "old"], f"{COMMAND} writes it."),
+        (["eval", "lm.t7", "-data_dir", "old"], f"{COMMAND} writes it from char-rnn's cache."),
         (["score", "lm.t7", "old/data.t7"], "old/data.t7 is char-rnn's cache of a text"),
         (["score", "lm.t7", "lm.t7"], "lm.t7 is a checkpoint: name a text."),
     ],
@@ -92,7 +119,7 @@ def test_a_model_whose_recorded_text_is_lost(home, args):
     found = checkpoint.load(home / "lm.t7")
     checkpoint.convert(dataclasses.replace(found, opt={**found.opt, "data_dir": "old"}), home / "here.t7")
     said = with_slashes(sentence(run(*args, cwd=home)))
-    assert "here.t7 was trained" in said and "char-rnn's cache" in said and f"{COMMAND} writes it" in said
+    assert "here.t7 was trained" in said and f"{COMMAND} writes it from char-rnn's cache" in said
 
 
 def test_a_cache_beside_its_text_is_not_mentioned(home):
