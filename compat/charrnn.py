@@ -36,6 +36,7 @@ _NARROW = "June to July 2015: gates cut by nn.Narrow"
 _UNNAMED = "August to September 2015: gates without names"
 _NAMED = "since 20 September 2015"
 _SINCE_JULY = "since the end of July 2015"
+_LIKE_UNNAMED = "gates without names, as before 20 September 2015"  # of pycharrnn, see era_of_ours
 _TORCH_TYPES = {"float64": b"torch.Double", "float32": b"torch.Float"}
 
 
@@ -50,7 +51,7 @@ class Checkpoint:
         val_losses: iteration -> nats per character. val_loss: at this checkpoint; None if not recorded.
         i, epoch: iteration, and passes through the training split.
         program: "char-rnn", "torch-rnn", or "pycharrnn" with its version, "pycharrnn 1.0.0". era: when that version of
-            char-rnn was in use; "" for the others.
+            char-rnn was in use; "" for torch-rnn; era_of_ours for pycharrnn.
         gradients: float64, (P,), the last clipped gradient; None is written as zeros.
     """
 
@@ -73,7 +74,7 @@ class Checkpoint:
     @property
     def names_gates(self) -> bool:
         """Whether train.lua finds the forget gates of an lstm: -init_from sets their biases to 1."""
-        return self.era not in (_FIRST, _APART, _NARROW, _UNNAMED)
+        return self.era not in (_FIRST, _APART, _NARROW, _UNNAMED, _LIKE_UNNAMED)
 
 
 def save(
@@ -144,6 +145,7 @@ def from_table(table: object) -> Checkpoint:
         checkpoint.program, checkpoint.era = (_word(origin, key) for key in (b"program", b"era"))
     elif b"pycharrnn" in table or "save_state" in checkpoint.opt:
         checkpoint.program = _pycharrnn(ours)
+        checkpoint.era = era_of_ours(network.model, any(map(_is_input_to_gates, _nodes(protos))))
     else:
         checkpoint.era = _era(table, network.model)
     return checkpoint
@@ -197,6 +199,14 @@ def _era(table: Table, model: str) -> str:
 def _era_of_graph(model: str, names_gates: bool) -> str:
     """The era of a graph as nngraph.build makes it."""
     return _SINCE_JULY if model != "lstm" else _NAMED if names_gates else _UNNAMED
+
+
+def era_of_ours(model: str, names_gates: bool) -> str:
+    """The era of a checkpoint of pycharrnn: "" unless its graph is without names, as that from which its run began.
+
+    train.lua saves the graph that it has loaded, so names that are missing stay missing.
+    """
+    return _LIKE_UNNAMED if model == "lstm" and not names_gates else ""
 
 
 def to_table(checkpoint: Checkpoint, dtype: str = "float64") -> Table:

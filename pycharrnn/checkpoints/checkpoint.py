@@ -103,7 +103,8 @@ def trained_on(loaded: charrnn.Checkpoint) -> str:
 
 def with_network(loaded: charrnn.Checkpoint, network: graph_match.Network) -> charrnn.Checkpoint:
     """A checkpoint of the same model with other weights: without the losses, which were those of its own."""
-    return charrnn.Checkpoint(network, loaded.vocab, loaded.opt, program=f"pycharrnn {__version__}")
+    era = charrnn.era_of_ours(network.model, loaded.names_gates)
+    return charrnn.Checkpoint(network, loaded.vocab, loaded.opt, program=f"pycharrnn {__version__}", era=era)
 
 
 def convert(

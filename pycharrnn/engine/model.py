@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from compat.charrnn import Checkpoint
+from compat.charrnn import Checkpoint, era_of_ours
 from compat.checkpoint_fields import Option
 from compat.graph_match import Network
 from compat.lua_random import LuaRandom
@@ -86,6 +86,7 @@ class CharRNN(nn.Module):
         self._num_states = STATES_PER_LAYER[model] * num_layers
         self.vocab: dict[bytes, int] = {}
         self.opt: dict[str, Option] = {}
+        self._era = ""  # of the checkpoint to write
         self._shapes = parameter_shapes(model, vocab_size, rnn_size, num_layers)
         size = sum(math.prod(shape) for shape in self._shapes.values())
         self.flat = nn.Parameter(torch.empty(size, dtype=dtype, device=device))
@@ -153,6 +154,7 @@ class CharRNN(nn.Module):
         model = cls(n.model, *sizes, n.dropout, dtype=dtype, device=device, end_id=n.end_id)
         model.load_weights(n.weights)
         model.vocab, model.opt = loaded.vocab, loaded.opt
+        model._era = era_of_ours(n.model, loaded.names_gates)
         return model
 
     def as_checkpoint(
@@ -171,7 +173,8 @@ class CharRNN(nn.Module):
             self.model, self.rnn_size, self.num_layers, self.vocab_size, self.dropout, weights, tensor_type
         )
         last = None if gradients is None else _numpy(gradients)
-        return Checkpoint(network, vocab, opt, gradients=last, program=f"pycharrnn {__version__}", **progress)
+        program = f"pycharrnn {__version__}"
+        return Checkpoint(network, vocab, opt, gradients=last, program=program, era=self._era, **progress)
 
     def to_torch(self) -> PlainModel:
         """A plain PyTorch module of nn.LSTM or nn.RNN and nn.Linear, with copies of the parameters.

@@ -216,6 +216,14 @@ def test_a_converted_file_of_torch_rnn_stays_one(tmp_path):
     assert (source.program, source.era) == (found.program, found.era) == ("torch-rnn", "")
 
 
+def test_other_weights_keep_a_graph_without_names():
+    for path, era in [("legacy_2015-06-03_lstm", "gates without names, as before 20 September 2015"), ("lstm2", "")]:
+        source = checkpoint.load(next(GOLDEN.glob(f"{path}/lm*.t7")))
+        ours = checkpoint.with_network(source, source.network)
+        again = charrnn.from_table(charrnn.to_table(ours))
+        assert again.program == ours.program and (ours.era, again.era) == (era, era)
+
+
 def test_a_file_without_its_origin_in_words_is_refused(tmp_path):
     table = charrnn.to_table(loaded("torch-rnn lstm"))
     table[b"pycharrnn"][b"origin"][b"program"] = 5

@@ -78,6 +78,34 @@ def test_init_from_sets_forget_gate_biases_that_the_file_names(started_from, mor
     assert ("setting forget gate biases to 1 in LSTM layer 1" in log) == sets
 
 
+@pytest.mark.parametrize(
+    ("began", "state", "ending"),
+    [
+        ("-init_from", "1", "t7"),
+        ("-init_from", "0", "t7"),
+        ("-init_from", "1", "safetensors"),
+        ("-resume", "1", "t7"),
+    ],
+)
+def test_a_run_begun_from_a_file_without_names_writes_files_without_names(began, state, ending, tmp_path):
+    """As train.lua, which saves the graph that it has loaded: a second -init_from leaves the biases alone again."""
+    name = "legacy_2015-07-31_lstm"
+    begun = next(GOLDEN.glob(f"{name}/*.t7"))
+    first, second = tmp_path / "first", tmp_path / "second"
+    few = ["-savefile", "run", "-checkpoint_format", ending, "-learning_rate", "1e-12"]
+    epochs = str(checkpoint.load(begun).epoch + 0.01 if began == "-resume" else 0.01)
+    train_as_recorded(name, first, began, str(begun), *few, "-save_state", state, "-max_epochs", epochs)
+    written = next(first.rglob(f"lm_run_epoch*.{ending}"))
+    found = checkpoint.load(written)
+    assert found.program.split()[0] == "pycharrnn"
+    assert found.era == "gates without names, as before 20 September 2015"
+    log, _ = train_as_recorded(name, second, "-init_from", str(written), *few, "-max_epochs", "0.01")
+    assert "setting forget gate biases" not in log
+    again = checkpoint.load(next(second.rglob(f"lm_run_epoch*.{ending}")))
+    for name, weights in checkpoint.load(begun).network.weights.items():
+        np.testing.assert_allclose(again.network.weights[name], weights, atol=1e-9)
+
+
 def test_the_runs_cover_every_model():
     assert (len(TRAIN_RUNS), len(OLDER_RUNS)) == (11, 10)
     assert {"lstm2", "gru2", "rnn3", "lstm3_dropout", "gru1_dropout", "rnn2_dropout"} <= set(TRAIN_RUNS)
