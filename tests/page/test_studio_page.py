@@ -162,9 +162,24 @@ def test_the_settings_of_a_list(chromium, studio, poems):
     shown(chromium, "current-run", "Learning")
     (body,) = (body for method, path, body in studio.requests if path == "/api/studio/runs")
     assert (body["choice"], body["minutes"], body["items"], body["label"]) == ("minutes", 10, "line", "column")
-    assert body["flags"] == {"rnn_size": 64, "model": "gru", "dropout": "x"}
+    assert body["flags"] == {"rnn_size": 64, "model": "gru", "dropout": "x"}  # which the server refuses
     read = [body for method, path, body in studio.requests if path.endswith("/read")]
     assert read == [{}, {"items": "line", "label": "column", "text_encoding": ""}]
+
+
+@needs_browser
+def test_flags_with_a_comma(chromium, studio, poems):
+    """A decimal may have one; in a whole number it may stand before thousands, so the server refuses it."""
+    opened(chromium, studio, "learn")
+    element(chromium, "files").send_keys(str(poems))
+    wait(chromium, lambda: element(chromium, "new-run").is_displayed())
+    click(chromium, "more")
+    for name, typed in [("dropout", "0,8"), ("rnn_size", "1,000")]:
+        element(chromium, f"flag-{name}").send_keys(typed)
+    click(chromium, "start-run")
+    shown(chromium, "current-run", "Learning")
+    (body,) = (body for method, path, body in studio.requests if path == "/api/studio/runs")
+    assert body["flags"] == {"dropout": 0.8, "rnn_size": "1,000"}
 
 
 @needs_browser

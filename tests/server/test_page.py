@@ -179,6 +179,37 @@ def test_a_text_drawn_from_within_a_control_stays_when_that_is_left(page):
     assert "here" in spans(page)[-1].get_attribute("class")
 
 
+def test_decimals_with_a_comma(page):
+    """Typed key by key, they are those with a point: in the text, in its address, and in what a model learns by."""
+    fill(page, "length", 60)
+    fill(page, "topp", "0.8")
+    click(page, "generate")
+    wait(page, lambda: "topp=0.8&" in page.current_url)
+    first = generated(page, 60)
+    fill(page, "topp", "1")
+    wait(page, lambda: "topp=1&" in page.current_url)
+    generated(page, 60)
+    element(page, "topp").send_keys(Keys.BACKSPACE, "0,80", Keys.ENTER)
+    wait(page, lambda: "topp=0.8&" in page.current_url)
+    assert generated(page, 60) == first
+    click(page, "tab-score")
+    fill(page, "own", "the cat")
+    click(page, "score-adapt")
+    for name in ("adapt_rate", "adapt_pull"):
+        element(page, name).clear()
+        element(page, name).send_keys("0,01")
+    page.execute_script(
+        "const fetch = window.fetch;"
+        "window.fetch = (path, options) => {"
+        "  if (path === 'api/score') window.asked = JSON.parse(options.body);"
+        "  return fetch(path, options);"
+        "};"
+    )
+    click(page, "score-button")
+    asked = wait(page, lambda: page.execute_script("return window.asked"))
+    assert (asked["adapt_rate"], asked["adapt_pull"]) == (0.01, 0.01)
+
+
 def classes(page) -> list[str]:
     return page.execute_script("return [...document.querySelectorAll('#text span')].map((span) => span.className)")
 
@@ -292,7 +323,8 @@ def test_a_score_while_learning(page):
     told = "The night is the night\n" * 800  # more than a turn of the server
     for field in dataclasses.fields(AdaptOptions):
         control = element(page, field.name)
-        low, high, default = (float(control.get_attribute(name)) for name in ("min", "max", "defaultValue"))
+        names = ("min", "max") if control.get_attribute("type") == "number" else ("data-from", "data-to")
+        low, high, default = (float(control.get_attribute(name)) for name in (*names, "defaultValue"))
         assert default == field.default and not control.is_displayed()
         for value in (low, high):
             AdaptOptions(**{field.name: value})

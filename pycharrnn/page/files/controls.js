@@ -1,6 +1,7 @@
 // The controls: reading, setting and checking their values.
 
 import { inputOf } from "./item_selection.js";
+import { typedNumber } from "./typed_number.js";
 
 const $ = (id) => document.getElementById(id);
 const NUM_CANDIDATES = 8; // shown for each character
@@ -14,13 +15,19 @@ const ALL_CONTROLS = [...new Set([...TEXT_CONTROLS, ...ITEM_CONTROLS, "label", "
 export function values(facts) {
   const ids = [...(facts?.items ? ITEM_CONTROLS : TEXT_CONTROLS), ...(facts?.labels.length ? ["label"] : [])];
   if (facts?.has_text) ids.push("max_copy");
-  return { ...Object.fromEntries(ids.map((id) => [id, $(id).value])), ...($("adapt").value === "1" && adaptValues()) };
+  return { ...Object.fromEntries(ids.map((id) => [id, valueOf(id)])), ...($("adapt").value === "1" && adaptValues()) };
+}
+
+// The text of a control, as addresses have it: of a decimal with a point.
+function valueOf(id) {
+  const { value, inputMode } = $(id);
+  return inputMode === "decimal" ? String(typedNumber(value)) : value;
 }
 
 // {id: text} of the controls that say how a model learns, and have another value than at first.
 function adaptValues() {
-  const changed = ADAPT_CONTROLS.filter((id) => $(id).value !== $(id).defaultValue);
-  return Object.fromEntries(changed.map((id) => [id, $(id).value]));
+  const changed = ADAPT_CONTROLS.filter((id) => valueOf(id) !== $(id).defaultValue);
+  return Object.fromEntries(changed.map((id) => [id, valueOf(id)]));
 }
 
 // Shows these controls where the model of the visible tab is to learn.
@@ -129,12 +136,17 @@ function showProblem(input) {
 
 function problemOf(input) {
   const label = labelOf(input);
-  const { min, max, step, type, validity, dataset } = input;
+  const { min, max, type, validity, dataset, inputMode } = input;
   if (dataset.max && [...input.value].length > dataset.max) return `${label}: at most ${dataset.max} characters`;
   if (type === "textarea" && input.required && !input.value) return `${label}: write or paste something first`;
+  if (inputMode === "decimal") return decimalProblem(label, typedNumber(input.value), dataset);
   if (type !== "number" || validity.valid) return "";
-  if (validity.stepMismatch) return `${label}: ${step === "1" ? "a whole number" : "two decimals at most"}`;
+  if (validity.stepMismatch) return `${label}: a whole number`;
   return `${label}: a number from ${min} to ${max}`;
+}
+
+function decimalProblem(label, number, { from, to }) {
+  return number >= from && number <= to ? "" : `${label}: a number from ${from} to ${to}`;
 }
 
 // Without the small print after it.

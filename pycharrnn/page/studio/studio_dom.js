@@ -47,11 +47,6 @@ export function count(number, noun, plural = `${noun}s`) {
   return `${number.toLocaleString("en")} ${number === 1 ? noun : plural}`;
 }
 
-// The number that a person has typed, with a decimal point or comma; NaN for other words.
-export function typedNumber(words) {
-  return Number(words.replace(",", "."));
-}
-
 // 12.3 MB
 export function size(bytes) {
   const units = ["bytes", "KB", "MB", "GB", "TB"];

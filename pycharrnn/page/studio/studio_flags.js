@@ -1,6 +1,7 @@
 // Everything else: the other flags of `pycharrnn train`, with their own help. An empty field: as the choice sets it.
 
 import { el, setText } from "./studio_dom.js";
+import { typedNumber } from "./typed_number.js";
 
 const AS_CHOSEN = "as the choice has it";
 const OF_THE_MODEL = ["rnn_size", "num_layers", "model", "dropout"]; // which a model to start from sets
@@ -33,10 +34,12 @@ export function flagValues(form) {
   return Object.fromEntries(inputs.map(({ dataset, value }) => [dataset.flag, valueOf(dataset.kind, value)]));
 }
 
-// What is not a number goes to the server as it is, which has a sentence for it.
+// What is not a number goes to the server as it is, which has a sentence for it; so does a whole number with a comma,
+// since 1,000 may be one or a thousand.
 function valueOf(kind, value) {
-  const isNumber = ["integer", "number", "switch"].includes(kind) && Number.isFinite(Number(value));
-  return isNumber ? Number(value) : value;
+  if (kind !== "number" && kind !== "integer" && kind !== "switch") return value;
+  const number = kind === "number" ? typedNumber(value) : Number(value);
+  return Number.isFinite(number) ? number : value;
 }
 
 function grouped(flags) {

@@ -2,9 +2,10 @@
 
 import { Problem } from "./problem.js";
 import { copy } from "./links.js";
-import { $, announce, el, sentence, setText, typedNumber } from "./studio_dom.js";
+import { $, announce, el, sentence, setText } from "./studio_dom.js";
 import { flagFields, flagValues, showUsual } from "./studio_flags.js";
 import { estimateWords } from "./studio_found.js";
+import { typedNumber } from "./typed_number.js";
 
 const DELAY = 300; // milliseconds after the last key, before the server is asked for the command
 const ITEMS = [

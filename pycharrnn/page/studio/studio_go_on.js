@@ -1,11 +1,11 @@
 // Asks for how long a finished run goes on.
 
 import { closeButton, dialogProblem, openDialog } from "./studio_dialog.js";
-import { el, setText, typedNumber } from "./studio_dom.js";
+import { el, setText } from "./studio_dom.js";
+import { typedNumber } from "./typed_number.js";
 
 // goOn({minutes}): is called with the answer.
 export function askMinutes(run, goOn) {
-  // Not a number field, which drops a decimal comma where the browser is English: 0,5 would become 5.
   const input = el("input", { id: "more-minutes", inputmode: "decimal", value: "10" });
   const problem = dialogProblem();
   const form = el(
