@@ -10,6 +10,7 @@ from compat import item_options
 from pycharrnn.common.errors import flag
 from pycharrnn.text import source_files
 from pycharrnn.text.recorded_text import RecordedText, recorded_text
+from pycharrnn.text.text_stats import text_stats
 from pycharrnn.training import recorded_options
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _OF_ITEMS = ("train_frac", "val_frac")
 _OF_TEXTS = ("batch_size", "seq_length", *_OF_ITEMS)
 _CHOOSING_ITEMS = ("items", "label", "seed")  # which eval always takes from the training
+_ADVICE = "To compare the models, give pycharrnn score a text that none of them has read"
 
 
 class Split(NamedTuple):
@@ -29,10 +31,12 @@ class Split(NamedTuple):
     Attributes:
         options: those that are given, else those of the training.
         text: of the training.
+        character: "a byte" or "a code point"; "" for a model of ASCII, where they are the same.
     """
 
     options: dict[str, Any]
     text: RecordedText
+    character: str
 
 
 def other_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> str:
@@ -54,7 +58,14 @@ def of(path: str, loaded: Checkpoint, opt: EvalOptions) -> Split:
     """The split of the checkpoint at `path`."""
     names = _CHOOSING_ITEMS if item_options.kind(loaded.vocab, loaded.opt) else ()
     of_items = {name: recorded_options.find(loaded, name) for name in names}
-    return Split(of_items | _recorded(loaded) | _given(loaded, opt), recorded_text(path, loaded))
+    options = of_items | _recorded(loaded) | _given(loaded, opt)
+    return Split(options, recorded_text(path, loaded), _character(loaded))
+
+
+def _character(loaded: Checkpoint) -> str:
+    if any(len(c) > 1 for c in loaded.vocab):
+        return "a code point"
+    return "" if b"".join(loaded.vocab).isascii() else "a byte"
 
 
 def not_comparable(splits: Sequence[Split], opt: EvalOptions) -> str:
@@ -66,6 +77,11 @@ def not_comparable(splits: Sequence[Split], opt: EvalOptions) -> str:
     ]
     texts = {split.text._replace(checkpoint="") for split in splits}  # each once
     several_texts = any(_differ(*pair) for pair in itertools.combinations(texts, 2))
+    if why := _different_characters(splits, opt):
+        return (
+            f"these losses can't be compared, since {why}. {_ADVICE}, and multiply the bits per character by the number"
+            " of characters."
+        )
     if opt.data_dir and several_texts and not differ:
         return (
             "the models were trained on different texts, see the last column: their losses can be compared only if none"
@@ -78,10 +94,19 @@ def not_comparable(splits: Sequence[Split], opt: EvalOptions) -> str:
     else:
         return ""
     # Options that make the splits one would favor the models that were trained on a part of that split.
-    return (
-        f"these losses are of different characters, since {why}. To compare the models, give pycharrnn score a text"
-        " that none of them has read."
-    )
+    return f"these losses are of different characters, since {why}. {_ADVICE}."
+
+
+def _different_characters(splits: Sequence[Split], opt: EvalOptions) -> str:
+    """For which models a character is a byte, and for which a code point, as a clause; "" if that changes nothing."""
+    paths: dict[str, list[str]] = {}
+    for split in splits:
+        paths.setdefault(split.character, []).append(split.text.checkpoint)
+    paths.pop("", None)
+    if len(paths) < 2 or (opt.data_dir and not text_stats(opt.data_dir, -1).multibyte):
+        return ""
+    clauses = (f"{character} for {source_files.some(found)}" for character, found in paths.items())
+    return f"a character is {', and '.join(clauses)}"
 
 
 def _differ(one: RecordedText, other: RecordedText) -> bool:

@@ -100,6 +100,31 @@ def test_eval_of_models_with_different_splits(tmp_path, loss):
 
 
 @pytest.mark.parametrize(
+    "letters, text, differ",
+    [
+        ("abc\u00e9", None, True),
+        ("abc\u00e9", "abc\u00e9", True),
+        ("abc\u00e9", "abc", False),  # where code points are bytes
+        ("abc", None, False),
+    ],
+)
+def test_eval_of_models_of_bytes_and_of_code_points(tmp_path, loss, letters, text, differ):
+    """Whose losses are per byte and per code point."""
+    of_bytes, of_points = (str(tmp_path / name / "cv" / "lm_list_best.t7") for name in ("bytes", "points"))
+    for name, utf8, encoding in (("bytes", False, "bytes"), ("points", True, "utf8")):
+        (tmp_path / name).mkdir()
+        item_models.saved(tmp_path / name, kind="", text=b"one", letters=letters, utf8=utf8, encoding=encoding)
+    more: list[str] = []
+    if text:
+        tmp_path.joinpath("input.txt").write_text(text, encoding="utf-8")
+        more = ["-data_dir", str(tmp_path)]
+    said = compared(of_bytes, of_points, *more)
+    why = f"a character is a byte for {of_bytes}, and a code point for {of_points}."
+    advice = ON_ANOTHER_TEXT.replace(".\n", ", and multiply the bits per character by the number of characters.\n")
+    assert said == (f"pycharrnn: these losses can't be compared, since {why}{advice}" if differ else "")
+
+
+@pytest.mark.parametrize(
     "texts, are_different",
     [
         ((("data/a", b"one"), ("data/a", b"two")), True),
