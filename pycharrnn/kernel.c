@@ -204,7 +204,7 @@ PUBLIC void charrnn_append(struct copy_limit *limit, const int64_t *ids, int64_t
   for (int64_t k = 0; k < count; k++) append_character(limit, ids[k]);
 }
 PUBLIC void charrnn_forbid(struct copy_limit *limit, double *log_probs) {
-  limit->forbidden = forbid_copies(limit, log_probs);
+  limit->forbidden = forbid_characters(limit, log_probs);
 }
 PUBLIC void charrnn_reading_sizes(const struct network *n, int64_t T, int64_t B, struct reading_sizes *sizes) {
   sizes->panel_width = PREDICT_NR, sizes->rows_per_step = ROWS_PER_STEP, sizes->workspace = reading_workspace(n, T, B);

@@ -7,6 +7,9 @@
    some of its bits, and they together with the next one some more. Other passages may have set the same bits by
    chance: it may forbid too much, and never too little.
 
+   Where the characters are the bytes of UTF-8, a character of several bytes stays whole. Its continuation bytes may
+   always follow the first one, and nothing else may take their place where a copy ends.
+
    engine/array_passages.py computes the same in NumPy. */
 
 #define FULL_BUCKET 8  /* places */
@@ -143,12 +146,12 @@ static void filter_passages(const struct passages *p) {
 
 /* -- drawing ------------------------------------------------------------------------------------------------------- */
 
-/* Set to -infinity the log-probabilities, (V), of the characters that may not follow. Returns how many there are. */
+/* Set to -infinity the log-probabilities, (V), of the characters that would complete a copy. Returns how many there
+   are. */
 static int64_t forbid_copies(const struct copy_limit *limit, double *log_probs) {
   const struct passages *p = limit->passages;
   const double never = -__builtin_inf();
   int64_t count = 0;
-  if (limit->seen < p->N) return 0;
   if (p->filter) {
     const uint64_t *block = block_of(p, limit->hash);
     if (!has_bits(block, bits_of_context(limit->hash), BITS_OF_CONTEXT)) return 0;
@@ -167,18 +170,32 @@ static int64_t forbid_copies(const struct copy_limit *limit, double *log_probs) 
   return count;
 }
 
+/* Set to -infinity the log-probabilities, (V), of the characters that may not follow. Returns how many there are. */
+static int64_t forbid_characters(const struct copy_limit *limit, double *log_probs) {
+  const struct passages *p = limit->passages;
+  if (limit->seen < p->N || limit->due) return 0;
+  int64_t count = forbid_copies(limit, log_probs);
+  if (!count || !p->trailing) return count;
+  for (int64_t v = 0; v < p->V; v++) {
+    if (p->trailing[v] < 0) log_probs[v] = -__builtin_inf(), count++;
+  }
+  return count;
+}
+
 /* Append a character to those of a stream. */
 static void append_character(struct copy_limit *limit, int64_t id) {
   int64_t N = limit->passages->N;
+  const int8_t *trailing = limit->passages->trailing;
   int32_t *place = limit->recent + limit->seen % N;
   limit->hash = roll_hash(limit->hash, N, limit->seen >= N ? *place : -1, id);
   *place = (int32_t)id, limit->seen++;
+  if (trailing) limit->due = trailing[id] >= 0 ? trailing[id] : limit->due ? limit->due - 1 : 0;
 }
 
 /* Leave out the copies of a text and scale the others up, so that the most probable has log-probability 0. Returns 0
    where nothing is left out, 1 where something is, -1 where no character is left. NaN stays. */
 static int leave_out_copies(const struct copy_limit *limit, double *log_probs, int64_t V) {
-  if (!forbid_copies(limit, log_probs)) return 0;
+  if (!forbid_characters(limit, log_probs)) return 0;
   double top = -__builtin_inf();
   for (int64_t v = 0; v < V; v++) {
     if (log_probs[v] != log_probs[v]) return 1;

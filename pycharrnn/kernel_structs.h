@@ -128,6 +128,7 @@
   F(S, int64_t, N)                                                                                     \
   F(S, int64_t, V)                                                                                     \
   F(S, int64_t, free_id)        /* a character that may always follow; below 0: none */                \
+  F(S, const int8_t *, trailing) /* (V): continuation bytes that follow a byte in UTF-8, -1 for one; or null */ \
   F(S, int64_t, length)                                                                                \
   F(S, const int32_t *, text)   /* (length): ids, below 0 in a gap; of a filter the piece to add */    \
   F(S, int64_t, bucket_bits)                                                                           \
@@ -142,6 +143,7 @@
   F(S, int32_t *, recent)       /* (N): a ring; character number k is at k % N */                      \
   F(S, int64_t, seen)           /* how many characters there have been */                              \
   F(S, uint64_t, hash)          /* of the last N of them */                                            \
+  F(S, int64_t, due)            /* continuation bytes that the last UTF-8 character lacks */           \
   F(S, int64_t, forbidden)      /* result of charrnn_forbid: how many may not follow */
 
 /* Up to `steps` characters to sample in each stream of a reading. */

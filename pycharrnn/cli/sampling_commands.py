@@ -114,13 +114,7 @@ def _copy_limits(path: str, loaded: Checkpoint, opt: SampleOptions | ChatOptions
         return None
     from pycharrnn.sampling import copy_limits
 
-    found = copy_limits.for_options(path, loaded, opt.max_copy, opt.text)
-    if found and copy_limits.may_break_characters(loaded):
-        note(
-            f"{flag('max_copy', opt.max_copy)} may break characters of several bytes, since this model draws them byte"
-            " by byte: train with -encoding utf8 to keep them whole."
-        )
-    return found
+    return copy_limits.for_options(path, loaded, opt.max_copy, opt.text)
 
 
 def _explain_early_ends(copies: CopyLimits | None) -> None:

@@ -27,8 +27,9 @@ class ArrayPassages(Passages):
         free_id: int,
         text: npt.NDArray[np.int32] | None,
         words: npt.NDArray[np.uint64] | None,
+        trailing: npt.NDArray[np.int8] | None = None,
     ) -> None:
-        super().__init__(N, vocab_size, free_id, words)
+        super().__init__(N, vocab_size, free_id, words, trailing)
         if text is not None:
             self._text = text
             starts, hashes = _passages_of(text, N)
@@ -43,7 +44,7 @@ class ArrayPassages(Passages):
 
     def limit(self) -> ArrayLimit:
         """See Passages.limit."""
-        return ArrayLimit(self, np.empty(0, np.int32))
+        return ArrayLimit(self, np.empty(0, np.int32), 0)
 
     def add(self, piece: npt.NDArray[np.int32]) -> None:
         """See Passages.add."""
@@ -78,26 +79,31 @@ class ArrayPassages(Passages):
 
 
 class ArrayLimit(CopyLimit):
-    """The limit of one stream, after the characters `recent`."""
+    """The limit of one stream, after the characters `recent`; the last one lacks `due` continuation bytes."""
 
-    def __init__(self, passages: ArrayPassages, recent: npt.NDArray[np.int32]) -> None:
-        self._passages, self._recent = passages, recent
+    def __init__(self, passages: ArrayPassages, recent: npt.NDArray[np.int32], due: int) -> None:
+        self._passages, self._recent, self._due = passages, recent, due
 
     def append(self, token_ids: npt.NDArray[np.int64]) -> None:
         """See CopyLimit.append."""
         self._recent = np.concatenate([self._recent, token_ids.astype(np.int32)])[-self._passages.N :]
+        if self._passages.trailing is not None:
+            for trailing in self._passages.trailing[token_ids].tolist():
+                self._due = trailing if trailing >= 0 else max(0, self._due - 1)
 
     def forbid(self, log_probs: npt.NDArray[np.float64]) -> bool:
         """See CopyLimit.forbid."""
-        if len(self._recent) < self._passages.N:
+        if len(self._recent) < self._passages.N or self._due:
             return False
         following = self._passages.following(self._recent)
         log_probs[following] = -np.inf
+        if len(following) and self._passages.trailing is not None:
+            log_probs[self._passages.trailing < 0] = -np.inf
         return bool(len(following))
 
     def copy(self) -> ArrayLimit:
         """See CopyLimit.copy."""
-        return ArrayLimit(self._passages, self._recent)
+        return ArrayLimit(self._passages, self._recent, self._due)
 
 
 def _passages_of(text: npt.NDArray[np.int32], N: int) -> tuple[npt.NDArray[np.int64], _Hashes]:

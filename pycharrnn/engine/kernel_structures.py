@@ -100,7 +100,9 @@ class Passages(ctypes.Structure):
     """struct passages."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("N", "V", "free_id", "length")),
+        *((name, ctypes.c_int64) for name in ("N", "V", "free_id")),
+        ("trailing", ctypes.c_void_p),
+        ("length", ctypes.c_int64),
         ("text", ctypes.c_void_p),
         ("bucket_bits", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in ("starts", "places")),
@@ -116,7 +118,7 @@ class CopyLimit(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("passages", "recent")),
         ("seen", ctypes.c_int64),
         ("hash", ctypes.c_uint64),
-        ("forbidden", ctypes.c_int64),
+        *((name, ctypes.c_int64) for name in ("due", "forbidden")),
     ]
 
 

@@ -171,8 +171,7 @@ class Model:
             hide_prime: leave the prompt out of the result.
             ignore_bad_primetext: leave out characters of the prompt that the vocabulary lacks.
             max_copy: sample no passage of more characters than this that is in the training text. 0 = no limit. A
-                text ends where no other character is left; its `ended_early` is then True. It may break characters of
-                several bytes, except in models trained with encoding="utf8".
+                text ends where no other character is left; its `ended_early` is then True.
             text: file with the text for max_copy; None = the training text, as the checkpoint records it.
             as_bytes: return bytes. A str has U+FFFD for invalid UTF-8.
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat.vocabulary import characters_by_id
-from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine.passages import CopyLimit, Passages
 from pycharrnn.sampling.model_text import ModelText
 
@@ -62,12 +60,6 @@ def for_options(path: str, loaded: Checkpoint, max_copy: int, text: str = "") ->
     """
     found = ModelText(path, loaded).index(max_copy, text) if max_copy else None
     return None if found is None else CopyLimits(found)
-
-
-def may_break_characters(loaded: Checkpoint) -> bool:
-    """Whether a limit may leave a part of a character: the model draws bytes, and some characters take several."""
-    is_of_bytes = checkpoint.is_from_utf8(loaded) and checkpoint.encoding(loaded) == "bytes"
-    return is_of_bytes and not b"".join(characters_by_id(loaded.vocab)).isascii()
 
 
 class KeptPassages:

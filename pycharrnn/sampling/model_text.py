@@ -23,7 +23,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine import passages
 from pycharrnn.engine.passages import Passages
 from pycharrnn.text import cache_record, item_file
-from pycharrnn.text.encodings import BYTES, UTF8, InvalidUtf8
+from pycharrnn.text.encodings import BYTES, UTF8, InvalidUtf8, Utf8Decoder
 from pycharrnn.text.file_pieces import file_pieces
 from pycharrnn.text.recorded_text import recorded_text
 from pycharrnn.text.text_stats import text_stats
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from compat.charrnn import Checkpoint
 
-    _Pieces = Callable[[], Iterator[npt.NDArray[np.int32]]]
+    _Bytes = Callable[[], Iterator[bytes]]
 
 
 class ModelText:
@@ -64,7 +64,8 @@ class ModelText:
                 f"{flag('max_copy')} needs a model whose characters are bytes or code points: leave it out."
             )
         if text:
-            return self._index(lambda: self._pieces_of_file(text), text, None, N)
+            read = self._reader_of(text)
+            return self._index(read, text, None, N, self._trailing(read))
         return self._index_of_recorded(N, keep)
 
     def key(self, N: int, text: str = "") -> tuple[object, ...]:
@@ -72,14 +73,17 @@ class ModelText:
         path = text or (self.recorded.path if self.recorded.folder else "")
         return N, text, self.recorded, self._hash(), cache_record.file_state(path) if path else None
 
-    def _index(self, pieces: _Pieces, shown: str, length: int | None, N: int) -> Passages | None:
+    def _index(
+        self, read: _Bytes, shown: str, length: int | None, N: int, trailing: npt.NDArray[np.int8] | None
+    ) -> Passages | None:
         """Index a text, named so in messages, of `length` characters if that is known. Errors: OSError; UserError."""
         try:
             if length is None:
-                length = sum(map(len, pieces()))
+                length = sum(map(len, self._pieces(read)))
             if length <= N:
                 return None
-            return passages.index(pieces(), length, N, len(self._characters), self._end_id, passages.MAX_EXACT)
+            V = len(self._characters)
+            return passages.index(self._pieces(read), length, N, V, self._end_id, passages.MAX_EXACT, trailing)
         except InvalidUtf8 as e:
             raise UserError(
                 f"{shown} is not UTF-8 at offset {e.offset}, and the model's characters are code points: convert"
@@ -90,23 +94,24 @@ class ModelText:
         """Index the training text, or take the filter beside it; `keep`: write it there. Errors: OSError; UserError."""
         path, folder = self.recorded.checked_path(), self.recorded.folder
         stats = text_stats(folder, -1)
-        pieces = functools.partial(self._pieces, functools.partial(file_pieces, path))
+        read = functools.partial(file_pieces, path)
+        trailing = self._trailing(read, stats.invalid_at is None)
         if self._encoding is UTF8 and stats.invalid_at is not None:
             length = None  # `index` says where it is invalid
         else:
             length = stats.length(self._encoding.name)
         if length is None or length <= max(N, passages.MAX_EXACT):
-            return self._index(pieces, path, length, N)
+            return self._index(read, path, length, N, trailing)
         name = f"passages_{N}_{self._hash()}.bin"
         record = cache_record.load(folder)
         shape = passages.filter_shape(length)
         if record.made_of(folder, name) == stats.fingerprint:
             with contextlib.suppress(OSError, ValueError):
                 words = np.fromfile(os.path.join(folder, name), np.uint64).reshape(shape)
-                return passages.from_filter(words, N, len(self._characters), self._end_id)
+                return passages.from_filter(words, N, len(self._characters), self._end_id, trailing)
         state = cache_record.file_state(path)
         try:
-            found = self._index(pieces, path, length, N)
+            found = self._index(read, path, length, N, trailing)
         except ValueError:
             found = None
         if found is None or cache_record.file_state(path) != state:
@@ -120,13 +125,22 @@ class ModelText:
                 record.save(folder)
         return found
 
-    def _pieces_of_file(self, path: str) -> Iterator[npt.NDArray[np.int32]]:
-        """The text of -text, as training would read it. Errors: OSError; UserError; InvalidUtf8."""
+    def _trailing(self, read: _Bytes, is_utf8: bool | None = None) -> npt.NDArray[np.int8] | None:
+        """`passages.utf8_trailing` of a model of the bytes of UTF-8, else None. `is_utf8`: of the text, if known."""
+        values = np.frombuffer(b"".join(self._characters), np.uint8)
+        if self._encoding is UTF8 or (values < 0x80).all():
+            return None
+        if is_utf8 is None:
+            is_utf8 = _is_utf8(read())
+        return passages.utf8_trailing(values) if is_utf8 else None
+
+    def _reader_of(self, path: str) -> _Bytes:
+        """Reads the text of -text as training would. Its errors: OSError; UserError."""
         if self._end_id >= 0:
-            return self._pieces(lambda: self._items_of_file(path))
+            return lambda: self._items_of_file(path)
         if self._is_from_texts:
-            return self._pieces(lambda: item_file.decoded(path))
-        return self._pieces(lambda: file_pieces(path))
+            return lambda: item_file.decoded(path)
+        return lambda: file_pieces(path)
 
     def _items_of_file(self, path: str) -> Iterator[bytes]:
         vocab, opt = self._vocab, self._opt
@@ -139,7 +153,8 @@ class ModelText:
         for item in found:
             yield item + end
 
-    def _pieces(self, read: Callable[[], Iterator[bytes]]) -> Iterator[npt.NDArray[np.int32]]:
+    def _pieces(self, read: _Bytes) -> Iterator[npt.NDArray[np.int32]]:
+        """The token ids of a text. Errors: as `read`; InvalidUtf8."""
         V = len(self._characters)
         for stored in self._encoding.encode_pieces(read(), self._characters):
             ids = self._encoding.from_stored(stored).astype(np.int32)
@@ -149,3 +164,14 @@ class ModelText:
     def _hash(self) -> str:
         """Of what else the filter of a text depends on."""
         return hashlib.sha256(repr((self._characters, self._end_id)).encode()).hexdigest()[:12]
+
+
+def _is_utf8(pieces: Iterator[bytes]) -> bool:
+    decoder = Utf8Decoder()
+    try:
+        for piece in pieces:
+            decoder.decode(piece)
+        decoder.decode(b"", final=True)
+    except InvalidUtf8:
+        return False
+    return True

@@ -95,8 +95,7 @@ class SampleOptions(AdaptOptions):
     )
     max_copy: int = option(
         0,
-        "sample no passage of more than N characters that is in the training text. 0 = no limit. It may break"
-        " characters of several bytes, except in models trained with -encoding utf8",
+        "sample no passage of more than N characters that is in the training text. 0 = no limit",
         group="sampling",
         allowed=number(1, MAX_COUNT),
     )
@@ -224,8 +223,7 @@ class ChatOptions(AdaptOptions):
     overwrite: int = option(0, "1 = replace the file of -o if it exists", group="output", allowed=SWITCH)
     max_copy: int = option(
         0,
-        "sample no passage of more than N characters that is in the training text. 0 = no limit. It may break"
-        " characters of several bytes, except in models trained with -encoding utf8",
+        "sample no passage of more than N characters that is in the training text. 0 = no limit",
         group="sampling",
         allowed=number(1, MAX_COUNT),
     )

@@ -91,8 +91,7 @@ class SampleBody(AdaptBody):
         0,
         ge=0,
         le=MAX_LENGTH,
-        description="sample no passage of more characters than this that is in the training text; 0: no limit. It may"
-        " break characters of several bytes, except in models trained with -encoding utf8",
+        description="sample no passage of more characters than this that is in the training text; 0: no limit",
     )
     unit: Unit | None = Field(None, description="add the activation of this hidden unit to each character")
     adapt: bool = Field(False, description="learn from the primetext first; the copy that learns is this request's own")

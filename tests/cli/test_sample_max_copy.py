@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import item_models
 import numpy as np
 import pytest
 from conftest import run, sentence
+
+from pycharrnn.checkpoints import checkpoint
 
 SAMPLE = ("sample", "cv/lm_list_best.t7", "-gpuid", "-1")
 N = 3
@@ -26,7 +30,7 @@ def drawn(home, *more: str, said: bytes = b"") -> bytes:
     return done.stdout
 
 
-def has_copy(text: bytes, given: int, of: bytes = TEXT) -> bool:
+def has_copy(text: str | bytes, given: int, of: str | bytes = TEXT) -> bool:
     """Whether a passage of N+1 characters of the text ends behind the first `given` ones."""
     return any(text[k - N : k + 1] in of for k in range(max(given, N), len(text)))
 
@@ -77,29 +81,29 @@ def test_a_sample_that_can_not_go_on_says_so(home):
     assert talk.returncode == 0 and talk.stderr.count(b"ends early: every character") == 2
 
 
-@pytest.mark.parametrize(
-    ("options", "is_said"),
-    [
-        ({}, True),
-        ({"letters": "abc"}, False),
-        ({"utf8": True, "encoding": "utf8"}, False),
-        ({"text_encoding": "bytes"}, False),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("command", ["sample", "chat"])
-def test_characters_that_a_limit_may_break_are_pointed_out(tmp_path, command, options, is_said):
-    """In models of bytes of UTF-8 with characters of several bytes."""
-    item_models.saved(tmp_path, "", TEXT, **options)
-    for more, expected in (
-        (("-max_copy", "5"), is_said),
-        (("-max_copy", "5000"), False),  # more than the text has
-        ((), False),
-    ):
-        done = run(command, *SAMPLE[1:], "-length", "5", *more, cwd=tmp_path, input=b"ab\n")
-        assert done.returncode == 0
-        assert (b"-max_copy 5 may break characters of several bytes" in done.stderr) == expected
-        assert (b"-encoding utf8" in done.stderr) == expected
+def of_bytes_of_utf8(folder, text: str) -> None:
+    """A model whose unit 0 knows the first byte of an umlaut: a continuation byte follows it, and nothing else."""
+    loaded = item_models.made("", "rnn", "abcéö", data_dir="data/list")
+    weights = {name: np.zeros_like(weight) for name, weight in loaded.network.weights.items()}
+    weights["i2h_1.bias"][0], weights["i2h_1.weight"][0, loaded.vocab[b"\xc3"] - 1] = -9, 18
+    weights["i2h_2.weight"][0, 0] = 9
+    for byte in (b"\xa9", b"\xb6"):
+        weights["decoder.weight"][loaded.vocab[byte] - 1, 0] = 20
+    loaded.network = dataclasses.replace(loaded.network, weights=weights)
+    (folder / "input.txt").write_text(text)
+    (folder / "cv").mkdir()
+    checkpoint.convert(loaded, folder / "cv" / "lm_list_best.t7")
+
+
+@pytest.mark.parametrize("more", [(), ("-sample", "0"), ("-beam", "3"), ("-topk", "3"), ("-samples", "2")], ids=str)
+def test_a_model_of_bytes_draws_whole_characters(tmp_path, more):
+    text = "".join(np.random.default_rng(2).choice([*"aabbcéö\n"], 150).tolist())
+    of_bytes_of_utf8(tmp_path, text)
+    flags = ("-verbose", "0", "-length", "400", "-primetext", "aé", *more)
+    plain = run(*SAMPLE, *flags, cwd=tmp_path).stdout.decode()
+    limited = run(*SAMPLE, *flags, "-max_copy", f"{N}", "-text", "input.txt", cwd=tmp_path).stdout.decode()
+    assert len(plain) > 200 and len(limited) > 200 and not has_copy(limited, 2, text)
+    assert has_copy(plain, 2, text) or more in (("-sample", "0"), ("-beam", "3"))  # one character, again and again
 
 
 def test_what_can_not_be_is_refused(home, tmp_path):

@@ -13,14 +13,17 @@ from pycharrnn.engine.passages import Passages
 needs_kernel = pytest.mark.skipif(kernel_library.library() is None, reason="needs the C kernel")
 
 
-def indexes(text: np.ndarray, N: int, V: int, free_id: int = -1) -> tuple[list[Passages], list[Passages]]:
+def indexes(
+    text: np.ndarray, N: int, V: int, free_id: int = -1, trailing: np.ndarray | None = None
+) -> tuple[list[Passages], list[Passages]]:
     """The exact indexes and the filters of a text, from three pieces."""
     kinds = [ArrayPassages, *([KernelPassages] if kernel_library.library() else [])]
-    filters = [kind(N, V, free_id, None, np.zeros(passages.filter_shape(len(text)), np.uint64)) for kind in kinds]
+    shape = passages.filter_shape(len(text))
+    filters = [kind(N, V, free_id, None, np.zeros(shape, np.uint64), trailing) for kind in kinds]
     for found in filters:
         for piece in passages._overlapping(np.array_split(text, 3), N):
             found.add(np.ascontiguousarray(piece))
-    return [kind(N, V, free_id, text, None) for kind in kinds], filters
+    return [kind(N, V, free_id, text, None, trailing) for kind in kinds], filters
 
 
 def forbidden(limit: passages.CopyLimit, V: int) -> set[int]:
@@ -62,6 +65,31 @@ def test_what_may_not_follow_is_what_brute_force_finds(seed):
         assert all(one == found[0] >= expected for one in found)
         for limit in [*limits[0], *limits[1]]:
             limit.append(np.array([token_id]))
+
+
+def test_characters_of_several_bytes_stay_whole():
+    """Nothing is forbidden within a character; where it begins, continuation bytes are if anything is."""
+    text_bytes, N = np.frombuffer(8 * "äö€a😀€\n€b".encode(), np.uint8), 3
+    values = np.unique(text_bytes)
+    V, trailing = len(values), passages.utf8_trailing(values)
+    assert dict(zip(values.tolist(), trailing.tolist(), strict=True)) == {
+        **{0x0A: 0, ord("a"): 0, ord("b"): 0, 0xC3: 1, 0xE2: 2, 0xF0: 3},
+        **dict.fromkeys((0x80, 0x82, 0x98, 0x9F, 0xA4, 0xAC, 0xB6), -1),
+    }
+    text = np.searchsorted(values, text_bytes).astype(np.int32)
+    drawn = np.searchsorted(values, np.frombuffer("€ba€ä😀€\n€bä".encode() + b"\xc3\xa4\x80a\xe2\x82\xac", np.uint8))
+    starts = [k for k, byte in enumerate(values[drawn].tolist()) if byte & 0xC0 != 0x80 or k == len(drawn) - 5]
+    exact, filters = indexes(text, N, V, trailing=trailing)
+    limits, known, seen = [one.limit() for one in exact + filters], following(text, N), []
+    for k, token_id in enumerate(drawn):
+        copies = known.get(tuple(drawn[max(0, k - N) : k].tolist()), set()) if k in starts else set()
+        expected = copies | set(np.flatnonzero(trailing < 0).tolist()) if copies else set()
+        assert [forbidden(limit, V) for limit in limits] == [expected] * len(limits)
+        assert [forbidden(limit.copy(), V) for limit in limits] == [expected] * len(limits)
+        seen.append(bool(expected))
+        for limit in limits:
+            limit.append(np.array([token_id]))
+    assert 5 < sum(seen) < len(starts)
 
 
 def test_a_copy_of_a_limit_goes_on_by_itself():

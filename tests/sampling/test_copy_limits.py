@@ -274,6 +274,21 @@ def test_characters_may_be_code_points(folder):
     assert follows(copies, loaded, "a\u00e9b".encode()) == {"c", "\u00e9"}
 
 
+@pytest.mark.parametrize("max_exact", [0, passages.MAX_EXACT])
+def test_characters_of_several_bytes_stay_whole_in_texts_of_utf8(folder, monkeypatch, max_exact):
+    """In a text of Latin-1, the two bytes are two characters."""
+    monkeypatch.setattr(passages, "MAX_EXACT", max_exact)
+    for name, text in (("utf-8", 9 * "abé"), ("latin-1", 9 * "abÃ©" + "é")):
+        (folder / name).mkdir()
+        recorded, loaded, path = of_text(folder / name, text.encode(name), "abcé", from_texts=0)
+        (folder / "other.txt").write_bytes(text.encode(name))
+        again = copy_limits.for_options(path, loaded, 3)  # by the filter that is kept, if there is one
+        for copies in (recorded, again, copy_limits.for_options(path, loaded, 3, str(folder / "other.txt"))):
+            log_probs = np.zeros(len(loaded.vocab))
+            copies.limit([loaded.vocab[bytes([byte])] - 1 for byte in b"ab\xc3"]).forbid(log_probs)
+            assert np.isinf(log_probs).any() == (name == "latin-1")
+
+
 def test_a_character_that_the_model_lacks_ends_a_passage(folder):
     copies, loaded, _ = of_text(folder, b"abcXabcb")
     assert follows(copies, loaded, b"abc") == {"b"}
