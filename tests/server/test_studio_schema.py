@@ -57,6 +57,12 @@ def test_the_body_of_an_upload_is_described(path):
     assert answer.status_code == 422 and "Content-Type: application/octet-stream" in answer.json()["detail"]
 
 
+def test_a_model_is_described_as_the_file_that_it_is_sent_as():
+    described = paths["/api/studio/send"]["get"]["responses"]
+    assert list(described["200"]["content"]) == ["application/octet-stream"]
+    assert list(described["404"]["content"]) == ["application/json"]
+
+
 @pytest.mark.slow
 @described.parametrize()
 @settings(max_examples=CASES, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))

@@ -47,9 +47,11 @@ from pycharrnn.server.studio.text_schemas import (
     Uploaded,
 )
 
-# Uploads read the stream of a request, so FastAPI sees no body that it could describe.
-_BYTES = {"schema": {"type": "string", "format": "binary"}}
-_BODY_OF_BYTES = {"requestBody": {"required": True, "content": {"application/octet-stream": _BYTES}}}
+# What /openapi.json says about paths that take or send a file, which FastAPI can't tell from the handlers.
+_JSON: dict[str, Any] = {}
+_BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_TAKES_BYTES = {"openapi_extra": {"requestBody": {"required": True, "content": _BYTES}}}
+_SENDS_BYTES = {"response_class": FileResponse, "responses": {200: {"content": _BYTES}}}
 
 _STATUSES = (400, 401, 403, 404, 409, 413, 421, 422, 500, 503, 507)
 _Name = Annotated[str, Query(max_length=1000, description="the client's name of the file; never a path here")]
@@ -63,31 +65,30 @@ def add_studio_api(app: FastAPI, studio: Studio) -> None:
     router = APIRouter(
         prefix="/api/studio", dependencies=[Depends(_of_this_site), Depends(_has_folder)], responses=problems
     )
-    for method, path, handler, status in (
-        ("GET", "", api.facts, 200),
-        ("POST", "/texts", api.new_text, 201),
-        ("PUT", "/upload", api.upload, 200),
-        ("POST", "/texts/{text_id}/read", api.read, 200),
-        ("POST", "/texts/{text_id}/estimates", api.estimates, 200),
-        ("GET", "/flags", api.flags, 200),
-        ("POST", "/command", api.command, 200),
-        ("POST", "/runs", api.start, 201),
-        ("GET", "/runs", api.runs, 200),
-        ("GET", "/runs/{run_id}", api.run, 200),
-        ("POST", "/runs/{run_id}/stop", api.stop, 200),
-        ("POST", "/runs/{run_id}/go_on", api.go_on, 200),
-        ("PUT", "/line", api.reorder, 200),
-        ("PUT", "/bring", api.bring, 201),
-        ("GET", "/send", api.send, 200),
-        ("GET", "/runs/{run_id}/files", api.files_of_run, 200),
-        ("POST", "/runs/{run_id}/delete", api.delete_run, 200),
-        ("GET", "/models/files", api.files_of_model, 200),
-        ("POST", "/models/delete", api.delete_model, 200),
-        ("GET", "/trash", api.trash, 200),
-        ("POST", "/trash/{trash_id}/undo", api.undo, 200),
+    for method, path, handler, status, kind in (
+        ("GET", "", api.facts, 200, _JSON),
+        ("POST", "/texts", api.new_text, 201, _JSON),
+        ("PUT", "/upload", api.upload, 200, _TAKES_BYTES),
+        ("POST", "/texts/{text_id}/read", api.read, 200, _JSON),
+        ("POST", "/texts/{text_id}/estimates", api.estimates, 200, _JSON),
+        ("GET", "/flags", api.flags, 200, _JSON),
+        ("POST", "/command", api.command, 200, _JSON),
+        ("POST", "/runs", api.start, 201, _JSON),
+        ("GET", "/runs", api.runs, 200, _JSON),
+        ("GET", "/runs/{run_id}", api.run, 200, _JSON),
+        ("POST", "/runs/{run_id}/stop", api.stop, 200, _JSON),
+        ("POST", "/runs/{run_id}/go_on", api.go_on, 200, _JSON),
+        ("PUT", "/line", api.reorder, 200, _JSON),
+        ("PUT", "/bring", api.bring, 201, _TAKES_BYTES),
+        ("GET", "/send", api.send, 200, _SENDS_BYTES),
+        ("GET", "/runs/{run_id}/files", api.files_of_run, 200, _JSON),
+        ("POST", "/runs/{run_id}/delete", api.delete_run, 200, _JSON),
+        ("GET", "/models/files", api.files_of_model, 200, _JSON),
+        ("POST", "/models/delete", api.delete_model, 200, _JSON),
+        ("GET", "/trash", api.trash, 200, _JSON),
+        ("POST", "/trash/{trash_id}/undo", api.undo, 200, _JSON),
     ):
-        described = _BODY_OF_BYTES if path in ("/upload", "/bring") else None
-        router.add_api_route(path, handler, methods=[method], status_code=status, openapi_extra=described)
+        router.add_api_route(path, handler, methods=[method], status_code=status, **kind)
     app.include_router(router)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(UserError, _refused)
