@@ -24,6 +24,7 @@ PROSE = b"".join(b"The old sailor number %d told us of the sea, and went home ag
 FAKE = """
 import os, runpy, signal, sys, time
 from pycharrnn.server.studio.run_program import main
+from pycharrnn.training import history
 
 def train(*names, **more):
     behavior = open("behavior").read()
@@ -39,6 +40,8 @@ def train(*names, **more):
     open("began", "w").close()
     while behavior == "wait":
         time.sleep(0.01)
+    if behavior == "lose patience":
+        print("pycharrnn: " + history.patience_note(300, 4), file=sys.stderr)
     if behavior == "fail":
         print("pycharrnn: there is no text in it: name another.", file=sys.stderr)
         sys.exit(1)
@@ -122,7 +125,7 @@ def until(is_so: Callable[[], object], seconds: float = 300) -> None:
 
 
 def use_fake_training(monkeypatch, behavior: str) -> None:
-    """Trainings of the current folder do this: wait (until SIGTERM), fail or finish."""
+    """Trainings of the current folder do this: wait (until SIGTERM), fail, lose patience or finish."""
     monkeypatch.setattr(run_process, "_PROGRAM", FAKE)
     Path("behavior").write_text(behavior, encoding="utf-8")
 

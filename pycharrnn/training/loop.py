@@ -19,7 +19,7 @@ from pycharrnn.text.corpus import Corpus
 from pycharrnn.text.token_text import TextChanged
 from pycharrnn.training import learning_rate, recipes, resume, run_files, threads
 from pycharrnn.training.current_run import CurrentRun, pace_of
-from pycharrnn.training.history import History, out_of_patience
+from pycharrnn.training.history import History, out_of_patience, patience_note
 from pycharrnn.training.machine import process_from_environment
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Stopwatch
@@ -139,8 +139,7 @@ def _iterate(run: CurrentRun, stop: GracefulStop) -> None:
                 raise keeper.diverged()
             # Not in the original: early stopping, requests to stop, and saving at intervals.
             if i in history.val_losses and out_of_patience(history.val_losses, patience):
-                validations = f"the last {patience} validations (-patience)"
-                run.note(f"stopping after iteration {i}: {validations} were no better.")
+                run.note(patience_note(i, patience))
                 break
             stopping, saving = session.ranks.any(bool(stop.cause), keeper.is_due())
             if stopping or saving:

@@ -191,6 +191,27 @@ def test_going_on(studio, monkeypatch):
     assert studio.post(f"/runs/{run_id}/go_on", minutes=3).json()["command"] == f"{command} -minutes 3"
 
 
+@pytest.mark.parametrize("planned", [1000, 300])
+def test_a_training_that_patience_ends_says_so(studio, monkeypatch, planned):
+    use_fake_training(monkeypatch, "lose patience")
+    run_id = studio.start()
+    studio.until(run_id, lambda run: run["state"] == "finished")
+    write_log("cv/poems.csv", [Row("validation", 300, 3.0, val_loss=1.9, seconds=30.5)])
+    step = f"300/{planned} (epoch 3.000), train_loss = 2.70000000, ...\n"
+    Path(studio.studio._line.records[run_id].stdout).write_text(step, encoding="utf-8")
+    ended = {
+        300: "finished after 300 iterations; its lowest loss is 1.9000.",
+        1000: "finished after 300 of 1,000 iterations, since the last 4 validations were no better (-patience); its"
+        " lowest loss is 1.9000.",
+    }
+    assert studio.run(run_id)["sentence"] == ended[planned]
+    # It goes on, and then ends otherwise.
+    Path("behavior").write_text("finish", encoding="utf-8")
+    studio.post(f"/runs/{run_id}/go_on", minutes=3)
+    again = studio.until(run_id, lambda run: run["state"] == "finished")
+    assert again["sentence"] == ended[300]
+
+
 def test_a_training_that_fails_says_its_sentence(studio, monkeypatch):
     use_fake_training(monkeypatch, "fail")
     run_id = studio.start()

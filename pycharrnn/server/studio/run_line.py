@@ -74,7 +74,7 @@ class RunLine:
             words = run_command.again_words(record.words)
         else:
             words = list(record.words)
-        return self._enter(dataclasses.replace(record, state="waiting", next_words=tuple(words), error=""))
+        return self._enter(dataclasses.replace(record, state="waiting", next_words=tuple(words), error="", patience=0))
 
     def stop(self, run_id: str) -> RunRecord:
         """Ask a run that trains to save and end, and at the second time to end; take a waiting one out of the line.
@@ -153,7 +153,7 @@ class RunLine:
         status = run_process.status_of(record)
         ended = dataclasses.replace(record, ended=self._clock())
         if status == 0:
-            return dataclasses.replace(ended, state="finished")
+            return dataclasses.replace(ended, state="finished", patience=run_process.patience_of(record))
         said = run_process.error_of(record, status)
         if record.stops:
             return dataclasses.replace(ended, state="stopped", error=said if "could not be saved" in said else "")

@@ -19,6 +19,7 @@ from typing import Any
 from pycharrnn.common import file_lock
 from pycharrnn.server.studio.child_environment import child_environment
 from pycharrnn.server.studio.run_record import RunRecord
+from pycharrnn.training import history
 
 _PROGRAM = "from pycharrnn.server.studio.run_program import main; main()"
 _SAID = re.compile(r"pycharrnn(?: \w+)?: (.*)")  # a line on stderr
@@ -113,6 +114,12 @@ def error_of(record: RunRecord, status: int | None) -> str:
         return f"the training ended with status {status}, and said nothing."
     said = _SAID.fullmatch(lines[-1])
     return said[1] if said else lines[-1].strip()
+
+
+def patience_of(record: RunRecord) -> int:
+    """The -patience that ended a run's last command; 0 if it ended otherwise."""
+    said = (_SAID.fullmatch(line) for line in lines_of(record.stderr, record.said_before))
+    return max((history.patience_in(line[1]) for line in said if line), default=0)
 
 
 def lines_of(path: str, start: int = 0, most: int = 1 << 18) -> list[str]:

@@ -27,6 +27,7 @@ class RunRecord:
         command: the words of its last command. attempts: how many there were.
         began, ended: when the last one did. stops: how often it was asked to stop.
         said_before: bytes of stderr before the last command. error: a sentence, of a failed one.
+        patience: of a finished one that ended by it; 0 for others.
     """
 
     id: str
@@ -47,6 +48,7 @@ class RunRecord:
     stops: int = 0
     said_before: int = 0
     error: str = ""
+    patience: int = 0
 
     @property
     def folder(self) -> str:

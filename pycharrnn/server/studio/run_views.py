@@ -86,7 +86,12 @@ def _sentence(record: RunRecord, figures: Figures, place: int | None, is_held: b
         return "stopping: it finishes its step and saves."
     if record.state == "finished":
         loss = f"; its lowest loss is {figures.best_val_loss:.4f}" if figures.best_val_loss is not None else ""
-        return f"finished after {done} iterations{loss}." if done else "finished."
+        if not done:
+            return "finished."
+        if record.patience and figures.iterations and figures.iteration != figures.iterations:
+            why = f"since the last {record.patience} validations were no better (-patience)"
+            return f"finished after {done} of {figures.iterations:,} iterations, {why}{loss}."
+        return f"finished after {done} iterations{loss}."
     way_on = "Go on continues from its newest checkpoint" if has_saved else "Go on begins it anew"
     if record.state == "failed":
         return f"{record.error.rstrip('.')}. {way_on}."
