@@ -22,6 +22,7 @@ from pycharrnn.checkpoints.folder_files import File
 from pycharrnn.common import losses
 
 _FIRST_LOSSES = 16  # training losses that tell runs of one name apart
+_ONE_TIME = 10**9  # nanoseconds: a copy that does not keep times, as of git clone, writes several files in less
 
 
 @dataclass(frozen=True)
@@ -97,26 +98,35 @@ class Run:
         files: its checkpoints, the lowest validation loss first; those without one come last.
         newest: the one with the losses of the whole run. trained: when it was written, in nanoseconds.
         others: the folder's other runs.
+        is_first_by_name: whether it comes before another by its name alone, since both were written within a second.
     """
 
     files: tuple[File, ...]
     newest: File
     trained: int
     others: tuple[OtherRun, ...]
+    is_first_by_name: bool = False
 
 
 def last_trained_first(files: Sequence[File], read: Read) -> Iterator[Run]:
-    """The runs of a folder's files. Reads the files whose names do not tell their run, and of each run the newest."""
+    """The runs of a folder's files, those of one time by name.
+
+    Reads the files whose names do not tell their run, and of each run the newest.
+    """
     found: list[tuple[Run, _Group]] = []
     groups = _groups(files, read)
 
     def next_run() -> Run:
-        run, own = found.pop(0)
-        return replace(run, others=tuple(group.as_other for group in groups if group is not own))
+        of_one_time = [one for one in found if found[0][0].trained - one[0].trained < _ONE_TIME]
+        first = min(of_one_time, key=lambda one: one[0].files[0].path)
+        found.remove(first)
+        run, own = first
+        others = tuple(group.as_other for group in groups if group is not own)
+        return replace(run, others=others, is_first_by_name=len(of_one_time) > 1)
 
     for group in list(groups):
         # A run was trained no later than its last file was written.
-        while found and found[0][0].trained >= group.last_modified:
+        while found and found[0][0].trained - group.last_modified >= _ONE_TIME:
             yield next_run()
         own = [group] if group.is_run else _split(group, read)
         place = groups.index(group)

@@ -27,7 +27,7 @@ def load_best(path: str, note: Note) -> tuple[str, Checkpoint]:
         for file, loaded in reader.readable(run.files):
             others, more = reader.readable_others(run.others)
             if others:
-                note(f"{_escaped(path)} holds {_of_several(file, others, len(more))}")
+                note(f"{_escaped(path)} holds {_of_several(run, file, others, len(more))}")
                 if better := reader.better_on_the_text(loaded, [other.path for other in (*others, *more)]):
                     note(f"{_escaped(better)}, of the same text, has a lower validation loss; name it to use it")
             else:
@@ -190,11 +190,13 @@ def _every(reader: _Reader, note: Note) -> list[File]:
     return files
 
 
-def _of_several(file: File, others: Sequence[OtherRun], more: int) -> str:
+def _of_several(run: Run, file: File, others: Sequence[OtherRun], more: int) -> str:
     """`more`: the number of other runs that are not named."""
     named = [*map(_in_words, others), *([f"{more} more"] if more else [])]
-    why = f"the {_why_best(file)} of the run that trained last, by the files' times"
-    taken = f"{_escaped(os.path.basename(file.path))}, {why}"
+    which = "the run that trained last, by the files' times"
+    if run.is_first_by_name:
+        which = "the first run by name, since the files' times, less than a second apart, don't tell which trained last"
+    taken = f"{_escaped(os.path.basename(file.path))}, the {_why_best(file)} of {which}"
     return f"several runs: taking {taken}; others: {', '.join(named)}"
 
 

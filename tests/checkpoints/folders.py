@@ -20,10 +20,10 @@ PER_EPOCH = 10  # iterations of the runs that `train` imitates
 
 
 def make(folder: Path, name: str, modified: int) -> str:
-    """A file with the name of a checkpoint, which says all that is asked of it; `modified` in microseconds."""
+    """A file with the name of a checkpoint, which says all that is asked of it; `modified` in seconds."""
     path = folder / name
     path.write_bytes(name.encode())
-    os.utime(path, ns=(0, modified * 1000))  # Windows counts by 100 nanoseconds
+    set_time(path, modified)
     return str(path)
 
 
@@ -75,9 +75,9 @@ def _state(text_hash: str) -> RunState:
     return RunState(mean_square, 0.1, hidden, dict.fromkeys((1, 2, 3), 0), words, position, 0, text_hash)
 
 
-def set_time(path: str | Path, modified: int) -> None:
-    """In microseconds."""
-    os.utime(path, ns=(0, modified * 1000))
+def set_time(path: str | Path, modified: float) -> None:
+    """In seconds."""
+    os.utime(path, (0, modified))
 
 
 def names(paths: Iterable[str]) -> list[str]:

@@ -122,6 +122,27 @@ def test_a_folder_of_several_runs_means_the_one_that_trained_last(tmp_path, said
     assert os.path.basename(load_best(str(tmp_path), said.append)[0]) == "lm_pydoc_epoch2.00_1.0000.t7"
 
 
+@pytest.mark.parametrize("a_first", [True, False])
+@pytest.mark.parametrize("apart, is_copy", [(0, True), (0.5, True), (2, False)])
+def test_of_runs_whose_files_have_one_time_the_first_by_name(tmp_path, said, a_first, apart, is_copy):
+    """As in a clone of a git repository, whose files all have the time of the clone."""
+    paths = {"a": train(tmp_path, "a", [1.5, 1.0], 0, text=4), "b": train(tmp_path, "b", [0.5, 0.6, 0.7], 0, text=5)}
+    last = "a" if is_copy or not a_first else "b"
+    for name in paths:
+        for path in paths[name]:
+            set_time(path, 1000 + (0 if (name == "a") == a_first else apart))
+    path, _ = load_best(str(tmp_path), said.append)
+    taken, other = ("lm_a_epoch2.00_1.0000.t7", "lm_b_epoch1.00_0.5000.t7")[:: 1 if last == "a" else -1]
+    assert os.path.basename(path) == taken
+    how = (
+        "the first run by name, since the files' times, less than a second apart, don't tell which trained last"
+        if is_copy
+        else "the run that trained last, by the files' times"
+    )
+    (note,) = said
+    assert f": taking {taken}, the lowest validation loss of {how}; others: {tmp_path}/{other}" in note
+
+
 @pytest.mark.parametrize("text_hash, is_better", [("100 bytes, SHA-256 ab", True), ("100 bytes, SHA-256 cd", False)])
 def test_an_earlier_run_on_the_same_text_may_be_better(tmp_path, said, text_hash, is_better):
     """The run that trained last is taken all the same, as documented; a second note names the better one."""
