@@ -108,7 +108,6 @@ def test_a_label_is_chosen(labelled, pages):
         label.select_by_visible_text(name)
         fill(labelled, "primetext", "c")
         fill(labelled, "seed", seed)
-        click(labelled, "generate")
         expected = printed(pages, "-as", name, "-primetext", "c", "-seed", seed, model="labels")
         wait(labelled, lambda expected=expected: shown(labelled) == expected)
 
@@ -139,7 +138,6 @@ def test_the_list_is_what_sample_prints(both, pages):
     fill(both, "primetext", "ca")
     fill(both, "items", 25)
     fill(both, "seed", 4)
-    click(both, "generate")
     assert drawn(both, 25) == printed(pages, "-items", "25", "-primetext", "ca", "-seed", "4")
 
 

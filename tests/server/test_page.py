@@ -122,7 +122,6 @@ def test_two_at_once(page, address):
 
 def test_candidates_by_keyboard_and_mouse(page):
     fill(page, "length", 60)
-    element(page, "generate").click()
     wait(page, lambda: status(page).endswith("characters"))
     assert element(page, "candidates").text == "Hover over a character."
     element(page, "text").send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
@@ -183,7 +182,6 @@ def test_decimals_with_a_comma(page):
     """Typed key by key, they are those with a point: in the text, in its address, and in what a model learns by."""
     fill(page, "length", 60)
     fill(page, "topp", "0.8")
-    click(page, "generate")
     wait(page, lambda: "topp=0.8&" in page.current_url)
     first = generated(page, 60)
     fill(page, "topp", "1")
@@ -216,7 +214,6 @@ def classes(page) -> list[str]:
 
 def test_tints(page):
     fill(page, "length", 120)
-    element(page, "generate").click()
     wait(page, lambda: status(page).endswith("characters"))
     first = text(page)
     assert page.find_elements(By.CSS_SELECTOR, "#text .o10, #text .o9")
@@ -244,7 +241,6 @@ def test_tints(page):
 
 def test_copy_and_download(page):
     fill(page, "length", 100)
-    element(page, "generate").click()
     wait(page, lambda: status(page).endswith("characters"))
     whole = text(page)
     element(page, "copy").click()
@@ -289,7 +285,6 @@ def test_continue_up_to_the_longest_sample(page, address):
 
 def test_continue_after_stop(page, slow_network):
     fill(page, "length", 3000)
-    click(page, "generate")
     wait(page, lambda: "length=3000" in page.current_url and len(text(page)) > 20)
     click(page, "stop")
     wait(page, lambda: status(page).startswith("stopped after"))
@@ -379,7 +374,6 @@ def test_score_tints_a_text_of_ones_own(page):
 
 def test_tabs_keep_their_texts(page):
     fill(page, "length", 40)
-    click(page, "generate")
     first = generated(page, 40)
     element(page, "tab-sample").send_keys(Keys.ARROW_RIGHT)
     assert page.switch_to.active_element.get_attribute("id") == "tab-score"
@@ -429,7 +423,6 @@ def test_losses_that_come_late_are_not_those_of_another_model(page):
 
 def test_a_chosen_character_that_is_replaced_leaves_the_panel(page):
     fill(page, "length", 60)
-    click(page, "generate")
     first = generated(page, 60)
     element(page, "text").send_keys(Keys.END)
     assert len(spans(page, "#candidates tr")) == 8

@@ -141,6 +141,32 @@ def test_a_model_that_was_chosen_by_name_stays(chromium, folder):
     assert text(chromium) == first
 
 
+def test_a_model_whose_file_is_replaced(chromium, folder):
+    """Its text and its score become those of the new checkpoint, which the page describes, also in the other tab."""
+    shutil.copy(WORSE, folder / "a.t7")
+    wait(chromium, lambda: "a" in options(chromium))
+    fill(chromium, "model", "a")
+    fill(chromium, "length", 60)
+    worse = generated(chromium, 60)
+    os.replace(shutil.copy(LSTM, folder / "half"), folder / "a.t7")
+    wait(chromium, lambda: text(chromium) != worse)
+    assert "follow" not in chromium.current_url and "seed=123&" in chromium.current_url
+    better = generated(chromium, 60)
+    click(chromium, "tab-score")
+    fill(chromium, "own", "The night")
+    click(chromium, "score-button")
+    wait(chromium, lambda: "bits" in score_words(chromium))
+    scored = score_words(chromium)
+    os.replace(shutil.copy(WORSE, folder / "half"), folder / "a.t7")
+    wait(chromium, lambda: "bits" in score_words(chromium) and score_words(chromium) != scored)
+    click(chromium, "tab-sample")
+    wait(chromium, lambda: text(chromium) == worse != better)
+
+
+def score_words(browser) -> str:
+    return element(browser, "score-status").text
+
+
 def test_a_model_whose_file_is_gone(chromium, folder):
     write(LSTM, folder)
     wait(chromium, lambda: LSTM.stem in options(chromium))

@@ -28,7 +28,6 @@ def sticks_out(browser) -> list[str]:
 
 def test_all_fits_the_screen(page):
     fill(page, "length", 300)
-    click(page, "generate")
     generated(page)
     for width in (320, 360, 800, 1280):
         with screen(page, width):
@@ -97,7 +96,6 @@ def test_words(page):
 
 def test_on_a_phone_the_text_comes_first(page):
     fill(page, "length", 200)
-    click(page, "generate")
     generated(page)
     for width, most in ((320, 330), (360, 300)):
         with screen(page, width):
@@ -124,7 +122,6 @@ def test_on_a_phone_the_text_comes_first(page):
 def test_candidates_appear_beside_the_character(page, width):
     with screen(page, width):
         fill(page, "length", 400)
-        click(page, "generate")
         generated(page)
         assert not element(page, "character").is_displayed()
         letters = spans(page)
@@ -149,7 +146,6 @@ RECT = "const at = arguments[0].getBoundingClientRect(); return at.toJSON()"
 def test_a_panel_beside_a_character_goes_along_when_its_text_scrolls(page):
     with screen(page, 360):
         fill(page, "length", 3000)
-        click(page, "generate")
         generated(page)
         page.execute_script("document.getElementById('text').scrollTop = 0")
         element(page, "text").send_keys(Keys.ARROW_RIGHT * 40)

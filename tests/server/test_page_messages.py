@@ -23,7 +23,6 @@ def problem(browser, name: str) -> str:
 
 def test_what_the_model_has_never_seen(page):
     fill(page, "length", 40)
-    click(page, "generate")
     first = generated(page, 40)
     fill(page, "primetext", "\u00fc")
     wait(page, lambda: "problem" in element(page, "status").get_attribute("class"))
@@ -40,7 +39,6 @@ def test_what_the_model_has_never_seen(page):
 
 def test_a_control_says_what_is_wrong_until_it_is_mended(page):
     fill(page, "length", 30)
-    click(page, "generate")
     first = generated(page)
     for name, wrong, words, right in [
         ("primetext", "x" * 2001, "Prompt: at most 2000 characters", "x" * 2000),
@@ -102,7 +100,6 @@ def test_a_stream_that_ends_without_its_last_line(page):
         "};"
     )
     fill(page, "length", 40)
-    click(page, "generate")
     wait(page, lambda: status(page) == "The connection was lost.")
     assert len(text(page)) == 40
     assert "problem" in element(page, "status").get_attribute("class")
@@ -140,7 +137,6 @@ def test_a_server_that_ends_leaves_the_text(chromium):
     with server(LSTM) as running:
         visit(chromium, running.url)
         fill(chromium, "length", 40)
-        click(chromium, "generate")
         first = generated(chromium)
     click(chromium, "generate")
     wait(chromium, lambda: status(chromium) == "The server can't be reached.")
@@ -157,7 +153,6 @@ def test_a_token_from_the_link_or_typed(chromium):
         visit(chromium, running.url)
         assert token not in chromium.current_url
         fill(chromium, "length", 50)
-        click(chromium, "generate")
         generated(chromium)
         assert token not in chromium.current_url
         chromium.execute_script("sessionStorage.clear()")

@@ -38,11 +38,11 @@ let source = null;
 // The sample on the page: {values, facts, followed, complete, early: whether a limit of copies has ended it, more: what
 // Continue adds to its length}.
 let shown = null;
-let scoredBy = ""; // id of the model that scored the other text
+let scoredBy = null; // facts of the model that scored the other text
 let described = ""; // facts of the model that the page describes, as JSON
 let running = null; // AbortController of the request that runs
 let outdated = false; // whether to repeat that request when it has ended, since its model has changed
-let changed = false; // whether a control has changed since Generate
+let changed = false; // whether a control has changed since the last key or pointer went down
 let polling = false; // whether the list of models is polled
 
 // -- models ---------------------------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ async function poll() {
     } catch (error) {
       report(error, $("notice"));
     }
-    if (!refresh() || !models.followed) continue;
+    if (!refresh() || !(models.followed || isReplaced(textFacts()))) continue;
     if (running) outdated = true;
     else rerun();
   }
@@ -124,6 +124,17 @@ function refresh() {
   showAdaptControls();
   showButtons();
   return described !== before;
+}
+
+// The facts of the model of the visible text, as they were then; undefined or null if there is no text.
+function textFacts() {
+  return $("score").hidden ? shown?.facts : scoredBy;
+}
+
+// Whether the file of a model has another checkpoint now. facts: of the model, as they were before.
+function isReplaced(facts) {
+  const { selected } = models;
+  return Boolean(facts && selected) && facts.id === selected.id && facts.saved !== selected.saved;
 }
 
 async function describe(model) {
@@ -168,11 +179,11 @@ async function generate({ from = 0, keepAddress = false } = {}) {
   });
 }
 
-// The text of the controls; or another one if the page has it already, unless a change of a control has just brought it.
+// The text of the controls; or another one if the page has it already, unless it came by this very press of a button or
+// key, which has also ended the change of a control.
 function generateNext() {
   if (!running && !changed && shown?.complete && isOfControls()) generateAnother();
   else generate();
-  changed = false;
 }
 
 function generateAnother() {
@@ -183,7 +194,8 @@ function generateAnother() {
 // Whether the sample on the page is that of the selected model with the values of the controls.
 function isOfControls() {
   const { selected } = models;
-  return shown?.facts.id === selected?.id && JSON.stringify(shown?.values) === JSON.stringify(values(selected));
+  const isOfModel = shown?.facts.id === selected?.id && !isReplaced(shown?.facts);
+  return isOfModel && JSON.stringify(shown?.values) === JSON.stringify(values(selected));
 }
 
 // Shows the number of characters, and with the color of copies, where they are.
@@ -242,7 +254,7 @@ async function score() {
     const answer = await source.score(request, signal, progressOf(request, $("score-progress")));
     scoreView.truncate();
     scoreView.append(answer.characters);
-    scoredBy = selected.id;
+    scoredBy = selected;
     showStatus(scoreSentence(answer, selected.code_points), $("score-status"));
   });
 }
@@ -325,8 +337,8 @@ function openTab(name) {
   showTab(name);
   (name === "sample" ? scoreView : sampleView).choose(-1);
   refresh();
-  const model = name === "sample" ? shown?.facts.id : scoredBy;
-  if (model && model !== models.selected?.id) rerun();
+  const facts = textFacts();
+  if (facts && (facts.id !== models.selected?.id || isReplaced(facts))) rerun();
 }
 
 listenForTabs(openTab);
@@ -348,6 +360,7 @@ $("model").addEventListener("change", () => {
   refresh();
   rerun();
 });
+for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, () => (changed = false), true);
 // A text on the page follows its controls. Leaving a control changes nothing if Ctrl-Enter in it has generated the text.
 document.addEventListener("change", ({ target }) => {
   if (target.id === "score-adapt") refresh();
