@@ -7,8 +7,9 @@
    some of its bits, and they together with the next one some more. Other passages may have set the same bits by
    chance: it may forbid too much, and never too little.
 
-   Where the characters are the bytes of UTF-8, a character of several bytes stays whole. Its continuation bytes may
-   always follow the first one, and nothing else may take their place where a copy ends.
+   Where the characters are the bytes of UTF-8, copies end between two characters of it: the continuation bytes of a
+   character may always follow its first byte. From the first byte on that is forbidden, nothing but UTF-8 may follow,
+   since a stream that was kept from a copy goes on in ways for which the model was not trained.
 
    engine/array_passages.py computes the same in NumPy. */
 
@@ -170,14 +171,28 @@ static int64_t forbid_copies(const struct copy_limit *limit, double *log_probs) 
   return count;
 }
 
+/* Whether a byte may follow in UTF-8. */
+INLINE int is_utf8_after(const struct copy_limit *limit, uint8_t byte) {
+  if (limit->due) return byte >= limit->lowest && byte <= limit->highest;
+  return byte < 0x80 || (byte >= 0xc2 && byte <= 0xf4);
+}
+
+/* Append a byte to those of a stream of UTF-8, as the decoder of the WHATWG's Encoding Standard does. */
+static void append_byte(struct copy_limit *limit, uint8_t byte) {
+  if (limit->due && is_utf8_after(limit, byte)) limit->due--;
+  else limit->due = byte > 0xf4 ? 0 : (byte >= 0xc2) + (byte >= 0xe0) + (byte >= 0xf0);
+  limit->lowest = byte == 0xe0 ? 0xa0 : byte == 0xf0 ? 0x90 : 0x80;
+  limit->highest = byte == 0xed ? 0x9f : byte == 0xf4 ? 0x8f : 0xbf;
+}
+
 /* Set to -infinity the log-probabilities, (V), of the characters that may not follow. Returns how many there are. */
-static int64_t forbid_characters(const struct copy_limit *limit, double *log_probs) {
+static int64_t forbid_characters(struct copy_limit *limit, double *log_probs) {
   const struct passages *p = limit->passages;
-  if (limit->seen < p->N || limit->due) return 0;
-  int64_t count = forbid_copies(limit, log_probs);
-  if (!count || !p->trailing) return count;
+  int64_t count = limit->seen < p->N || limit->due ? 0 : forbid_copies(limit, log_probs);
+  limit->is_changed |= count > 0;
+  if (!p->bytes || !limit->is_changed) return count;
   for (int64_t v = 0; v < p->V; v++) {
-    if (p->trailing[v] < 0) log_probs[v] = -__builtin_inf(), count++;
+    if (!is_utf8_after(limit, p->bytes[v])) log_probs[v] = -__builtin_inf(), count++;
   }
   return count;
 }
@@ -185,16 +200,15 @@ static int64_t forbid_characters(const struct copy_limit *limit, double *log_pro
 /* Append a character to those of a stream. */
 static void append_character(struct copy_limit *limit, int64_t id) {
   int64_t N = limit->passages->N;
-  const int8_t *trailing = limit->passages->trailing;
   int32_t *place = limit->recent + limit->seen % N;
   limit->hash = roll_hash(limit->hash, N, limit->seen >= N ? *place : -1, id);
   *place = (int32_t)id, limit->seen++;
-  if (trailing) limit->due = trailing[id] >= 0 ? trailing[id] : limit->due ? limit->due - 1 : 0;
+  if (limit->passages->bytes) append_byte(limit, limit->passages->bytes[id]);
 }
 
 /* Leave out the copies of a text and scale the others up, so that the most probable has log-probability 0. Returns 0
    where nothing is left out, 1 where something is, -1 where no character is left. NaN stays. */
-static int leave_out_copies(const struct copy_limit *limit, double *log_probs, int64_t V) {
+static int leave_out_copies(struct copy_limit *limit, double *log_probs, int64_t V) {
   if (!forbid_characters(limit, log_probs)) return 0;
   double top = -__builtin_inf();
   for (int64_t v = 0; v < V; v++) {

@@ -128,7 +128,7 @@
   F(S, int64_t, N)                                                                                     \
   F(S, int64_t, V)                                                                                     \
   F(S, int64_t, free_id)        /* a character that may always follow; below 0: none */                \
-  F(S, const int8_t *, trailing) /* (V): continuation bytes that follow a byte in UTF-8, -1 for one; or null */ \
+  F(S, const uint8_t *, bytes)  /* (V): the bytes of UTF-8 that the characters are; or null */         \
   F(S, int64_t, length)                                                                                \
   F(S, const int32_t *, text)   /* (length): ids, below 0 in a gap; of a filter the piece to add */    \
   F(S, int64_t, bucket_bits)                                                                           \
@@ -143,7 +143,10 @@
   F(S, int32_t *, recent)       /* (N): a ring; character number k is at k % N */                      \
   F(S, int64_t, seen)           /* how many characters there have been */                              \
   F(S, uint64_t, hash)          /* of the last N of them */                                            \
-  F(S, int64_t, due)            /* continuation bytes that the last UTF-8 character lacks */           \
+  F(S, int64_t, due)            /* continuation bytes that the last character of UTF-8 lacks */        \
+  F(S, int64_t, lowest)         /* of the next one of them */                                          \
+  F(S, int64_t, highest)                                                                               \
+  F(S, int64_t, is_changed)     /* whether a character has been forbidden */                           \
   F(S, int64_t, forbidden)      /* result of charrnn_forbid: how many may not follow */
 
 /* Up to `steps` characters to sample in each stream of a reading. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,9 +28,9 @@ class ArrayPassages(Passages):
         free_id: int,
         text: npt.NDArray[np.int32] | None,
         words: npt.NDArray[np.uint64] | None,
-        trailing: npt.NDArray[np.int8] | None = None,
+        utf8_bytes: npt.NDArray[np.uint8] | None = None,
     ) -> None:
-        super().__init__(N, vocab_size, free_id, words, trailing)
+        super().__init__(N, vocab_size, free_id, words, utf8_bytes)
         if text is not None:
             self._text = text
             starts, hashes = _passages_of(text, N)
@@ -44,7 +45,7 @@ class ArrayPassages(Passages):
 
     def limit(self) -> ArrayLimit:
         """See Passages.limit."""
-        return ArrayLimit(self, np.empty(0, np.int32), 0)
+        return ArrayLimit(self)
 
     def add(self, piece: npt.NDArray[np.int32]) -> None:
         """See Passages.add."""
@@ -79,31 +80,48 @@ class ArrayPassages(Passages):
 
 
 class ArrayLimit(CopyLimit):
-    """The limit of one stream, after the characters `recent`; the last one lacks `due` continuation bytes."""
+    """The limit of one stream."""
 
-    def __init__(self, passages: ArrayPassages, recent: npt.NDArray[np.int32], due: int) -> None:
-        self._passages, self._recent, self._due = passages, recent, due
+    def __init__(self, passages: ArrayPassages) -> None:
+        self._passages, self._recent = passages, np.empty(0, np.int32)
+        self._due, self._range = 0, (0x80, 0xBF)  # continuation bytes that the last character lacks, and of the next
+        self._is_changed = False
 
     def append(self, token_ids: npt.NDArray[np.int64]) -> None:
         """See CopyLimit.append."""
         self._recent = np.concatenate([self._recent, token_ids.astype(np.int32)])[-self._passages.N :]
-        if self._passages.trailing is not None:
-            for trailing in self._passages.trailing[token_ids].tolist():
-                self._due = trailing if trailing >= 0 else max(0, self._due - 1)
+        if self._passages.utf8_bytes is not None:
+            for byte in self._passages.utf8_bytes[token_ids].tolist():
+                self._append_byte(byte)
 
     def forbid(self, log_probs: npt.NDArray[np.float64]) -> bool:
         """See CopyLimit.forbid."""
-        if len(self._recent) < self._passages.N or self._due:
-            return False
-        following = self._passages.following(self._recent)
-        log_probs[following] = -np.inf
-        if len(following) and self._passages.trailing is not None:
-            log_probs[self._passages.trailing < 0] = -np.inf
-        return bool(len(following))
+        forbidden = np.zeros(len(log_probs), bool)
+        if len(self._recent) == self._passages.N and not self._due:
+            forbidden[self._passages.following(self._recent)] = True
+        self._is_changed |= bool(forbidden.any())
+        values = self._passages.utf8_bytes
+        if values is not None and self._is_changed:
+            first, last = self._range
+            is_begin = (values < 0x80) | ((values >= 0xC2) & (values <= 0xF4))
+            forbidden |= ~((values >= first) & (values <= last) if self._due else is_begin)
+        log_probs[forbidden] = -np.inf
+        return bool(forbidden.any())
 
     def copy(self) -> ArrayLimit:
         """See CopyLimit.copy."""
-        return ArrayLimit(self._passages, self._recent, self._due)
+        return copy.copy(self)  # what it refers to is never changed in place
+
+    def _append_byte(self, byte: int) -> None:
+        """append_byte of kernel_copies.h."""
+        first, last = self._range
+        if self._due and first <= byte <= last:
+            self._due -= 1
+        else:
+            self._due = 0 if byte > 0xF4 else (byte >= 0xC2) + (byte >= 0xE0) + (byte >= 0xF0)
+        self._range = {0xE0: (0xA0, 0xBF), 0xED: (0x80, 0x9F), 0xF0: (0x90, 0xBF), 0xF4: (0x80, 0x8F)}.get(
+            byte, (0x80, 0xBF)
+        )
 
 
 def _passages_of(text: npt.NDArray[np.int32], N: int) -> tuple[npt.NDArray[np.int64], _Hashes]:

@@ -32,16 +32,16 @@ class KernelPassages(Passages):
         free_id: int,
         text: npt.NDArray[np.int32] | None,
         words: npt.NDArray[np.uint64] | None,
-        trailing: npt.NDArray[np.int8] | None = None,
+        utf8_bytes: npt.NDArray[np.uint8] | None = None,
     ) -> None:
-        super().__init__(N, vocab_size, free_id, words, trailing)
+        super().__init__(N, vocab_size, free_id, words, utf8_bytes)
         library = kernel_library.library()
         assert library is not None  # else this class is not chosen
         self.library = library
         self.structure = structure = kernel_structures.Passages(N, vocab_size, free_id)
-        if self.trailing is not None:
-            self.trailing = np.ascontiguousarray(self.trailing)
-            structure.trailing = self.trailing.ctypes.data
+        if self.utf8_bytes is not None:
+            self.utf8_bytes = np.ascontiguousarray(self.utf8_bytes)
+            structure.bytes = self.utf8_bytes.ctypes.data
         if words is not None:
             is_filter = words.dtype == np.uint64 and words.ndim == 2 and words.shape[1] == FILTER_WORDS
             if not is_filter or not len(words) or not words.flags.c_contiguous:
@@ -103,6 +103,7 @@ class KernelLimit(CopyLimit):
         """See CopyLimit.copy."""
         copied = KernelLimit(self.passages)
         copied._recent[:] = self._recent
-        for name in ("seen", "hash", "due"):
-            setattr(copied.structure, name, getattr(self.structure, name))
+        recent = copied.structure.recent
+        copied.structure = kernel_structures.CopyLimit.from_buffer_copy(self.structure)
+        copied.structure.recent = recent
         return copied

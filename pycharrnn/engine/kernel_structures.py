@@ -101,7 +101,7 @@ class Passages(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("N", "V", "free_id")),
-        ("trailing", ctypes.c_void_p),
+        ("bytes", ctypes.c_void_p),
         ("length", ctypes.c_int64),
         ("text", ctypes.c_void_p),
         ("bucket_bits", ctypes.c_int64),
@@ -118,7 +118,7 @@ class CopyLimit(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("passages", "recent")),
         ("seen", ctypes.c_int64),
         ("hash", ctypes.c_uint64),
-        *((name, ctypes.c_int64) for name in ("due", "forbidden")),
+        *((name, ctypes.c_int64) for name in ("due", "lowest", "highest", "is_changed", "forbidden")),
     ]
 
 

@@ -3,9 +3,9 @@
 A passage has N+1 characters. In an `exact` index the text itself answers. In a filter, for longer texts, a passage sets
 BITS_OF_CONTEXT + BITS_OF_PASSAGE bits of a block: it may forbid a little too much, and never too little.
 
-Where token ids are the bytes of UTF-8, `trailing` keeps characters of several bytes whole: the continuation bytes of a
-character may always follow its first byte, so a stream may copy N bytes and the rest of the last character. That is
-never more than N characters. Where a byte is forbidden, so are continuation bytes, which can't begin a character.
+Where the characters are the bytes of UTF-8, the continuation bytes of a character may always follow its first byte, so
+a stream may copy N bytes and the rest of the last character. That is never more than N code points. From the first byte
+on that is forbidden, nothing but UTF-8 may follow.
 kernel_copies.h defines both; array_passages.py computes the same without the kernel.
 """
 
@@ -55,7 +55,7 @@ class Passages(ABC):
         vocab_size: V.
         free_id: a token id that may always follow; -1 for none.
         words: of a filter, uint64 (blocks, 8); None in an exact index.
-        trailing: int8 (V,), see `utf8_trailing`, where token ids are the bytes of UTF-8; None elsewhere.
+        utf8_bytes: uint8 (V,), the bytes of UTF-8 that the characters are; None if they are others.
     """
 
     def __init__(
@@ -64,13 +64,14 @@ class Passages(ABC):
         vocab_size: int,
         free_id: int,
         words: npt.NDArray[np.uint64] | None,
-        trailing: npt.NDArray[np.int8] | None,
+        utf8_bytes: npt.NDArray[np.uint8] | None,
     ) -> None:
         if N < 1:
             raise ValueError(f"N must be at least 1, not {N}")
-        if trailing is not None and (trailing.shape != (vocab_size,) or trailing.dtype != np.int8):
-            raise ValueError(f"trailing must be int8 ({vocab_size},)")
-        self.N, self.vocab_size, self.free_id, self.words, self.trailing = N, vocab_size, free_id, words, trailing
+        if utf8_bytes is not None and (utf8_bytes.shape != (vocab_size,) or utf8_bytes.dtype != np.uint8):
+            raise ValueError(f"utf8_bytes must be uint8 ({vocab_size},)")
+        self.N, self.vocab_size, self.free_id = N, vocab_size, free_id
+        self.words, self.utf8_bytes = words, utf8_bytes
 
     @property
     @abstractmethod
@@ -93,7 +94,7 @@ def index(
     vocab_size: int,
     free_id: int = -1,
     max_exact: int = MAX_EXACT,
-    trailing: npt.NDArray[np.int8] | None = None,
+    utf8_bytes: npt.NDArray[np.uint8] | None = None,
 ) -> Passages:
     """Index a text of `length` characters.
 
@@ -107,8 +108,8 @@ def index(
         text = np.concatenate([np.empty(0, np.int32), *(_checked(piece, vocab_size) for piece in pieces)])
         if len(text) != length:
             raise ValueError(f"the text has {len(text)} characters, not {length}")
-        return _passages(N, vocab_size, free_id, text, None, trailing)
-    found = _passages(N, vocab_size, free_id, None, np.zeros(filter_shape(length), np.uint64), trailing)
+        return _passages(N, vocab_size, free_id, text, None, utf8_bytes)
+    found = _passages(N, vocab_size, free_id, None, np.zeros(filter_shape(length), np.uint64), utf8_bytes)
     for piece in _overlapping(pieces, N):
         found.add(_checked(piece, vocab_size))
     return found
@@ -119,19 +120,10 @@ def from_filter(
     N: int,
     vocab_size: int,
     free_id: int = -1,
-    trailing: npt.NDArray[np.int8] | None = None,
+    utf8_bytes: npt.NDArray[np.uint8] | None = None,
 ) -> Passages:
     """The index of a text from the words of its filter."""
-    return _passages(N, vocab_size, free_id, None, words, trailing)
-
-
-def utf8_trailing(values: npt.NDArray[np.integer]) -> npt.NDArray[np.int8]:
-    """How many continuation bytes follow each byte in UTF-8, from 0 to 3; -1 for a continuation byte."""
-    found = np.zeros(len(values), np.int8)
-    found[(values >= 0x80) & (values < 0xC0)] = -1
-    for count, (first, end) in enumerate(((0xC2, 0xE0), (0xE0, 0xF0), (0xF0, 0xF5)), 1):
-        found[(values >= first) & (values < end)] = count
-    return found
+    return _passages(N, vocab_size, free_id, None, words, utf8_bytes)
 
 
 def filter_shape(length: int) -> tuple[int, int]:
@@ -145,16 +137,16 @@ def _passages(
     free_id: int,
     text: npt.NDArray[np.int32] | None,
     words: npt.NDArray[np.uint64] | None,
-    trailing: npt.NDArray[np.int8] | None,
+    utf8_bytes: npt.NDArray[np.uint8] | None,
 ) -> Passages:
     """An index in C, or in NumPy without the kernel."""
     if kernel_library.library():
         from pycharrnn.engine.kernel_passages import KernelPassages
 
-        return KernelPassages(N, vocab_size, free_id, text, words, trailing)
+        return KernelPassages(N, vocab_size, free_id, text, words, utf8_bytes)
     from pycharrnn.engine.array_passages import ArrayPassages
 
-    return ArrayPassages(N, vocab_size, free_id, text, words, trailing)
+    return ArrayPassages(N, vocab_size, free_id, text, words, utf8_bytes)
 
 
 def _checked(piece: npt.NDArray[np.int32], vocab_size: int) -> npt.NDArray[np.int32]:

@@ -65,7 +65,7 @@ class ModelText:
             )
         if text:
             read = self._reader_of(text)
-            return self._index(read, text, None, N, self._trailing(read))
+            return self._index(read, text, None, N, self._utf8_bytes(read))
         return self._index_of_recorded(N, keep)
 
     def key(self, N: int, text: str = "") -> tuple[object, ...]:
@@ -74,7 +74,7 @@ class ModelText:
         return N, text, self.recorded, self._hash(), cache_record.file_state(path) if path else None
 
     def _index(
-        self, read: _Bytes, shown: str, length: int | None, N: int, trailing: npt.NDArray[np.int8] | None
+        self, read: _Bytes, shown: str, length: int | None, N: int, utf8_bytes: npt.NDArray[np.uint8] | None
     ) -> Passages | None:
         """Index a text, named so in messages, of `length` characters if that is known. Errors: OSError; UserError."""
         try:
@@ -83,7 +83,7 @@ class ModelText:
             if length <= N:
                 return None
             V = len(self._characters)
-            return passages.index(self._pieces(read), length, N, V, self._end_id, passages.MAX_EXACT, trailing)
+            return passages.index(self._pieces(read), length, N, V, self._end_id, passages.MAX_EXACT, utf8_bytes)
         except InvalidUtf8 as e:
             raise UserError(
                 f"{shown} is not UTF-8 at offset {e.offset}, and the model's characters are code points: convert"
@@ -95,23 +95,23 @@ class ModelText:
         path, folder = self.recorded.checked_path(), self.recorded.folder
         stats = text_stats(folder, -1)
         read = functools.partial(file_pieces, path)
-        trailing = self._trailing(read, stats.invalid_at is None)
+        utf8_bytes = self._utf8_bytes(read, stats.invalid_at is None)
         if self._encoding is UTF8 and stats.invalid_at is not None:
             length = None  # `index` says where it is invalid
         else:
             length = stats.length(self._encoding.name)
         if length is None or length <= max(N, passages.MAX_EXACT):
-            return self._index(read, path, length, N, trailing)
+            return self._index(read, path, length, N, utf8_bytes)
         name = f"passages_{N}_{self._hash()}.bin"
         record = cache_record.load(folder)
         shape = passages.filter_shape(length)
         if record.made_of(folder, name) == stats.fingerprint:
             with contextlib.suppress(OSError, ValueError):
                 words = np.fromfile(os.path.join(folder, name), np.uint64).reshape(shape)
-                return passages.from_filter(words, N, len(self._characters), self._end_id, trailing)
+                return passages.from_filter(words, N, len(self._characters), self._end_id, utf8_bytes)
         state = cache_record.file_state(path)
         try:
-            found = self._index(read, path, length, N, trailing)
+            found = self._index(read, path, length, N, utf8_bytes)
         except ValueError:
             found = None
         if found is None or cache_record.file_state(path) != state:
@@ -125,14 +125,14 @@ class ModelText:
                 record.save(folder)
         return found
 
-    def _trailing(self, read: _Bytes, is_utf8: bool | None = None) -> npt.NDArray[np.int8] | None:
-        """`passages.utf8_trailing` of a model of the bytes of UTF-8, else None. `is_utf8`: of the text, if known."""
+    def _utf8_bytes(self, read: _Bytes, is_utf8: bool | None = None) -> npt.NDArray[np.uint8] | None:
+        """The characters of a model of the bytes of UTF-8, else None. `is_utf8`: of the text, if known."""
         values = np.frombuffer(b"".join(self._characters), np.uint8)
         if self._encoding is UTF8 or (values < 0x80).all():
             return None
         if is_utf8 is None:
             is_utf8 = _is_utf8(read())
-        return passages.utf8_trailing(values) if is_utf8 else None
+        return values if is_utf8 else None
 
     def _reader_of(self, path: str) -> _Bytes:
         """Reads the text of -text as training would. Its errors: OSError; UserError."""

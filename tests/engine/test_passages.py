@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -14,16 +16,16 @@ needs_kernel = pytest.mark.skipif(kernel_library.library() is None, reason="need
 
 
 def indexes(
-    text: np.ndarray, N: int, V: int, free_id: int = -1, trailing: np.ndarray | None = None
+    text: np.ndarray, N: int, V: int, free_id: int = -1, utf8_bytes: np.ndarray | None = None
 ) -> tuple[list[Passages], list[Passages]]:
     """The exact indexes and the filters of a text, from three pieces."""
     kinds = [ArrayPassages, *([KernelPassages] if kernel_library.library() else [])]
     shape = passages.filter_shape(len(text))
-    filters = [kind(N, V, free_id, None, np.zeros(shape, np.uint64), trailing) for kind in kinds]
+    filters = [kind(N, V, free_id, None, np.zeros(shape, np.uint64), utf8_bytes) for kind in kinds]
     for found in filters:
         for piece in passages._overlapping(np.array_split(text, 3), N):
             found.add(np.ascontiguousarray(piece))
-    return [kind(N, V, free_id, text, None, trailing) for kind in kinds], filters
+    return [kind(N, V, free_id, text, None, utf8_bytes) for kind in kinds], filters
 
 
 def forbidden(limit: passages.CopyLimit, V: int) -> set[int]:
@@ -68,28 +70,41 @@ def test_what_may_not_follow_is_what_brute_force_finds(seed):
 
 
 def test_characters_of_several_bytes_stay_whole():
-    """Nothing is forbidden within a character; where it begins, continuation bytes are if anything is."""
-    text_bytes, N = np.frombuffer(8 * "äö€a😀€\n€b".encode(), np.uint8), 3
-    values = np.unique(text_bytes)
-    V, trailing = len(values), passages.utf8_trailing(values)
-    assert dict(zip(values.tolist(), trailing.tolist(), strict=True)) == {
-        **{0x0A: 0, ord("a"): 0, ord("b"): 0, 0xC3: 1, 0xE2: 2, 0xF0: 3},
-        **dict.fromkeys((0x80, 0x82, 0x98, 0x9F, 0xA4, 0xAC, 0xB6), -1),
-    }
-    text = np.searchsorted(values, text_bytes).astype(np.int32)
-    drawn = np.searchsorted(values, np.frombuffer("€ba€ä😀€\n€bä".encode() + b"\xc3\xa4\x80a\xe2\x82\xac", np.uint8))
-    starts = [k for k, byte in enumerate(values[drawn].tolist()) if byte & 0xC0 != 0x80 or k == len(drawn) - 5]
-    exact, filters = indexes(text, N, V, trailing=trailing)
-    limits, known, seen = [one.limit() for one in exact + filters], following(text, N), []
-    for k, token_id in enumerate(drawn):
-        copies = known.get(tuple(drawn[max(0, k - N) : k].tolist()), set()) if k in starts else set()
-        expected = copies | set(np.flatnonzero(trailing < 0).tolist()) if copies else set()
+    """Copies end between characters. From the first byte on that is forbidden, nothing but UTF-8 may follow."""
+    text = np.frombuffer(8 * "äö€a😀€\n€b".encode(), np.uint8)
+    drawn = "€€ba€ä😀€\n€b\ud7ffb\ue000aࠀ߿ä\U00010000\U0010ffffa€b".encode()
+    N, V, values = 3, 256, np.arange(256, dtype=np.uint8)
+    exact, filters = indexes(text.astype(np.int32), N, V, utf8_bytes=values)
+    limits, known, is_changed = [one.limit() for one in exact + filters], following(text, N), False
+    for k, byte in enumerate(drawn):
+        is_within = byte & 0xC0 == 0x80
+        expected = set() if is_within else known.get(tuple(drawn[max(0, k - N) : k]), set())
+        is_changed |= bool(expected)
+        if is_changed:
+            expected = expected | {v for v in range(V) if not may_be_utf8(drawn[:k] + bytes([v]))}
         assert [forbidden(limit, V) for limit in limits] == [expected] * len(limits)
         assert [forbidden(limit.copy(), V) for limit in limits] == [expected] * len(limits)
-        seen.append(bool(expected))
         for limit in limits:
-            limit.append(np.array([token_id]))
-    assert 5 < sum(seen) < len(starts)
+            limit.append(np.array([byte]))
+    assert is_changed and k == len(drawn) - 1
+
+
+def may_be_utf8(beginning: bytes) -> bool:
+    """Whether valid UTF-8 can begin so."""
+    for rest in (b"", b"\x80", b"\x80\x80", b"\x80\x80\x80", b"\xa0\x80", b"\x90\x80\x80"):
+        with contextlib.suppress(UnicodeDecodeError):
+            return bool((beginning + rest).decode())
+    return False
+
+
+def test_a_stream_that_is_not_utf8_becomes_it():
+    text = np.frombuffer(b"aaa", np.uint8)
+    for index in sum(indexes(text.astype(np.int32), 1, 256, utf8_bytes=np.arange(256, dtype=np.uint8)), []):
+        limit = index.limit()
+        limit.append(np.frombuffer(b"\x80\xf8\xc3a", np.uint8).astype(np.int64))
+        assert forbidden(limit, 256) == {ord("a"), *range(0x80, 0xC2), *range(0xF5, 0x100)}
+        limit.append(np.array([0xC3]))
+        assert forbidden(limit, 256) == {*range(0x80), *range(0xC0, 0x100)}
 
 
 def test_a_copy_of_a_limit_goes_on_by_itself():
