@@ -25,7 +25,7 @@ _DEFAULT_ITEMS = 10
 def options_for(path: str, opt: SampleOptions, has_items: bool) -> SampleOptions:
     """The options for the model at `path`, with the number of items. Errors: UserError for those that don't fit it."""
     if not has_items:
-        for name in ("items", "label", "new", "unique", "least", "most"):
+        for name in ("items", "label", "new", "unique", "least", "most", "json"):
             if value := getattr(opt, name):
                 name = "as" if name == "label" else name
                 raise UserError(
@@ -75,7 +75,9 @@ def print_items(
         return inference.make_predictor(loaded, where, streams)
 
     for selected in item_selection.select(selection, predictor_of, loaded.vocab, end, prime, labels, copies):
-        if opt.o:
+        if opt.json:
+            writer.put_json(selected)
+        elif opt.o:
             tell(f"saved {writer.put_file(opt.o, selected)}")
         else:
             writer.put(selected)

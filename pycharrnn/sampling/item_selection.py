@@ -35,6 +35,12 @@ class SelectedItem(NamedTuple):
     known: bool | None
     label: bytes = b""
 
+    @property
+    def facts(self) -> dict[str, object]:
+        """The item for JSON; what is not UTF-8 is replaced."""
+        text = self.text.decode("utf-8", "replace")
+        return {"text": text, "known": self.known, "seed": self.item.seed, "cut": self.item.cut}
+
 
 @dataclass
 class Selection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -37,6 +38,15 @@ class ItemWriter:
             self._out.write(self._between)
         self._count += 1
         self._write(self._out, selected)
+        self._flush()
+
+    def put_json(self, selected: SelectedItem) -> None:
+        """Write an item as a JSON object on a line, with its label in a model with labels."""
+        label = {"label": selected.label.decode("utf-8", "replace")} if selected.label else {}
+        self._out.write(json.dumps(label | selected.facts).encode() + b"\n")
+        self._flush()
+
+    def _flush(self) -> None:
         if self._live or time.monotonic() - self._flushed > FLUSH_SECONDS:
             self._out.flush()
             self._flushed = time.monotonic()

@@ -78,6 +78,7 @@ class SampleOptions(AdaptOptions):
         path="file",
         group="items",
     )
+    json: int = option(0, "1 = print a JSON object for each item, for programs", group="items", allowed=SWITCH)
     topk: int = option(
         0, "sample only from the K most probable characters. 0 = all", group="sampling", allowed=number(0), value="K"
     )
@@ -170,6 +171,10 @@ class SampleOptions(AdaptOptions):
             (
                 self.overwrite and not self.o,
                 f"{flag('overwrite', 1)} is for the files of {flag('o')}: add {flag('o')} DIR, or leave it out.",
+            ),
+            *(
+                (self.json and getattr(self, name), f"{flag('json', 1)} prints whole items: leave {flag(name)} out.")
+                for name in ("o", "color", "hide_prime")
             ),
             (self.color and self.o, f"{flag('color')} is for a terminal, not for files: leave {flag('o')} out."),
             (

@@ -11,7 +11,7 @@ from fastapi import HTTPException
 from pycharrnn.common.display import quote_character
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import model_labels
-from pycharrnn.sampling.item_selection import SelectedItem, Selection, select_in_rounds
+from pycharrnn.sampling.item_selection import Selection, select_in_rounds
 from pycharrnn.server.samples import characters_of, error_line
 from pycharrnn.text import labels
 
@@ -106,15 +106,9 @@ def lines(
             return
         if selected is None:
             break
-        yield "".join(map(_line, selected))
+        yield "".join(_json(one.facts) for one in selected)
     counts = {"drawn": selection.drawn, "known": None if known is None else selection.known}
     yield _json({"done": True, **counts, "repeated": selection.repeated, "gave_up": selection.gave_up})
-
-
-def _line(selected: SelectedItem) -> str:
-    item = selected.item
-    text = selected.text.decode("utf-8", "replace")
-    return _json({"text": text, "known": selected.known, "seed": item.seed, "cut": item.cut})
 
 
 def _json(line: dict[str, object]) -> str:

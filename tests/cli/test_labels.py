@@ -62,6 +62,14 @@ def test_items_of_a_label_are_those_after_it(home):
     assert {item.label for item in items} == {"ab"}
 
 
+@pytest.mark.parametrize("of_label", [(), ("-as", "ab")])
+def test_items_as_json_have_their_label(home, of_label):
+    found = [json.loads(line) for line in lines(home, "-items", "9", "-json", "1", *of_label)]
+    assert [f"{item['label']}\t{item['text']}".encode() for item in found] == [
+        line if not of_label else b"ab\t" + line for line in lines(home, "-items", "9", *of_label)
+    ]
+
+
 @pytest.mark.parametrize("kernel", ["on", "off"])
 def test_without_a_label_all_are_drawn_as_often_as_in_training(home, monkeypatch, kernel):
     if kernel == "off":

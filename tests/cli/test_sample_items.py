@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -190,6 +191,20 @@ def test_colors_and_whole_characters(home):
     assert any(b"\x1b[0;" in line for line in colored)
 
 
+def test_items_as_json(home):
+    text = ("-items", "40", "-primetext", "a", "-length", "6")
+    done = run(*SAMPLE, "-json", "1", *text, cwd=home)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [item["text"] for item in found] == [line.decode("utf-8", "replace") for line in lines(home, *text)]
+    known = TEXT.decode().splitlines()
+    for seed, item in enumerate(found, 123):
+        cut = len(os.fsencode(item["text"])) == 7 if "\ufffd" not in item["text"] else item["cut"]
+        assert item == {"text": item["text"], "known": item["text"] in known, "seed": seed, "cut": cut}
+    assert done.stderr.decode().splitlines()[-1].startswith("drawn: 40, printed: 40, known: ")
+    (home / "data" / "list" / "input.txt").unlink()
+    assert json.loads(lines(home, "-json", "1", "-items", "1")[0])["known"] is None
+
+
 def test_models_of_code_points(tmp_path):
     item_models.saved(tmp_path, "line", "\u00e9\n".encode(), utf8=True, letters="\u00e9\u6c34a")
     done = run(*SAMPLE, "-items", "30", "-primetext", "\u6c34", cwd=tmp_path)
@@ -207,13 +222,16 @@ def test_models_of_code_points(tmp_path):
         (("-least", "3", "-most", "2"), "no item has at least 3 and at most 2 characters"),
         (("-beam", "2", "-items", "3"), "leave -items out, or -beam"),
         (("-items", "-1"), "-items must be"),
+        (("-json", "1", "-o", "out"), "-json 1 prints whole items: leave -o out."),
+        (("-json", "1", "-color", "1"), "leave -color out."),
+        (("-json", "1", "-hide_prime", "1"), "leave -hide_prime out."),
     ],
 )
 def test_options_without_a_meaning(home, options, said):
     assert said in sentence(run(*SAMPLE, "-verbose", "0", *options, cwd=home))
 
 
-@pytest.mark.parametrize("option", ["items", "new", "unique", "least", "most"])
+@pytest.mark.parametrize("option", ["items", "new", "unique", "least", "most", "json"])
 def test_options_of_items_for_a_model_of_a_text(option):
     error = sentence(run("sample", LSTM, "-gpuid", "-1", f"-{option}", "1"))
     assert f"-{option} 1 is for a model of items, which pycharrnn train FILE -items line makes" in error
