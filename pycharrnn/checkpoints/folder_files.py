@@ -17,6 +17,8 @@ from pycharrnn.common.errors import UserError
 
 Note = Callable[[str], None]  # prints a line on stderr
 
+ONE_TIME = 10**9  # nanoseconds: a copy that does not keep times, as of git clone, writes several files in less
+
 
 @dataclass(frozen=True)
 class File:
@@ -54,7 +56,23 @@ def newest_first(folder: str, note: Note = lambda line: None) -> list[File]:
         endings = formats.in_words(formats.IN_FOLDERS)
         raise UserError(f"the folder {folder} has no checkpoint ({endings}): name one, or another folder.")
     files = [_file(names, status[names[0]].st_mtime_ns) for names in _by_file(status)]
-    return sorted(files, key=lambda file: (file.modified, file.epoch, file.path), reverse=True)
+    return _sorted(files)
+
+
+def _sorted(files: Sequence[File]) -> list[File]:
+    """The newest first; of files of one time those of the later epoch, after the name of a run's latest checkpoint."""
+
+    def progress(file: File) -> tuple[bool, float, int, str]:
+        name = run_names.parse(os.path.basename(file.path))
+        is_latest = name is not None and name.alias == "latest"  # and not a second name
+        return is_latest, file.epoch, file.modified, file.path
+
+    left, found = sorted(files, key=lambda file: file.modified, reverse=True), list[File]()
+    while left:
+        of_one_time = [file for file in left if left[0].modified - file.modified < ONE_TIME]
+        found += sorted(of_one_time, key=progress, reverse=True)
+        left = left[len(of_one_time) :]
+    return found
 
 
 def each_once(paths: Sequence[str]) -> dict[str, list[str]]:

@@ -18,11 +18,10 @@ from typing import NamedTuple
 from compat import lua_format
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints.checkpoint import validation_loss
-from pycharrnn.checkpoints.folder_files import File
+from pycharrnn.checkpoints.folder_files import ONE_TIME, File
 from pycharrnn.common import losses
 
 _FIRST_LOSSES = 16  # training losses that tell runs of one name apart
-_ONE_TIME = 10**9  # nanoseconds: a copy that does not keep times, as of git clone, writes several files in less
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def last_trained_first(files: Sequence[File], read: Read) -> Iterator[Run]:
     groups = _groups(files, read)
 
     def next_run() -> Run:
-        of_one_time = [one for one in found if found[0][0].trained - one[0].trained < _ONE_TIME]
+        of_one_time = [one for one in found if found[0][0].trained - one[0].trained < ONE_TIME]
         first = min(of_one_time, key=lambda one: one[0].files[0].path)
         found.remove(first)
         run, own = first
@@ -126,7 +125,7 @@ def last_trained_first(files: Sequence[File], read: Read) -> Iterator[Run]:
 
     for group in list(groups):
         # A run was trained no later than its last file was written.
-        while found and found[0][0].trained - group.last_modified >= _ONE_TIME:
+        while found and found[0][0].trained - group.last_modified >= ONE_TIME:
             yield next_run()
         own = [group] if group.is_run else _split(group, read)
         place = groups.index(group)

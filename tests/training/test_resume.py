@@ -186,10 +186,24 @@ def test_another_batch_size_starts_the_text_anew(tmp_path):
     assert steps(lines)[0].startswith("31/60")
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_the_newest_of_a_clone_is_that_of_the_last_epoch(tmp_path, stopped):
+    """Its files have the time of the clone, in the order of their names: epoch 10 comes before 9."""
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "10.1", "-eval_val_every", "60", "-save_every_minutes", "0")
+    ended = next(path for path in named(folder) if "epoch10.10" in path.name)
+    if stopped:  # after its last validation
+        ended = ended.rename(folder / "cv/lm_lstm_latest.t7")
+    for k, path in enumerate(sorted((folder / "cv").iterdir(), reverse=stopped)):
+        os.utime(path, ns=(0, 1_500_000_001_000_000_000 + 10_000_000 * k))
+    lines = train(folder, "-resume", "cv", "-max_epochs", "10.2", small=[])
+    assert lines[0].startswith(f"resuming from cv/{ended.name}")
+
+
 def test_the_newest_of_two_in_one_second(tmp_path):
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "0.2", "-eval_val_every", "6", "-save_every_minutes", "0")
-    first, second = named(folder)
+    first, second = (path.rename(folder / "cv" / f"{k}.t7") for k, path in enumerate(named(folder)))  # without epochs
     for path, nanoseconds in ((first, 1_500_000_001_000_000_900), (second, 1_500_000_001_000_000_100)):
         os.utime(path, ns=(0, nanoseconds))
     (folder / "cv/lm_lstm_best.t7").unlink()
