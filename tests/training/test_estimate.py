@@ -7,16 +7,20 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import ROOT
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import kernel_library
+from pycharrnn.engine.device import GPUs
 from pycharrnn.server.studio import estimate as estimate_process
 from pycharrnn.text import text_stats
+from pycharrnn.training import estimate as estimate_module
 from pycharrnn.training import step_timing
 from pycharrnn.training.estimate import estimate
+from pycharrnn.training.machine import Machine
 from pycharrnn.training.options import TrainOptions
 
 STATS = text_stats.stats_of([b"The sea is wide, and the wind is cold.\n" * 5000])
@@ -37,6 +41,21 @@ def test_the_steps_and_validations_of_a_recipe():
     assert found.seconds == pytest.approx(0.01 * (3510 + 12 * 39 / 3), abs=0.1)
     with pytest.raises(UserError, match="the text has 3 characters"):
         estimate(TrainOptions(recipe="quick"), text_stats.stats_of([b"abc"]))
+
+
+@pytest.mark.parametrize(("gpus", "step"), [(GPUs(), 0.0), (GPUs("cuda", 1), 0.5)])
+def test_a_step_that_waits_for_a_core(monkeypatch, gpus, step):
+    """It takes no longer than one that has a core to itself; a GPU works while this thread waits for it."""
+
+    def waits(settings, vocab_size, clock, least):
+        start = clock()
+        time.sleep(0.5)
+        return clock() - start
+
+    monkeypatch.setattr(step_timing, "step_seconds", waits)
+    monkeypatch.setattr(estimate_module, "machine_of", lambda options, process: Machine(process, gpus))
+    found = estimate(TrainOptions(recipe="quick"), STATS)
+    assert found.seconds / found.iterations == pytest.approx(step, abs=0.1)
 
 
 def test_the_process_that_estimates(monkeypatch):

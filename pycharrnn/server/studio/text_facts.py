@@ -98,8 +98,8 @@ async def estimates(stats: TextStats, options: TrainOptions, environment: Mappin
             return Estimates(choices=none, how="", problem=page_words.reword(answer["error"]))
         return Estimates(
             choices=[ChoiceEstimate(choice=choice, **answer[choice]) for choice in choices],
-            how="estimated from a few timed steps of each network on this machine. Other programs that run at the same"
-            " time make it longer.",
+            how="estimated from a few timed steps of each network on this machine. A training takes longer beside other"
+            " programs.",
             problem="",
         )
     except (OSError, ValueError, asyncio.TimeoutError):
