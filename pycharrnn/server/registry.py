@@ -23,6 +23,7 @@ from pycharrnn.server.checkpoint_scan import (
 from pycharrnn.server.learning_models import LearningModel, nbytes_of
 from pycharrnn.server.model_cache import CapacityExceeded, ModelCache
 from pycharrnn.server.served_models import ServedModel
+from pycharrnn.text.recorded_text import RecordedText
 
 MAX_BYTES = 1 << 28  # of the weights of folders' models in memory
 SCAN_SECONDS = 1.0  # between two scans of the folders
@@ -83,10 +84,12 @@ class Registry:
         """Model id -> path of its file, in the order of `all_facts`."""
         return {model_id: entry.path for model_id, entry in self._entries.items()}
 
-    def missing_texts(self) -> list[str]:
-        """That the training text of a model of items is not here, for the beginning of a message: once for a text."""
-        texts = {entry.text.path: entry.text for entry in self._entries.values() if entry.facts.items}
-        return [text.missing for text in texts.values() if text.missing]
+    def lost_texts(self) -> list[str]:
+        """That the training text of a model of items is not here, or has changed, for the beginning of a message: once
+        for a text."""
+        recorded = [entry.text for entry in self._entries.values() if entry.facts.items]
+        texts = {(text.path, text.fingerprint): text for text in recorded}
+        return [words for text in texts.values() if (words := _lost(text))]
 
     def losses(self, model_id: str) -> Losses:
         """The losses of the run that trained a model. Errors: NoSuchModel."""
@@ -185,3 +188,10 @@ class Registry:
             self._say(f"offering {model.id}")
         if len(result.new) > _MAX_LINES:
             self._say(f"offering {len(result.new) - _MAX_LINES} more")
+
+
+def _lost(text: RecordedText) -> str:
+    try:
+        return text.missing or text.changed()
+    except UserError:  # a request will say that the text can't be read
+        return ""

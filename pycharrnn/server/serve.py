@@ -122,8 +122,8 @@ def serve(paths: list[str], opt: ServeOptions, say: Print, note: Print) -> None:
     prepare_process()
     say = partial(say_or_fail, say)
     models = Registry(paths, say, note, bool(opt.follow))
-    for missing in models.missing_texts():
-        note(f"{missing}: requests with new are refused; start in the folder of the training.")
+    for lost in models.lost_texts():
+        note(f"{lost}: requests with new are refused; start in the folder of the training.")
     listen(models, opt, say, models.follow_folders if opt.follow else None)
 
 

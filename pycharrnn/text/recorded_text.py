@@ -45,6 +45,15 @@ class RecordedText(NamedTuple):
             return ""
         return f"{escape_line(self.path)}, on which {self.checkpoint} was trained, is not here"
 
+    def changed(self) -> str:
+        """That the recorded file is another text by now, for the beginning of a message; "" if it is the same.
+
+        It is read, unless it would not be unasked or its cache tells. Errors: UserError if it can't be read.
+        """
+        if not self.may_be_read_unasked() or text_stats(self.folder, -1).fingerprint == self.fingerprint:
+            return ""
+        return f"{escape_line(self.path)}, on which {self.checkpoint} was trained, has changed since"
+
     def checked_path(self) -> str:
         """The path, after a check that the file is still the recorded text.
 

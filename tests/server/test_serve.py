@@ -806,11 +806,13 @@ def test_a_server_on_ipv6():
         assert httpx.get(running.url + "api/models").status_code == 200
 
 
-@pytest.mark.parametrize("place", ["", "elsewhere"])
-def test_a_missing_training_text_is_said_at_the_start(tmp_path, monkeypatch, place):
+@pytest.mark.parametrize("place", ["", "elsewhere", "another"])
+def test_a_lost_training_text_is_said_at_the_start(tmp_path, monkeypatch, place):
     path = item_models.saved(tmp_path, text=b"a\nb\n")
     shutil.copy(path, path.with_name("other.t7"))  # of the same run: said once
     (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "another" / "data" / "list").mkdir(parents=True)
+    (tmp_path / "another" / "data" / "list" / "input.txt").write_bytes(b"c\nd\n")
     monkeypatch.chdir(tmp_path / place)
     with server(LSTM, path.parent) as running:
         served = httpx.get(running.url + "api/models").json()["models"]
@@ -825,9 +827,8 @@ def test_a_missing_training_text_is_said_at_the_start(tmp_path, monkeypatch, pla
     (line,) = said
     text = os.path.join("data/list", "input.txt")
     assert line.startswith(f"pycharrnn: {text}, on which {path.parent}{os.sep}")
-    assert line.endswith(
-        " was trained, is not here: requests with new are refused; start in the folder of the training."
-    )
+    what = "is not here" if place == "elsewhere" else "has changed since"
+    assert line.endswith(f" was trained, {what}: requests with new are refused; start in the folder of the training.")
     assert asked.status_code == 422
     assert asked.json()["detail"].endswith(": start the server in the folder of the training.")
 
