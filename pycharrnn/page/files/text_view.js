@@ -128,8 +128,8 @@ export function controlPictures(text) {
   });
 }
 
-// A character as text that is legible by itself. A byte that is a part of a character arrives in hexadecimal, as 0xE2.
+// A character as text that is legible by itself. A byte of a character of several bytes arrives in hexadecimal, as 0xE2.
 export function characterName(text) {
-  if (/^0x[0-9A-F]{2}$/.test(text)) return `part of a character, ${text}`;
+  if (/^0x[0-9A-F]{2}$/.test(text)) return `byte ${text}`;
   return { " ": "space", "\n": "newline", "\t": "tab", [SEPARATOR]: "record separator" }[text] ?? controlPictures(text);
 }
