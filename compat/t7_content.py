@@ -54,9 +54,14 @@ def file_content(path: str | os.PathLike[str]) -> bytearray:
     return content
 
 
+def is_gzip(content: bytes | bytearray) -> bool:
+    """Whether `content` begins as a gzip file."""
+    return content[:2] == _GZIP_START
+
+
 def unpacked(content: bytes | bytearray) -> bytes | bytearray:
     """`content`, gunzipped if it is a gzip file. Errors: T7Error for a broken gzip file or a gzip bomb."""
-    if content[:2] != _GZIP_START:
+    if not is_gzip(content):
         return content
     pieces = (content[start : start + _UNZIP_PIECE] for start in range(0, len(content), _UNZIP_PIECE))
     whole = bytearray()

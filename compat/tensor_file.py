@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zlib
 from collections.abc import Iterator
@@ -9,18 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compat.t7_ascii_reader import is_ascii
 from compat.t7_binary_reader import T7Reader
+from compat.t7_content import is_gzip
 from compat.t7_objects import Storage, T7Error, Tensor
+from compat.t7_reader import load_t7
 
 if TYPE_CHECKING:
-    from compat.t7_objects import Array
+    from compat.t7_objects import Array, T7Value
 
 _HEAD = 4096  # bytes at the start of a file that hold all of a tensor but its numbers
 _BLOCK = 1 << 20  # bytes
+_NO_TENSOR = "it holds no tensor of one dimension"
 
 
 class TensorFile:
-    """A 1-D tensor that fills a binary .t7 file.
+    """A 1-D tensor that fills a .t7 file. One of a gzip-ed or ASCII file is held in memory.
 
     The file is read, not mapped: a program that truncates a mapped file kills the process that reads it. A file that is
     replaced stays open as it was. A file that is written to raises T7Error. Once `blocks` has read all numbers, a new
@@ -37,16 +42,24 @@ class TensorFile:
     def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)
         self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115, open as long as this object lives
+        self._content: io.FileIO | io.BytesIO = self._file  # which holds the numbers
         try:
             self._stamp = self._stamp_now()
-            size = self._stamp[0]
-            tensor, storage = _tensor_in(self._read(0, min(_HEAD, size)), size)
+            head = self._read(0, min(_HEAD, self._stamp[0]))
+            if is_gzip(head) or is_ascii(head):
+                self._file.seek(0)
+                tensor = _of_one_dimension(load_t7(self._file))
+                numbers = tensor.numpy()
+                self.dtype, self._start = numbers.dtype, 0
+                self._content = io.BytesIO(numbers.tobytes())
+            else:
+                tensor, storage = _tensor_in(head, self._stamp[0])
+                self.dtype = storage.data.dtype
+                self._start = storage.position + tensor.offset * self.dtype.itemsize
         except BaseException:  # a traceback may keep this object, and Windows replaces no open file
             self._file.close()
             raise
-        self.typename, self.dtype = tensor.typename, storage.data.dtype
-        self._length = tensor.shape[0]
-        self._start = storage.position + tensor.offset * self.dtype.itemsize
+        self.typename, self._length = tensor.typename, tensor.shape[0]
         self._crc: int | None = None  # of all numbers, once they have been read
 
     def __len__(self) -> int:
@@ -82,9 +95,9 @@ class TensorFile:
     def _read(self, position: int, count: int) -> bytearray:
         """`count` bytes from `position` on; zeros beyond the end of a file that was truncated."""
         content, done = bytearray(count), 0
-        self._file.seek(position)
+        self._content.seek(position)
         with memoryview(content) as view:
-            while done < count and (read := self._file.readinto(view[done:])):
+            while done < count and (read := self._content.readinto(view[done:])):
                 done += read
         return content
 
@@ -108,11 +121,18 @@ def _tensor_in(head: bytearray, size: int) -> tuple[Tensor, _StorageElsewhere]:
         except T7Error as e:
             fault = fault or e
             continue
-        storage = value.storage if isinstance(value, Tensor) and value.strides == (1,) else None
-        if isinstance(value, Tensor) and isinstance(storage, _StorageElsewhere):
-            return value, storage
-        fault = fault or T7Error("it holds no tensor of one dimension")
-    raise fault or T7Error("it holds no tensor of one dimension")
+        storage = value.storage if isinstance(value, Tensor) else None
+        if isinstance(storage, _StorageElsewhere):
+            return _of_one_dimension(value), storage
+        fault = fault or T7Error(_NO_TENSOR)
+    raise fault or T7Error(_NO_TENSOR)
+
+
+def _of_one_dimension(value: T7Value) -> Tensor:
+    """`value`, if it is a tensor of one dimension whose numbers lie side by side. Errors: T7Error."""
+    if not isinstance(value, Tensor) or value.strides != (1,):
+        raise T7Error(_NO_TENSOR)
+    return value
 
 
 class _HeadReader(T7Reader):
@@ -122,12 +142,21 @@ class _HeadReader(T7Reader):
         super().__init__(head, long_size)
         self._size = size
 
+    def early_end(self, what: str) -> T7Error:
+        if len(self.content) < self._size:  # only what this reader has of the file ends
+            return T7Error(_NO_TENSOR)
+        return super().early_end(what)
+
     def _read_storage(self, typename: bytes, dtype: np.dtype[Any], version: int | None) -> Storage:
         storage = _StorageElsewhere(typename, np.empty(0, dtype), version)
         storage.length = self.read_long()
         storage.position = self.position
-        if self.position + storage.length * dtype.itemsize != self._size:
-            raise self.fault(f"{storage.length} numbers do not end where the file ends")
+        wanted, left = storage.length * dtype.itemsize, self._size - self.position
+        if not 0 <= wanted <= left:
+            raise super().early_end(f"{wanted} bytes wanted")
+        if wanted < left:
+            self.position += wanted
+            raise self.fault(f"the file goes on after its {storage.length} numbers")
         return storage
 
 

@@ -30,8 +30,11 @@ def save_vocabulary(path: str, characters: Iterable[bytes]) -> None:
 
 def load_vocabulary(path: str, encoding: Encoding) -> dict[bytes, int]:
     """Character -> id from 1, as in the file. Errors: OSError; T7Error unless the ids follow the order of the bytes."""
-    vocab = load_t7(path)
     name = os.path.basename(path)
+    try:
+        vocab = load_t7(path)
+    except T7Error as e:
+        raise type(e)(f"{name}: {e}") from e
     if not isinstance(vocab, Table) or not all(isinstance(c, bytes) and encoding.is_character(c) for c in vocab):
         raise T7Error(f"{name} holds other things than characters")
     if [number for _, number in sorted(vocab.items())] != list(range(1, len(vocab) + 1)):
@@ -72,7 +75,7 @@ def load_text(
     except T7Error as e:
         if text:
             text.close()  # before the cache is rewritten; the exception may keep this object alive
-        raise T7Error(f"{name}: {e}") from e
+        raise type(e)(f"{name}: {e}") from e
     return text
 
 

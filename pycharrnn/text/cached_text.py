@@ -8,8 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+import numpy as np
+
 from compat import T7Error
 from compat.atomic_write import atomic_write
+from compat.t7_objects import DamagedT7Error
 from pycharrnn.common import shell_words
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
@@ -48,15 +51,24 @@ def write(data_file: str, code: Encoding, target: str) -> None:
             for piece in _pieces(data_file, code):
                 f.write(piece)
     except T7Error as e:
-        raise UserError(f"can't read the text of {data_file}: {e}.") from e
+        way_out = "; use another copy of the file" if isinstance(e, DamagedT7Error) else ""
+        raise UserError(f"can't read the text of {data_file}: {e}{way_out}.") from e
 
 
 def _pieces(data_file: str, code: Encoding) -> Iterator[bytes]:
-    """Errors: OSError; T7Error."""
+    """Errors: OSError; T7Error, after the last piece too, for files of different texts."""
     vocab = cache_files.load_vocabulary(os.path.join(os.path.dirname(data_file), code.vocab_name), code)
     text = cache_files.load_text(data_file, code, vocab)
+    characters, occurs = sorted(vocab), np.zeros(len(vocab), bool)
     try:
         for block in text.blocks(_BLOCK):
-            yield code.decode(token_ids(block, len(vocab)), sorted(vocab))
+            ids = token_ids(block, len(vocab))
+            occurs[ids] = True
+            yield code.decode(ids, characters)
     finally:
         text.close()
+    if not occurs.all():  # a vocabulary holds the characters of its text
+        raise T7Error(
+            f"{code.vocab_name} has {len(vocab)} characters, of which {code.data_name} holds {int(occurs.sum())}: the"
+            " two are of different texts, use those of one"
+        )

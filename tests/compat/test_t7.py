@@ -328,6 +328,18 @@ def test_a_tensor_in_pieces(tmp_path, dtype, longs):
             tensor.read(first, last)
 
 
+@pytest.mark.parametrize("kind", ["gzip", "ascii"])
+def test_a_tensor_of_a_packed_file_is_held(tmp_path, kind):
+    path = tmp_path / "x.t7"
+    save_t7(path, np.arange(100, dtype="i4"), "ascii" if kind == "ascii" else "binary")
+    if kind == "gzip":
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    tensor = TensorFile(path)
+    assert (len(tensor), tensor.dtype, tensor.typename) == (100, np.int32, b"torch.IntTensor")
+    assert tensor.read(90, 92).tolist() == [90, 91]
+    assert np.concatenate(list(tensor.blocks(7))).tolist() == list(range(100))
+
+
 @pytest.mark.parametrize(
     "value",
     [None, 5, b"text", Table({1: 2}), np.zeros((2, 3)), np.zeros(0), Tensor(b"torch.ByteTensor", None)],
@@ -347,7 +359,13 @@ def test_a_truncated_tensor_file(tmp_path, cut):
     save_t7(tmp_path / "x.t7", np.arange(1000.0))
     content = (tmp_path / "x.t7").read_bytes()
     (tmp_path / "x.t7").write_bytes(content[:cut])
-    with pytest.raises(T7Error):
+    with pytest.raises(T7Error, match="the file ends too early"):
+        TensorFile(tmp_path / "x.t7")
+
+
+def test_a_long_file_of_something_else_does_not_end_too_early(tmp_path):
+    save_t7(tmp_path / "x.t7", Table({1: b"x" * 10_000}))
+    with pytest.raises(T7Error, match="^it holds no tensor of one dimension$"):
         TensorFile(tmp_path / "x.t7")
 
 

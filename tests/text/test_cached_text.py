@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import os
 import shutil
 import threading
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import GOLDEN, run, sentence, with_slashes
 
+from compat import load_t7, save_t7
+from compat.vocabulary import vocabulary_of
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.text import cached_text, preprocessing
@@ -62,6 +65,39 @@ def test_a_damaged_cache(home):
     with pytest.raises(UserError, match="can't read the text of .*: data.t7: it holds token id 255"):
         cached_text.write(str(data), ENCODINGS["bytes"], str(home / "old" / "input.txt"))
     assert not (home / "old" / "input.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["vocab.t7", "data.t7"])
+def test_a_truncated_file_of_a_cache_is_named(home, name):
+    path = home / "old" / name
+    path.write_bytes(path.read_bytes()[:-9])
+    said = sentence(run("convert", "old/data.t7", "old/input.txt", cwd=home))
+    assert f": {name}: the file ends too early" in said and "; use another copy of the file." in said
+
+
+def test_a_vocabulary_of_another_text(home):
+    """Every character of a vocabulary occurs in its text."""
+    data, vocab = (load_t7(home / "old" / name) for name in ("data.t7", "vocab.t7"))
+    more = sorted({*vocab, b"\x01"})
+    save_t7(home / "old" / "vocab.t7", vocabulary_of(more))
+    said = sentence(run("convert", "old/data.t7", "old/input.txt", cwd=home))
+    known = len(set(data.numpy().tolist()))
+    assert f"vocab.t7 has {known + 1} characters, of which data.t7 holds {known}: the two are of different" in said
+    assert not (home / "old" / "input.txt").exists()
+
+
+@pytest.mark.parametrize("kind", ["gzip", "ascii"])
+def test_a_cache_in_another_encoding(home, kind):
+    """Reading the text that a message promises, from any files that inspect reads."""
+    for name in ("vocab.t7", "data.t7"):
+        path = home / "old" / name
+        if kind == "gzip":
+            path.write_bytes(gzip.compress(path.read_bytes()))
+        else:
+            save_t7(path, load_t7(path), "ascii")
+    assert COMMAND in with_slashes(sentence(run("train", "-data_dir", "old", cwd=home)))
+    assert run("convert", "old/data.t7", "old/input.txt", cwd=home).returncode == 0
+    assert (home / "old" / "input.txt").read_bytes() == (GOLDEN / "corpus" / "input.txt").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["vocab.t7", "data.t7"])
