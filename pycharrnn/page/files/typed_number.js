@@ -1,7 +1,5 @@
-// The number that a person has typed, with a decimal point or comma; NaN for other words.
-//
-// Inputs of decimals have inputmode="decimal" and no type="number", with which an English browser drops the comma: 0,8
-// would become 08.
+// The number that a person has typed, with a decimal point or comma; NaN for other words. Inputs of
+// decimals have inputmode="decimal" and no type="number", with which an English browser drops the comma.
 export function typedNumber(words) {
   return words.trim() ? Number(words.replace(",", ".")) : NaN;
 }
