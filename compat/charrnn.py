@@ -14,7 +14,7 @@ import numpy as np
 
 from compat import checkpoint_fields, nngraph, run_state
 from compat.escape import escape_line
-from compat.graph_expressions import CheckpointError, describe
+from compat.graph_expressions import CheckpointError, DamagedCheckpointError, describe
 from compat.graph_match import Network, follow
 from compat.item_options import end_id
 from compat.run_state import RunState
@@ -112,6 +112,8 @@ def _dismantle(table: Table) -> None:
 
 def from_table(table: object) -> Checkpoint:
     """The Checkpoint in a table of load_t7. Errors: CheckpointError."""
+    if table is None:
+        raise DamagedCheckpointError("it begins with zeros, which Torch7 reads as nil")
     protos = table.get(b"protos") if isinstance(table, Table) else None
     if not isinstance(table, Table) or not isinstance(protos, Table):
         raise CheckpointError(f"it holds {describe(table)}, not a char-rnn checkpoint with its 'protos'")

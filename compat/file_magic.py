@@ -69,7 +69,12 @@ def is_text(content: bytes | bytearray) -> bool:
 
 def is_cache(name: str, content: bytes) -> bool:
     """Whether a file of this name that begins with `content` is the cache that a training writes beside input.txt."""
-    return CACHE_NAME.fullmatch(name) is not None and content.startswith(_T7_STARTS)
+    return CACHE_NAME.fullmatch(name) is not None and is_t7(content)
+
+
+def is_t7(content: bytes | bytearray) -> bool:
+    """Whether `content` begins as a binary .t7 file of a table or an object; no file of another kind begins so."""
+    return content.startswith(_T7_STARTS)
 
 
 def is_our_onnx(content: bytes | bytearray | memoryview) -> bool:

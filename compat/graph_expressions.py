@@ -25,6 +25,7 @@ Expression = tuple[Any, ...]
 _UNARY = {b"nn.Sigmoid": "sigmoid", b"nn.Tanh": "tanh", b"nn.LogSoftMax": "logsoftmax"}
 _NARY = {b"nn.CAddTable": "add", b"nn.CMulTable": "mul"}
 _CONSTANTS = {b"nn.MulConstant": "mulconstant", b"nn.AddConstant": "addconstant"}
+_TYPES = {bool: "boolean", int: "whole number", float: "number", bytes: "string", str: "string"}  # nearly as in Lua
 _MOST_INPUTS = 16  # of a node, where char-rnn's have two; many nodes can share one list of them, in a few bytes each
 
 
@@ -202,7 +203,7 @@ def describe(value: object) -> str:
     if isinstance(value, Table):
         keys = [_key(k) for k in itertools.islice(value, 6)]
         return f"a table with {', '.join(keys)}" if keys else "an empty table"
-    return f"a {type(value).__name__}"
+    return "nil" if value is None else f"a {_TYPES.get(type(value), type(value).__name__)}"
 
 
 def _key(key: object) -> str:

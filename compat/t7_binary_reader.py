@@ -81,17 +81,17 @@ class T7Reader(_TorchfileReader):
 
     # -- numbers and blocks ------------------------------------------------------------------------------------------
 
-    def fault(self, what: str, error: type[T7Error] = T7Error) -> T7Error:
+    def fault(self, what: str, error: type[T7Error] = DamagedT7Error) -> T7Error:
         return error(f"{what} at byte {self.position}")
 
     def early_end(self, what: str) -> T7Error:
-        return self.fault(f"the file ends too early or is not a .t7 file: {what}", DamagedT7Error)
+        return self.fault(f"the file ends too early or is not a .t7 file: {what}")
 
     def _charge(self, n: int) -> None:
         """Count n bytes of memory. Errors: T7Error beyond the limit."""
         self.memory -= n
         if self.memory < 0:
-            raise self.fault("it unfolds to far more than its size, as no checkpoint does,")
+            raise self.fault("it unfolds to far more than its size, as no checkpoint does,", T7Error)
 
     def _take(self, n: int) -> int:
         """Advance by n bytes and return their offset. Errors: T7Error at the end of the file."""
@@ -160,8 +160,9 @@ class T7Reader(_TorchfileReader):
             return self.read_int() == 1
         if kind not in _REFERENCE_TYPES:
             self.position -= 4
-            no_t7 = "" if self.position else "it is not a .t7 file: "
-            raise self.fault(f"{no_t7}type {kind} is none of Torch7's")
+            if not self.position:
+                raise self.fault(f"it is not a .t7 file: type {kind} is none of Torch7's", T7Error)
+            raise self.fault(f"type {kind} is none of Torch7's")
         if kind == torchfile.TYPE_FUNCTION:  # the oldest way to write a function: without a number
             return self._begin_function(kind, waiting)
         index = self.read_int()
@@ -184,7 +185,7 @@ class T7Reader(_TorchfileReader):
     def _begin_table(self, index: int, waiting: list[Unfinished]) -> Table | Marker:
         count = self.read_int()
         if not 0 <= count <= (len(self.content) - self.position) // self.smallest_entry:
-            raise self.fault(f"a table of {count} entries does not fit the file", DamagedT7Error)
+            raise self.fault(f"a table of {count} entries does not fit the file")
         self._charge(_TABLE if count else _EMPTY_TABLE)
         table = self.objects[index] = Table()
         count -= self._read_numbers(table, count) if count >= _BLOCK_FROM else 0
@@ -246,7 +247,7 @@ class T7Reader(_TorchfileReader):
         """Begin a tds.Hash or tds.Vec: an entry count, then the entries; kept as an object with a Table."""
         count = self.read_long()
         if not 0 <= count <= (len(self.content) - self.position) // (self.smallest_entry // 2):
-            raise self.fault(f"a {typename.decode()} of {count} entries does not fit the file", DamagedT7Error)
+            raise self.fault(f"a {typename.decode()} of {count} entries does not fit the file")
         self._charge(_TABLE + max(count - _FREE_ENTRIES, 0) * _ENTRY)
         table = Table()
         value = self.objects[index] = TorchObject(typename, table, version)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat import charrnn, graph_match, nngraph
+from compat import charrnn, file_magic, graph_match, nngraph
 from compat.graph_expressions import CheckpointError, DamagedCheckpointError
 from compat.lua_random import LuaRandom
 from compat.t7_objects import DamagedT7Error
@@ -25,11 +25,22 @@ from pycharrnn.common.errors import UserError
 if TYPE_CHECKING:
     from compat.t7_objects import Encoding
 
+_START = 16  # bytes at the start of a file that tell its format
+
 
 def load(path: str | os.PathLike[str]) -> charrnn.Checkpoint:
     """The checkpoint at `path`, of char-rnn, torch-rnn or `convert`; only .pt files need PyTorch. Errors: UserError."""
     with reading(path):
-        return (formats.of(path) or formats.T7).functions().load(path)
+        return format_of(path).functions().load(path)
+
+
+def format_of(path: str | os.PathLike[str]) -> formats.Format:
+    """The format in which to read a file: that of its ending, but T7 for other endings and for renamed .t7 files."""
+    start = b""
+    if os.path.isfile(path):  # not a pipe, on which this would wait
+        with contextlib.suppress(OSError), open(path, "rb") as f:
+            start = f.read(_START)
+    return formats.T7 if file_magic.is_t7(start) else formats.of(path) or formats.T7
 
 
 @contextlib.contextmanager

@@ -82,7 +82,7 @@ class Format:
         return cast(FormatModule, import_module(f"{__package__}.{self.module}"))
 
 
-T7 = Format(".t7", "t7_file", in_folders=True)  # also for reading files of any other ending
+T7 = Format(".t7", "t7_file", in_folders=True)
 HTML = Format(".html", "html_file", others=(".htm",), written=False)
 C = Format(".c", "c_file", read=False)
 # Exports do not count in a folder: most are a second form of a checkpoint there, and other programs use these endings.

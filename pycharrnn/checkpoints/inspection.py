@@ -38,9 +38,9 @@ class Finding:
 def look(path: str | os.PathLike[str]) -> Finding:
     """Describe the file at `path`. Errors: UserError for a file that is neither a checkpoint nor a .t7 file."""
     with checkpoint.reading(path):
-        other = formats.of(path) or formats.T7
-        if other is not formats.T7:
-            return Finding(_facts(other.functions().load(path)))
+        found_format = checkpoint.format_of(path)
+        if found_format is not formats.T7:
+            return Finding(_facts(found_format.functions().load(path)))
         found = survey(path)
         try:
             facts = _facts(t7_file.from_value(found.value))

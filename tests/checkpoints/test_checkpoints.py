@@ -20,7 +20,7 @@ from compat import charrnn, nngraph
 from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
 from compat.run_state import RunState
-from pycharrnn.checkpoints import checkpoint, json_file, t7_file
+from pycharrnn.checkpoints import checkpoint, inspection, json_file, t7_file
 from pycharrnn.common.errors import UserError
 
 RUNS = [name for name in TRAIN_RUNS if spec(name)["checkpoints_written"]]
@@ -238,6 +238,33 @@ def test_a_file_that_was_cut_off_has_a_way_out(tmp_path, ending):
         with pytest.raises(UserError, match="; use another copy of the file, or an earlier checkpoint") as error:
             checkpoint.load(path)
         assert length or "it is empty" in str(error.value)
+
+
+@pytest.mark.parametrize("change", ["line ends", "a byte", "zeros"])
+def test_a_damaged_file_has_a_way_out(tmp_path, change):
+    whole = (GOLDEN / "variants" / "float.t7").read_bytes()
+    name = whole.index(b"nn.Linear")  # after its length and its version, "V 1"
+    damaged = {
+        "line ends": whole.replace(b"\n", b"\r\n"),  # by a transfer in text mode
+        "a byte": whole[: name - 19] + b"\xff" + whole[name - 18 :],
+        "zeros": bytes(len(whole)),
+    }[change]
+    (tmp_path / "x.t7").write_bytes(damaged)
+    what = "begins with zeros" if change == "zeros" else "is none of Torch7's at byte"
+    for read in (checkpoint.load, inspection.facts):
+        with pytest.raises(UserError, match=what) as error:
+            read(tmp_path / "x.t7")
+        assert read is inspection.facts or str(error.value).endswith(
+            "; use another copy of the file, or an earlier checkpoint."
+        )
+
+
+@pytest.mark.parametrize("ending", ["", ".bin", ".safetensors", ".json", ".pt", ".onnx", ".html", ".c"])
+def test_a_renamed_t7_file_is_read(tmp_path, ending):
+    source, path = GOLDEN / "variants" / "float.t7", tmp_path / f"x{ending}"
+    path.write_bytes(source.read_bytes())
+    assert checkpoint.load(path).vocab == checkpoint.load(source).vocab
+    assert inspection.facts(path) == inspection.facts(source)
 
 
 @pytest.mark.parametrize("ending", ["", ".txt", ".t7", ".safetensors", ".json", ".pt", ".onnx"])

@@ -69,7 +69,7 @@ def test_vocabularies():
         ({b"a": 1.0}, "not numbered 1 to n"),
         ({b"a": b"1"}, "not numbered 1 to n"),
         ({b"": 1}, "an empty text, which is not a character"),
-        ({"a": 1}, "a str, which is not a character"),
+        ({"a": 1}, "a string, which is not a character"),
         ({b"x" * 65: 1}, "of 65 bytes: no character has more than 64"),
     ],
 )

@@ -165,7 +165,7 @@ def test_an_embedding_makes_the_first_input_one_hot():
     assert expressions.apply_all(softmax, x) == ("tanh", ("tanh", x))
     with pytest.raises(CheckpointError, match="its embedding is an nn.Linear, not the OneHot of char-rnn"):
         expressions.embed(TorchObject(b"nn.Linear", Table()))
-    with pytest.raises(CheckpointError, match="its softmax is a NoneType, not the nn.Sequential of char-rnn"):
+    with pytest.raises(CheckpointError, match="its softmax is nil, not the nn.Sequential of char-rnn"):
         expressions.apply_all(None, x)
 
 
@@ -212,9 +212,9 @@ def test_equal_parts_are_one_expression():
             node(b"nn.Reshape", X, size=Storage(b"torch.FloatStorage", np.zeros(2))),
             "has torch.FloatStorage as its size",
         ),
-        (Table({b"module": b"x", b"mapindex": Table({1: X})}), "a node of its graph applies a bytes"),
-        (Table({b"selectindex": b"x", b"mapindex": Table({1: X})}), "a node of its graph selects a bytes"),
-        (Table({b"selectindex": 1.5, b"mapindex": Table({1: X})}), "a node of its graph selects a float"),
+        (Table({b"module": b"x", b"mapindex": Table({1: X})}), "a node of its graph applies a string"),
+        (Table({b"selectindex": b"x", b"mapindex": Table({1: X})}), "a node of its graph selects a string"),
+        (Table({b"selectindex": 1.5, b"mapindex": Table({1: X})}), "a node of its graph selects a number"),
         (Table({b"mapindex": Table({1: X, 2: X})}), "a node without a module takes 2 inputs"),
         (Table({b"mapindex": Table({1: 5})}), "a node of its graph has inputs that are not nodes"),
     ],
@@ -249,7 +249,7 @@ def test_values_in_words():
     table = Table(dict.fromkeys([b"a", b"\n", 3, b" ", b",", b"'", b"g"]))
     assert describe(table) == "a table with a, '\\n', 3, ' ', ',', \"'\""
     assert describe(TorchObject(b"nn.\x1b")) == r"an nn.\x1b"
-    assert describe(None) == "a NoneType"
+    assert describe(None) == "nil"
 
 
 # -- graphs that are almost char-rnn's ---------------------------------------------------------------------------------

@@ -60,9 +60,9 @@ def changed_words(value: float) -> Tensor:
     [
         (b"mean_square", Tensor.of_array(np.zeros(PARAMETERS - 1)), "mean_square is"),
         (b"mean_square", Tensor.of_array(np.zeros(PARAMETERS, "i8"), b"torch.Long"), "where the tensor mean_square"),
-        (b"mean_square", None, "a NoneType where the tensor mean_square belongs"),
+        (b"mean_square", None, "nil where the tensor mean_square belongs"),
         (b"hidden_state", Table(), "holds 0 hidden states, its model has 4"),
-        (b"hidden_state", 5, "a int where the table hidden_state belongs"),
+        (b"hidden_state", 5, "a whole number where the table hidden_state belongs"),
         (b"batch_positions", Table({1: 0, 2: 0}), "where the number 3 belongs"),
         (b"batch_positions", Table({1: -1, 2: 0, 3: 0}), "-1 where a whole number from 0 to"),
         (b"batch_positions", Table({1: 0.5, 2: 0, 3: 0}), "0.5 where a whole number"),
@@ -74,7 +74,7 @@ def changed_words(value: float) -> Tensor:
         (b"random_words", changed_words(math.nan), "not numbers of 32 bits"),
         (b"random_position", 625, "625 where a whole number from 0 to 624 belongs"),
         (b"learning_rate", b"x", "where the number learning_rate belongs"),
-        (b"learning_rate", True, "a bool where the number learning_rate belongs"),
+        (b"learning_rate", True, "a boolean where the number learning_rate belongs"),
         (b"norm_ratio", None, "where the number norm_ratio belongs"),
         (b"versions", b"1", "where the table versions belongs"),
     ],
@@ -111,5 +111,5 @@ def test_no_table_and_another_format_are_no_state():
     table = run_state.to_table(a_state())
     assert run_state.from_table(None, NETWORK) is None
     assert run_state.from_table(Table({**table, b"format": 2}), NETWORK) is None
-    with pytest.raises(CheckpointError, match="'pycharrnn' is a int, not a table"):
+    with pytest.raises(CheckpointError, match="'pycharrnn' is a whole number, not a table"):
         run_state.from_table(5, NETWORK)

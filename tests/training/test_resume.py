@@ -323,7 +323,7 @@ def test_a_state_of_another_format_is_left_alone(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda t: t.update({b"pycharrnn": 3}), "is a int, not a table"),
+        (lambda t: t.update({b"pycharrnn": 3}), "is a whole number, not a table"),
         (lambda s: s.update({b"mean_square": compat.Tensor.of_array(np.zeros(3))}), "mean_square is"),
         (lambda s: s.update({b"mean_square": compat.Tensor(b"torch.DoubleTensor", None)}), "mean_square is"),
         (lambda s: s.update({b"mean_square": b"x"}), "where the tensor mean_square belongs"),
