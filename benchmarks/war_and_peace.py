@@ -95,7 +95,9 @@ def trained(flags: list[str], train: bytes, test: bytes, adapt: bool) -> Row:
         (best,) = Path(folder, "cv").glob("*_best.t7")
         measured = Measured()
         scores = _pycharrnn(folder, "score", str(best), "test.txt", "-adapt", f"{adapt:d}", "-threads", "0")
-        losses = [float(bits) * math.log(2) for bits in re.findall(r": (\S+) bits per character", scores)]
+        # The last figure of a line: per byte, as in training, where characters of several bytes have one of their own.
+        found = re.findall(r": (?:.*\()?(\S+) bits per", scores)
+        losses = [float(bits) * math.log(2) for bits in found]
         score = measured.row("")
     row["parameters"] = int(re.search(r"number of parameters in the model: (\d+)", log)[1])
     row["test loss"] = losses[0]

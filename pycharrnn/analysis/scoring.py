@@ -22,7 +22,7 @@ from pycharrnn.common.progress import bar
 from pycharrnn.sampling import inference
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
-from pycharrnn.sampling.tokenizer import unknown_code_points
+from pycharrnn.sampling.tokenizer import code_points_with, unknown_code_points
 from pycharrnn.text import cached_text, loaders
 from pycharrnn.text.batches import TEST, TRAIN, VAL, Batches
 from pycharrnn.training import recorded_options
@@ -204,6 +204,19 @@ class Score:
         return float(self.bits[self.counted].mean()) if self.counted.any() else math.nan
 
     @property
+    def counted_code_points(self) -> int:
+        """How many code points of the text have a character that is counted; fewer than these where some are bytes."""
+        return len(code_points_with(self.characters, self.counted))
+
+    @property
+    def bits_per_code_point(self) -> float:
+        """The surprise of the characters that are counted, divided by their number of code points; NaN without any.
+
+        It compares a model of bytes with one of code points.
+        """
+        return float(self.bits[self.counted].sum() / self.counted_code_points) if self.counted.any() else math.nan
+
+    @property
     def unknown(self) -> Counter[bytes]:
         """Unknown character -> count."""
         return Counter(self.characters[k] for k in np.flatnonzero(~self.known))
@@ -318,8 +331,10 @@ def _perplexity(loss: float) -> float:
 
 def as_sentence(score: Score) -> str:
     """The output of `score` for one text."""
-    counted, unknown = int(score.counted.sum()), score.unknown
-    line = f"{score.bits_per_character:.6f} bits per character, {counted} characters" if counted else "no score"
+    counted, code_points, unknown = int(score.counted.sum()), score.counted_code_points, score.unknown
+    line = f"{score.bits_per_code_point:.6f} bits per character, {code_points} characters" if counted else "no score"
+    if code_points < counted:
+        line += f" ({score.bits_per_character:.6f} bits per byte, {counted} bytes)"
     if unknown:
         kind = ("character" if score.code_points else "byte") + ("s" if unknown.total() > 1 else "")
         named = map(quote_character, dict(unknown_code_points(score.characters, score.known).most_common(20)))

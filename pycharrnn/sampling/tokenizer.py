@@ -125,16 +125,26 @@ def unknown_code_points(characters: Sequence[bytes], known: npt.NDArray[np.bool_
 
     Returns: code point -> count; a byte of invalid UTF-8 counts as one.
     """
-    if known.all():
-        return Counter()
+    counts = Counter(code_points_with(characters, ~known).tolist())
+    return Counter({chr(point).encode("utf-8", "surrogateescape"): count for point, count in counts.items()})
+
+
+def code_points_with(characters: Sequence[bytes], chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint32]:
+    """The code points of a text that have a byte of some of its characters, in their order.
+
+    Args:
+        characters: of the text, (N,). chosen: which of them, bool, (N,).
+
+    Returns: U+DC80 to U+DCFF for a byte of invalid UTF-8.
+    """
+    if not chosen.any():
+        return np.empty(0, np.uint32)
     text = b"".join(characters).decode("utf-8", "surrogateescape")
-    unknown_bytes = np.repeat(~known, [len(character) for character in characters])
+    chosen_bytes = np.repeat(chosen, [len(character) for character in characters])
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
     sizes = 1 + (points > 0x7F) + (points > 0x7FF) + (points > 0xFFFF)
     sizes[(points >= 0xDC80) & (points <= 0xDCFF)] = 1  # a byte of invalid UTF-8
-    is_unknown = np.logical_or.reduceat(unknown_bytes, np.cumsum(sizes) - sizes)
-    counts = Counter(points[is_unknown].tolist())
-    return Counter({chr(point).encode("utf-8", "surrogateescape"): count for point, count in counts.items()})
+    return points[np.logical_or.reduceat(chosen_bytes, np.cumsum(sizes) - sizes)]
 
 
 def code_point_length(text: bytes, position: int) -> int:

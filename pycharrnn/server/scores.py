@@ -12,6 +12,7 @@ import numpy as np
 from pycharrnn.analysis import surprise
 from pycharrnn.analysis.line_scores import in_labels
 from pycharrnn.common.screen_text import ScreenText, completed
+from pycharrnn.sampling.tokenizer import code_points_with
 from pycharrnn.text import items
 
 if TYPE_CHECKING:
@@ -59,15 +60,17 @@ def score(
         end = model.items.end
         text = items.between_ends(items.of_text(text, model.facts.items), end)
     screen, pending, line, found_lines = ScreenText(), list[float | None](), list[_Scored](), list[_Line]()
-    known, unknown, total, plain = 0, 0, 0.0, 0.0
+    characters, counted, unknown, total, plain = list[bytes](), list[bool](), 0, 0.0, 0.0
     yield f'{{{first}"characters":['
     before = ""
     for scored in itertools.islice(_scored(model, text, end, learning), 1 if model.items else 0, None):
         pending.append(scored.bits)
+        characters.append(scored.character)
+        counted.append(scored.bits is not None and not scored.is_given)
         if scored.bits is None or scored.plain is None:
             unknown += 1
         elif not scored.is_given:
-            known, total, plain = known + 1, total + scored.bits, plain + scored.plain
+            total, plain = total + scored.bits, plain + scored.plain
         if lines:
             line.append(scored)
             if scored.character == end:
@@ -79,9 +82,10 @@ def score(
     for shown, shown_bits in completed(screen.end(), pending):
         yield before + _scored_character(shown, shown_bits)
         before = ","
+    known, code_points = sum(counted), len(code_points_with(characters, np.array(counted, bool)))
     mean, plain_mean = (json.dumps(_finite(bits / known) if known else None) for bits in (total, plain))
     more = f',"plain":{plain_mean}' if learning else ""
-    yield f'],"bits_per_character":{mean}{more},"known":{known},"unknown":{unknown}'
+    yield f'],"bits_per_character":{mean}{more},"known":{known},"code_points":{code_points},"unknown":{unknown}'
     if lines:
         found_lines += [_line_of(line, end)] if line else []
         before = ',"lines":['

@@ -281,12 +281,37 @@ def test_score_of_files_and_standard_input(tmp_path):
     names = ["known.txt", "odd.txt", "empty.txt", "-"]
     result = run("score", CHECKPOINT, *names, cwd=tmp_path, input=text)
     known, odd, piped = result.stdout.decode().splitlines()
-    want = f"{np.mean(bits_one_by_one(text)):.6f} bits per character, 400 characters"
+    bits = bits_one_by_one(text)
+    per_byte = f"({np.mean(bits):.6f} bits per byte, 400 bytes)"
+    want = f"{sum(bits) / 396:.6f} bits per character, 396 characters {per_byte}"
     assert known == f"known.txt: {want}"
     assert piped == f"-: {want}"
     assert odd == f"odd.txt: {want}; left out 3 bytes that the model has never seen: '~' '\\xff'"
     assert sentence(result) == "pycharrnn: empty.txt: empty, so there is nothing to score.\n"
     assert "nowhere.txt" in sentence(run("score", CHECKPOINT, "nowhere.txt"))
+
+
+def test_of_bytes_the_score_is_also_per_character(tmp_path):
+    """So that it compares with that of a model of code points."""
+    text = "Tomas \u2013 \u2013 here".encode()
+    (tmp_path / "text").write_bytes(text)
+    bits = bits_one_by_one(text)
+    result = run("score", CHECKPOINT, "text", "-html", "page.html", cwd=tmp_path)
+    want = f"{sum(bits) / 14:.6f} bits per character, 14 characters ({np.mean(bits):.6f} bits per byte, 18 bytes)"
+    assert result.stdout.decode() == f"text: {want}\nsaved page.html\n"
+    assert f"<p>{want}</p>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    score = scoring.score(LOADED, text)
+    assert score.bits_per_code_point == pytest.approx(sum(bits) / 14)
+    assert score.bits_per_character == pytest.approx(np.mean(bits))
+
+
+@pytest.mark.parametrize(
+    "text, counted", [(b"", 0), (b"~", 0), (b"The", 3), ("\u00fc\u2013".encode(), 2), (b"\xe2\x80T\x80", 4)]
+)
+def test_code_points_are_counted_where_a_byte_is_known(text, counted):
+    score = scoring.score(LOADED, text)
+    assert score.counted_code_points == counted
+    assert math.isnan(score.bits_per_code_point) == (counted == 0)
 
 
 def with_vocab(**renamed: str):

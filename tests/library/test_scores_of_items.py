@@ -39,6 +39,7 @@ def test_a_score_is_that_of_the_server(kind, text, adapt):
     loaded = item_models.made(kind, letters="abcé\n ")
     expected, found = from_server(loaded, text, adapt), Model(loaded).score(text, adapt=adapt)
     assert int(found.counted.sum()) == expected["known"]
+    assert found.counted_code_points == expected["code_points"]
     assert found.unknown.total() == expected["unknown"]
     assert found.bits.sum() == pytest.approx(sum(line["bits"] for line in expected["lines"]))
     if expected["known"]:

@@ -224,6 +224,22 @@ def test_a_score_is_that_of_the_command(file):
     assert "unknown" in spans(file, "#scored span")[4].get_attribute("class")
 
 
+@pytest.mark.parametrize("adapt", [False, True])
+def test_a_score_of_characters_of_several_bytes(file, adapt):
+    told = "The night \u2013 is the night\n"
+    plain = scoring.score(checkpoint.load(LSTM), told.encode())
+    click(file, "tab-score")
+    fill(file, "own", told)
+    words = f"{plain.bits_per_code_point:.3f} bits per character, 25 characters"
+    words += f" ({plain.bits_per_character:.3f} bits per byte, 27 bytes)"
+    if adapt:
+        learnt = adapted.score(checkpoint.load(LSTM), told.encode(), AdaptOptions().adaptation).bits_per_code_point
+        words += f"; {learnt:.3f} while learning from them: compare only such figures"
+        click(file, "score-adapt")
+    click(file, "score-button")
+    wait(file, lambda: element(file, "score-status").text == words)
+
+
 def test_a_score_while_learning(file):
     told = "The night is the night\n" * 20
     loaded = checkpoint.load(LSTM)

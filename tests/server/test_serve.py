@@ -707,6 +707,7 @@ def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, sched
     assert json.loads(answer, parse_constant=pytest.fail) == {
         "bits_per_character": None,
         "known": 2,
+        "code_points": 2,
         "unknown": 1,
         "characters": [{"text": "T", "bits": pytest.approx(math.log2(73))}, {"text": "ü", "bits": None}],
     }

@@ -41,8 +41,10 @@ def test_the_mean_is_that_of_the_known_bytes(model, loaded):
     answer = scored(model, text)
     found = scoring.score(loaded, text)
     bits = found.bits[found.known]
-    assert (answer["known"], answer["unknown"]) == (11, 1)
+    assert (answer["known"], answer["code_points"], answer["unknown"]) == (11, 11, 1)
     assert answer["bits_per_character"] == pytest.approx(float(np.mean(bits)))
+    several = scored(model, "\u2013 The \u2013".encode())
+    assert (several["known"], several["code_points"]) == (11, 7)
 
 
 @pytest.mark.parametrize(

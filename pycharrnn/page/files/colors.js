@@ -35,12 +35,15 @@ export function showSurprise(item, span) {
   showCharacter(span, "Surprise", words, words);
 }
 
-// A score as a sentence. codePoints: whether the model's characters are code points, not bytes.
-export function scoreSentence({ bits_per_character: mean, plain, known, unknown }, codePoints) {
+// A score as a sentence. Its characters are code points; of a model of bytes, it names the bytes too if they are more.
+// codePoints: whether the model's characters are code points.
+export function scoreSentence({ bits_per_character: mean, plain, known, code_points: characters, unknown }, codePoints) {
   const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+  const perCharacter = (bits) => ((bits * known) / characters).toFixed(3);
   const bits = plain === undefined ? mean : plain;
-  const learnt = bits === mean || mean === null ? "" : `; ${mean.toFixed(3)} while learning from them: compare only such figures`;
-  const words = bits === null ? "no score" : `${bits.toFixed(3)} bits per character, ${count(known, "character")}${learnt}`;
+  const bytes = bits !== null && characters < known ? ` (${bits.toFixed(3)} bits per byte, ${count(known, "byte")})` : "";
+  const learnt = bits === mean || mean === null ? "" : `; ${perCharacter(mean)} while learning from them: compare only such figures`;
+  const words = bits === null ? "no score" : `${perCharacter(bits)} bits per character, ${count(characters, "character")}${bytes}${learnt}`;
   if (!unknown) return words;
   return `${words}; left out ${count(unknown, codePoints ? "character" : "byte")} that the model has never seen`;
 }

@@ -46,7 +46,7 @@ export class FileSource {
     }
   }
 
-  // {characters: [{text, bits}], bits_per_character, known, unknown}, with `adapt` also {plain}
+  // {characters: [{text, bits}], bits_per_character, known, code_points, unknown}, with `adapt` also {plain}
   async score({ model, ...score }, signal, onProgress) {
     const characters = [];
     let summary = {};

@@ -8,6 +8,7 @@ import { Network, prepare, prepareWeights } from "./network.js";
 import { Problem } from "./problem.js";
 import { sample, topCandidates } from "./sampler.js";
 import { ScreenText } from "./screen_text.js";
+import { characterStart } from "./utf8.js";
 import { Vocabulary, describeAndAdvise, quote } from "./vocabulary.js";
 import { readWeights } from "./weights.js";
 
@@ -90,9 +91,10 @@ export class Model {
   }
 
   // Yields {text, bits} for each character on the screen; of a model of items, which each are scored by themselves, for
-  // their ends too. Returns {bits_per_character, known, unknown}. With a learner, which learns from each segment of the
-  // text once it has predicted it, first {progress}; the result has the mean without learning too, as `plain`. A label of
-  // the model is read before its item; its characters have 0 bits and do not count.
+  // their ends too. Returns {bits_per_character, known, code_points: to which the known characters belong, unknown}. With
+  // a learner, which learns from each segment of the text once it has predicted it, first {progress}; the result has the
+  // mean without learning too, as `plain`. A label of the model is read before its item; its characters have 0 bits and do
+  // not count.
   *score(text, learner = null) {
     const { items } = this.#facts;
     const end = ENDS[items];
@@ -110,6 +112,7 @@ export class Model {
     }
     const learnt = learner && (yield* this.#learntBits(learner, tokens, previous));
     let read = 0; // known characters
+    const codePoints = new Set(); // where those of the known characters begin
     for (const { start, end, id, given } of tokens) {
       let bits = null;
       if (id < 0) {
@@ -121,6 +124,7 @@ export class Model {
         read++;
         if (!given) {
           known++;
+          for (let k = start; k < end; k++) codePoints.add(characterStart(bytes, k));
           total += bits;
           plainTotal += plain;
         }
@@ -130,7 +134,7 @@ export class Model {
     }
     for (const [shown, count] of screen.end()) yield scoredItem(shown, pending.splice(0, count));
     const mean = (sum) => (known ? finite(sum / known) : null);
-    return { bits_per_character: mean(total), known, unknown, ...(learnt && { plain: mean(plainTotal) }) };
+    return { bits_per_character: mean(total), known, code_points: codePoints.size, unknown, ...(learnt && { plain: mean(plainTotal) }) };
   }
 
   // Yields {progress} while a learner learns from a text. Returns its prepared weights; without one, the model's own.

@@ -74,3 +74,9 @@ export function characterLength(bytes, position) {
   }
   return 1;
 }
+
+// Where the character begins that has the byte at a position of valid UTF-8.
+export function characterStart(bytes, position) {
+  while (position > 0 && (bytes[position] & 0xc0) === 0x80) position--;
+  return position;
+}

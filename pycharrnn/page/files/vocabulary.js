@@ -1,6 +1,6 @@
 // A model's vocabulary and the tokenizer: sampling/tokenizer.py. Its characters are one byte or several.
 
-import { REPLACEMENT, Utf8Decoder, characterLength, decode } from "./utf8.js";
+import { REPLACEMENT, Utf8Decoder, characterLength, characterStart, decode } from "./utf8.js";
 
 // Characters that a keyboard gives for one another, as in tokenizer.py.
 const SIMILAR = ["'\u2019\u2018\u02bc", '"\u201c\u201d\u201e\u00ab\u00bb', "-\u2013\u2014\u2212\u2010\u2011"];
@@ -95,8 +95,7 @@ function unknownAt(text, position, { hasHighBytes }) {
 
 // The whole character at a position of a text in bytes; U+FFFD for invalid UTF-8.
 function characterAt(text, position) {
-  let start = position;
-  while (start > 0 && (text[start] & 0xc0) === 0x80) start--;
+  const start = characterStart(text, position);
   const decoder = new Utf8Decoder();
   const [decoded] = [...decoder.push(text.subarray(start, start + 4)), ...decoder.end()];
   const isStray = decoded && start + new TextEncoder().encode(decoded).length <= position; // a continuation byte
