@@ -71,6 +71,7 @@ def _facts(found: Checkpoint) -> Facts:
         "vocab_size": network.vocab_size,
         "vocab": [c.decode("utf-8", "backslashreplace") for c in characters_by_id(found.vocab)],
         "parameters": network.parameters,
+        "weights": "" if network.is_finite() else "some are NaN or infinite",
         "dropout": network.dropout,
         "tensor_type": network.tensor_type,
         "items": item_options.kind(found.vocab, found.opt),

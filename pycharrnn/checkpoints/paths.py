@@ -21,7 +21,7 @@ def load_best(path: str, note: Note) -> tuple[str, Checkpoint]:
     Errors: UserError if unreadable.
     """
     if not os.path.isdir(path):
-        return path, checkpoint.load(path)
+        return _noted(path, checkpoint.load(path), note)
     reader = _Reader(path, note)
     for run in reader.runs():
         for file, loaded in reader.readable(run.files):
@@ -32,7 +32,7 @@ def load_best(path: str, note: Note) -> tuple[str, Checkpoint]:
                     note(f"{_escaped(better)}, of the same text, has a lower validation loss; name it to use it")
             else:
                 say_choice(note, path, file, _why_best(file), len(run.files))
-            return file.path, loaded
+            return _noted(file.path, loaded, note)
     raise _none_readable(path)
 
 
@@ -49,7 +49,7 @@ def load_every(paths: Sequence[str], note: Note) -> Iterator[tuple[str, Checkpoi
         loaded = checkpoint.load(path) if path in named else readers[folders[path]].checkpoint(path)
         if loaded:
             without -= {folders.get(name, "") for name in (path, *names)}
-            yield path, loaded
+            yield _noted(path, loaded, note)
     for folder in without:
         raise _none_readable(folder)
 
@@ -72,11 +72,11 @@ def load_best_of_runs(paths: Sequence[str], note: Note) -> Iterator[tuple[str, C
             if first[file.path] not in held:
                 held.add(first[file.path])
                 taken.append(file.path)
-                yield file.path, loaded
+                yield _noted(file.path, loaded, note)
 
 
 def load_runs(path: str, note: Note) -> Iterator[tuple[str, Checkpoint]]:
-    """As load_best, but load the newest checkpoint of each run in a folder, sorted by the runs' names."""
+    """As load_best, but load the newest checkpoint of each run in a folder, by the runs' names, for their losses."""
     if not os.path.isdir(path):
         yield path, checkpoint.load(path)
         return
@@ -86,6 +86,14 @@ def load_runs(path: str, note: Note) -> Iterator[tuple[str, Checkpoint]]:
     for file, loaded, run in _one_of_each(reader, by_name):
         say_choice(note, path, file, "newest", len(run.files), not run.others)
         yield file.path, loaded
+
+
+def _noted(path: str, loaded: Checkpoint, note: Note) -> tuple[str, Checkpoint]:
+    """(path, loaded), with a note on weights that are no numbers: results are wrong where a text touches them."""
+    if not loaded.network.is_finite():
+        way_out = "use another copy of the file, or an earlier checkpoint"
+        note(f"{_escaped(path)} has weights that are NaN or infinite: what it computes may be wrong; {way_out}")
+    return path, loaded
 
 
 def say_choice(note: Note, folder: str, file: File, why: str, count: int, is_only_run: bool = True) -> None:

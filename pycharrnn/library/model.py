@@ -90,7 +90,7 @@ class Model:
 
     Attributes:
         path: of the checkpoint; "" without one.
-        notes: messages of `load` about a folder: its choice, and files that it could not read.
+        notes: messages of `load`: its choice in a folder, files that it could not read, weights that are no numbers.
         vocab: character as bytes -> token id + 1, as Lua counts.
         opt: the recorded training options.
         model: "lstm", "gru" or "rnn".

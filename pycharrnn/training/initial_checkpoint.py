@@ -45,7 +45,7 @@ def load(
     if os.path.isdir(options.resume):
         path, loaded = _newest(options.resume, options.savefile if "savefile" in given else None, say, note)
     else:
-        path, loaded = options.resume, checkpoint.load(options.resume)
+        path, loaded = paths.load_best(options.resume, note)
     if loaded.program == "torch-rnn":
         raise UserError(
             f"{path} is a checkpoint of {loaded.program}, which can't be resumed: use {flag('init_from', path)}."

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from array import array
 
+import numpy as np
 import pytest
 from conftest import GOLDEN
 from folders import CHECKPOINT, make, names, save, set_time, train
 
+from pycharrnn.checkpoints import checkpoint, inspection
 from pycharrnn.checkpoints.paths import load_best, load_best_of_runs, load_every, load_runs, run_of
 from pycharrnn.common.errors import UserError
 
@@ -47,6 +50,25 @@ def test_a_file_means_itself(said):
     for load in (load_best, every_of, lambda *args: list(load_runs(*args))):
         with pytest.raises(UserError, match=r"File no/such.t7 does not exist"):
             load("no/such.t7", said.append)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers_are_noted(tmp_path, said, value):
+    """Otherwise only texts that touch such a weight show it."""
+    found = checkpoint.load(CHECKPOINT)
+    weights = {name: w.copy() for name, w in found.network.weights.items()}
+    weights["decoder.weight"][5, 0] = value
+    path = str(tmp_path / "lm_x_latest.t7")
+    checkpoint.convert(dataclasses.replace(found, network=dataclasses.replace(found.network, weights=weights)), path)
+    sentence = f"{path} has weights that are NaN or infinite: what it computes may be wrong"
+    way_out = "use another copy of the file, or an earlier checkpoint"
+    for load in (load_best, every_of, lambda *args: list(load_best_of_runs([args[0]], args[1]))):
+        for argument in (path, str(tmp_path)):
+            said.clear()
+            load(argument, said.append)
+            assert [line for line in said if "NaN" in line] == [f"{sentence}; {way_out}"]
+    assert inspection.facts(path)["weights"] == "some are NaN or infinite"
+    assert "weights" not in inspection.facts(CHECKPOINT)
 
 
 def test_damaged_ones_are_passed_over(tmp_path, said):
