@@ -17,27 +17,32 @@ if TYPE_CHECKING:
 
 
 class Losses(NamedTuple):
-    """Of the validation split, in nats per character."""
+    """Of the validation split, in nats per character.
+
+    Attributes:
+        text: the file of both losses if it may be another text than that of the training; else "".
+    """
 
     exact: float
     rounded: float
+    text: str
 
 
 def losses(path: str, loaded: Checkpoint, weights: str) -> Losses:
     """The losses with the weights of the checkpoint at `path`, and with those of a .c file of type `weights`.
 
-    The state is in double precision in both.
+    The state is in double precision in both. A text without a recorded hash, of a checkpoint of the Lua programs, may
+    have changed: both losses are then computed, so that they compare on any text.
 
-    Errors: UserError, a clause, if the training text is missing, has changed, is too large to be read unasked, or has
-        no recorded hash: the file of its name may then be any text.
+    Errors: UserError, a clause, if the training text is missing, has changed, or is too large to be read unasked.
     """
     text = recorded_text(path, loaded)
     name = escape_line(text.path)
-    if not (text.folder and text.fingerprint):
-        raise UserError(f"{path} has no hash of its training text")
+    if not text.folder:
+        raise UserError(f"{path} does not record the folder of its training text")
     if text.missing:
         raise UserError(f"{text.missing}: convert it in the folder of the training")
-    if not text.may_be_read_unasked():
+    if not text.is_small():
         raise UserError(f"{name} has more than {MAX_UNASKED >> 20} MiB")
     try:
         text.checked_path()
@@ -48,7 +53,9 @@ def losses(path: str, loaded: Checkpoint, weights: str) -> Losses:
     rounded = replace(loaded, network=c_weights.rounded(loaded.network, weights))
     try:
         after = scoring.split_loss(path, rounded, EvalOptions())
-        exact = checkpoint.validation_loss(loaded)
-        return Losses(scoring.split_loss(path, loaded, EvalOptions()) if exact is None else exact, after)
+        exact = checkpoint.validation_loss(loaded) if text.fingerprint else None
+        if exact is None:
+            exact = scoring.split_loss(path, loaded, EvalOptions())
+        return Losses(exact, after, "" if text.fingerprint else name)
     except (OSError, ValueError, UserError) as e:
         raise UserError(f"{name} can't be scored ({e})") from None

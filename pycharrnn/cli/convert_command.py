@@ -114,7 +114,8 @@ def _describe_c_file(source: str, loaded: Checkpoint, weights: str) -> None:
     except UserError as e:
         note(f"the validation loss with these weights is unknown, since {e}")
     else:
-        note(f"validation loss: {losses.rounded:.4f}; of the checkpoint: {losses.exact:.4f}")
+        on = f"; both on {losses.text} as it is now" if losses.text else ""
+        note(f"validation loss: {losses.rounded:.4f}; of the checkpoint: {losses.exact:.4f}{on}")
 
 
 def _write_page(sources: list[str], target: str, opt: ConvertOptions) -> None:

@@ -83,8 +83,12 @@ class RecordedText(NamedTuple):
 
         Without a fingerprint the file of that name may be any other text.
         """
+        return bool(self.fingerprint) and self.is_small()
+
+    def is_small(self) -> bool:
+        """Whether the text is here, with MAX_UNASKED bytes or less."""
         try:
-            return bool(self.fingerprint and self.folder) and os.path.getsize(self.path) <= MAX_UNASKED
+            return bool(self.folder) and os.path.getsize(self.path) <= MAX_UNASKED
         except (OSError, ValueError):  # ValueError: a NUL character in a path
             return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -462,5 +463,28 @@ def test_convert_prints_the_loss_of_rounded_weights(tmp_path, monkeypatch):
     text.unlink()
     missing = f"{name}, on which {path} was trained, is not here: convert it in the folder of the training"
     assert notes("-weights", "int8") == [weights, unknown + missing]
-    path = ROOT / "tests/golden/rnn3/lm_rnn3_epoch1.00_3.0075.t7"
-    assert notes("-weights", "float")[1] == f"{unknown}{path} has no hash of its training text"
+
+
+def test_convert_prints_both_losses_of_a_text_without_hash(tmp_path, monkeypatch):
+    """A checkpoint of a Lua program: its text is read as by eval, and may be another one."""
+    original = checkpoint.load(ROOT / "tests/golden/rnn3/lm_rnn3_epoch1.00_3.0075.t7")
+    checkpoint.convert(dataclasses.replace(original, opt={**original.opt, "data_dir": "old"}), tmp_path / "lm.t7")
+    monkeypatch.chdir(tmp_path)
+
+    def last_note() -> str:
+        done = CliRunner().invoke(cli, ["convert", "lm.t7", "model.c", "-weights", "int8", "-overwrite", "1"])
+        assert done.exit_code == 0
+        return done.stderr.splitlines()[-1].removeprefix("pycharrnn: ")
+
+    name = os.path.join("old", "input.txt")
+    assert f"is unknown, since {name}, on which lm.t7 was trained, is not here" in last_note()
+    shutil.copytree(ROOT / "tests/golden/corpus", "old")
+    losses = re.fullmatch(r"validation loss: (.*); of the checkpoint: (.*); both on (.*) as it is now", last_note())
+    assert losses and losses[3] == name and abs(float(losses[1]) - float(losses[2])) < 0.01
+    assert abs(float(losses[2]) - 3.0075) < 1e-3
+    text = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(text[: len(text) // 2])
+    assert abs(float(last_note().split(";")[1].rpartition(" ")[2]) - 3.0075) > 1e-3
+    del (opt := dict(original.opt))["data_dir"]
+    checkpoint.convert(dataclasses.replace(original, opt=opt), tmp_path / "lm.t7")
+    assert "is unknown, since lm.t7 does not record the folder of its training text" in last_note()
