@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pretended_studio as pretended
 import pytest
-from page_tools import By, Keys, Select, click, element, fill, needs_browser, screen, text, wait
+from page_tools import By, Keys, Select, click, element, fill, generated, needs_browser, screen, text, wait
 from pretended_studio import HOSTILE, model, run
 
 from pycharrnn.page.page_files import page_files
@@ -382,6 +382,19 @@ def test_play_does_not_follow_the_run_of_another_person(chromium, studio):
     press(chromium, "play")
     wait(chromium, lambda: "#model=lm_poems_epoch4.00_1.4000&" in chromium.current_url)
     assert "follow" not in chromium.current_url
+
+
+@needs_browser
+def test_the_text_follows_when_a_training_deletes_its_checkpoint(chromium, studio):
+    """Else the page would describe another model beside it, and ask the server for the copies of one that is gone."""
+    studio.models = [model("lm_poems_epoch2.00_1.5000", saved=1763000000.0)]
+    opened(chromium, studio, "play")
+    generated(chromium, len(pretended.SAMPLE))
+    studio.models = [model("lm_poems_epoch4.00_1.4000", saved=1763000098.0)]
+    wait(chromium, lambda: element(chromium, "model").get_attribute("value") == "lm_poems_epoch4.00_1.4000")
+    wait(chromium, lambda: "#model=lm_poems_epoch4.00_1.4000&" in chromium.current_url, 10)
+    generated(chromium, len(pretended.SAMPLE))
+    assert "seed=123&" in chromium.current_url
 
 
 @needs_browser

@@ -197,7 +197,7 @@ def test_score(client):
 @pytest.mark.parametrize(
     "body, status, words",
     [
-        ({"model": "lm_lstm2"}, 404, "/api/models"),
+        ({"model": "lm_lstm2"}, 404, "choose one that is listed"),
         ({"model": "../../etc/passwd"}, 404, "no such model"),
         ({"model": str(LSTM)}, 404, "no such model"),
         ({"length": MAX_LENGTH + 1}, 422, "length"),

@@ -104,7 +104,7 @@ async function poll() {
     } catch (error) {
       report(error, $("notice"));
     }
-    if (!refresh() || !(models.followed || isReplaced(textFacts()))) continue;
+    if (!refresh() || !(models.followed || isOutdated(textFacts()))) continue;
     if (running) outdated = true;
     else rerun();
   }
@@ -131,10 +131,11 @@ function textFacts() {
   return $("score").hidden ? shown?.facts : scoredBy;
 }
 
-// Whether the file of a model has another checkpoint now. facts: of the model, as they were before.
-function isReplaced(facts) {
+// Whether a text is of another model than the selected one, or of an earlier checkpoint in its file. facts: of the text's
+// model, as they were then.
+function isOutdated(facts) {
   const { selected } = models;
-  return Boolean(facts && selected) && facts.id === selected.id && facts.saved !== selected.saved;
+  return Boolean(facts && selected) && (facts.id !== selected.id || facts.saved !== selected.saved);
 }
 
 async function describe(model) {
@@ -194,8 +195,8 @@ function generateAnother() {
 // Whether the sample on the page is that of the selected model with the values of the controls.
 function isOfControls() {
   const { selected } = models;
-  const isOfModel = shown?.facts.id === selected?.id && !isReplaced(shown?.facts);
-  return isOfModel && JSON.stringify(shown?.values) === JSON.stringify(values(selected));
+  if (!shown || !selected || isOutdated(shown.facts)) return false;
+  return JSON.stringify(shown.values) === JSON.stringify(values(selected));
 }
 
 // Shows the number of characters, and with the color of copies, where they are.
@@ -337,8 +338,7 @@ function openTab(name) {
   showTab(name);
   (name === "sample" ? scoreView : sampleView).choose(-1);
   refresh();
-  const facts = textFacts();
-  if (facts && (facts.id !== models.selected?.id || isReplaced(facts))) rerun();
+  if (isOutdated(textFacts())) rerun();
 }
 
 listenForTabs(openTab);
