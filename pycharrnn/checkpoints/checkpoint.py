@@ -49,6 +49,9 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
+        if os.path.islink(path):
+            target = escape_line(replace_surrogates(os.readlink(os.fspath(path))))
+            raise UserError(f"File {path} is a link to {target}, which does not exist: name another file.") from None
         in_cv = os.path.normpath(os.path.join("cv", os.fspath(path)))
         if near := in_cv if os.path.isfile(in_cv) else names.near(os.fspath(path)):
             raise UserError(f"File {path} does not exist; did you mean {near}?") from None

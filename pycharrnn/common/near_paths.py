@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 _SIMILARITY = 0.8  # of difflib: one wrong letter in five
 
 
-def near(path: str, is_wanted: Callable[[str], bool] = os.path.exists, elsewhere: Sequence[str] = ()) -> str:
+def near(path: str, is_wanted: Callable[[str], bool] = lambda found: True, elsewhere: Sequence[str] = ()) -> str:
     """An existing path that is wanted and nearly named like `path`, or that adds an ending to it; "" if none.
 
     Args:
         path: a path that does not exist.
-        is_wanted: whether a file or folder may be suggested.
+        is_wanted: whether an existing file or folder may be suggested.
         elsewhere: folders to look in as well if `path` has none.
 
     For example, near("my_txt.txt") is "my_text.txt" if that file exists.
@@ -25,7 +25,8 @@ def near(path: str, is_wanted: Callable[[str], bool] = os.path.exists, elsewhere
             entries = sorted(os.listdir(place or "."))
         except (OSError, ValueError):
             continue
-        known = [e for e in entries if not e.startswith(".") and is_wanted(os.path.join(place, e))]
+        paths = {e: os.path.join(place, e) for e in entries if not e.startswith(".")}
+        known = [e for e, found in paths.items() if os.path.exists(found) and is_wanted(found)]  # no broken link
         longer = [e for e in known if os.path.splitext(e)[0] == name]
         if found := longer or difflib.get_close_matches(name, known, 1, _SIMILARITY):
             return os.path.join(place, found[0])

@@ -224,6 +224,14 @@ def test_a_mistyped_path_is_answered_by_one_that_exists(tmp_path, monkeypatch):
         checkpoint.load("../poems.txt")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="not every user of Windows may make links")
+def test_a_link_to_a_missing_checkpoint(tmp_path):
+    path = tmp_path / "x.t7"
+    path.symlink_to("gone.t7")
+    with pytest.raises(UserError, match="x.t7 is a link to gone.t7, which does not exist: name another file"):
+        checkpoint.load(path)
+
+
 @pytest.mark.parametrize("ending", [".t7", ".t7.gz", ".safetensors", ".json", ".pt", ".onnx", ".html"])
 def test_a_file_that_was_cut_off_has_a_way_out(tmp_path, ending):
     path = tmp_path / f"x{ending}"

@@ -15,6 +15,9 @@ def test_what_a_mistyped_path_may_stand_for(tmp_path, monkeypatch):
     assert near("my_txt.txt") == near("my_text") == "my_text.txt"
     assert near(os.path.join("cv", "poem.t7")) == os.path.join("cv", "poems.t7")
     assert near("poem.t7") == ""
+    if os.name != "nt":
+        os.symlink("nowhere", tmp_path / "mytext.txt")
+        assert near("mytext.txt", lambda found: True) == "my_text.txt"  # not the link itself
     assert near("poem.t7", elsewhere=["cv"]) == os.path.join("cv", "poems.t7")
     assert near("my_txt.txt", os.path.isdir) == ""
     assert near("other.txt") == near(os.path.join("nowhere", "my_text.txt")) == near("a\0b") == ""
