@@ -29,6 +29,7 @@ def model(name: str, **facts: object) -> dict[str, Any]:
         "saved": 1763000000.0,
         "program": "pycharrnn",
         "newline": True,
+        "multibyte": False,
         "code_points": False,
         "items": "",
         "labels": [],

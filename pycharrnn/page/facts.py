@@ -41,6 +41,9 @@ class ModelFacts:
     )
     newline: bool = field(metadata={"description": "whether its vocabulary has a newline"})
     code_points: bool = field(metadata={"description": "whether its characters are Unicode code points, not bytes"})
+    multibyte: bool = field(
+        metadata={"description": "whether its characters are bytes, and its text has characters of several bytes"}
+    )
     epoch: float | None = field(metadata={"description": "null if unknown"})
     val_loss: float | None = field(
         metadata={"description": "at this checkpoint, in nats per character; null if unknown"}
@@ -77,7 +80,7 @@ def facts_of(loaded: Checkpoint, name: str, saved: float, has_text: bool = False
         saved: modification time of its file, in seconds since 1970.
         has_text: whether its training text is there.
     """
-    network = loaded.network
+    network, encoding = loaded.network, checkpoint.encoding(loaded)
     loss = checkpoint.validation_loss(loaded)
     has_epoch = bool(loaded.epoch or not loaded.i)  # torch-rnn records none
     return ModelFacts(
@@ -90,7 +93,8 @@ def facts_of(loaded: Checkpoint, name: str, saved: float, has_text: bool = False
         items=item_options.kind(loaded.vocab, loaded.opt),
         labels=[label.decode() for label in item_options.labels(loaded.vocab, loaded.opt) if is_utf8(label)],
         newline=b"\n" in loaded.vocab,
-        code_points=checkpoint.encoding(loaded) == "utf8",
+        code_points=encoding == "utf8",
+        multibyte=encoding == "bytes" and any(character >= b"\x80" for character in loaded.vocab),
         epoch=float(loaded.epoch) if has_epoch and np.isfinite(loaded.epoch) else None,
         val_loss=loss if loss is not None and np.isfinite(loss) else None,
         best_val_loss=losses.best_loss(loaded.val_losses),

@@ -58,6 +58,10 @@ class TextStats:
         """The number of characters with this -encoding."""
         return self.code_points if encoding == "utf8" and self.code_points is not None else self.size
 
+    def length_in_words(self, encoding: str) -> str:
+        """The same with its unit: bytes where some characters have several, else characters."""
+        return f"{self.length(encoding):,} {'bytes' if encoding == 'bytes' and self.multibyte else 'characters'}"
+
     def characters(self, encoding: str) -> list[bytes]:
         """The distinct characters with this -encoding, in the order of their bytes."""
         if encoding == "utf8":

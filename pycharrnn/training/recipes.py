@@ -123,9 +123,10 @@ _SHOWN_FOR = (  # the texts of -help
 )
 
 
-def too_short(length: int) -> str:
-    """A sentence on a text of `length` characters if they are fewer than LEAST_LENGTH; else ""."""
-    return f"the text has {length} characters, {LONGER_TEXT}." if length < LEAST_LENGTH else ""
+def too_short(text: TextStats, encoding: str) -> str:
+    """A sentence on a text with fewer characters than LEAST_LENGTH; "" for others."""
+    is_short = text.length(encoding) < LEAST_LENGTH
+    return f"the text has {text.length_in_words(encoding)}, {LONGER_TEXT}." if is_short else ""
 
 
 def apply(opt: TrainOptions, given: Collection[str], text: TextStats) -> TrainOptions:
@@ -159,7 +160,7 @@ def defaults(recipe: Recipe, text: TextStats, model: str, typed: Mapping[str, Va
     encoding = str(typed.get("encoding", text.encoding))
     length = text.length(encoding)
     if length < 2 * recipe.batches:
-        raise UserError(f"the text has {length} characters, {LONGER_TEXT}.")
+        raise UserError(f"the text has {text.length_in_words(encoding)}, {LONGER_TEXT}.")
     by_length: Mapping[str, Value] = next((flags for limit, flags in recipe.by_length if length < limit), {})
     found = {"encoding": encoding, **recipe.flags, **by_length}
     found = {**found, **_of_model(model, found), **typed}

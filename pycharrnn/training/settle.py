@@ -136,11 +136,10 @@ def _with_recipe(
         lines.log.append(f"{time_plan.named(options.minutes)}: {recipes.command_line(applied)}")
         if applied.max_epochs >= time_plan.most_epochs(applied):
             lines.notes.append(
-                f"a text of {text.length(applied.encoding):,} characters needs less time: the run ends after"
+                f"a text of {text.length_in_words(applied.encoding)} needs less time: the run ends after"
                 f" {applied.max_epochs:g} epochs, since more would learn it by heart."
             )
-    length = text.length(applied.encoding)
-    if too_short := recipes.too_short(length):
+    if too_short := recipes.too_short(text, applied.encoding):
         lines.notes.append(too_short)
     if "encoding" not in given and "init_from" not in given and applied.encoding == "bytes" and text.is_often_multibyte:
         share = 100 * text.multibyte / (text.code_points or 1)

@@ -35,6 +35,16 @@ def test_what_is_told_of_a_model(loaded, losses, epoch, best, told):
     assert (facts.id, facts.best_val_loss, facts.epoch, facts.saved) == ("x", best, told, 12.5)
 
 
+def test_bytes_of_characters_are_told_from_ascii_and_from_code_points(loaded):
+    ascii_only = {character: number for character, number in loaded.vocab.items() if character < b"\x80"}
+    told = [
+        loaded,
+        dataclasses.replace(loaded, vocab=ascii_only),
+        dataclasses.replace(loaded, vocab={**ascii_only, "\u00e9".encode(): 73}),
+    ]
+    assert [facts_of(one, "x", 0).multibyte for one in told] == [True, False, False]
+
+
 @pytest.mark.parametrize("count", [0, 1, 300, 301, 20_000])
 def test_losses_of_any_run_are_some_hundreds_of_points(loaded, count):
     loaded = dataclasses.replace(

@@ -210,6 +210,17 @@ def test_candidates_and_a_hidden_unit(file):
     assert element(file, "unit-problem").text == "Unit: a number from 1 to 16"
 
 
+def test_numbers_of_bytes_are_named(file):
+    """A text of so many bytes has fewer characters, which the status counts."""
+    units = file.execute_script("return [...document.querySelectorAll('.counted')].map((one) => one.textContent)")
+    assert set(units) == {"bytes"}
+    assert element(file, "controls").text.count("Length bytes") == 1
+    assert "2 × 16, 73 distinct bytes" in element(file, "facts").text
+    fill(file, "length", "0")
+    click(file, "generate")
+    assert element(file, "length-problem").text == "Length: a number from 1 to 10000"
+
+
 def test_a_score_is_that_of_the_command(file):
     told = "The \u00fc night\n"
     bits = scoring.score(checkpoint.load(LSTM), told.encode(), "cpu").bits_per_character

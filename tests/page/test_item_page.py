@@ -200,8 +200,10 @@ def test_by_keyboard(names):
 
 def test_another_model_shows_a_text_again(names):
     drawn(names)
+    assert "Length characters" in element(names, "controls").text
     Select(element(names, "model")).select_by_index(2)
     wait(names, lambda: status(names) == "600 characters")
+    assert "Length bytes" in element(names, "controls").text
     assert not element(names, "item-list").is_displayed()
     assert not element(names, "items").is_displayed()
     assert len(spans(names)) == 600

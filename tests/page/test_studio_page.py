@@ -99,7 +99,7 @@ def test_from_a_dropped_text_to_a_run(chromium, studio):
     assert "No training yet" in element(chromium, "runs").text
     chromium.execute_script(KEEP_ANNOUNCED)
     drop(chromium, "drop", {"poems.txt": "A poem.\n" * 50})
-    shown(chromium, "found", "118,200 characters, 120,345 bytes, 71 of them distinct, UTF-8 and cp1252.")
+    shown(chromium, "found", "118,200 characters, 120,345 bytes, 71 distinct bytes, UTF-8 and cp1252.")
     assert "118,200 characters, 120,345 bytes found. Start is ready." in chromium.execute_script("return announced")
     assert "Left out, since they are not plain text: scan.pdf" in element(chromium, "found").text
     shown(chromium, "new-run", "about a minute, with 160 units per layer")

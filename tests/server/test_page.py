@@ -280,7 +280,7 @@ def test_continue_up_to_the_longest_sample(page, address):
     assert text(page)[: len(before) - 1] == before[:-1]
     assert element(page, "length").get_attribute("value") == "10000"
     assert not element(page, "continue").is_enabled()
-    assert element(page, "continue").get_attribute("title") == "Length: at most 10000 characters"
+    assert element(page, "continue").get_attribute("title") == "Length: at most 10000 bytes"
 
 
 def test_continue_after_stop(page, slow_network):

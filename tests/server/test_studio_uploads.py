@@ -119,6 +119,12 @@ def test_what_is_said_of_a_text(studio):
     assert not files_below("data")
 
 
+def test_a_text_that_is_too_short_is_measured_in_bytes_if_characters_have_several(studio):
+    text_id = studio.text("short.txt", "Sch\u00f6n ist es hier.\n".encode() * 10)
+    found = studio.post(f"/texts/{text_id}/read").json()
+    assert found["too_short"].startswith("the text has 200 bytes, too few to learn from: give 1,000 at least")
+
+
 def test_a_list_is_recognized(studio):
     names = b"".join(b"Anna%d\n" % (k * 37 % 101) for k in range(100))
     text_id = studio.text("names.txt", names)

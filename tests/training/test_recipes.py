@@ -58,6 +58,14 @@ def test_a_text_of_nearly_nothing_is_too_short(length):
         of(TextStats(length, length))
 
 
+def test_the_length_of_a_short_text_has_its_unit():
+    text = TextStats(64, 32, 32)
+    assert recipes.too_short(text, "bytes").startswith("the text has 64 bytes, too few")
+    assert recipes.too_short(text, "utf8").startswith("the text has 32 characters, too few")
+    with pytest.raises(UserError, match="^the text has 38 bytes, too few"):
+        of(TextStats(38, 30, 8))
+
+
 def test_the_rules():
     def found(length, **typed):
         return recipes.defaults(PLAIN, TextStats(length, length), "lstm", typed)

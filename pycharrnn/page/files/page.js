@@ -16,7 +16,7 @@ import {
 } from "./controls.js";
 import { copiesSentence, lengthSentence, markCopies } from "./copies.js";
 import { copy, download, linkTo, urlParams } from "./links.js";
-import { showModel } from "./header.js";
+import { showModel, unitOf } from "./header.js";
 import { itemList, showItems } from "./item_page.js";
 import { showLosses } from "./loss_curve.js";
 import { ModelList } from "./models.js";
@@ -299,7 +299,7 @@ function showButtons() {
   $("generate").disabled = $("score-button").disabled = !models.selected;
   $("stop").disabled = !running;
   $("continue").disabled = running || !shown || shown.facts.items || shown.early || longest;
-  $("continue").title = longest ? `Length: at most ${models.limits.length} characters` : "";
+  $("continue").title = longest ? `Length: at most ${models.limits.length} ${unitOf(shown.facts)}` : "";
   for (const id of ["copy", "download", "link"]) $(id).disabled = !content().count;
 }
 

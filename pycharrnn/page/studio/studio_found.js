@@ -42,8 +42,8 @@ export function lengthWords(facts) {
 }
 
 function distinctWords(facts) {
-  const shown = facts.distinct.toLocaleString("en");
-  return hasCharactersOfBytes(facts) ? `${shown} of them distinct` : `${shown} distinct, ${size(facts.bytes)}`;
+  if (hasCharactersOfBytes(facts)) return count(facts.distinct, "distinct byte");
+  return `${facts.distinct.toLocaleString("en")} distinct, ${size(facts.bytes)}`;
 }
 
 // A model of bytes learns those of each character.

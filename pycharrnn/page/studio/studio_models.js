@@ -37,8 +37,8 @@ export class Models {
   }
 }
 
-function describe({ text, model, num_layers, rnn_size, vocab_size, val_loss, items }) {
+function describe({ text, model, num_layers, rnn_size, vocab_size, multibyte, val_loss, items }) {
   const loss = val_loss === null ? [] : [`loss ${val_loss.toFixed(4)}`];
   const of = text ? [`${items ? "a list, " : ""}${text}`] : [];
-  return [...of, `${model} ${num_layers} × ${rnn_size}`, count(vocab_size, "character"), ...loss].join(" · ");
+  return [...of, `${model} ${num_layers} × ${rnn_size}`, count(vocab_size, multibyte ? "distinct byte" : "character"), ...loss].join(" · ");
 }

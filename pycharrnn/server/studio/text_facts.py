@@ -50,13 +50,12 @@ def read(
         facts.append(f"{decoded}.")
     facts += [note for note in notes if note not in left_out]
     encoding = stats.encoding
-    length = stats.length(encoding)
     found = TextFacts(
         id=text_id,
         name=name,
         bytes=stats.size,
         code_points=stats.code_points,
-        characters=length,
+        characters=stats.length(encoding),
         distinct=len(stats.characters(encoding)),
         encoding=encoding,
         kind=list_kind or "text",
@@ -68,7 +67,7 @@ def read(
         facts=[shown(fact) for fact in facts],
         left_out=[shown(note) for note in left_out],
         advice=shown(advice),
-        too_short=recipes.too_short(length),
+        too_short=recipes.too_short(stats, encoding),
         suggested_items=suggested,
         headers=[shown(note) for note in headers],
     )
@@ -89,7 +88,7 @@ async def estimates(stats: TextStats, options: TrainOptions, environment: Mappin
     none = [ChoiceEstimate(choice=choice, seconds=None, iterations=None, rnn_size=None, flags={}) for choice in choices]
     if not extras.has_pytorch():
         return Estimates(choices=none, how="there is no estimate, since PyTorch is not installed.", problem="")
-    if problem := recipes.too_short(stats.length(stats.encoding)):
+    if problem := recipes.too_short(stats, stats.encoding):
         return Estimates(choices=none, how="", problem=problem)
     asked = {"stats": stats.fields(), "items": options.items, "label": options.label, "choices": choices}
     try:
