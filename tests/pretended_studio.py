@@ -101,6 +101,7 @@ FACTS = {
         "encoding": "bytes",
         "kind": "text",
         "advice": "",
+        "encoding_advice": "",
         "too_short": "",
         "suggested_items": "",
         "headers": [],

@@ -129,6 +129,17 @@ def too_short(text: TextStats, encoding: str) -> str:
     return f"the text has {text.length_in_words(encoding)}, {LONGER_TEXT}." if is_short else ""
 
 
+def advice_on_encoding(text: TextStats, encoding: str) -> str:
+    """A sentence on a text of whose characters a model with this -encoding may draw parts; "" for others."""
+    if encoding != "bytes" or not text.is_often_multibyte:
+        return ""
+    share = 100 * text.multibyte / (text.code_points or 1)
+    return (
+        f"{share:.0f} % of the characters take several bytes, and the model learns bytes: if samples show broken"
+        " characters, train with -encoding utf8."
+    )
+
+
 def apply(opt: TrainOptions, given: Collection[str], text: TextStats) -> TrainOptions:
     """The options with the defaults of their -recipe, except for those `given`; -recipe is reset. Errors: UserError."""
     return with_defaults(opt, given, text, of_kind(opt.items)[opt.recipe])

@@ -141,12 +141,8 @@ def _with_recipe(
             )
     if too_short := recipes.too_short(text, applied.encoding):
         lines.notes.append(too_short)
-    if "encoding" not in given and "init_from" not in given and applied.encoding == "bytes" and text.is_often_multibyte:
-        share = 100 * text.multibyte / (text.code_points or 1)
-        lines.notes.append(
-            f"{share:.0f} % of the characters take several bytes, and the model learns bytes: if samples show broken"
-            " characters, train with -encoding utf8."
-        )
+    if {"encoding", "init_from"}.isdisjoint(given) and (advice := recipes.advice_on_encoding(text, applied.encoding)):
+        lines.notes.append(advice)
     return applied
 
 

@@ -168,6 +168,23 @@ def test_the_settings_of_a_list(chromium, studio, poems):
 
 
 @needs_browser
+def test_advice_on_the_encoding_until_another_is_chosen(chromium, studio, poems):
+    advice = 'the model learns bytes: train with "A character is: code points".'
+    studio.facts = {**pretended.FACTS, "encoding_advice": advice}
+    studio.models = [model("lm_old_best")]
+    opened(chromium, studio, "learn")
+    element(chromium, "files").send_keys(str(poems))
+    shown(chromium, "found", "The model learns bytes")
+    words = element(chromium, "encoding-advice")
+    click(chromium, "more")
+    for name, value in (("run-unit", "utf8"), ("run-init", "lm_old_best")):
+        Select(element(chromium, name)).select_by_value(value)
+        wait(chromium, lambda: not words.is_displayed())
+        Select(element(chromium, name)).select_by_value("")
+        wait(chromium, words.is_displayed)
+
+
+@needs_browser
 def test_flags_with_a_comma(chromium, studio, poems):
     """A decimal may have one; in a whole number it may stand before thousands, so the server refuses it."""
     opened(chromium, studio, "learn")
@@ -418,6 +435,7 @@ def test_nothing_that_a_text_says_is_run(chromium, studio, poems):
         "files": [{"name": HOSTILE, "bytes": 1, "encoding": HOSTILE}],
         "facts": [HOSTILE],
         "left_out": [HOSTILE],
+        "encoding_advice": HOSTILE,
         "too_short": HOSTILE,
     }
     said = {

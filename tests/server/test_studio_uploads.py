@@ -125,6 +125,24 @@ def test_a_text_that_is_too_short_is_measured_in_bytes_if_characters_have_severa
     assert found["too_short"].startswith("the text has 200 bytes, too few to learn from: give 1,000 at least")
 
 
+def test_characters_of_several_bytes_are_said_in_the_words_of_the_page(studio):
+    german = "Gr\u00fc\u00dfe aus K\u00f6ln, sch\u00f6n ist es hier am Flu\u00df.\n".encode()
+    advice = [
+        studio.post(f"/texts/{studio.text(content=text * 50)}/read").json()["encoding_advice"]
+        for text in (
+            german,
+            b"Greetings from Cologne, by the river.\n",
+            "\u041f\u0440\u0438\u0432\u0435\u0442\n".encode(),
+        )
+    ]
+    assert advice == [
+        "12 % of the characters take several bytes, and the model learns bytes: if samples show broken characters,"
+        ' train with "A character is: code points".',
+        "",
+        "",  # a model of it learns code points
+    ]
+
+
 def test_a_list_is_recognized(studio):
     names = b"".join(b"Anna%d\n" % (k * 37 % 101) for k in range(100))
     text_id = studio.text("names.txt", names)

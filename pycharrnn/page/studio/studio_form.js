@@ -91,6 +91,7 @@ export class RunForm {
 
   async showCommand() {
     $("run-label").closest(".field").hidden = !$("run-items").value;
+    this.#showAdvice();
     setText($("copied"), "");
     this.#asked?.abort();
     const { signal } = (this.#asked = new AbortController());
@@ -152,6 +153,14 @@ export class RunForm {
     const { choice, init_from } = this.values;
     showUsual($("flags"), choice, this.#set[choice] ?? null, init_from);
     for (const node of document.querySelectorAll("[data-estimate]")) node.hidden = Boolean(init_from); // of other sizes
+    this.#showAdvice();
+  }
+
+  // Hides what was found about the encoding of a text, once the form says what a character is.
+  #showAdvice() {
+    const { encoding, init_from } = this.values;
+    const advice = $("encoding-advice");
+    if (advice) advice.hidden = Boolean(encoding || init_from);
   }
 
   #build(flags) {

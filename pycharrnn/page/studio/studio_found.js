@@ -29,6 +29,7 @@ export function foundFacts(facts, items = null) {
     el("p", {}, `${lengthWords(facts)}, ${distinctWords(facts)}${encodings.length ? `, ${encodings.join(" and ")}` : ""}.`),
     kind && el("p", {}, kind),
     ...((items ?? facts.suggested_items) === "line" ? facts.headers : []).map((words) => el("p", { class: "left-out" }, sentence(words))),
+    facts.encoding_advice && el("p", { id: "encoding-advice" }, sentence(facts.encoding_advice)),
     facts.left_out.length > 0 && el("p", { class: "left-out" }, ...facts.left_out.map(sentence).join(" ")),
     facts.facts.length > 0 && folded(`How ${count(files, "file")} ${files === 1 ? "was" : "were"} read`, facts.facts),
   ].filter(Boolean);

@@ -67,6 +67,7 @@ def read(
         facts=[shown(fact) for fact in facts],
         left_out=[shown(note) for note in left_out],
         advice=shown(advice),
+        encoding_advice=shown(recipes.advice_on_encoding(stats, encoding)),
         too_short=recipes.too_short(stats, encoding),
         suggested_items=suggested,
         headers=[shown(note) for note in headers],

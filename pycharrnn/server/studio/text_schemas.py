@@ -57,6 +57,9 @@ class TextFacts(BaseModel):
     facts: list[str] = Field(description="sentences")
     left_out: list[str] = Field(description="sentences on what was left out, and why")
     advice: str = Field(description="a sentence on a text that looks like a list; empty for others")
+    encoding_advice: str = Field(
+        description="a sentence on a text many of whose characters take several bytes; empty for others"
+    )
     too_short: str = Field(description="a sentence on a text with too few characters to learn from; empty for others")
     suggested_items: str
     headers: list[str] = Field(
