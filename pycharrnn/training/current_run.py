@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 from compat.charrnn import Checkpoint
+from pycharrnn.common.errors import flag
 from pycharrnn.common.progress import Figures, Live
 from pycharrnn.training import recorded_options, time_plan
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
@@ -39,6 +40,7 @@ class CurrentRun:
         self.session, self.trainer, self.history = session, trainer, history
         self.say, self.note, self.live, self.callbacks = say, note, live, callbacks
         self.pace = pace
+        self._may_overfit = False  # whether a note has said so
         self.log: RunLog | None = None
         self.draw = draw if settings.display.show and not session.ranks.rank else None
         self.copies = ShownCopies(loader, settings.data.data_dir, settings.data.items)
@@ -72,11 +74,23 @@ class CurrentRun:
         """Change the number of iterations after iteration `i`, if -minutes calls for it."""
         if self.pace is None:
             return
+        self._note_many_epochs(i)
         self.pace.stepped(i)
         iterations = self.pace.length(i, self.session.iterations)
         if iterations != self.session.iterations:
             self.session = self.session.with_length(iterations, i)
             self.figures.iterations = iterations
+
+    def _note_many_epochs(self, i: int) -> None:
+        """Say once that the run goes on beyond the length at which those end that -minutes begins."""
+        most = time_plan.most_epochs(self.session.settings.options)
+        if self._may_overfit or i <= most * self.session.loader.ntrain:
+            return
+        self._may_overfit = True
+        self.note(
+            f"the run has had {most:g} epochs, and goes on to the end of its {flag('minutes')}: it may learn the text"
+            " by heart, which raises the validation loss; the best checkpoint stays."
+        )
 
     def with_copies(self, checkpoint: Checkpoint, sample: bytes) -> Checkpoint:
         """The checkpoint with a record of what its sample has copied; as it is in a run on -data_dir, as char-rnn's."""

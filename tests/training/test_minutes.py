@@ -34,6 +34,7 @@ class Machine:
         self._slow(monkeypatch, Trainer, "evaluate", lambda: self.validation)
         self._slow(monkeypatch, CheckpointKeeper, "_save", lambda: self.write)
         self.changes = []  # (from when on, attribute, value)
+        self.notes = []
 
     def _slow(self, monkeypatch, kind, name, seconds):
         done = getattr(kind, name)
@@ -56,7 +57,7 @@ class Machine:
         lines, began = [], self.now
         opt = TrainOptions(**options)
         with working_in(folder):
-            loop.train(opt, lines.append, options, lambda line: None, watch=Stopwatch(lambda: self.now, began))
+            loop.train(opt, lines.append, options, self.notes.append, watch=Stopwatch(lambda: self.now, began))
         return lines, self.now - began
 
 
@@ -218,6 +219,22 @@ def test_a_finished_run_goes_on_for_the_time(tmp_path, machine, first):
     assert error is None
     found, expected = (checkpoint.load(path / "cv/lm_lstm_latest.t7") for path in (again, folder))
     assert list(found.train_losses) == list(expected.train_losses)
+
+
+def test_a_run_that_goes_on_says_when_it_has_read_its_text_often(tmp_path, machine):
+    """One that -minutes begins ends then; who asks for more time gets it."""
+    folder = folder_with_text(tmp_path)
+
+    def notes(**options) -> list[str]:
+        machine.notes.clear()
+        machine.train(folder, **options)
+        return [note for note in machine.notes if "by heart" in note]
+
+    (ends,) = notes(minutes=60, **SMALL)
+    assert "the run ends after 40 epochs, since more would learn it by heart" in ends
+    (goes_on,) = notes(resume="cv", minutes=1)
+    assert goes_on.startswith("the run has had 40 epochs, and goes on to the end of its ")
+    assert checkpoint.load(folder / "cv/lm_lstm_latest.t7").epoch > 41
 
 
 # -- the plan ----------------------------------------------------------------------------------------------------------
