@@ -17,7 +17,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import escape_separators, quote_character
 from pycharrnn.sampling import inference
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
-from pycharrnn.sampling.tokenizer import unknown_code_points
+from pycharrnn.sampling.tokenizer import code_points_with, unknown_code_points
 from pycharrnn.text.item_file import items_of_file, labelled_items_of_file
 from pycharrnn.text.items import between_ends
 
@@ -39,7 +39,7 @@ class Line(NamedTuple):
 
     Attributes:
         bits: the surprise of its known characters and of the end.
-        characters: how many these are.
+        characters: how many these are, each of several bytes counted as one.
         text: without the end. unknown: the UTF-8 characters with bytes that the model has never seen.
         label: which was read before it, without bits of its own.
     """
@@ -146,7 +146,8 @@ def _split(score: Score, end: bytes, has_labels: bool = False) -> Iterator[Line]
         characters, known = score.characters[start:stop], score.known[start:stop]
         text = b"".join(characters).removesuffix(end)
         unknown = unknown_code_points(characters, known)
-        yield Line(math.fsum(score.bits[start:stop].tolist()), int(known.sum()), text, unknown, label)
+        count = int(known.sum()) if text.isascii() else len(code_points_with(characters, known))
+        yield Line(math.fsum(score.bits[start:stop].tolist()), count, text, unknown, label)
 
 
 def as_row(line: Line, has_one_line: bool) -> bytes:

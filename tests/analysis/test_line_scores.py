@@ -95,6 +95,12 @@ def test_lines_of_a_text_have_the_state_of_those_before(tmp_path):
     assert found[0][0] != pytest.approx(found[3][0], abs=0.1)
 
 
+def test_a_character_of_several_bytes_is_one(tmp_path):
+    (tmp_path / "a.txt").write_text("Tomas \u2013 \u2013\nThe\n", encoding="utf-8")
+    found = table(run("score", os.fspath(LSTM), "a.txt", "-lines", "1", cwd=tmp_path).stdout)
+    assert [round(bits / per_character) for bits, per_character, _ in found] == [10, 4]
+
+
 def test_characters_that_the_model_has_never_seen(tmp_path):
     item_models.saved(tmp_path)
     (tmp_path / "list.txt").write_bytes(b"aXb\nab\nXX\n")
