@@ -17,7 +17,7 @@ from pycharrnn.common.errors import UserError
 
 Note = Callable[[str], None]  # prints a line on stderr
 
-ONE_TIME = 10**9  # nanoseconds: a copy that does not keep times, as of git clone, writes several files in less
+ONE_TIME = 10**8  # nanoseconds: a copy that does not keep times, as of git clone, writes several files in less
 
 
 @dataclass(frozen=True)

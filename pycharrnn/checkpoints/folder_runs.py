@@ -97,7 +97,7 @@ class Run:
         files: its checkpoints, the lowest validation loss first; those without one come last.
         newest: the one with the losses of the whole run. trained: when it was written, in nanoseconds.
         others: the folder's other runs.
-        is_first_by_name: whether it comes before another by its name alone, since both were written within a second.
+        is_first_by_name: whether it comes before another by its name alone, since both were written at about one time.
     """
 
     files: tuple[File, ...]

@@ -203,7 +203,7 @@ def _of_several(run: Run, file: File, others: Sequence[OtherRun], more: int) -> 
     named = [*map(_in_words, others), *([f"{more} more"] if more else [])]
     which = "the run that trained last, by the files' times"
     if run.is_first_by_name:
-        which = "the first run by name, since the files' times, less than a second apart, don't tell which trained last"
+        which = "the first run by name, since the files' times are too close to tell which trained last"
     taken = f"{_escaped(os.path.basename(file.path))}, the {_why_best(file)} of {which}"
     return f"several runs: taking {taken}; others: {', '.join(named)}"
 
