@@ -153,7 +153,7 @@ def _recipe(
 
 
 def _learning_rate(kind: Kind, rnn_size: int, length: int) -> float:
-    shorter = 0.5 if length < 300_000 and kind is TEXT else 1  # whose batches have fewer rows
+    shorter = 0.7 if length < 300_000 and kind is TEXT else 1  # whose batches have fewer rows
     rate = kind.learning_rate * shorter * math.pow(min(1, 160 / rnn_size), 0.8)
     return float(f"{rate:.2g}")
 
