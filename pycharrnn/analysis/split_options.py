@@ -78,10 +78,7 @@ def not_comparable(splits: Sequence[Split], opt: EvalOptions) -> str:
     texts = {split.text._replace(checkpoint="") for split in splits}  # each once
     several_texts = any(_differ(*pair) for pair in itertools.combinations(texts, 2))
     if why := _different_characters(splits, opt):
-        return (
-            f"these losses can't be compared, since {why}. {_ADVICE}, and multiply the bits per character by the number"
-            " of characters."
-        )
+        return f"these losses can't be compared, since {why}. {_ADVICE}."
     if opt.data_dir and several_texts and not differ:
         return (
             "the models were trained on different texts, see the last column: their losses can be compared only if none"
