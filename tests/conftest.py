@@ -134,13 +134,14 @@ def with_slashes(text: str) -> str:
     return text.replace(os.sep, "/")
 
 
-def sentence(result: subprocess.CompletedProcess, status: int = 1) -> str:
-    """The one sentence of a failed command."""
+def sentence(result: subprocess.CompletedProcess, status: int = 1, note: str = "") -> str:
+    """The one sentence of a failed command. `note`: of another line, which stands before it."""
     error = with_slashes(result.stderr.decode())
     assert result.returncode == status, error
     assert "Traceback" not in error
-    assert error.count("\n") == 1, error
-    return error
+    before, _, last = error.rstrip("\n").rpartition("\n")
+    assert error.endswith("\n") and "\n" not in before and bool(before) == bool(note) and note in before, error
+    return last + "\n"
 
 
 def save_with_weights(path: Path, loaded: charrnn.Checkpoint, value: float) -> None:

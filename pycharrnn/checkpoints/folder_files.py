@@ -17,7 +17,7 @@ from pycharrnn.common.errors import UserError
 
 Note = Callable[[str], None]  # prints a line on stderr
 
-ONE_TIME = 10**8  # nanoseconds: a copy that does not keep times, as of git clone, writes several files in less
+ONE_TIME = 10**8  # nanoseconds: a copy that does not keep times, as of git clone, writes one file after another in less
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,12 @@ def _sorted(files: Sequence[File]) -> list[File]:
         is_latest = name is not None and name.alias == "latest"  # and not a second name
         return is_latest, file.epoch, file.modified, file.path
 
-    left, found = sorted(files, key=lambda file: file.modified, reverse=True), list[File]()
+    left, found = sorted(files, key=lambda file: file.modified), list[File]()
     while left:
-        of_one_time = [file for file in left if left[0].modified - file.modified < ONE_TIME]
+        of_one_time = [left.pop()]
+        while left and of_one_time[-1].modified - left[-1].modified < ONE_TIME:
+            of_one_time.append(left.pop())
         found += sorted(of_one_time, key=progress, reverse=True)
-        left = left[len(of_one_time) :]
     return found
 
 

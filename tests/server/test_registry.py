@@ -274,7 +274,7 @@ def test_a_request_reads_the_file_of_its_model_and_no_other(folder):
         drawn(app, WORSE)
     finally:
         watching = False
-    assert [path for path in opened if not path.endswith((".py", ".pyc"))] == [str(folder / WORSE.name)]
+    assert {path for path in opened if not path.endswith((".py", ".pyc"))} == {str(folder / WORSE.name)}
 
 
 @contextlib.contextmanager

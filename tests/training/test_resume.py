@@ -195,7 +195,7 @@ def test_the_newest_of_a_clone_is_that_of_the_last_epoch(tmp_path, stopped):
     if stopped:  # after its last validation
         ended = ended.rename(folder / "cv/lm_lstm_latest.t7")
     for k, path in enumerate(sorted((folder / "cv").iterdir(), reverse=stopped)):
-        os.utime(path, ns=(0, 1_500_000_001_000_000_000 + 10_000_000 * k))
+        os.utime(path, ns=(0, 1_500_000_001_000_000_000 + 20_000_000 * k))
     lines = train(folder, "-resume", "cv", "-max_epochs", "10.2", small=[])
     assert lines[0].startswith(f"resuming from cv/{ended.name}")
 
