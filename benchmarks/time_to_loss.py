@@ -113,7 +113,7 @@ def held_out_losses(checkpoint: Path, text: bytes) -> tuple[float, float, float]
         blocks = numbers[:whole].view(-1, BLOCK).T
         log_probs, _ = model(blocks[:-1])
         anew = -float(log_probs.gather(2, blocks[1:, :, None]).mean())
-    adapted = model.score(text, adapt=True).bits_per_character * math.log(2)
+    adapted = model.score(text, adapt=True).bits_per_token * math.log(2)
     return carried / len(x), anew, adapted
 
 

@@ -34,7 +34,7 @@ def main(checkpoint: str, folder: str) -> None:
     rows = []
     for file in sorted(path for path in Path(folder).rglob("*.eml") if path.is_file()):
         score = model.score(body_of(file))
-        rows.append((score.bits_per_code_point, score.unknown.total(), file))
+        rows.append((score.bits_per_character, score.unknown.total(), file))
     if not rows:
         sys.exit(f"score_mails.py: there is no mail (.eml) below {folder}")
     # The bits of a mail without any known character are NaN. Such mails come first.

@@ -199,22 +199,22 @@ class Score:
     code_points: bool = False
 
     @property
-    def bits_per_character(self) -> float:
-        """The mean surprise of the characters that are counted; NaN if there are none."""
-        return float(self.bits[self.counted].mean()) if self.counted.any() else math.nan
-
-    @property
     def counted_code_points(self) -> int:
         """How many code points of the text have a character that is counted; fewer than these where some are bytes."""
         return len(code_points_with(self.characters, self.counted))
 
     @property
-    def bits_per_code_point(self) -> float:
+    def bits_per_character(self) -> float:
         """The surprise of the characters that are counted, divided by their number of code points; NaN without any.
 
         It compares a model of bytes with one of code points.
         """
         return float(self.bits[self.counted].sum() / self.counted_code_points) if self.counted.any() else math.nan
+
+    @property
+    def bits_per_token(self) -> float:
+        """The mean surprise of the characters that are counted, of a model of bytes per byte; NaN without any."""
+        return float(self.bits[self.counted].mean()) if self.counted.any() else math.nan
 
     @property
     def unknown(self) -> Counter[bytes]:
@@ -332,9 +332,9 @@ def _perplexity(loss: float) -> float:
 def as_sentence(score: Score) -> str:
     """The output of `score` for one text."""
     counted, code_points, unknown = int(score.counted.sum()), score.counted_code_points, score.unknown
-    line = f"{score.bits_per_code_point:.6f} bits per character, {code_points} characters" if counted else "no score"
+    line = f"{score.bits_per_character:.6f} bits per character, {code_points} characters" if counted else "no score"
     if code_points < counted:
-        line += f" ({score.bits_per_character:.6f} bits per byte, {counted} bytes)"
+        line += f" ({score.bits_per_token:.6f} bits per byte, {counted} bytes)"
     if unknown:
         kind = ("character" if score.code_points else "byte") + ("s" if unknown.total() > 1 else "")
         named = map(quote_character, dict(unknown_code_points(score.characters, score.known).most_common(20)))

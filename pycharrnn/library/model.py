@@ -275,7 +275,8 @@ class Model:
     def score(self, text: Text, *, adapt: bool = False, **options: Unpack[AdaptKeywords]) -> Score:
         """Surprise of a text: `bits_per_character`, `bits`, and `unknown` for what was left out.
 
-        The characters of most models are bytes. `bits_per_code_point` compares them with a model of code points.
+        `bits_per_character` divides by the number of code points, as the command `score` does, and `bits_per_token` by
+        that of the model's characters, which are bytes for most models.
 
         A model of items reads each item of the text by itself, as `score -lines 1` does. The bits of its end are those
         of the character after it in the text, or follow the text's where there is none. A label has 0 bits.

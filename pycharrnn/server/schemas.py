@@ -218,13 +218,12 @@ class ScoredLine(BaseModel):
 class ScoreAnswer(BaseModel):
     """The score of a text."""
 
-    bits_per_character: float | None = Field(description="mean over the known characters; null if there are none")
-    plain: float | None = Field(None, description="with adapt, the same mean without learning")
-    known: int = Field(description="number of characters that the model knows; for most models, bytes")
-    code_points: int = Field(
-        description="number of code points that these belong to; bits_per_character * known / code_points compares a"
-        " model of bytes with one of code points"
+    bits_per_character: float | None = Field(
+        description="bits of the known characters, divided by code_points; null if there are none"
     )
+    plain: float | None = Field(None, description="with adapt, bits_per_character without learning")
+    known: int = Field(description="number of characters that the model knows; for most models, bytes")
+    code_points: int = Field(description="number of code points that these belong to")
     unknown: int = Field(description="number of characters or bytes that the model does not know; left out")
     characters: list[ScoredCharacter]
     lines: list[ScoredLine] | None = Field(None, description="with `lines`")

@@ -83,7 +83,7 @@ def score(
         yield before + _scored_character(shown, shown_bits)
         before = ","
     known, code_points = sum(counted), len(code_points_with(characters, np.array(counted, bool)))
-    mean, plain_mean = (json.dumps(_finite(bits / known) if known else None) for bits in (total, plain))
+    mean, plain_mean = (json.dumps(_finite(bits / code_points) if known else None) for bits in (total, plain))
     more = f',"plain":{plain_mean}' if learning else ""
     yield f'],"bits_per_character":{mean}{more},"known":{known},"code_points":{code_points},"unknown":{unknown}'
     if lines:

@@ -270,7 +270,7 @@ def test_score_is_the_sum_of_surprises(length):
     score = scoring.score(LOADED, text)
     np.testing.assert_allclose(score.bits, bits_one_by_one(text), atol=1e-11)
     assert b"".join(score.characters) == text
-    assert score.bits_per_character == pytest.approx(np.mean(score.bits))
+    assert score.bits_per_token == pytest.approx(np.mean(score.bits))
 
 
 def test_score_of_files_and_standard_input(tmp_path):
@@ -301,8 +301,8 @@ def test_of_bytes_the_score_is_also_per_character(tmp_path):
     assert result.stdout.decode() == f"text: {want}\nsaved page.html\n"
     assert f"<p>{want}</p>" in (tmp_path / "page.html").read_text(encoding="utf-8")
     score = scoring.score(LOADED, text)
-    assert score.bits_per_code_point == pytest.approx(sum(bits) / 14)
-    assert score.bits_per_character == pytest.approx(np.mean(bits))
+    assert score.bits_per_character == pytest.approx(sum(bits) / 14)
+    assert score.bits_per_token == pytest.approx(np.mean(bits))
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_of_bytes_the_score_is_also_per_character(tmp_path):
 def test_code_points_are_counted_where_a_byte_is_known(text, counted):
     score = scoring.score(LOADED, text)
     assert score.counted_code_points == counted
-    assert math.isnan(score.bits_per_code_point) == (counted == 0)
+    assert math.isnan(score.bits_per_character) == (counted == 0)
 
 
 def with_vocab(**renamed: str):

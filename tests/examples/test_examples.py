@@ -71,7 +71,7 @@ def test_mails_are_scored(tmp_path):
     lines = example("score_mails.py", ONE, str(tmp_path))
     assert [line.split("  ")[1] for line in lines] == ["deep/new.eml", "deep/strange.eml", "deep/known.eml"]
     score = pycharrnn.load(ONE).score(mails["known.eml"])
-    assert lines[2].startswith(f"{score.bits_per_code_point:.3f} bits per character, 0 unknown")
+    assert lines[2].startswith(f"{score.bits_per_character:.3f} bits per character, 0 unknown")
 
 
 def test_a_mail_in_an_unknown_encoding_is_scored(tmp_path):
@@ -80,7 +80,7 @@ def test_a_mail_in_an_unknown_encoding_is_scored(tmp_path):
         (tmp_path / "one.eml").write_bytes(mail % charset)
         score = pycharrnn.load(ONE).score("The night")
         (line,) = example("score_mails.py", ONE, str(tmp_path))
-        assert line == f"{score.bits_per_code_point:.3f} bits per character, 0 unknown  one.eml"
+        assert line == f"{score.bits_per_character:.3f} bits per character, 0 unknown  one.eml"
 
 
 def test_a_folder_without_mails_is_said(tmp_path):

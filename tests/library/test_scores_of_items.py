@@ -60,7 +60,7 @@ def test_the_bits_of_an_item_are_those_with_which_it_was_drawn(kind, utf8):
     assert len(items) > 10
     for item in items:
         assert model.score(item).bits.sum() == pytest.approx(item.bits)
-        assert model.score(item).bits_per_character == pytest.approx(item.bits / (len(model.encode(item)) + 1))
+        assert model.score(item).bits_per_token == pytest.approx(item.bits / (len(model.encode(item)) + 1))
     model = Model(item_models.made(kind, utf8=utf8, letters="abc\t", label="file", **LABELS))
     for item in model.items(20, seed=4, least=1):
         assert model.score(f"{item.label}\t{item}").bits.sum() == pytest.approx(item.bits)

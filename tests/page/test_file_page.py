@@ -241,10 +241,10 @@ def test_a_score_of_characters_of_several_bytes(file, adapt):
     plain = scoring.score(checkpoint.load(LSTM), told.encode())
     click(file, "tab-score")
     fill(file, "own", told)
-    words = f"{plain.bits_per_code_point:.3f} bits per character, 25 characters"
-    words += f" ({plain.bits_per_character:.3f} bits per byte, 27 bytes)"
+    words = f"{plain.bits_per_character:.3f} bits per character, 25 characters"
+    words += f" ({plain.bits_per_token:.3f} bits per byte, 27 bytes)"
     if adapt:
-        learnt = adapted.score(checkpoint.load(LSTM), told.encode(), AdaptOptions().adaptation).bits_per_code_point
+        learnt = adapted.score(checkpoint.load(LSTM), told.encode(), AdaptOptions().adaptation).bits_per_character
         words += f"; {learnt:.3f} while learning from them: compare only such figures"
         click(file, "score-adapt")
     click(file, "score-button")

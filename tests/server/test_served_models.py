@@ -43,8 +43,14 @@ def test_the_mean_is_that_of_the_known_bytes(model, loaded):
     bits = found.bits[found.known]
     assert (answer["known"], answer["code_points"], answer["unknown"]) == (11, 11, 1)
     assert answer["bits_per_character"] == pytest.approx(float(np.mean(bits)))
-    several = scored(model, "\u2013 The \u2013".encode())
-    assert (several["known"], several["code_points"]) == (11, 7)
+
+
+def test_the_mean_is_that_of_the_command_also_with_characters_of_several_bytes(model, loaded):
+    text = "\u2013 The \u2013".encode()
+    answer, found = scored(model, text), scoring.score(loaded, text)
+    assert (answer["known"], answer["code_points"]) == (11, 7)
+    assert f"{answer['bits_per_character']:.6f} bits per character, 7 characters" in scoring.as_sentence(found)
+    assert answer["bits_per_character"] == pytest.approx(found.bits.sum() / 7)
 
 
 @pytest.mark.parametrize(

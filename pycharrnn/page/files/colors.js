@@ -39,11 +39,10 @@ export function showSurprise(item, span) {
 // codePoints: whether the model's characters are code points.
 export function scoreSentence({ bits_per_character: mean, plain, known, code_points: characters, unknown }, codePoints) {
   const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
-  const perCharacter = (bits) => ((bits * known) / characters).toFixed(3);
   const bits = plain === undefined ? mean : plain;
-  const bytes = bits !== null && characters < known ? ` (${bits.toFixed(3)} bits per byte, ${count(known, "byte")})` : "";
-  const learnt = bits === mean || mean === null ? "" : `; ${perCharacter(mean)} while learning from them: compare only such figures`;
-  const words = bits === null ? "no score" : `${perCharacter(bits)} bits per character, ${count(characters, "character")}${bytes}${learnt}`;
+  const bytes = bits !== null && characters < known ? ` (${((bits * characters) / known).toFixed(3)} bits per byte, ${count(known, "byte")})` : "";
+  const learnt = bits === mean || mean === null ? "" : `; ${mean.toFixed(3)} while learning from them: compare only such figures`;
+  const words = bits === null ? "no score" : `${bits.toFixed(3)} bits per character, ${count(characters, "character")}${bytes}${learnt}`;
   if (!unknown) return words;
   return `${words}; left out ${count(unknown, codePoints ? "character" : "byte")} that the model has never seen`;
 }

@@ -91,9 +91,9 @@ export class Model {
   }
 
   // Yields {text, bits} for each character on the screen; of a model of items, which each are scored by themselves, for
-  // their ends too. Returns {bits_per_character, known, code_points: to which the known characters belong, unknown}. With
-  // a learner, which learns from each segment of the text once it has predicted it, first {progress}; the result has the
-  // mean without learning too, as `plain`. A label of the model is read before its item; its characters have 0 bits and do
+  // their ends too. Returns {bits_per_character: bits of the known characters, divided by code_points, known, code_points:
+  // to which the known characters belong, unknown}. With a learner, which learns from each segment of the text once it
+  // has predicted it, first {progress}; the result has bits_per_character without learning too, as `plain`. A label of the model is read before its item; its characters have 0 bits and do
   // not count.
   *score(text, learner = null) {
     const { items } = this.#facts;
@@ -133,7 +133,7 @@ export class Model {
       for (const [shown, count] of screen.push(bytes.subarray(start, end))) yield scoredItem(shown, pending.splice(0, count));
     }
     for (const [shown, count] of screen.end()) yield scoredItem(shown, pending.splice(0, count));
-    const mean = (sum) => (known ? finite(sum / known) : null);
+    const mean = (sum) => (known ? finite(sum / codePoints.size) : null);
     return { bits_per_character: mean(total), known, code_points: codePoints.size, unknown, ...(learnt && { plain: mean(plainTotal) }) };
   }
 
