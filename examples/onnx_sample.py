@@ -1,6 +1,9 @@
 """Sample from a model.onnx that `pycharrnn convert` has made, with onnxruntime and NumPy alone:
 
 python onnx_sample.py model.onnx "The " 500 0.7
+
+For a model with labels (-label) the prompt begins with a label and a tab, which are read again before each further
+item.
 """
 
 import argparse
@@ -29,9 +32,13 @@ try:
     session = onnxruntime.InferenceSession(args.model, providers=["CPUExecutionProvider"])
     facts = session.get_modelmeta().custom_metadata_map
     vocab = [bytes(character) for character in json.loads(facts["vocab"])]
+    lines = json.loads(facts["pycharrnn"])["opt"].get("labels", "").split("\n")  # of a label each, after its number
+    labels = [line.partition("\t")[2] for line in lines if line]
     end = {"line": b"\n", "blank": b"\x1e", "file": b"\x1e"}.get(facts.get("items"))  # of an item, in a model of items
 except Exception as e:  # onnxruntime's errors have no other common base class
     sys.exit(f"onnx_sample.py: {args.model} is not a .onnx file that `pycharrnn convert` has written: {e}")
+if labels and not args.prompt.startswith(tuple(f"{label}\t" for label in labels)):
+    sys.exit(f"onnx_sample.py: begin the prompt with a label and a tab, for example with {labels[0] + chr(9)!r}")
 states = {i.name: np.zeros((i.shape[0], 1, i.shape[2]), np.float32) for i in session.get_inputs()[1:]}
 random = np.random.default_rng()
 
@@ -51,6 +58,7 @@ for letter in args.prompt:
     given += [letter.encode()] if is_utf8 else [bytes([byte]) for byte in letter.encode()]
     if not set(given) <= set(vocab):
         sys.exit(f"onnx_sample.py: the model has no character for {letter!r}")
+label = given[: given.index(b"\t") + 1] if labels else []
 
 sys.stdout.buffer.write(args.prompt.encode())
 log_probs = read(end) if end else np.zeros(len(vocab))
@@ -58,7 +66,8 @@ for character in given:
     log_probs = read(character)
 for _ in range(args.length):
     scaled = np.exp((log_probs - log_probs.max()) / args.temperature)
-    character = vocab[random.choice(len(vocab), p=scaled / scaled.sum())]
-    sys.stdout.buffer.write(character)
-    log_probs = read(character)
+    drawn = vocab[random.choice(len(vocab), p=scaled / scaled.sum())]
+    for character in [drawn, *(label if drawn == end else [])]:
+        sys.stdout.buffer.write(character)
+        log_probs = read(character)
 sys.stdout.buffer.write(b"\n")

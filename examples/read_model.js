@@ -2,6 +2,8 @@
 //
 // Prints the five most probable characters after the prompt, and the prompt continued by the most probable ones. A model
 // of items (pycharrnn train FILE -items line) ends an item by a character of its own, after which another one begins.
+// For a model with labels (-label) the prompt begins with a label and a tab, which are read again before each further
+// item.
 // In a browser: <script src="read_model.js"></script>, then makeReader(await (await fetch("model.json")).json()).
 "use strict";
 
@@ -63,14 +65,19 @@ function main(file, prompt, length) {
     if (!(error instanceof SyntaxError)) return error.message;
   }
   if (!model?.weights) return `${file} is not a .json file that \`pycharrnn convert\` has written`;
+  // opt.labels has a line for each label, after its number of items.
+  const labels = model.opt.labels?.split("\n").map((line) => `${line.split("\t")[1]}\t`) ?? [];
+  if (labels.length && !labels.some((label) => prompt.startsWith(label)))
+    return `begin the prompt with a label and a tab, for example with ${JSON.stringify(labels[0])}`;
   const read = makeReader(model);
   const given = Array.from(new TextEncoder().encode(prompt));
   const decode = (bytes) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes));
-  const text = [];
+  const text = [], tokenIds = [];
   const end = endId(model);
   let probs = end < 0 ? [] : read(end);
   const add = (tokenId) => {
     text.push(...model.vocab[tokenId]);
+    tokenIds.push(tokenId);
     probs = read(tokenId);
   };
   while (text.length < given.length) {
@@ -82,9 +89,14 @@ function main(file, prompt, length) {
     }
     add(tokenId);
   }
+  const tab = model.vocab.findIndex(([byte]) => byte === 9);
+  const label = labels.length ? tokenIds.slice(0, tokenIds.indexOf(tab) + 1) : [];
   const ranked = probs.map((_, k) => k).sort((a, b) => probs[b] - probs[a]);
   for (const k of ranked.slice(0, 5)) console.log(`${probs[k].toFixed(6)}  ${JSON.stringify(decode(model.vocab[k]))}`);
-  for (let k = 0; k < length; k++) add(probs.indexOf(probs.reduce((a, b) => Math.max(a, b))));
+  for (let k = 0; k < length; k++) {
+    const likeliest = probs.indexOf(probs.reduce((a, b) => Math.max(a, b)));
+    [likeliest, ...(likeliest === end ? label : [])].forEach(add);
+  }
   console.log(decode(text));
 }
 

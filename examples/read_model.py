@@ -1,7 +1,8 @@
 """Compute a model's output from its .json file in plain Python: python read_model.py model.json "The " 40
 
 Prints the five most probable characters after the prompt, and the prompt continued by the most probable ones. A model
-of items (pycharrnn train FILE -items line) ends an item by a character of its own, after which another one begins.
+of items (pycharrnn train FILE -items line) ends an item by a character of its own, after which another one begins. For
+a model with labels (-label) the prompt begins with a label and a tab, which are read again before each further item.
 """
 
 import argparse
@@ -27,10 +28,14 @@ try:
     H, weights, vocab = model["rnn_size"], model["weights"], [bytes(character) for character in model["vocab"]]
     end = {"line": b"\n", "blank": b"\x1e", "file": b"\x1e"}.get(model["opt"].get("items"))
     end_id = vocab.index(end) if end in vocab else -1  # of the end of an item; -1: a model of a text
+    lines = model["opt"].get("labels", "").split("\n")  # of a label each, after its number of items
+    labels = [line.partition("\t")[2] for line in lines if line]
 except OSError as e:
     sys.exit(f"read_model.py: {e}")
 except (ValueError, LookupError, TypeError):
     sys.exit(f"read_model.py: {args.file} is not a .json file that `pycharrnn convert` has written")
+if labels and not any(prompt.startswith(os.fsencode(f"{label}\t")) for label in labels):
+    sys.exit(f"read_model.py: begin the prompt with a label and a tab, for example with {labels[0] + chr(9)!r}")
 states: dict[int, tuple[list[float], list[float]]] = {}  # layer -> h and, for an lstm, c
 
 
@@ -74,16 +79,18 @@ def read(token_id: int) -> list[float]:
     return [value / total for value in exps]
 
 
-text, probs = b"", read(end_id) if end_id >= 0 else []
+text, probs, given = b"", read(end_id) if end_id >= 0 else [], list[int]()
 while len(text) < len(prompt):
     token_id = next((k for k, character in enumerate(vocab) if prompt.startswith(character, len(text))), -1)
     if token_id < 0:
         start = max(k for k in range(len(text) + 1) if k == 0 or prompt[k] & 0xC0 != 0x80)  # of the UTF-8 character
         sys.exit(f"read_model.py: the model has no character for {prompt[start:].decode(errors='replace')[0]!r}")
-    text, probs = text + vocab[token_id], read(token_id)
+    text, probs, given = text + vocab[token_id], read(token_id), [*given, token_id]
+label_ids = given[: given.index(vocab.index(b"\t")) + 1] if labels else []
 for k in sorted(range(len(vocab)), key=lambda k: -probs[k])[:5]:
     print(f"{probs[k]:.6f}  {json.dumps(vocab[k].decode(errors='replace'), ensure_ascii=False)}")
 for _ in range(args.length):
-    token_id = probs.index(max(probs))
-    text, probs = text + vocab[token_id], read(token_id)
+    likeliest = probs.index(max(probs))
+    for token_id in [likeliest, *(label_ids if likeliest == end_id else [])]:
+        text, probs = text + vocab[token_id], read(token_id)
 print(text.decode(errors="replace"))

@@ -66,22 +66,27 @@ def _state(text: str, loaded: Checkpoint) -> RunState:
     )
 
 
-def decided(kind: str) -> Checkpoint:
+def decided(kind: str, **opt) -> Checkpoint:
     """A model whose most probable characters make items of several characters, each of which depends on its state."""
-    loaded = made(kind)
+    loaded = made(kind, **opt)
     weights = {name: 6 * weight for name, weight in loaded.network.weights.items()}
     weights["decoder.bias"][loaded.network.end_id] += 4
     return replace(loaded, network=replace(loaded.network, weights=weights))
 
 
-def most_probable(loaded: Checkpoint, beginning: bytes, length: int) -> bytes:
-    """The beginning of an item, continued by the most probable characters, through several items."""
+def most_probable(loaded: Checkpoint, beginning: bytes, length: int, label: bytes = b"") -> bytes:
+    """The beginning of an item, continued by the most probable characters, through several items.
+
+    `label`: with its tab; each further item begins with it.
+    """
     predictor, characters = NumpyPredictor(loaded.network), characters_by_id(loaded.vocab)
     text, end = beginning, ENDS[kind_of(loaded.vocab, loaded.opt)]
     for byte in end + beginning:
         log_probs = predictor.step(loaded.vocab[bytes([byte])] - 1)
     for _ in range(length):
-        text += characters[log_probs.argmax()]
-        log_probs = predictor.step(int(log_probs.argmax()))
+        drawn = characters[log_probs.argmax()]
+        for character in [drawn, *([bytes([byte]) for byte in label] if drawn == end else [])]:
+            text += character
+            log_probs = predictor.step(loaded.vocab[character] - 1)
     assert text.count(end) > 2
     return text

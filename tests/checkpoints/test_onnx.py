@@ -180,6 +180,18 @@ def test_the_example_begins_each_item_anew(tmp_path):
     assert found == item_models.most_probable(made, b"ab", 20) + b"\n"
 
 
+def test_the_example_begins_each_item_with_the_label_of_the_prompt(tmp_path):
+    made = item_models.decided("line", letters="abc\t", labels="7\tab\n5\tb")
+    checkpoint.convert(made, tmp_path / "m.onnx")
+    command = [sys.executable, ROOT / "examples" / "onnx_sample.py", tmp_path / "m.onnx"]
+    found = subprocess.run([*command, "ab\tc", "40", "0.0001"], capture_output=True, check=True).stdout
+    assert found == item_models.most_probable(made, b"ab\tc", 40, b"ab\t") + b"\n"
+    result = subprocess.run([*command, "abc", "40"], capture_output=True, text=True)
+    assert result.returncode == 1
+    said = "begin the prompt with a label and a tab, for example with 'ab\\t'"
+    assert result.stderr == f"onnx_sample.py: {said}\n"
+
+
 # onnxruntime-web's interface, with a model that expects after each character the next one of the vocabulary.
 ORT = """
 const ort = {
@@ -212,6 +224,23 @@ def test_the_example_in_a_browser_reads_the_vocabulary(tmp_path, chromium):
         text = b"".join(characters[(start + k) % 73] for k in range(500)).decode("utf-8", "replace")
         WebDriverWait(chromium, 30).until(lambda _: len(shown()) >= len(text) - 1)
         assert text.startswith(shown()[:-1])
+        server.shutdown()
+
+
+@needs_browser
+def test_the_example_in_a_browser_begins_each_item_with_a_label(tmp_path, chromium):
+    """With a model that expects the next character of the vocabulary: the tab, the end, a, b, the bytes of \u00e9."""
+    checkpoint.convert(item_models.made(letters="ab\u00e9\t", labels="7\tb\u00e9\n5\tb"), tmp_path / "model.onnx")
+    ort = ORT.replace("2,1,16 2,1,16 32", "2,1,9 2,1,9 18").replace("73", "6")
+    (tmp_path / "ort.wasm.min.js").write_text(ort, encoding="utf-8")
+    (tmp_path / "index.html").write_bytes((ROOT / "examples" / "onnx_sample.html").read_bytes())
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        chromium.get(f"http://127.0.0.1:{server.server_port}/")
+        shown = lambda: chromium.execute_script("return document.querySelector('#text').textContent")  # noqa: E731
+        WebDriverWait(chromium, 30).until(lambda _: len(shown()) >= 500)
+        assert shown().startswith("b\u00e9\t\n" * 100)
         server.shutdown()
 
 

@@ -37,7 +37,7 @@ def example(name: str, *args: str, text: str = "") -> list[str]:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_is_short_and_listed(script):
-    most = 90 if script == "read_model.py" else 65  # lines; the reader holds the whole arithmetic
+    most = 98 if script == "read_model.py" else 74  # lines; the reader holds the whole arithmetic
     assert len((EXAMPLES / script).read_text(encoding="utf-8").splitlines()) <= most
     assert script in (EXAMPLES / "README.md").read_text(encoding="utf-8")
 

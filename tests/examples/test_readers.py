@@ -162,3 +162,18 @@ def test_a_reader_begins_each_item_anew(command, kind, tmp_path):
     result = subprocess.run([*command, tmp_path / "model.json", "ab", "20"], capture_output=True, check=True)
     found = result.stdout.decode().replace("\r\n", "\n").split("\n", 5)[5]
     assert found == item_models.most_probable(loaded, b"ab", 20).decode("utf-8", "replace") + "\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_reader_begins_each_item_with_the_label_of_the_prompt(command, tmp_path):
+    loaded = item_models.decided("line", letters="abcd\u00e9\t", labels="7\ta\u00e9\n5\tb")
+    checkpoint.convert(loaded, tmp_path / "model.json")
+    begin = [*command, tmp_path / "model.json"]
+    result = subprocess.run([*begin, "a\u00e9\tab", "40"], capture_output=True, check=True)
+    found = result.stdout.decode().replace("\r\n", "\n").split("\n", 5)[5]
+    label = "a\u00e9\t".encode()
+    assert found == item_models.most_probable(loaded, label + b"ab", 40, label).decode("utf-8", "replace") + "\n"
+    for prompt in ("ab", "a\u00e9", "c\tab"):
+        result = subprocess.run([*begin, prompt, "3"], capture_output=True, text=True, encoding="utf-8")
+        assert result.returncode == 1
+        assert re.search(r"begin the prompt with a label and a tab, for example with ['\"]a.*\\t['\"]\n", result.stderr)
