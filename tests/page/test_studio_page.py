@@ -468,6 +468,14 @@ def test_a_token_is_asked_for(chromium, studio):
 
 
 @needs_browser
+def test_a_link_with_a_token_opens_the_page_that_asks_for_it(chromium, studio):
+    studio.token = "secret"
+    opened(chromium, studio)
+    chromium.get(f"{studio.address}#token=secret")
+    wait(chromium, lambda: element(chromium, "learn").is_displayed())
+
+
+@needs_browser
 @pytest.mark.parametrize("section", ["learn", "play"])
 def test_another_token_is_asked_for_after_an_outage(chromium, studio, section):
     studio.token, studio.models = "secret", [model("lm_old_best")]

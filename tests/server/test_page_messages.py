@@ -171,6 +171,12 @@ def test_a_token_from_the_link_or_typed(chromium):
         element(chromium, "token").send_keys(token[1:], Keys.ENTER)
         wait(chromium, lambda: element(chromium, "generate").is_displayed())
         assert not element(chromium, "token").is_displayed()
+        chromium.execute_script("sessionStorage.clear()")
+        chromium.get("about:blank")
+        chromium.get(address)
+        wait(chromium, lambda: element(chromium, "token").is_displayed())
+        element(chromium, "token").send_keys(running.url, Keys.ENTER)  # the whole link
+        wait(chromium, lambda: element(chromium, "generate").is_displayed())
         chromium.get("about:blank")
         chromium.get(f"{address}#token=another&seed=5")
         wait(chromium, lambda: element(chromium, "token-problem").text == "This token is wrong.")
@@ -178,4 +184,23 @@ def test_a_token_from_the_link_or_typed(chromium):
         chromium.get(address)  # which asks anew
         wait(chromium, lambda: element(chromium, "token").is_displayed())
         assert element(chromium, "token-problem").text == ""
+    forget_refusals(chromium, 401)
+
+
+def test_a_link_with_a_token_opens_the_page_that_asks_for_it(chromium):
+    token = "0123456789abcdef"
+    with server(LSTM, "-token", token) as running:
+        address = running.url.partition("#")[0]
+        chromium.get("about:blank")
+        chromium.get(address)
+        wait(chromium, lambda: element(chromium, "token").is_displayed())
+        chromium.get(f"{address}#token=another")  # in the same tab: the page is not loaded anew
+        wait(chromium, lambda: element(chromium, "token-problem").text == "This token is wrong.")
+        chromium.get(f"{address}#token={token}&model={LSTM.stem}&length=50&seed=5")
+        wait(chromium, lambda: element(chromium, "generate").is_displayed())
+        assert not element(chromium, "token").is_displayed() and token not in chromium.current_url
+        first = generated(chromium)
+        assert len(first) == 50
+        chromium.get(f"{address}#token={token}&model={LSTM.stem}&length=50&seed=6")  # while the page shows a text
+        wait(chromium, lambda: text(chromium) != first and len(text(chromium)) == 50)
     forget_refusals(chromium, 401)

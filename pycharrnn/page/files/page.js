@@ -73,7 +73,8 @@ export async function play(id) {
   generate();
 }
 
-async function open() {
+// Gets the list of models. restores: whether to show the text of the address after that.
+async function open(restores = !shown) {
   try {
     const list = await source.models();
     if (list) models.setModels(list);
@@ -87,7 +88,7 @@ async function open() {
   $("items").max = models.limits.items;
   $("primetext").dataset.max = models.limits.primetext;
   $("own").dataset.max = models.limits.score;
-  const opens = !shown && (!urlParams().has("model") || restoreFromUrl());
+  const opens = restores && (!urlParams().has("model") || restoreFromUrl());
   refresh();
   if (opens) generate({ keepAddress: true });
   if (models.follow && !polling) poll();
@@ -391,7 +392,10 @@ listenForToken((token) => {
   open();
 });
 addEventListener("hashchange", () => {
-  storeToken(source);
+  if (storeToken(source)) {
+    open(!shown || urlParams().has("model")); // the page may be asking for the token
+    return;
+  }
   if (!restoreFromUrl()) return;
   refresh();
   generate();

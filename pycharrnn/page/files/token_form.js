@@ -5,10 +5,11 @@ import { showStatus } from "./status.js";
 
 const $ = (id) => document.getElementById(id);
 
-// Takes the token from the address, if it has one.
+// Takes the token from the address. Returns whether it has one.
 export function storeToken(source) {
   const token = takeToken();
   if (token) source.token = token;
+  return Boolean(token);
 }
 
 export function showTokenForm(isAsked, problem = "") {
@@ -21,11 +22,12 @@ export function showTokenForm(isAsked, problem = "") {
   else $("token").value = ""; // for a later token
 }
 
-// onToken(token): is called with a token that the user enters.
+// onToken(token): is called with a token that the user enters, by itself or in a whole link.
 export function listenForToken(onToken) {
   $("ask-token").addEventListener("submit", (event) => {
     event.preventDefault();
-    onToken($("token").value.trim());
+    const entered = $("token").value.trim();
+    onToken(new URLSearchParams(entered.split("#").pop()).get("token") || entered);
   });
   $("token").addEventListener("input", () => showStatus("", $("token-problem")));
 }
