@@ -1,4 +1,4 @@
-"""Take the picture of the page that README shows.
+"""Take the picture of the page that docs/pages.md shows.
 
     pycharrnn serve cv/demo/lm_demo_best.t7 cv/gru &
     python docs/pictures/page.py "http://127.0.0.1:8015/#model=...&seed=..." docs/pictures/page.png
