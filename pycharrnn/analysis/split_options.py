@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _OF_ITEMS = ("train_frac", "val_frac")
 _OF_TEXTS = ("batch_size", "seq_length", *_OF_ITEMS)
 _CHOOSING_ITEMS = ("items", "label", "seed")  # which eval always takes from the training
-_ADVICE = "To compare the models, give pycharrnn score a text that none of them has read"
+_ADVICE = "To compare the models, give pycharrnn score a text that none of them has read and whose characters all know"
 
 
 class Split(NamedTuple):

@@ -75,7 +75,9 @@ def test_eval_of_another_split_than_in_training(loss, args, said):
     assert said in stderr if said else "was trained with" not in stderr
 
 
-ON_ANOTHER_TEXT = " To compare the models, give pycharrnn score a text that none of them has read.\n"
+ON_ANOTHER_TEXT = (
+    " To compare the models, give pycharrnn score a text that none of them has read and whose characters all know.\n"
+)
 
 
 def compared(*args: str) -> str:
