@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from pycharrnn.common.display import is_utf8
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.engine import copies
-from pycharrnn.text import decode_text, source_files
+from pycharrnn.text import decode_text, labels, source_files
 from pycharrnn.text.file_pieces import file_pieces
 from pycharrnn.text.places import places
 from pycharrnn.text.recorded_text import recorded_text
@@ -87,8 +87,15 @@ def text_of_record(recorded: RecordedText) -> Text:
     return Text(name, os.path.getsize(name), functools.partial(file_pieces, name))
 
 
-def compare(sample: bytes, text: Text, progress: int = -1, threads: int = 1) -> Comparison:
-    """Compare a sample with a text. `progress`: as for progress.bar. Errors: OSError; UserError."""
+def compare(
+    sample: bytes, text: Text, known_labels: Collection[bytes] = (), progress: int = -1, threads: int = 1
+) -> Comparison:
+    """Compare a sample with a text. Errors: OSError; UserError.
+
+    `known_labels`: of a model; where items of the sample begin with them, they are in no passage.
+    `progress`: as for progress.bar.
+    """
+    pieces = labels.cut(sample, known_labels)
     with bar("comparing", text.size, progress) as advance:
 
         def read() -> Iterator[bytes]:
@@ -96,7 +103,7 @@ def compare(sample: bytes, text: Text, progress: int = -1, threads: int = 1) -> 
                 yield piece
                 advance(len(piece))
 
-        return copies.compare([sample], [read()], threads)
+        return copies.compare(pieces, [read()], threads, left_out=range(1, len(pieces), 2))
 
 
 def passages(found: Comparison, text: Text, least: int, each_once: bool = True) -> list[Passage]:
@@ -128,5 +135,6 @@ def novelty_of_model(path: str, loaded: Checkpoint, sample: bytes, threads: int 
     Errors: UserError; OSError.
     """
     loader = scoring.open_batches(path, loaded, EvalOptions())
-    pieces = novelty.pieces_of_sample(sample, item_options.kind(loaded.vocab, loaded.opt))
+    kind = item_options.kind(loaded.vocab, loaded.opt)
+    pieces = novelty.pieces_of_sample(sample, kind, item_options.labels(loaded.vocab, loaded.opt))
     return novelty.novelty(pieces, loader, threads)

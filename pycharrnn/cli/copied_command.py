@@ -47,6 +47,7 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
         raise click.UsageError(
             f"{model} has texts and no checkpoint: to compare with the texts, use {use}.", click.get_current_context()
         )
+    from compat import item_options
     from pycharrnn.analysis import copied, copied_report
     from pycharrnn.checkpoints import paths
     from pycharrnn.common import cores
@@ -70,7 +71,8 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
             text = copied.text_of_model(checkpoint_file, loaded)
         if not opt.json:
             note(f"{name} is compared with {text.name}")
-        found = copied.compare(content, text, threads=threads)
+        known = item_options.labels(loaded.vocab, loaded.opt) if loaded else {}
+        found = copied.compare(content, text, known, threads=threads)
         passages = copied.passages(found, text, opt.least)
         if opt.html:
             everywhere = copied.passages(found, text, opt.least, each_once=False)

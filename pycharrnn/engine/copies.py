@@ -11,7 +11,7 @@ from pycharrnn.engine import matching
 from pycharrnn.text.places import boundaries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
     import numpy.typing as npt
 
@@ -73,12 +73,14 @@ class Comparison(NamedTuple):
         return [self.share(n) for n in CURVE]
 
 
-def compare(pieces: Sequence[bytes], texts: Iterable[Iterable[bytes]], threads: int = 1) -> Comparison:
+def compare(
+    pieces: Sequence[bytes], texts: Iterable[Iterable[bytes]], threads: int = 1, left_out: Container[int] = ()
+) -> Comparison:
     """Compare a sample with texts. `pieces`: of the sample. Each text is an iterable of its pieces.
 
     Passages go on from one piece of a text to the next, but from no text to the next, and from no piece of the sample.
-    Positions count the bytes of all texts. `threads`: as for matching.match. Errors: UserError for a sample of more
-    than 1 GiB.
+    Positions count the bytes of all texts. `threads`: as for matching.match. `left_out`: numbers of pieces, from 0,
+    that are in no passage. Errors: UserError for a sample of more than 1 GiB.
     """
     sample = b"".join(pieces)
     found = matching.match(sample, texts, threads)
@@ -89,12 +91,15 @@ def compare(pieces: Sequence[bytes], texts: Iterable[Iterable[bytes]], threads: 
         [offset[:-1] + first for offset, first in zip(offsets, firsts[:-1], strict=True)] or [np.zeros(0, np.int64)]
     )
     all_offsets = np.append(begins, len(sample)).astype(np.int64)
-    possible = np.concatenate([np.arange(1, size + 1) for size in sizes] or [np.zeros(0, np.int64)]).astype(np.int64)
+    counts = [np.arange(1, size + 1) for size in sizes]
+    possible = np.concatenate(counts or [np.zeros(0, np.int64)]).astype(np.int64)
+    is_left_out = np.repeat(np.array([k in left_out for k in range(len(pieces))], bool), sizes)
     ends = all_offsets[1:]
     lengths_in_bytes = found.lengths[ends - 1].astype(np.int64)
     first_bytes = ends - lengths_in_bytes
     # A passage begins with a whole character of its piece.
     first_characters = np.maximum(np.searchsorted(all_offsets, first_bytes), np.arange(1, len(ends) + 1) - possible)
-    lengths = np.arange(1, len(ends) + 1) - first_characters
+    lengths = np.where(is_left_out, 0, np.arange(1, len(ends) + 1) - first_characters)
+    possible[is_left_out] = 0
     positions = np.where(lengths > 0, found.positions[ends - 1] + all_offsets[first_characters] - first_bytes, -1)
     return Comparison(sample, all_offsets, lengths, positions, possible)

@@ -315,12 +315,14 @@ class Model:
         options = {"least": least, "text": text, "threads": threads}
         opt = options_of(CopiedOptions, options, "copied", tuple(options))
         with in_words_of_a_program(), contextlib.ExitStack() as until_read:
-            content = utf8(sample, "sample")
+            loaded, content = self._weights.checkpoint(), utf8(sample, "sample")
             if opt.text:
                 training_text = copied.text_of_file(opt.text, content, until_read)
             else:
-                training_text = copied.text_of_model(self.path or "the model", self._weights.checkpoint())
-            found = copied.compare(content, training_text, threads=opt.threads or cores.default_threads())
+                training_text = copied.text_of_model(self.path or "the model", loaded)
+            threads = opt.threads or cores.default_threads()
+            known = item_options.labels(loaded.vocab, loaded.opt)
+            found = copied.compare(content, training_text, known, threads=threads)
             return copied.passages(found, training_text, opt.least)
 
     def learn(self, text: Text, **options: Unpack[AdaptKeywords]) -> Model:

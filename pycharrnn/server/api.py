@@ -241,7 +241,8 @@ class _Api:
             if not admitted:
                 return unavailable()
             text = request.text.encode()
-            return CopiedAnswer(passages=await self._copied_passages.of(model.text.recorded, text, request.least))
+            found = await self._copied_passages.of(model.text.recorded, text, model.labels, request.least)
+            return CopiedAnswer(passages=found)
 
     async def _copy_limits(self, model: ServedModel, max_copy: int) -> CopyLimits | None:
         """What max_copy forbids. Errors: HTTPException if the text is not here, or must wait for others."""

@@ -12,6 +12,8 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.server.schemas import CopiedPassage
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from pycharrnn.text.recorded_text import RecordedText
 
 
@@ -21,18 +23,22 @@ class CopiedPassages:
     def __init__(self) -> None:
         self._one_at_a_time = asyncio.Lock()
 
-    async def of(self, recorded: RecordedText, text: bytes, least: int) -> list[CopiedPassage] | None:
+    async def of(
+        self, recorded: RecordedText, text: bytes, known_labels: Collection[bytes], least: int
+    ) -> list[CopiedPassage] | None:
         """The passages; None if the training text is missing, has changed, or is too large."""
         async with self._one_at_a_time:
-            return await asyncio.to_thread(_passages, recorded, text, least)
+            return await asyncio.to_thread(_passages, recorded, text, known_labels, least)
 
 
-def _passages(recorded: RecordedText, text: bytes, least: int) -> list[CopiedPassage] | None:
+def _passages(
+    recorded: RecordedText, text: bytes, known_labels: Collection[bytes], least: int
+) -> list[CopiedPassage] | None:
     if not recorded.may_be_read_unasked():
         return None
     try:
         training_text = copied.text_of_record(recorded)
-        found = copied.compare(text, training_text, progress=0)
+        found = copied.compare(text, training_text, known_labels, progress=0)
         passages = copied.passages(found, training_text, least, each_once=False)
     except (OSError, ValueError, UserError):
         return None

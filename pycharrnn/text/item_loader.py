@@ -163,16 +163,17 @@ class ItemLoader(Batches):
         return x, np.where(is_counted, y, np.int32(IGNORED))
 
     def texts(self, split_index: int) -> Iterator[Iterator[bytes]]:
-        """The items of a split, in the order of the list, each with its end character."""
+        """The items of a split, in the order of the list, each with its end character and without its label."""
         block: str | bytes = b""
         first = last = 0  # the characters in `block`
-        for _, _, start, length in Order(self._index, self._splits, split_index, None):
+        for _, number, start, length in Order(self._index, self._splits, split_index, None):
+            skip = int(self._index["skip"][number]) if self.label_counts else 0
             end = start + length + 1
             if end > last:
                 first, last = start, min(max(end, start + _READ_AHEAD), len(self._text))
                 content = b"".join(self._text.pieces_of(first, last))
                 block = content.decode() if self._is_utf8 else content
-            item = block[start - first : end - first]
+            item = block[start + skip - first : end - first]
             yield iter((item.encode() if isinstance(item, str) else item,))
 
     def item_positions(self) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ item may have others.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,18 @@ def split_known(item: bytes, known: Collection[bytes]) -> tuple[bytes, bytes]:
     """The label among `known` with which an item begins, before a tab, and the rest; b"" and the item without one."""
     label, tab, rest = item.partition(TAB)
     return (label, rest) if tab and label in known else (b"", item)
+
+
+def cut(text: bytes, known: Collection[bytes]) -> list[bytes]:
+    """A text as pieces, of which each second one is a label among `known` at the beginning of a line, with its tab.
+
+    Example:
+        >>> cut(b"French\\tAda\\nGreek\\tIo\\n", [b"French", b"Greek"])
+        [b'', b'French\\t', b'Ada\\n', b'Greek\\t', b'Io\\n']
+    """
+    if not known:
+        return [text]
+    return re.split(rb"^((?:%s)%s)" % (b"|".join(map(re.escape, known)), TAB), text, flags=re.MULTILINE)
 
 
 def too_many() -> UserError:

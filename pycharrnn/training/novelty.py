@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pycharrnn.engine import copies
+from pycharrnn.text import labels
 from pycharrnn.text.batches import TRAIN, VAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from pycharrnn.engine.copies import Comparison
     from pycharrnn.text.batches import Batches
@@ -53,9 +54,10 @@ def beginning(texts: Iterable[Iterable[bytes]]) -> list[bytes]:
     return found
 
 
-def pieces_of_sample(sample: bytes, items: str) -> list[bytes]:
+def pieces_of_sample(sample: bytes, items: str, known_labels: Collection[bytes]) -> list[bytes]:
     """A sample as pieces to compare: its lines for a model of such items, whose batches have no passage of two items.
 
-    `items`: the value of -items.
+    Labels are left out: the network is given them. `items`: the value of -items. `known_labels`: of the model.
     """
-    return sample.splitlines(keepends=True) if items == "line" else [sample]
+    alone = labels.cut(sample, known_labels)[::2]
+    return [line for piece in alone for line in piece.splitlines(keepends=True)] if items == "line" else alone

@@ -90,7 +90,8 @@ class ShownCopies:
         return ""
 
     def _compared(self, samples: list[bytes]) -> Comparison:
-        pieces = [piece for sample in samples for piece in novelty.pieces_of_sample(sample, self._items)]
+        known = self._loader.label_counts
+        pieces = [piece for sample in samples for piece in novelty.pieces_of_sample(sample, self._items, known)]
         return novelty.compare(pieces, self._loader)
 
 

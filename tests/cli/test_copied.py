@@ -251,6 +251,26 @@ def test_the_curve_of_a_model_of_items(home):
     assert found["validation"][0] > 0.9
 
 
+def test_labels_are_not_copied(home):
+    """Neither in the passages nor in the curves, which end with the length of the items."""
+    names = [f"name {k * 7919 % 1000:03}" for k in range(200)]
+    text = "".join(f"{('a label', 'another label')[k % 2]}\t{name}\n" for k, name in enumerate(names))
+    labels = {"label": "column", "labels": "100\ta label\n100\tanother label"}
+    letters = "".join(sorted(set(text) - {"\n"}))
+    item_models.saved(home, "line", text.encode(), letters=letters, batch_size=2, seq_length=10, **labels)
+    (home / "s.txt").write_text(f"another label\t{names[0]}\na label\t{names[0]}x\nother label\t{names[1]}\n")
+    found = json.loads(copied("s.txt", MODEL, "-least", "5", "-curve", "1", "-json", "1"))
+    passages = [(p["passage"], p["sample"]["line"], p["sample"]["column"]) for p in found["passages"]]
+    # The last label is not the model's, so it counts.
+    assert passages[0] == (f"other label\t{names[1]}\n", 3, 1)
+    assert passages[1:] == [(f"{names[0]}\n", 1, 15), (names[0], 2, 9)]
+    assert [str(p) for p in pycharrnn.load(MODEL).copied((home / "s.txt").read_bytes(), least=5)] == [
+        passage for passage, _, _ in passages
+    ]
+    validation = dict(zip(found["curve"]["n"], found["curve"]["validation"], strict=True))
+    assert validation[6] > 0 and validation[12] is None
+
+
 def test_plot_draws_curves(home):
     item_models.saved(home, "line", b"a cat\nab\nbb\n" * 30, batch_size=2, seq_length=10)
     for name, args in (("one", [MODEL]), ("two", ["-text", "t.txt"])):

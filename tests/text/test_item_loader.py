@@ -306,12 +306,14 @@ def test_a_split_without_items(list_of_300):
         batches.next_batch(VAL)
 
 
+@pytest.mark.parametrize("label", ["", "column"])
 @pytest.mark.parametrize("encoding", ["bytes", "utf8"])
-def test_the_texts_of_a_split_are_its_items(tmp_path, monkeypatch, encoding):
+def test_the_texts_of_a_split_are_its_items_without_labels(tmp_path, monkeypatch, encoding, label):
     monkeypatch.setattr(item_loader, "_READ_AHEAD", 50)
     items = [f"n\u00e9{k}" + "\u20ac" * (k % 40) for k in range(200)]
-    (tmp_path / "input.txt").write_bytes("".join(f"{item}\n" for item in items).encode())
-    batches = ItemLoader(tmp_path, 2, 10, (0.7, 0.3, 0), "line", 5, say=lambda line: None, encoding=encoding)
+    before = ["\u00e9\t", "other\t"] if label else ["", ""]
+    (tmp_path / "input.txt").write_bytes("".join(f"{before[k % 2]}{i}\n" for k, i in enumerate(items)).encode())
+    batches = ItemLoader(tmp_path, 2, 10, (0.7, 0.3, 0), "line", 5, label, say=SILENT, encoding=encoding)
     found = {split: [b"".join(pieces).decode() for pieces in batches.texts(split)] for split in (TRAIN, VAL)}
     assert sorted(found[TRAIN] + found[VAL]) == sorted(f"{item}\n" for item in items)
     assert 100 < len(found[TRAIN]) < 180 and found[VAL] == [f"{i}\n" for i in items if f"{i}\n" in set(found[VAL])]

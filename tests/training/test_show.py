@@ -288,6 +288,21 @@ def test_a_line_at_the_end_and_a_record_say_what_the_samples_copied(tmp_path):
     assert not any("copied_longest" in checkpoint.load(p).opt for p in named(tmp_path) if p.name.startswith("lm_b"))
 
 
+def test_labels_are_not_copied(tmp_path):
+    """Names of 8 characters have no sequences of 16, of which nothing is said."""
+    for label in ("a long label", "another long label"):
+        names = "".join(f"{label[:4]}{k * 7919 % 10000:04}\n" for k in range(150))
+        (tmp_path / f"{label}.txt").write_text(names, encoding="utf-8")
+    files = ["a long label.txt", "another long label.txt", "-items", "line", "-label", "file"]
+    small = ["-rnn_size", "24", "-max_epochs", "3", "-batch_size", "4", "-seq_length", "20", "-show", "150"]
+    done = run("train", *files, "-gpuid", "-1", *small, cwd=tmp_path)
+    assert done.returncode == 0
+    said = re.search(r"copied from the training text: passages of up to (\d+) characters(.*):", done.stderr.decode())
+    assert 2 <= int(said[1]) <= 9 and said[2] == "; the longest"
+    shown = run("inspect", str(named(tmp_path)[-1]), cwd=tmp_path).stdout.decode()
+    assert re.search(r"copied +\d characters of its sample\n", shown)
+
+
 def test_a_passage_of_blanks_is_named():
     """It would show as an empty line."""
     assert shown_copies.shown_passage(b" \n ") == "(blanks only)"
