@@ -44,6 +44,7 @@ READER_HAS = {
         "lm_lstm_epoch17.33_1.5834.t7",
         "checkpoint_10000.t7",
         "data/ulysses/input.txt",
+        "data/tinyshakespeare/input.txt",
         "data/pydoc/input.txt",
         "data/old/vocab.t7",
         "data/old/data.t7",

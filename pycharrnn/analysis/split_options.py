@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compat import item_options
+from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import flag
 from pycharrnn.text import source_files
 from pycharrnn.text.recorded_text import RecordedText, recorded_text
@@ -32,15 +33,22 @@ class Split(NamedTuple):
         options: those that are given, else those of the training.
         text: of the training.
         character: "a byte" or "a code point"; "" for a model of ASCII, where they are the same.
+        is_of_torch_rnn: whether torch-rnn trained it, on other parts of the text than `options` say.
     """
 
     options: dict[str, Any]
     text: RecordedText
     character: str
+    is_of_torch_rnn: bool
 
 
 def other_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> str:
-    """A sentence for options that give the checkpoint at `path` another split than its training had; or ""."""
+    """A message for a loss of other characters than the split of its training had, for the checkpoint at `path`; or "".
+
+    Those are of other options, or of a model of torch-rnn, which does not record its fractions.
+    """
+    if loaded.program == "torch-rnn":
+        return _on_torch_rnn(path, loaded, opt)
     was, now = _recorded(loaded), _given(loaded, opt)
     differ = [name for name, value in now.items() if was[name] not in (None, value)]
     if differ == ["val_frac"] and opt.split == "val" and now["val_frac"] < was["val_frac"]:
@@ -54,12 +62,22 @@ def other_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> str:
     )
 
 
+def _on_torch_rnn(path: str, loaded: Checkpoint, opt: EvalOptions) -> str:
+    file = checkpoint.torch_rnn_text(loaded)
+    trained = f", trained on {file}; this is the loss on {opt.data_dir}" if file and opt.data_dir else ""
+    return (
+        f"{path} is of torch-rnn{trained}. torch-rnn trains on the first part of a text, 80 % by default: if this is"
+        " the text, the model was trained on most of these characters. Give pycharrnn score the part from 80 to 90 %"
+        " for its val_loss."
+    )
+
+
 def of(path: str, loaded: Checkpoint, opt: EvalOptions) -> Split:
     """The split of the checkpoint at `path`."""
     names = _CHOOSING_ITEMS if item_options.kind(loaded.vocab, loaded.opt) else ()
     of_items = {name: recorded_options.find(loaded, name) for name in names}
     options = of_items | _recorded(loaded) | _given(loaded, opt)
-    return Split(options, recorded_text(path, loaded), _character(loaded))
+    return Split(options, recorded_text(path, loaded), _character(loaded), loaded.program == "torch-rnn")
 
 
 def _character(loaded: Checkpoint) -> str:
@@ -79,13 +97,11 @@ def not_comparable(splits: Sequence[Split], opt: EvalOptions) -> str:
     several_texts = any(_differ(*pair) for pair in itertools.combinations(texts, 2))
     if why := _different_characters(splits, opt):
         return f"these losses can't be compared, since {why}. {_ADVICE}."
-    if opt.data_dir and several_texts and not differ:
-        return (
-            "the models were trained on different texts, see the last column: their losses can be compared only if none"
-            f" of them has read the text of {flag('data_dir')}."
-        )
+    on_different = "the models were trained on different texts, see the last column" if several_texts else ""
+    if opt.data_dir and not differ and (why := on_different or _different_parts(splits)):
+        return f"{why}: their losses can be compared only if none of them has read the text of {flag('data_dir')}."
     if several_texts and not opt.data_dir:
-        why = "the models were trained on different texts, see the last column"
+        why = on_different
     elif differ:
         why = f"the {opt.split} splits differ: {_by_flags(splits, differ)}"
     else:
@@ -104,6 +120,14 @@ def _different_characters(splits: Sequence[Split], opt: EvalOptions) -> str:
         return ""
     clauses = (f"{character} for {source_files.some(found)}" for character, found in paths.items())
     return f"a character is {', and '.join(clauses)}"
+
+
+def _different_parts(splits: Sequence[Split]) -> str:
+    """A clause for models of torch-rnn beside others; "" for models of one kind."""
+    paths = [split.text.checkpoint for split in splits if split.is_of_torch_rnn]
+    if len(paths) in (0, len(splits)):
+        return ""
+    return f"the models were trained on different parts of a text, {source_files.some(paths)} on those of torch-rnn"
 
 
 def _differ(one: RecordedText, other: RecordedText) -> bool:

@@ -69,11 +69,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
         except UserError as e:
             failed.append((path, e))
             continue
-        if loaded.program == "torch-rnn":
-            file = checkpoint.torch_rnn_text(loaded)
-            trained = f", trained on {file}; this is the loss on {opt.data_dir}" if file and opt.data_dir else ""
-            note(f"{path} is of torch-rnn{trained}. Its splits were other parts of the text: its val_loss may differ.")
-        elif scoring.may_be_old_exponential(loaded, opt, loss):
+        if scoring.may_be_old_exponential(loaded, opt, loss):
             note(f"{path}: if its Torch7 was older than 27 April 2016, {flag('old_exp', 1)} gives its val_loss.")
         elif val_frac := scoring.old_val_frac(loaded, opt, loss):
             old = f"{flag('val_frac', val_frac)} gives its val_loss"

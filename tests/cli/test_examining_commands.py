@@ -180,16 +180,40 @@ def test_eval_of_other_rows_of_items(tmp_path, loss):
     assert "was trained with -train_frac 0.9: with -train_frac 0.5 the val split has other characters" in stderr
 
 
-def test_eval_names_the_text_of_torch_rnn(tmp_path, loss, monkeypatch):
+@pytest.fixture
+def of_torch_rnn(tmp_path):
     table = torchrnn_tables.make("LSTM", None)
     table[b"opt"][b"input_h5"] = b"data/tiny-shakespeare.h5"
     path = str(tmp_path / "checkpoint.t7")
     save_t7(path, table)
-    said = invoke("eval", path, "-data_dir", CORPUS).stderr
+    return path
+
+
+def test_eval_names_the_text_of_torch_rnn(of_torch_rnn, loss, monkeypatch):
+    said = invoke("eval", of_torch_rnn, "-data_dir", CORPUS).stderr
     assert f"trained on data/tiny-shakespeare.h5; this is the loss on {CORPUS}." in said
     monkeypatch.undo()
-    error = invoke("eval", path).exception
+    error = invoke("eval", of_torch_rnn).exception
     assert isinstance(error, UserError) and "was trained on data/tiny-shakespeare.h5, which torch-rnn's" in str(error)
+
+
+@pytest.mark.parametrize("fractions", ["", "-train_frac 0.8 -val_frac 0.1"])
+def test_eval_says_that_a_model_of_torch_rnn_has_read_most_of_the_split(of_torch_rnn, loss, fractions):
+    """Which has no options for fractions, and trains on the beginning of a text."""
+    said = invoke("eval", of_torch_rnn, "-data_dir", CORPUS, *fractions.split()).stderr
+    assert "if this is the text, the model was trained on most of these characters." in said
+    assert "was trained with" not in said
+
+
+def test_eval_of_models_of_char_rnn_and_of_torch_rnn(tmp_path, of_torch_rnn, loss):
+    """Which were trained on different parts, also of one text."""
+    tmp_path.joinpath("input.txt").write_text("abc", encoding="ascii")
+    same = ["-data_dir", str(tmp_path), "-batch_size", "10", "-seq_length", "20"]
+    assert (
+        f"the models were trained on different parts of a text, {of_torch_rnn} on those of torch-rnn: their losses can"
+        " be compared only if none of them has read the text of -data_dir.\n"
+    ) in compared(CHECKPOINT, of_torch_rnn, *same)
+    assert "different parts" not in compared(of_torch_rnn, *same)
 
 
 def test_texts_are_scored_as_training_would_read_them(tmp_path):
