@@ -10,7 +10,8 @@ import item_models
 import pytest
 from conftest import run, working_in
 from page_modules import modules, script
-from page_tools import needs_browser
+from page_tools import Keys, Select, click, element, fill, generated, needs_browser, status, visit, wait
+from serving_tools import server
 
 from pycharrnn.page import copied_page
 from pycharrnn.server.app import create_app
@@ -97,3 +98,36 @@ def test_the_page_marks_the_longest_copy_at_each_character(chromium):
     ]
     assert none == "8 characters; the server does not have the training text"
     assert levels == [copied_page.level(length) for length in lengths]
+
+
+@needs_browser
+def test_the_color_of_copies_leaves_the_problem_of_a_later_prompt(chromium, home):
+    """The page still has the text before that prompt."""
+    with server("cv/lm_list_best.t7") as running:
+        visit(chromium, running.url)
+        fill(chromium, "length", 40)
+        generated(chromium, 40)
+        element(chromium, "primetext").send_keys("Q")
+        click(chromium, "generate")
+        wait(chromium, lambda: status(chromium).startswith("Prompt has the character 'Q'"))
+        said = status(chromium)
+        chromium.execute_script(
+            "const fetch = window.fetch;"
+            "window.fetch = async (path, options) => {"
+            "  const response = await fetch(path, options);"
+            "  if (path === 'api/copied') window.answered = true;"
+            "  return response;"
+            "};"
+        )
+        for key, value in (("c", "copied"), ("p", "probability")):  # typed, since selenium's choice is no input event
+            element(chromium, "color").send_keys(key)
+            assert Select(element(chromium, "color")).first_selected_option.get_attribute("value") == value
+            wait(chromium, lambda: chromium.execute_script("return window.answered"))
+            wait(chromium, lambda: not element(chromium, "stop").is_enabled())
+            assert status(chromium) == said
+            opacity = "return getComputedStyle(document.getElementById('text')).opacity"
+            assert chromium.execute_script(opacity) == "0.35"
+            element(chromium, "color").send_keys(Keys.TAB)
+        fill(chromium, "primetext", "")
+        assert status(chromium) == ""
+    chromium.get_log("browser")  # the refusal of the prompt

@@ -22,7 +22,7 @@ import { showLosses } from "./loss_curve.js";
 import { ModelList } from "./models.js";
 import { paced } from "./pace.js";
 import { Problem } from "./problem.js";
-import { showProgress, showStatus } from "./status.js";
+import { hasProblem, showProgress, showStatus } from "./status.js";
 import { fold, listenForTabs, showTab } from "./tabs.js";
 import { TextView } from "./text_view.js";
 import { listenForToken, showTokenForm, storeToken } from "./token_form.js";
@@ -200,14 +200,16 @@ function isOfControls() {
   return JSON.stringify(shown.values) === JSON.stringify(values(selected));
 }
 
-// Shows the number of characters, and with the color of copies, where they are.
+// Shows the number of characters, and with the color of copies, where they are. The problem of a later request stays: the
+// text is not its answer.
 async function finishSample(signal) {
+  const say = hasProblem() ? () => {} : showStatus;
   const words = lengthSentence(sampleView.items.length, shown);
-  showStatus(words);
+  say(words);
   if ($("color").value !== "copied" || !source.copied) return;
   const longest = await markCopies(source, shown.facts.id, sampleView.items, signal);
   sampleView.recolor();
-  showStatus(copiesSentence(longest, words, shown.facts.text));
+  say(copiesSentence(longest, words, shown.facts.text));
 }
 
 // Draws items. They replace those on the page when the first of them arrive.

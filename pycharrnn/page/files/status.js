@@ -7,6 +7,10 @@ export function showStatus(words, where = $("status"), isProblem = false) {
   where.classList.toggle("problem", isProblem);
 }
 
+export function hasProblem(where = $("status")) {
+  return where.classList.contains("problem");
+}
+
 // A bar while a model learns, whose length is a number from 0 to 1; null: as long as that is unknown.
 export function showProgress(bar, progress) {
   bar.hidden = false;
@@ -14,8 +18,8 @@ export function showProgress(bar, progress) {
   else bar.value = progress;
 }
 
-// A problem with a request disappears when the user edits the request.
+// A problem with a request disappears when the user edits the request, of which the color is no part.
 document.addEventListener("input", ({ target }) => {
   const status = { controls: "status", "score-form": "score-status" }[target.form?.id];
-  if (status && $(status).classList.contains("problem")) showStatus("", $(status));
+  if (status && target.id !== "color" && hasProblem($(status))) showStatus("", $(status));
 });
