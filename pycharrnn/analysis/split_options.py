@@ -1,4 +1,7 @@
-"""Says for `eval` where a loss is of another split than in training, and where losses of models can't be compared."""
+"""Says for `eval` where a loss is of another split than in training, and where losses of models can't be compared.
+
+The last also for `plot`, which draws the losses of the trainings.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from pycharrnn.text.text_stats import text_stats
 from pycharrnn.training import recorded_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from compat.charrnn import Checkpoint
     from pycharrnn.analysis.options import EvalOptions
@@ -32,7 +35,7 @@ class Split(NamedTuple):
     Attributes:
         options: those that are given, else those of the training.
         text: of the training.
-        character: "a byte" or "a code point"; "" for a model of ASCII, where they are the same.
+        character: see character_of.
         is_of_torch_rnn: whether torch-rnn trained it, on other parts of the text than `options` say.
     """
 
@@ -77,10 +80,11 @@ def of(path: str, loaded: Checkpoint, opt: EvalOptions) -> Split:
     names = _CHOOSING_ITEMS if item_options.kind(loaded.vocab, loaded.opt) else ()
     of_items = {name: recorded_options.find(loaded, name) for name in names}
     options = of_items | _recorded(loaded) | _given(loaded, opt)
-    return Split(options, recorded_text(path, loaded), _character(loaded), loaded.program == "torch-rnn")
+    return Split(options, recorded_text(path, loaded), character_of(loaded), loaded.program == "torch-rnn")
 
 
-def _character(loaded: Checkpoint) -> str:
+def character_of(loaded: Checkpoint) -> str:
+    """What a loss is per: "a byte" or "a code point"; "" for a model of ASCII, where they are the same."""
     if any(len(c) > 1 for c in loaded.vocab):
         return "a code point"
     return "" if b"".join(loaded.vocab).isascii() else "a byte"
@@ -95,8 +99,9 @@ def not_comparable(splits: Sequence[Split], opt: EvalOptions) -> str:
     ]
     texts = {split.text._replace(checkpoint="") for split in splits}  # each once
     several_texts = any(_differ(*pair) for pair in itertools.combinations(texts, 2))
-    if why := _different_characters(splits, opt):
-        return f"these losses can't be compared, since {why}. {_ADVICE}."
+    said = different_characters((split.text.checkpoint, split.character) for split in splits)
+    if said and (not opt.data_dir or text_stats(opt.data_dir, -1).multibyte):
+        return said
     on_different = "the models were trained on different texts, see the last column" if several_texts else ""
     if opt.data_dir and not differ and (why := on_different or _different_parts(splits)):
         return f"{why}: their losses can be compared only if none of them has read the text of {flag('data_dir')}."
@@ -110,16 +115,19 @@ def not_comparable(splits: Sequence[Split], opt: EvalOptions) -> str:
     return f"these losses are of different characters, since {why}. {_ADVICE}."
 
 
-def _different_characters(splits: Sequence[Split], opt: EvalOptions) -> str:
-    """For which models a character is a byte, and for which a code point, as a clause; "" if that changes nothing."""
+def different_characters(models: Iterable[tuple[str, str]]) -> str:
+    """A sentence that says for which models a character is a byte, and for which a code point; "" if all are alike.
+
+    `models`: path and character_of.
+    """
     paths: dict[str, list[str]] = {}
-    for split in splits:
-        paths.setdefault(split.character, []).append(split.text.checkpoint)
+    for path, character in models:
+        paths.setdefault(character, []).append(path)
     paths.pop("", None)
-    if len(paths) < 2 or (opt.data_dir and not text_stats(opt.data_dir, -1).multibyte):
+    if len(paths) < 2:
         return ""
     clauses = (f"{character} for {source_files.some(found)}" for character, found in paths.items())
-    return f"a character is {', and '.join(clauses)}"
+    return f"these losses can't be compared, since a character is {', and '.join(clauses)}. {_ADVICE}."
 
 
 def _different_parts(splits: Sequence[Split]) -> str:

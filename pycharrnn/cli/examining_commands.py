@@ -63,7 +63,7 @@ def plot_command(paths: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.analysis.options import PlotOptions
 
     opt = PlotOptions(**values)
-    from pycharrnn.analysis import novelty_plot, plotted_runs, plotting
+    from pycharrnn.analysis import novelty_plot, plotted_runs, plotting, split_options
     from pycharrnn.training.log_rows import is_log
 
     out = Output(opt.o, "-o ", opt.overwrite, "plot")
@@ -87,6 +87,9 @@ def plot_command(paths: tuple[str, ...], **values: Any) -> None:
     for curve in curves:
         say(curve.label)
     say(f"saved {opt.o}")
+    models = [(run.path, split_options.character_of(run.checkpoint)) for run in runs if run.checkpoint]
+    if said := split_options.different_characters(models):
+        note(said)
 
 
 @click.command(

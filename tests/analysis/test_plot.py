@@ -12,6 +12,7 @@ import sys
 from array import array
 from pathlib import Path
 
+import item_models
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -60,6 +61,23 @@ def test_a_picture_of_two_runs(tmp_path):
     assert "old: lstm, 2 x 14" in found
     assert {"epoch", "loss (nats per character)", "bits per character", "validation loss"} <= set(found)
     assert any("mean of 1% of the run" in text for text in found)
+
+
+@pytest.mark.parametrize("letters, differ", [("abc\u00e9", True), ("abc", False)])
+def test_runs_of_bytes_and_of_code_points(tmp_path, letters, differ):
+    """Whose losses are per byte and per code point."""
+    paths = []
+    for name, utf8, encoding in (("bytes", False, "bytes"), ("points", True, "utf8")):
+        (tmp_path / name).mkdir()
+        path = item_models.saved(tmp_path / name, kind="", letters=letters, utf8=utf8, encoding=encoding)
+        found = dataclasses.replace(checkpoint.load(path), train_losses=array("d", [1.5]), i=1)
+        checkpoint.convert(found, str(path))
+        paths.append(path)
+    result = run("plot", *map(str, paths), "-o", "two.svg", cwd=tmp_path)
+    why = f"can't be compared, since a character is a byte for {paths[0]}, and a code point for {paths[1]}."
+    assert result.stdout.endswith(b"saved two.svg\n")
+    assert (why in result.stderr.decode()) == differ
+    assert b"compared" not in run("plot", str(paths[0]), "-o", "one.svg", cwd=tmp_path).stderr
 
 
 def test_png(tmp_path):
