@@ -17,7 +17,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import escape_separators, quote_character
 from pycharrnn.sampling import inference
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
-from pycharrnn.sampling.tokenizer import code_points_with, unknown_code_points
+from pycharrnn.sampling.tokenizer import MOST_NAMED_UNKNOWN, code_points_with, unknown_code_points
 from pycharrnn.text.item_file import items_of_file, labelled_items_of_file
 from pycharrnn.text.items import between_ends
 
@@ -170,6 +170,6 @@ def unknown_in(unknown: Collection[Counter[bytes]]) -> str:
     counts = Counter[bytes]()
     for of_line in unknown:
         counts.update(of_line)
-    most_common = " ".join(quote_character(character) for character, _ in counts.most_common(20))
+    most_common = " ".join(quote_character(character) for character, _ in counts.most_common(MOST_NAMED_UNKNOWN))
     lines = "1 line has" if len(unknown) == 1 else f"{len(unknown):,} lines have"
     return f"{lines} characters that the model has never seen, which were left out: {most_common}"

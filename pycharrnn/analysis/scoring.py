@@ -22,7 +22,7 @@ from pycharrnn.common.progress import bar
 from pycharrnn.sampling import inference
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
-from pycharrnn.sampling.tokenizer import code_points_with, unknown_code_points
+from pycharrnn.sampling.tokenizer import MOST_NAMED_UNKNOWN, code_points_with, unknown_code_points
 from pycharrnn.text import cached_text, loaders
 from pycharrnn.text.batches import TEST, TRAIN, VAL, Batches
 from pycharrnn.training import recorded_options
@@ -337,6 +337,7 @@ def as_sentence(score: Score) -> str:
         line += f" ({score.bits_per_token:.6f} bits per byte, {counted} bytes)"
     if unknown:
         kind = ("character" if score.code_points else "byte") + ("s" if unknown.total() > 1 else "")
-        named = map(quote_character, dict(unknown_code_points(score.characters, score.known).most_common(20)))
+        counts = unknown_code_points(score.characters, score.known)
+        named = (quote_character(character) for character, _ in counts.most_common(MOST_NAMED_UNKNOWN))
         line += f"; left out {unknown.total()} {kind} that the model has never seen: {' '.join(named)}"
     return line

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from compat.charrnn import Checkpoint
 
-_MOST_NAMED = 5  # unknown characters in a message
+MOST_NAMED_UNKNOWN = 20  # characters in a message
 
 # Characters that a keyboard gives for one another: a phone types U+2019 for an apostrophe. The page has the same.
 _SIMILAR = ("'\u2019\u2018\u02bc", '"\u201c\u201d\u201e\u00ab\u00bb', "-\u2013\u2014\u2212\u2010\u2011")
@@ -165,7 +165,7 @@ def describe_unknown(text: bytes, position: int, vocab: Collection[bytes]) -> st
 
 
 def describe_all_unknown(text: bytes, positions: Iterable[int], vocab: Collection[bytes]) -> str:
-    """As describe_unknown, for all distinct characters at some positions; at most five are named.
+    """As describe_unknown, for all distinct characters at some positions; at most MOST_NAMED_UNKNOWN are named.
 
     Example:
         >>> describe_all_unknown(b"a~#", [1, 2], [b"a"])
@@ -175,8 +175,8 @@ def describe_all_unknown(text: bytes, positions: Iterable[int], vocab: Collectio
     first, *more = names
     if not more:
         return f"the character {first}, which the model has never seen"
-    others = more[: _MOST_NAMED - 1]
-    last = f"{len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else others.pop()
+    others = more[: MOST_NAMED_UNKNOWN - 1]
+    last = f"{len(names) - MOST_NAMED_UNKNOWN} more" if len(names) > MOST_NAMED_UNKNOWN else others.pop()
     return f"the characters {', '.join([first, *others])} and {last}, which the model has never seen"
 
 

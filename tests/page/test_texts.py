@@ -97,7 +97,7 @@ def test_all_unknown_characters_are_named_as_on_the_command_line(page):
         "\u00fc\u00fc",
         "ABC",
         "A~",
-        "~#%&!?",
+        "ABCDEFGHIJKLMNOPQRSTU",
         "a-\u2014b",
         "ÉA",
     ]
