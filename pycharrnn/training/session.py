@@ -118,6 +118,8 @@ def prepare(
     for line in settings.notes:
         note(line)
     resumed = settings.resumed
+    if not corpus and not resumed and (advice := text_checks.advice_on_bytes(settings.data, text)):
+        note(advice)
     device.make_current(settings.machine.device)
     # Before the checks of the first process alone: when it is refused, the others learn that it has ended.
     ranks = distributed.join(process, settings.machine.device)

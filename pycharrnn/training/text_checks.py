@@ -9,9 +9,9 @@ from collections.abc import Collection
 import torch
 
 from compat.nngraph import parameter_shapes
-from pycharrnn.common import memory
-from pycharrnn.common.display import quote_characters
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common import memory, shell_words
+from pycharrnn.common.display import escape_line, quote_characters
+from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.text import loader
 from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint
@@ -35,6 +35,18 @@ def check(settings: RunSettings, text: TextStats) -> None:
         _check_same_vocabulary(data, start, characters)
     elif start.is_resumed and data.vocab == "extend":  # the run may have characters that the text lacks
         _check_same_vocabulary(data, start, {*characters, *start.checkpoint.vocab})
+
+
+def advice_on_bytes(data: DataSettings, text: TextStats) -> str:
+    """A sentence for an input.txt in another encoding, which -data_dir keeps as char-rnn does; "" for UTF-8."""
+    if data.encoding != "bytes" or text.invalid_at is None:
+        return ""
+    file = os.path.join(data.data_dir, "input.txt")
+    train = wordings(shell_words.joined(["pycharrnn", "train", file]), f"pycharrnn.train({file!r})")
+    return (
+        f"{escape_line(file)} is not UTF-8 at offset {text.invalid_at}, and its bytes are kept as they are: if it is a"
+        f" text in another encoding, {train} converts it."
+    )
 
 
 def parameter_dtype(settings: RunSettings) -> torch.dtype:

@@ -124,6 +124,18 @@ def test_not_utf8_is_a_sentence(tmp_path):
     assert "data/input.txt is not UTF-8 at offset 2 (byte 0xef)" in error
 
 
+def test_a_new_run_says_that_bytes_of_another_encoding_are_kept(tmp_path):
+    """Once: a text may be meant as bytes, so a run that goes on does not repeat it."""
+    folder = folder_with_text(tmp_path / "a", "naïve".encode("latin-1") * 500)
+    said = b"input.txt is not UTF-8 at offset 2, and its bytes are kept as they are: if it is a text in another"
+    first = command("train", *SMALL, cwd=folder)
+    assert first.stderr.count(said) == 1 and b"not UTF-8" not in first.stdout
+    resumed = command("train", "-resume", "cv", "-max_epochs", "9", cwd=folder)
+    assert resumed.returncode == 0 and b"not UTF-8" not in resumed.stderr
+    converted = command("train", "data/input.txt", "-max_epochs", "1", "-rnn_size", "8", cwd=folder)
+    assert b"read as" in converted.stderr and b"not UTF-8" not in converted.stderr
+
+
 @pytest.mark.parametrize("name", ["vocab_utf8.t7", "data_utf8.t7"])
 def test_a_damaged_cache_of_code_points_is_remade(tmp_path, name):
     (tmp_path / "input.txt").write_bytes("aé€".encode() * 100)
