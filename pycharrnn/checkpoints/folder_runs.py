@@ -154,7 +154,7 @@ class _Group:
     """Files of one name of a run.
 
     Attributes:
-        members: of a run, the newest first.
+        members: of a run, the first is the newest.
         is_run: whether they are one run; else their names can't tell, and `_split` reads the newest of each run.
     """
 
@@ -214,21 +214,40 @@ def _groups(files: Sequence[File], read: Read) -> list[_Group]:
 def _split(group: _Group, read: Read) -> list[_Group]:
     """The runs among files of one name."""
     left = sorted(group.members, key=lambda member: (member.progress, member.file.modified), reverse=True)
-    split: list[_Group] = []
+    split: list[tuple[list[_Member], Record]] = []  # the members of each run, the first the newest, and its record
     while left:
         newest = left.pop(0)
         if record := newest.record or read(newest.file.path):
             belongs = [_is_of_run(member, newest, record, read) for member in left]
-            split.append(_Group(group.name, [newest, *itertools.compress(left, belongs)], is_run=True))
+            split.append(([newest, *itertools.compress(left, belongs)], record))
             left = [member for member, is_own in zip(left, belongs, strict=True) if not is_own]
-    return split
+    for (longer, _), (other, record) in itertools.combinations(split, 2):
+        _give_back(longer, other, record, read)
+    return [_Group(group.name, members, is_run=True) for members, _ in split]
+
+
+def _give_back(longer: list[_Member], other: list[_Member], record: Record, read: Read) -> None:
+    """Move the files that `other`, a run with this record, wrote after the training of `longer` to it.
+
+    A run that was resumed from a checkpoint of another has the validations before it in common with it. If the other
+    one is then trained again, it writes these files anew.
+    """
+    ended, other_ended = _trained(longer), _trained(other)
+    for member in longer[1:]:
+        is_later = ended + ONE_TIME <= member.file.modified <= other_ended
+        if is_later and _is_of_run(member, other[0], record, read):
+            longer.remove(member)
+            other.append(member)
 
 
 def _run(group: _Group) -> Run:
     """The run of a group, without the others."""
-    newest = group.members[0]
-    trained = min(member.file.modified for member in group.members if _same_progress(member, newest))
-    return Run(group.files, newest.file, trained, ())
+    return Run(group.files, group.members[0].file, _trained(group.members), ())
+
+
+def _trained(members: Sequence[_Member]) -> int:
+    """When the newest file of a run, the first of its members, was written, in nanoseconds."""
+    return min(member.file.modified for member in members if _same_progress(member, members[0]))
 
 
 def _is_of_run(member: _Member, newest: _Member, record: Record, read: Read) -> bool:

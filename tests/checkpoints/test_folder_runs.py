@@ -62,6 +62,20 @@ def test_a_later_training_of_the_same_name_is_a_run_of_its_own(tmp_path):
     assert runs_of(tmp_path) == [first, second]
 
 
+def test_files_that_fit_two_runs_are_of_the_one_that_wrote_them_last(tmp_path):
+    """A run is resumed from its second checkpoint; then the first command is repeated."""
+    first = train(tmp_path, "x", [2.5, 1.5, 2.0], 1000)
+    resumed = train(tmp_path, "x", [2.5, 1.5, 1.75, 1.25], 2000)
+    train(tmp_path, "x", [2.5, 1.5, 2.0], 3000)
+    one, two, three = names(first)
+    other_three, four = names(resumed[2:])
+    assert runs_of(tmp_path) == [[two, three, one], [four, other_three]]
+    for modified in (1002, 2004.05):  # before the resumed run, or at about the time of its end
+        for name in (one, two):
+            set_time(tmp_path / name, modified)
+        assert runs_of(tmp_path) == [[three], [four, two, other_three, one]]
+
+
 def test_a_run_that_was_stopped_before_its_first_validation_is_the_last(tmp_path):
     train(tmp_path, "lstm", [1.5, 1.0], 1000, text=4)
     losses = array("d", [5.0, 4.0])
