@@ -235,7 +235,8 @@ def _give_back(longer: list[_Member], other: list[_Member], record: Record, read
     ended, other_ended = _trained(longer), _trained(other)
     for member in longer[1:]:
         is_later = ended + ONE_TIME <= member.file.modified <= other_ended
-        if is_later and _is_of_run(member, other[0], record, read):
+        is_copy = _same_progress(member, longer[0])  # of the newest, which is written later, too
+        if is_later and not is_copy and _is_of_run(member, other[0], record, read):
             longer.remove(member)
             other.append(member)
 
