@@ -171,8 +171,8 @@ def _run(args: list[str] | None) -> int:
         note(f"{what}{e.strerror or e}{f'; did you mean {near}?' if near else '.'}")
         return 1
     except click.exceptions.Abort:
-        progress.show_cursor()
         note(interrupts.sentence(signal.SIGINT))
+        progress.show_cursor()  # after the message: what is written right after ^C may be lost
         return interrupts.status_of(signal.SIGINT)
     except (MemoryError, RuntimeError) as e:
         said = memory.ran_out(e)
