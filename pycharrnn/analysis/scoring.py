@@ -200,20 +200,20 @@ class Score:
 
     @property
     def counted_code_points(self) -> int:
-        """How many code points of the text have a character that is counted; fewer than these where some are bytes."""
+        """The number of code points to which the counted characters belong: fewer than these, if these are bytes."""
         return len(code_points_with(self.characters, self.counted))
 
     @property
     def bits_per_character(self) -> float:
-        """The surprise of the characters that are counted, divided by their number of code points; NaN without any.
+        """The surprise of the counted characters in bits, divided by counted_code_points; NaN without any.
 
-        It compares a model of bytes with one of code points.
+        So a model of bytes can be compared with one of code points.
         """
         return float(self.bits[self.counted].sum() / self.counted_code_points) if self.counted.any() else math.nan
 
     @property
     def bits_per_token(self) -> float:
-        """The mean surprise of the characters that are counted, of a model of bytes per byte; NaN without any."""
+        """The mean surprise of the counted characters, in bits: per byte for a model of bytes; NaN without any."""
         return float(self.bits[self.counted].mean()) if self.counted.any() else math.nan
 
     @property

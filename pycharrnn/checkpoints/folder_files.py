@@ -64,7 +64,8 @@ def _sorted(files: Sequence[File]) -> list[File]:
 
     def progress(file: File) -> tuple[bool, float, int, str]:
         name = run_names.parse(os.path.basename(file.path))
-        is_latest = name is not None and name.alias == "latest"  # and not a second name
+        # The second name of a named checkpoint is not listed, so this one was saved after the last validation.
+        is_latest = name is not None and name.alias == "latest"
         return is_latest, file.epoch, file.modified, file.path
 
     left, found = sorted(files, key=lambda file: file.modified), list[File]()

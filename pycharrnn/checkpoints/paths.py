@@ -92,7 +92,7 @@ def _noted(path: str, loaded: Checkpoint, note: Note) -> tuple[str, Checkpoint]:
     """(path, loaded), with a note on weights that are no numbers: results are wrong where a text touches them."""
     if not loaded.network.is_finite():
         way_out = "use another copy of the file, or an earlier checkpoint"
-        note(f"{_escaped(path)} has weights that are NaN or infinite: what it computes may be wrong; {way_out}")
+        note(f"{_escaped(path)} has weights that are NaN or infinite, so its texts and scores may be wrong: {way_out}")
     return path, loaded
 
 

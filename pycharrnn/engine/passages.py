@@ -53,9 +53,9 @@ class Passages(ABC):
     Attributes:
         N: how many characters in a row may be copied.
         vocab_size: V.
-        free_id: a token id that may always follow; -1 for none.
+        free_id: a token id that completes no passage; -1 for none.
         words: of a filter, uint64 (blocks, 8); None in an exact index.
-        utf8_bytes: uint8 (V,), the bytes of UTF-8 that the characters are; None if they are others.
+        utf8_bytes: uint8 (V,), the byte of each token id in a model of the bytes of UTF-8; None in other models.
     """
 
     def __init__(

@@ -130,10 +130,10 @@ def unknown_code_points(characters: Sequence[bytes], known: npt.NDArray[np.bool_
 
 
 def code_points_with(characters: Sequence[bytes], chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint32]:
-    """The code points of a text that have a byte of some of its characters, in their order.
+    """The code points of a text to which the chosen ones of its characters belong, in order, each once.
 
     Args:
-        characters: of the text, (N,). chosen: which of them, bool, (N,).
+        characters: of the text, (N,): its bytes or its code points. chosen: which of them, bool, (N,).
 
     Returns: U+DC80 to U+DCFF for a byte of invalid UTF-8.
     """

@@ -156,7 +156,7 @@ class Registry:
 
     def _entry(self, model_id: str) -> CheckpointEntry:
         if model_id not in self._entries:
-            raise NoSuchModel("there is no such model here, or no longer: choose one that is listed.")
+            raise NoSuchModel("no model has this name, or its file has gone: choose another one from the list.")
         return self._entries[model_id]
 
     def _in_memory(self, model_id: str) -> ServedModel | None:

@@ -69,6 +69,6 @@ def _pieces(data_file: str, code: Encoding) -> Iterator[bytes]:
         text.close()
     if not occurs.all():  # a vocabulary holds the characters of its text
         raise T7Error(
-            f"{code.vocab_name} has {len(vocab)} characters, of which {code.data_name} holds {int(occurs.sum())}: the"
-            " two are of different texts, use those of one"
+            f"{code.vocab_name} has {len(vocab)} characters and {code.data_name} only {int(occurs.sum())} of them, so"
+            " they are of different texts: give both files of one text"
         )

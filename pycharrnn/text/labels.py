@@ -6,8 +6,9 @@ item may have others.
 
 from __future__ import annotations
 
+import io
+import itertools
 import os
-import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
@@ -81,9 +82,12 @@ def cut(text: bytes, known: Collection[bytes]) -> list[bytes]:
         >>> cut(b"French\\tAda\\nGreek\\tIo\\n", [b"French", b"Greek"])
         [b'', b'French\\t', b'Ada\\n', b'Greek\\t', b'Io\\n']
     """
-    if not known:
-        return [text]
-    return re.split(rb"^((?:%s)%s)" % (b"|".join(map(re.escape, known)), TAB), text, flags=re.MULTILINE)
+    places, start = [0], 0
+    for line in io.BytesIO(text) if known else ():
+        label, _ = split_known(line, known)
+        places += [start, start + len(label + TAB)] if label else []
+        start += len(line)
+    return [text[begin:end] for begin, end in itertools.pairwise([*places, len(text)])]
 
 
 def too_many() -> UserError:

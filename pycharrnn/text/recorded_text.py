@@ -48,7 +48,8 @@ class RecordedText(NamedTuple):
     def changed(self) -> str:
         """That the recorded file is another text by now, for the beginning of a message; "" if it is the same.
 
-        It is read, unless it would not be unasked or its cache tells. Errors: UserError if it can't be read.
+        Reads the text, unless its cache has the hash. A text above MAX_UNASKED bytes counts as the same. Errors:
+        UserError if it can't be read.
         """
         if not self.may_be_read_unasked() or text_stats(self.folder, -1).fingerprint == self.fingerprint:
             return ""

@@ -82,7 +82,7 @@ class CurrentRun:
             self.figures.iterations = iterations
 
     def _note_many_epochs(self, i: int) -> None:
-        """Say once that the run goes on beyond the length at which those end that -minutes begins."""
+        """Note once that a resumed run has had as many epochs as a new run of -minutes has at most."""
         most = time_plan.most_epochs(self.session.settings.options)
         if self._may_overfit or i <= most * self.session.loader.ntrain:
             return

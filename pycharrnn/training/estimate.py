@@ -25,7 +25,10 @@ class Estimate(NamedTuple):
 
 
 def estimate(options: TrainOptions, text: TextStats) -> Estimate:
-    """The time of a new run of a recipe on a text, beside no other program, without its start. Errors: UserError."""
+    """The time of a new run of a recipe on a machine without other programs, not counting the start of the command.
+
+    Errors: UserError.
+    """
     threads.set_num_threads(options.threads)
     given = options.changed - {"recipe"}
     settings = settle(options, given, None, text, machine_of(options, process_from_environment()))

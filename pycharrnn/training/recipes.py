@@ -130,7 +130,7 @@ def too_short(text: TextStats, encoding: str) -> str:
 
 
 def advice_on_encoding(text: TextStats, encoding: str) -> str:
-    """A sentence on a text of whose characters a model with this -encoding may draw parts; "" for others."""
+    """A sentence on a text with many characters of several bytes, which a model of bytes may break; "" for others."""
     if encoding != "bytes" or not text.is_often_multibyte:
         return ""
     share = 100 * text.multibyte / (text.code_points or 1)

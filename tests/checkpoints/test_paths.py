@@ -60,13 +60,13 @@ def test_weights_that_are_no_numbers_are_noted(tmp_path, said, value):
     weights["decoder.weight"][5, 0] = value
     path = str(tmp_path / "lm_x_latest.t7")
     checkpoint.convert(dataclasses.replace(found, network=dataclasses.replace(found.network, weights=weights)), path)
-    sentence = f"{path} has weights that are NaN or infinite: what it computes may be wrong"
+    sentence = f"{path} has weights that are NaN or infinite, so its texts and scores may be wrong"
     way_out = "use another copy of the file, or an earlier checkpoint"
     for load in (load_best, every_of, lambda *args: list(load_best_of_runs([args[0]], args[1]))):
         for argument in (path, str(tmp_path)):
             said.clear()
             load(argument, said.append)
-            assert [line for line in said if "NaN" in line] == [f"{sentence}; {way_out}"]
+            assert [line for line in said if "NaN" in line] == [f"{sentence}: {way_out}"]
     assert inspection.facts(path)["weights"] == "some are NaN or infinite"
     assert "weights" not in inspection.facts(CHECKPOINT)
 

@@ -197,9 +197,9 @@ def test_score(client):
 @pytest.mark.parametrize(
     "body, status, words",
     [
-        ({"model": "lm_lstm2"}, 404, "choose one that is listed"),
-        ({"model": "../../etc/passwd"}, 404, "no such model"),
-        ({"model": str(LSTM)}, 404, "no such model"),
+        ({"model": "lm_lstm2"}, 404, "choose another one from the list"),
+        ({"model": "../../etc/passwd"}, 404, "no model has this name"),
+        ({"model": str(LSTM)}, 404, "no model has this name"),
         ({"length": MAX_LENGTH + 1}, 422, "length"),
         ({"length": 0}, 422, "length"),
         ({"length": "many"}, 422, "length"),

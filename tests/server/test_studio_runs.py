@@ -108,7 +108,7 @@ def test_a_run_is_a_command_that_the_page_can_show(studio):
             '"Minutes" 2 and -max_epochs 2 both say when',
         ),
         ({"label": "file"}, '"Label of an item: the name of its file" is for the items of a list: add "The text is'),
-        ({"init_from": "../../etc/passwd"}, "there is no such model here, or no longer: choose one that is listed."),
+        ({"init_from": "../../etc/passwd"}, "no model has this name, or its file has gone: choose another"),
         ({"text": "t00000000"}, "this text is not here any more: drop it again."),
         ({"more": 1}, "more: Extra inputs are not permitted."),
     ],

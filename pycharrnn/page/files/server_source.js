@@ -50,8 +50,8 @@ export class ServerSource {
     return this.#lines("api/items", request, signal);
   }
 
-  // {characters: [{text, bits}], bits_per_character, known, code_points, unknown}, with `adapt` also {plain}. onProgress: as in
-  // FileSource.
+  // {characters: [{text, bits}], bits_per_character, known, code_points, unknown}, with `adapt` also {plain}. onProgress:
+  // as in FileSource.
   async score(request, signal, onProgress) {
     if (!request.adapt) return (await this.#fetch("api/score", { body: request, signal })).json();
     let last;

@@ -18,7 +18,7 @@ export function showProgress(bar, progress) {
   else bar.value = progress;
 }
 
-// A problem with a request disappears when the user edits the request, of which the color is no part.
+// A problem with a request disappears when the user edits the request. The color is no part of a request.
 document.addEventListener("input", ({ target }) => {
   const status = { controls: "status", "score-form": "score-status" }[target.form?.id];
   if (status && target.id !== "color" && hasProblem($(status))) showStatus("", $(status));

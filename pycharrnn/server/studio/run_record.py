@@ -27,7 +27,7 @@ class RunRecord:
         command: the words of its last command. attempts: how many there were.
         began, ended: when the last one did. stops: how often it was asked to stop.
         said_before: bytes of stderr before the last command. error: a sentence, of a failed one.
-        patience: of a finished one that ended by it; 0 for others.
+        patience: the -patience that ended a finished run; 0 if it ended otherwise.
     """
 
     id: str

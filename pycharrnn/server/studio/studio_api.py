@@ -47,7 +47,7 @@ from pycharrnn.server.studio.text_schemas import (
     Uploaded,
 )
 
-# What /openapi.json says about paths that take or send a file, which FastAPI can't tell from the handlers.
+# How /openapi.json describes routes that take or send a file: FastAPI can't derive it from the handlers.
 _JSON: dict[str, Any] = {}
 _BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _TAKES_BYTES = {"openapi_extra": {"requestBody": {"required": True, "content": _BYTES}}}
