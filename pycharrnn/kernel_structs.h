@@ -127,7 +127,7 @@
 #define PASSAGES_FIELDS(F, S, R)                                                                       \
   F(S, int64_t, N)                                                                                     \
   F(S, int64_t, V)                                                                                     \
-  F(S, int64_t, free_id)        /* a character that may always follow; below 0: none */                \
+  F(S, int64_t, free_id)        /* a character that completes no passage; below 0: none */             \
   F(S, const uint8_t *, bytes)  /* (V): the bytes of UTF-8 that the characters are; or null */         \
   F(S, int64_t, length)                                                                                \
   F(S, const int32_t *, text)   /* (length): ids, below 0 in a gap; of a filter the piece to add */    \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import http.server
@@ -209,22 +210,28 @@ const ort = {
 """
 
 
+@contextlib.contextmanager
+def example_page(folder, chromium):
+    """examples/onnx_sample.html beside the model in `folder`, in the browser. Yields: a function, the text it shows."""
+    (folder / "index.html").write_bytes((ROOT / "examples" / "onnx_sample.html").read_bytes())
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        chromium.get(f"http://127.0.0.1:{server.server_port}/")
+        yield lambda: chromium.execute_script("return document.querySelector('#text').textContent")
+        server.shutdown()
+
+
 @needs_browser
 def test_the_example_in_a_browser_reads_the_vocabulary(tmp_path, chromium):
     graph_of("lstm", tmp_path).rename(tmp_path / "model.onnx")
     (tmp_path / "ort.wasm.min.js").write_text(ORT, encoding="utf-8")
-    (tmp_path / "index.html").write_bytes((ROOT / "examples" / "onnx_sample.html").read_bytes())
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        chromium.get(f"http://127.0.0.1:{server.server_port}/")
-        shown = lambda: chromium.execute_script("return document.querySelector('#text').textContent")  # noqa: E731
+    with example_page(tmp_path, chromium) as shown:
         characters = sorted(loaded("lstm").vocab, key=loaded("lstm").vocab.get)
         start = characters.index(b"\n") + 1
         text = b"".join(characters[(start + k) % 73] for k in range(500)).decode("utf-8", "replace")
         WebDriverWait(chromium, 30).until(lambda _: len(shown()) >= len(text) - 1)
         assert text.startswith(shown()[:-1])
-        server.shutdown()
 
 
 @needs_browser
@@ -233,15 +240,9 @@ def test_the_example_in_a_browser_begins_each_item_with_a_label(tmp_path, chromi
     checkpoint.convert(item_models.made(letters="ab\u00e9\t", labels="7\tb\u00e9\n5\tb"), tmp_path / "model.onnx")
     ort = ORT.replace("2,1,16 2,1,16 32", "2,1,9 2,1,9 18").replace("73", "6")
     (tmp_path / "ort.wasm.min.js").write_text(ort, encoding="utf-8")
-    (tmp_path / "index.html").write_bytes((ROOT / "examples" / "onnx_sample.html").read_bytes())
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        chromium.get(f"http://127.0.0.1:{server.server_port}/")
-        shown = lambda: chromium.execute_script("return document.querySelector('#text').textContent")  # noqa: E731
+    with example_page(tmp_path, chromium) as shown:
         WebDriverWait(chromium, 30).until(lambda _: len(shown()) >= 500)
         assert shown().startswith("b\u00e9\t\n" * 100)
-        server.shutdown()
 
 
 def test_a_broken_file_is_said_to_be_one(tmp_path):
