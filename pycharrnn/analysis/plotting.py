@@ -17,6 +17,7 @@ import numpy as np
 
 from compat.atomic_write import atomic_write
 from pycharrnn.analysis import own_files
+from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError
 from pycharrnn.training import log_rows
@@ -71,13 +72,13 @@ class Curve:
         return float(self.val[0][lowest]), float(self.val[1][lowest])
 
 
-def loss_curve(checkpoint: Checkpoint, name: str) -> Curve:
+def loss_curve(loaded: Checkpoint, name: str) -> Curve:
     """The losses in a checkpoint. Errors: UserError if it has none."""
-    network = checkpoint.network
-    train = range(1, len(checkpoint.train_losses) + 1), checkpoint.train_losses
-    validations = sorted(checkpoint.val_losses)
-    val = validations, [checkpoint.val_losses[i] for i in validations]
-    per_iteration = checkpoint.epoch / checkpoint.i if checkpoint.i > 0 and checkpoint.epoch > 0 else 0.0
+    network = loaded.network
+    train = range(1, len(loaded.train_losses) + 1), loaded.train_losses
+    validations = checkpoints.validations(loaded)
+    val = sorted(validations), [validations[i] for i in sorted(validations)]
+    per_iteration = loaded.epoch / loaded.i if loaded.i > 0 and loaded.epoch > 0 else 0.0
     label = f"{name}: {network.model}, {network.num_layers} x {network.rnn_size}"
     return curve(name, label, train, val, per_iteration)
 

@@ -101,9 +101,14 @@ def is_from_utf8(loaded: charrnn.Checkpoint) -> bool:
     return is_from_texts(loaded) and loaded.opt.get("text_encoding") != "bytes"
 
 
+def validations(loaded: charrnn.Checkpoint) -> dict[int, float]:
+    """Iteration -> validation loss (nats per character); char-rnn's first version recorded only that of the file."""
+    return loaded.val_losses or ({} if loaded.val_loss is None else {loaded.i: loaded.val_loss})
+
+
 def validation_loss(loaded: charrnn.Checkpoint) -> float | None:
     """In nats per character; None for a checkpoint written between validations."""
-    return loaded.val_losses.get(loaded.i) if loaded.val_losses else loaded.val_loss
+    return validations(loaded).get(loaded.i)
 
 
 def trained_on(loaded: charrnn.Checkpoint) -> str:

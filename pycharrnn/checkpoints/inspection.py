@@ -84,7 +84,7 @@ def _facts(found: Checkpoint) -> Facts:
         "copied": _copied(found),
         "opt": found.opt,
         "train_losses": found.train_losses,
-        "val_losses": [_point(found, i) for i in sorted(_validations(found))],
+        "val_losses": [_point(found, i) for i in sorted(checkpoint.validations(found))],
     }
     return {key: value for key, value in out.items() if value != ""}
 
@@ -119,14 +119,9 @@ def _run_state(found: Checkpoint) -> str:
     return ", ".join(f"{program} {version}" for program, version in versions.items()) or "whole"
 
 
-def _validations(found: Checkpoint) -> dict[int, float]:
-    """Iteration -> validation loss (nats per character); char-rnn's first version recorded only that of the file."""
-    return found.val_losses or ({} if found.val_loss is None else {found.i: found.val_loss})
-
-
 def _curve(found: Checkpoint) -> dict[str, dict[str, float]]:
     """First, best and last validation loss (nats per character), each with its iteration and epoch."""
-    iterations = sorted(_validations(found))
+    iterations = sorted(checkpoint.validations(found))
     if not found.val_losses:
         return {"last": _point(found, iterations[0])} if iterations else {}
     chosen = {
@@ -151,7 +146,7 @@ def _copied(found: Checkpoint) -> str:
 
 def _point(found: Checkpoint, i: int) -> dict[str, float]:
     per_iteration = found.epoch / found.i if found.i else 0.0
-    return {"loss": _validations(found)[i], "iteration": i, "epoch": i * per_iteration}
+    return {"loss": checkpoint.validations(found)[i], "iteration": i, "epoch": i * per_iteration}
 
 
 def as_table(found: Facts) -> str:

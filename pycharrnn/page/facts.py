@@ -97,7 +97,7 @@ def facts_of(loaded: Checkpoint, name: str, saved: float, has_text: bool = False
         multibyte=encoding == "bytes" and any(character >= b"\x80" for character in loaded.vocab),
         epoch=float(loaded.epoch) if has_epoch and np.isfinite(loaded.epoch) else None,
         val_loss=loss if loss is not None and np.isfinite(loss) else None,
-        best_val_loss=losses.best_loss(loaded.val_losses),
+        best_val_loss=losses.best_loss(checkpoint.validations(loaded)),
         program=loaded.program,
         saved=saved,
         has_text=has_text,

@@ -47,7 +47,7 @@ def png_size(path: Path) -> tuple[int, int]:
 
 def with_losses(train, val, i: int, epoch: float = 2.0):
     return dataclasses.replace(
-        checkpoint.load(CHECKPOINT), train_losses=array("d", train), val_losses=val, i=i, epoch=epoch
+        checkpoint.load(CHECKPOINT), train_losses=array("d", train), val_losses=val, val_loss=None, i=i, epoch=epoch
     )
 
 
@@ -198,6 +198,12 @@ def test_lines_and_best_points_in_epochs():
 def test_the_best_is_the_lowest():
     assert plotting.loss_curve(with_losses([], {1: 3.0, 5: 1.5, 9: 2.0}, 9), "run").best == (5, 1.5)
     assert plotting.loss_curve(with_losses([1.0], {}, 1), "run").best is None
+
+
+def test_the_only_validation_that_the_first_version_recorded_is_drawn():
+    loaded = checkpoint.load(FIRST_VERSION)
+    assert not loaded.val_losses
+    assert plotting.loss_curve(loaded, "run").best == (loaded.i, loaded.val_loss)
 
 
 def test_single_values_and_few_values_have_markers():

@@ -30,7 +30,7 @@ def loaded():
     ],
 )
 def test_what_is_told_of_a_model(loaded, losses, epoch, best, told):
-    told_of = dataclasses.replace(loaded, val_losses=losses, epoch=epoch)
+    told_of = dataclasses.replace(loaded, val_losses=losses, val_loss=None, epoch=epoch)
     facts = facts_of(told_of, "x", 12.5)
     assert (facts.id, facts.best_val_loss, facts.epoch, facts.saved) == ("x", best, told, 12.5)
 
