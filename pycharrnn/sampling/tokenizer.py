@@ -188,12 +188,7 @@ def describe_and_advise(text: bytes, positions: Sequence[int], vocab: dict[bytes
 
     Returns: the description, see describe_all_unknown; the advice.
     """
-    described = describe_all_unknown(text, positions, vocab)
-    them = "it" if described.startswith("the character ") else "them"
-    in_lower_case = text.decode("utf-8", "surrogateescape").lower().encode("utf-8", "surrogateescape")
-    if _is_known(in_lower_case, vocab):
-        return described, f"write {them} in lower case"
-    return described, advice_on_unknown(text, positions, vocab)
+    return describe_all_unknown(text, positions, vocab), advice_on_unknown(text, positions, vocab)
 
 
 def advice_on_unknown(text: bytes, positions: Iterable[int], vocab: dict[bytes, int]) -> str:
@@ -206,11 +201,18 @@ def advice_on_unknown(text: bytes, positions: Iterable[int], vocab: dict[bytes, 
     characters = _all_unknown(text, positions, vocab)
     if any(character == "\ufffd" for character, _ in characters) and not is_utf8(text):
         return "save the text as UTF-8, which it is not"
-    known = dict.fromkeys(_similar_known(character, vocab) for character, _ in characters)
     is_one = len(characters) == 1
+    if all(_is_known_in_lower_case(character, vocab) for character, _ in characters):
+        return f"write {'it' if is_one else 'them'} in lower case"
+    known = dict.fromkeys(_similar_known(character, vocab) for character, _ in characters)
     if None in known:
         return f"leave {'it' if is_one else 'them'} out"
     return f"write {' and '.join(filter(None, known))} in {'its' if is_one else 'their'} place"
+
+
+def _is_known_in_lower_case(character: str, vocab: dict[bytes, int]) -> bool:
+    lower = character.lower()
+    return lower != character and _is_known(lower.encode(), vocab)
 
 
 def _similar_known(character: str, vocab: dict[bytes, int]) -> str | None:

@@ -153,3 +153,22 @@ def test_the_way_out_of_an_unknown_character():
         tokenizer.primetext_characters(b"Ab", {b"a": 1, b"b": 2})
     with pytest.raises(UserError, match="never seen: leave it out.$"):
         tokenizer.primetext_characters(b"1", {b"a": 1}, ignorable=False)
+
+
+@pytest.mark.parametrize("has_code_points", [True, False])
+def test_the_advice_regards_the_unknown_characters_only(has_code_points):
+    """Not the rest of the prompt, whose capitals may be known and have no small letter."""
+
+    def advice(text, known="Zodiel\u00e9t\ufffd ,"):
+        encoded = known.encode()
+        characters = [c.encode() for c in known] if has_code_points else [bytes([byte]) for byte in set(encoded)]
+        with pytest.raises(UserError) as raised:
+            tokenizer.primetext_characters(text, {c: k for k, c in enumerate(characters, 1)}, ignorable=False)
+        return str(raised.value).rpartition(": ")[2]
+
+    assert advice("\u00c9lodie".encode()) == "write it in lower case."
+    assert advice("\u00c9lodie et Zo\u00e9, ".encode()) == "write it in lower case."
+    assert advice("\u00c9lodie Et Zo\u00e9, ".encode()) == "write them in lower case."
+    assert advice("\u00c9lodie & Zo\u00e9, ".encode()) == "leave them out."
+    assert advice("\u00c9lodie z".encode()) == "leave them out."
+    assert advice(b"\xff") == "save the text as UTF-8, which it is not."  # not U+FFFD, which is known

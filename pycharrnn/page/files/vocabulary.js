@@ -66,7 +66,7 @@ export function describeAndAdvise(text, positions, vocabulary) {
   const similar = characters.map(({ character }) => similarKnown(character, isKnown));
   const [it, its] = names.length === 1 ? ["it", "its"] : ["them", "their"];
   let advice = `write ${[...new Set(similar)].join(" and ")} in ${its} place`;
-  if (isKnown(new TextDecoder().decode(text).toLowerCase())) advice = `write ${it} in lower case`;
+  if (characters.every(({ character }) => isKnownInLowerCase(character, isKnown))) advice = `write ${it} in lower case`;
   else if (similar.includes(undefined)) advice = `leave ${it} out`;
   return [`${listed(names)}, which the model has never seen`, advice];
 }
@@ -76,6 +76,11 @@ function listed([first, ...more]) {
   const others = more.slice(0, MOST_NAMED - 1);
   const last = more.length >= MOST_NAMED ? `${more.length + 1 - MOST_NAMED} more` : others.pop();
   return `the characters ${[first, ...others].join(", ")} and ${last}`;
+}
+
+function isKnownInLowerCase(character, isKnown) {
+  const lower = character.toLowerCase();
+  return lower !== character && isKnown(lower);
 }
 
 // A known character that looks like an unknown one, if there is any.
