@@ -75,7 +75,7 @@ class CheckpointKeeper:
     def save_named(self, checkpoint: Checkpoint, latest: Checkpoint | None = None) -> None:
         """Write the checkpoint of a validation, update best and latest, and delete by -keep.
 
-        latest: what is written as latest, if it is not the same checkpoint.
+        latest: what is written as latest, and resumed, if it is not the same checkpoint.
         """
         i = checkpoint.i
         path = self.path_of(i)
@@ -94,8 +94,8 @@ class CheckpointKeeper:
         if self._files.save_every_minutes or os.path.exists(self._latest):
             if latest is None or latest is checkpoint:
                 self._link(path, self._latest)
-            else:
-                self._write(self._latest, latest)
+            elif self._write(self._latest, latest):
+                self._good = self._latest
         if self._files.keep:
             self._delete_all_but(self._files.keep, path)
 
@@ -105,10 +105,11 @@ class CheckpointKeeper:
         return 0 < minutes <= (time.monotonic() - self._last_attempt) / 60
 
     def save_latest(self, checkpoint: Checkpoint) -> None:
-        """Write the latest checkpoint, unless iteration `i` has been saved or weights are not finite."""
+        """Write the latest checkpoint, unless the same one has been saved or weights are not finite."""
         i = checkpoint.i
         saved_now = self._good_at == i and self._good is not None and os.path.isfile(self._good)
-        if i and not saved_now and checkpoint.network.is_finite() and self._write(self._latest, checkpoint):
+        is_same = saved_now and "minutes" not in checkpoint.opt  # of which fewer are left now
+        if i and not is_same and checkpoint.network.is_finite() and self._write(self._latest, checkpoint):
             self._good, self._good_at = self._latest, i
 
     def _write(self, path: str, checkpoint: Checkpoint) -> bool:
@@ -209,6 +210,8 @@ class CheckpointKeeper:
         limit, losses = self._history.max_loss, self._history.val_losses
         good = [i for i, loss in losses.items() if loss <= limit and os.path.exists(self.path_of(i))]
         path = self.path_of(max(good)) if good else self._resumed
+        if good and self._good_at == max(good):
+            path = self._good  # which may record the time that is left
         if path and not os.path.exists(path):  # -keep, or the user, removed it
             path = None
         again = f"go on from the last good checkpoint, {flag('resume', path)}" if path else self._last_good()

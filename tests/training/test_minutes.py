@@ -15,8 +15,10 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training import learning_rate, length_changes, loop, time_plan
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
+from pycharrnn.training.history import History
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Pace, Stopwatch
+from pycharrnn.training.reports import Callbacks
 from pycharrnn.training.signals import RunStopped
 from pycharrnn.training.time_plan import Timing
 from pycharrnn.training.trainer import Trainer
@@ -30,6 +32,7 @@ class Machine:
     def __init__(self, monkeypatch, step=0.5, validation=0.4, write=0.05):
         self.now, self.step, self.validation, self.write = 0.0, step, validation, write
         self.stop_at = float("inf")
+        self.stops_validating = False
         self._slow(monkeypatch, Trainer, "step", lambda: self.step)
         self._slow(monkeypatch, Trainer, "evaluate", lambda: self.validation)
         self._slow(monkeypatch, CheckpointKeeper, "_save", lambda: self.write)
@@ -45,19 +48,19 @@ class Machine:
             for when, what, value in self.changes:
                 if self.now >= when:
                     setattr(self, what, value)
-            if self.now >= self.stop_at:
-                self.stop_at = float("inf")
+            if self.now >= self.stop_at or (name == "evaluate" and self.stops_validating):
+                self.stop_at, self.stops_validating = float("inf"), False
                 signal.raise_signal(signal.SIGTERM)
             return found
 
         monkeypatch.setattr(kind, name, slow)
 
-    def train(self, folder, **options):
+    def train(self, folder, callbacks=None, **options):
         """(log, seconds it took) of a training that begins now."""
         lines, began = [], self.now
-        opt = TrainOptions(**options)
+        opt, watch, callbacks = TrainOptions(**options), Stopwatch(lambda: self.now, began), callbacks or Callbacks()
         with working_in(folder):
-            loop.train(opt, lines.append, options, self.notes.append, watch=Stopwatch(lambda: self.now, began))
+            loop.train(opt, lines.append, options, self.notes.append, callbacks=callbacks, watch=watch)
         return lines, self.now - began
 
 
@@ -189,6 +192,42 @@ def test_every_latest_checkpoint_knows_the_time_that_is_left(tmp_path, machine, 
     lines, seconds = machine.train(folder, resume="cv")
     assert "resuming from cv/lm_lstm_latest.t7" in "\n".join(lines)
     assert seconds <= 60 * found[2] * 1.05
+
+
+def stop(report):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("every", [10, 0])
+@pytest.mark.parametrize("by", ["on_validation", "on_print", "signal"])
+def test_a_run_that_is_stopped_at_a_validation_goes_on_with_the_time_that_is_left(tmp_path, machine, by, every):
+    """Its last checkpoint is not that of the validation, which is the one of the plain flags."""
+    folder = folder_with_text(tmp_path / "a")
+    callbacks = Callbacks() if by == "signal" else Callbacks(**{by: stop})
+    machine.stops_validating = by == "signal"
+    with pytest.raises(RunStopped, match=r"after iteration 20; go on with: .*cv.lm_lstm_latest\.t7") as stopped:
+        machine.train(
+            folder, callbacks, minutes=1, eval_val_every=20, print_every=20, save_every_minutes=every, **SMALL
+        )
+    used = machine.now
+    (validated,) = named(folder)
+    assert "minutes" not in checkpoint.load(validated).opt
+    last = folder / stopped.value.result.last
+    assert checkpoint.load(last).opt["minutes"] == pytest.approx((60 - used) / 60, abs=0.002)
+    machine.step = 0.4
+    lines, seconds = machine.train(folder, resume=str(last.relative_to(folder)))
+    assert 0.9 * 60 < used + seconds <= 1.02 * 60
+    assert all("minutes" not in checkpoint.load(path).opt for path in (folder / "cv").iterdir())
+    if every:  # else plain flags write no latest
+        assert_plain_flags_give_the_same(folder, lines[-1], tmp_path / "b")
+
+
+def test_the_advice_after_a_diverging_loss_names_a_checkpoint_with_the_time(tmp_path, machine, monkeypatch):
+    folder = folder_with_text(tmp_path)
+    monkeypatch.setattr(History, "is_exploding", lambda history: len(history.train_losses) == 25)
+    with pytest.raises(RunStopped, match=r"go on from the last good checkpoint, -resume cv.lm_lstm_latest\.t7\.$"):
+        machine.train(folder, minutes=1, eval_val_every=20, **SMALL)
+    assert 0.5 < checkpoint.load(folder / "cv/lm_lstm_latest.t7").opt["minutes"] < 1
 
 
 def test_on_resuming_flags_win_over_the_time(tmp_path, machine):
