@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pretended_studio as pretended
 import pytest
-from page_tools import By, Keys, Select, click, element, fill, generated, needs_browser, screen, text, wait
+from page_tools import By, Keys, Select, click, element, fill, needs_browser, screen, text, wait
 from pretended_studio import HOSTILE, model, run
 
 from pycharrnn.page.page_files import page_files
@@ -378,40 +378,6 @@ def test_bring_send_play(chromium, studio, tmp_path):
     click(chromium, "show-bring")
     element(chromium, "model-file").send_keys(str(path))
     shown(chromium, "bring-problem", "lm_old.t7 is not a checkpoint.")
-
-
-@needs_browser
-def test_play_does_not_follow_the_run_of_another_person(chromium, studio):
-    """Neither the section, before a model was chosen, nor the button of a run."""
-    studio.runs = [run("poems", "finished")]
-    opened(chromium, studio, "play")  # before there is a model
-    studio.models = [model("lm_poems_epoch2.00_1.5000", saved=1763000000.0)]
-    wait(chromium, lambda: element(chromium, "model").get_attribute("value") == "lm_poems_epoch2.00_1.5000")
-    studio.models.insert(0, model("lm_ships_epoch1.00_2.5000", saved=1763000099.0))
-    wait(chromium, lambda: "ships" in text(chromium, "model"))
-    assert element(chromium, "model").get_attribute("value") == "lm_poems_epoch2.00_1.5000"
-    studio.models[1] = model("lm_poems_epoch4.00_1.4000", saved=1763000098.0)  # the training has deleted the other
-    wait(chromium, lambda: element(chromium, "model").get_attribute("value") == "lm_poems_epoch4.00_1.4000")
-    assert "gone" not in text(chromium, "model")
-    studio.runs = [run("poems", "finished", best_model="lm_poems_epoch4.00_1.4000", models=[])]
-    click(chromium, "show-learn")
-    chromium.refresh()
-    press(chromium, "play")
-    wait(chromium, lambda: "#model=lm_poems_epoch4.00_1.4000&" in chromium.current_url)
-    assert "follow" not in chromium.current_url
-
-
-@needs_browser
-def test_the_text_follows_when_a_training_deletes_its_checkpoint(chromium, studio):
-    """Else the page would describe another model beside it, and ask the server for the copies of one that is gone."""
-    studio.models = [model("lm_poems_epoch2.00_1.5000", saved=1763000000.0)]
-    opened(chromium, studio, "play")
-    generated(chromium, len(pretended.SAMPLE))
-    studio.models = [model("lm_poems_epoch4.00_1.4000", saved=1763000098.0)]
-    wait(chromium, lambda: element(chromium, "model").get_attribute("value") == "lm_poems_epoch4.00_1.4000")
-    wait(chromium, lambda: "#model=lm_poems_epoch4.00_1.4000&" in chromium.current_url, 10)
-    generated(chromium, len(pretended.SAMPLE))
-    assert "seed=123&" in chromium.current_url
 
 
 @needs_browser

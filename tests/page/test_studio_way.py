@@ -218,7 +218,7 @@ def test_a_list(chromium, folder):
         set_flags(chromium, {"rnn_size": "16", "max_epochs": "2"})
         click(chromium, "start-run")
         state(chromium, "Finished after")
-        press(chromium, "play")
+        click(chromium, "show-play")  # of a page that was open before there was a model
         wait(chromium, lambda: status(chromium).startswith("10 items"))
 
 

@@ -68,6 +68,15 @@ def test_the_first_checkpoint_is_drawn_from_when_it_comes(chromium, folder):
     assert chromium.title == "corpus"
 
 
+def test_the_first_checkpoint_is_drawn_from_when_score_is_left(chromium, folder):
+    click(chromium, "tab-score")
+    write(LSTM, folder)
+    wait(chromium, lambda: about(chromium).startswith(LSTM.stem))
+    fill(chromium, "length", 50)
+    click(chromium, "tab-sample")
+    generated(chromium, 50)
+
+
 def test_the_text_and_the_losses_follow_the_newest(chromium, folder):
     write(WORSE, folder)
     wait(chromium, lambda: about(chromium).startswith(WORSE.stem))

@@ -14,21 +14,25 @@ export class ModelList {
     this.#select = select;
   }
 
-  // list: {models, follow, limits}. The selection stays, even if its model is gone.
-  setModels({ models, follow, limits }) {
+  // list: {models, follow, limits}. The selection stays while its model is there, and after that if keepsGone: a text of
+  // it is on the page.
+  setModels({ models, follow, limits }, keepsGone) {
     [this.#models, this.follow, this.limits] = [models, follow, limits];
-    const selected = this.#select.value || (this.followsAtFirst ? "" : (models[0]?.id ?? ""));
+    const { value } = this.#select;
+    const isListed = this.followed ? follow : models.some(({ id }) => id === value);
+    // A training deletes its older checkpoints.
+    const heir = !isListed && !this.followsAtFirst && models.find(({ id }) => runOf(id) === runOf(value));
+    const isGone = Boolean(value) && !isListed && !heir && keepsGone;
+    const first = heir ? heir.id : this.followsAtFirst ? "" : (models[0]?.id ?? "");
+    const selected = isListed || isGone ? value : first;
     const textsDiffer = models.some(({ text }) => text !== models[0].text);
     const options = models.map((model) => new Option(optionText(model, textsDiffer), model.id));
     options.forEach((option) => (option.title = option.value));
     if (follow && (this.followsAtFirst || selected))
       options.unshift(...Object.entries(FOLLOWED).map(([name, text]) => new Option(text, MARK + name)));
-    const isListed = !selected || options.some((option) => option.value === selected);
-    // A training deletes its older checkpoints.
-    const heir = !isListed && !this.followsAtFirst && models.find(({ id }) => runOf(id) === runOf(selected));
-    if (!isListed && !heir) options.push(new Option(`${selected} (gone)`, selected));
+    if (isGone) options.push(new Option(`${selected} (gone)`, selected));
     this.#select.replaceChildren(...options);
-    if (selected) this.#select.value = heir ? heir.id : selected;
+    if (selected) this.#select.value = selected;
   }
 
   get isEmpty() {

@@ -59,30 +59,17 @@ export function start(from, followsAtFirst = true) {
 
 // Selects a model, which may be new, and generates a text with it.
 export async function play(id) {
-  try {
-    const list = await source.models();
-    if (list) models.setModels(list);
-  } catch (error) {
-    report(error, $("notice"));
-    return;
-  }
-  showNotice();
-  if (!models.select(id)) return reportMissing(id);
+  if (!(await updateModels())) return;
   showTab("sample");
+  const exists = models.select(id);
   refresh();
-  generate();
+  if (exists) generate();
+  else reportMissing(id);
 }
 
-// Gets the list of models. restores: whether to show the text of the address after that.
+// Begins with the list of models. restores: whether to show the text of the address after that.
 async function open(restores = !shown) {
-  try {
-    const list = await source.models();
-    if (list) models.setModels(list);
-  } catch (error) {
-    report(error, $("notice"));
-    return;
-  }
-  showNotice();
+  if (!(await updateModels())) return;
   showTokenForm(false);
   $("length").max = models.limits.length;
   $("items").max = models.limits.items;
@@ -94,18 +81,25 @@ async function open(restores = !shown) {
   if (models.follow && !polling) poll();
 }
 
+// Asks for the list of models. Returns whether there was an answer.
+async function updateModels() {
+  try {
+    const list = await source.models();
+    if (list) models.setModels(list, Boolean(shown || scoredBy));
+  } catch (error) {
+    report(error, $("notice"));
+    return false;
+  }
+  showNotice();
+  return true;
+}
+
 async function poll() {
   for (polling = true; ; ) {
     await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
     if (document.hidden || !$("main").checkVisibility()) continue;
-    try {
-      const list = await source.models();
-      if (list) models.setModels(list);
-      showNotice();
-    } catch (error) {
-      report(error, $("notice"));
-    }
-    if (!refresh() || !(models.followed || isOutdated(textFacts()))) continue;
+    await updateModels();
+    if (!refresh() || !(models.followed || needsText())) continue;
     if (running) outdated = true;
     else rerun();
   }
@@ -127,9 +121,10 @@ function refresh() {
   return described !== before;
 }
 
-// The facts of the model of the visible text, as they were then; undefined or null if there is no text.
-function textFacts() {
-  return $("score").hidden ? shown?.facts : scoredBy;
+// Whether the visible text is outdated, or Sample has none, as before the first model arrives.
+function needsText() {
+  if (!$("score").hidden) return isOutdated(scoredBy);
+  return shown ? isOutdated(shown.facts) : Boolean(models.selected);
 }
 
 // Whether a text is of another model than the selected one, or of an earlier checkpoint in its file. facts: of the text's
@@ -341,7 +336,7 @@ function openTab(name) {
   showTab(name);
   (name === "sample" ? scoreView : sampleView).choose(-1);
   refresh();
-  if (isOutdated(textFacts())) rerun();
+  if (needsText() && (shown || !running)) rerun(); // else the first text is being generated
 }
 
 listenForTabs(openTab);

@@ -1,0 +1,137 @@
+"""The section Play of `pycharrnn studio`: with which model it begins, and what it does when models come and go."""
+
+# ruff: noqa: F811 (the fixtures are imported)
+
+from __future__ import annotations
+
+import item_models
+import pretended_studio as pretended
+import pytest
+from page_tools import Select, click, element, fill, generated, needs_browser, spans, status, text, wait
+from pretended_studio import model, run
+from serving_tools import server as started
+from test_studio_page import opened, press, server, shown, studio  # noqa: F401
+
+from compat.item_options import record_labels
+
+pytestmark = needs_browser
+
+SET_HIDDEN = "Object.defineProperty(document, 'hidden', {value: arguments[0], configurable: true})"
+
+
+def has_sample(browser, name: str) -> None:
+    """Waits until Play shows the text of a model, which one can copy."""
+    wait(browser, lambda: f"#model={name}&" in browser.current_url)
+    assert generated(browser, len(pretended.SAMPLE)) == pretended.SAMPLE
+    assert element(browser, "model").get_attribute("value") == name
+    assert "follow" not in browser.current_url
+    assert all(element(browser, button).is_enabled() for button in ("copy", "download", "link"))
+
+
+@pytest.mark.parametrize("section", ["learn", "bring", "play"])
+def test_play_begins_with_a_text_of_the_first_model(chromium, studio, section):
+    """Of a page that was open before there was a model, whichever section it showed."""
+    opened(chromium, studio, section)
+    studio.models = [model("lm_poems_best")]
+    click(chromium, "show-play")
+    has_sample(chromium, "lm_poems_best")
+
+
+def test_play_begins_with_a_model_that_was_brought(chromium, studio, tmp_path):
+    opened(chromium, studio, "bring")
+    (tmp_path / "lm_old.t7").write_bytes(b"a model")
+    element(chromium, "model-file").send_keys(str(tmp_path / "lm_old.t7"))
+    shown(chromium, "brought", "One model is here to play with")
+    click(chromium, "show-play")
+    has_sample(chromium, "lm_old")
+
+
+def test_the_first_model_comes_while_the_page_is_hidden(chromium, studio):
+    opened(chromium, studio, "play")
+    chromium.execute_script(SET_HIDDEN, True)
+    studio.models = [model("lm_poems_best")]
+    chromium.execute_script(SET_HIDDEN, False)
+    has_sample(chromium, "lm_poems_best")
+
+
+def test_the_first_model_comes_while_score_is_open(chromium, studio):
+    opened(chromium, studio, "play")
+    click(chromium, "tab-score")
+    studio.models = [model("lm_poems_best")]
+    wait(chromium, lambda: element(chromium, "model").get_attribute("value") == "lm_poems_best")
+    click(chromium, "tab-sample")
+    has_sample(chromium, "lm_poems_best")
+
+
+def test_a_model_that_goes_without_a_text_leaves_its_place(chromium, studio):
+    """Else Play would stay empty, with a model that nobody can generate with."""
+    opened(chromium, studio, "play")
+    fill(chromium, "length", 0)  # so that there is no text yet
+    studio.models = [model("lm_poems_best")]
+    wait(chromium, lambda: element(chromium, "model").get_attribute("value") == "lm_poems_best")
+    studio.models = []
+    shown(chromium, "notice", "No checkpoint yet")
+    studio.models = [model("lm_ships_best")]
+    wait(chromium, lambda: element(chromium, "model").get_attribute("value") == "lm_ships_best")
+    assert "gone" not in text(chromium, "model")
+    fill(chromium, "length", len(pretended.SAMPLE))
+    has_sample(chromium, "lm_ships_best")
+
+
+def test_a_model_that_goes_keeps_its_text(chromium, studio):
+    studio.models = [model("lm_poems_best")]
+    opened(chromium, studio, "play")
+    generated(chromium, len(pretended.SAMPLE))
+    studio.models = [model("lm_ships_best")]
+    wait(chromium, lambda: "lm_poems_best (gone)" in text(chromium, "model"))
+    assert text(chromium) == pretended.SAMPLE
+    fill(chromium, "model", "lm_ships_best")
+    has_sample(chromium, "lm_ships_best")
+
+
+def test_play_begins_with_items_of_the_first_model(chromium, tmp_path):
+    """A model with labels, in a studio that runs."""
+    with started(str(tmp_path), "-open", "0", command="studio") as running:
+        chromium.get("about:blank")
+        chromium.get(running.url)
+        wait(chromium, lambda: chromium.execute_script("return document.body.dataset.section"))
+        labels = record_labels({b"ab": 3, b"b": 2})
+        item_models.saved(tmp_path, letters="abc\t", **labels)
+        click(chromium, "show-play")
+        wait(chromium, lambda: spans(chromium, "#item-list li"))
+        wait(chromium, lambda: "items" in status(chromium))
+        assert len(Select(element(chromium, "label")).options) == 2
+        assert element(chromium, "copy").is_enabled()
+        chromium.get("about:blank")
+
+
+def test_play_does_not_follow_the_run_of_another_person(chromium, studio):
+    """Neither the section, before a model was chosen, nor the button of a run."""
+    studio.runs = [run("poems", "finished")]
+    opened(chromium, studio, "play")  # before there is a model
+    studio.models = [model("lm_poems_epoch2.00_1.5000", saved=1763000000.0)]
+    wait(chromium, lambda: element(chromium, "model").get_attribute("value") == "lm_poems_epoch2.00_1.5000")
+    studio.models.insert(0, model("lm_ships_epoch1.00_2.5000", saved=1763000099.0))
+    wait(chromium, lambda: "ships" in text(chromium, "model"))
+    assert element(chromium, "model").get_attribute("value") == "lm_poems_epoch2.00_1.5000"
+    studio.models[1] = model("lm_poems_epoch4.00_1.4000", saved=1763000098.0)  # the training has deleted the other
+    wait(chromium, lambda: element(chromium, "model").get_attribute("value") == "lm_poems_epoch4.00_1.4000")
+    assert "gone" not in text(chromium, "model")
+    studio.runs = [run("poems", "finished", best_model="lm_poems_epoch4.00_1.4000", models=[])]
+    click(chromium, "show-learn")
+    chromium.refresh()
+    press(chromium, "play")
+    wait(chromium, lambda: "#model=lm_poems_epoch4.00_1.4000&" in chromium.current_url)
+    assert "follow" not in chromium.current_url
+
+
+def test_the_text_follows_when_a_training_deletes_its_checkpoint(chromium, studio):
+    """Else the page would describe another model beside it, and ask the server for the copies of one that is gone."""
+    studio.models = [model("lm_poems_epoch2.00_1.5000", saved=1763000000.0)]
+    opened(chromium, studio, "play")
+    generated(chromium, len(pretended.SAMPLE))
+    studio.models = [model("lm_poems_epoch4.00_1.4000", saved=1763000098.0)]
+    wait(chromium, lambda: element(chromium, "model").get_attribute("value") == "lm_poems_epoch4.00_1.4000")
+    wait(chromium, lambda: "#model=lm_poems_epoch4.00_1.4000&" in chromium.current_url, 10)
+    generated(chromium, len(pretended.SAMPLE))
+    assert "seed=123&" in chromium.current_url
