@@ -19,6 +19,7 @@ from pycharrnn.library.keywords import in_words_of_a_program, options_of, switch
 from pycharrnn.library.run import Run
 from pycharrnn.sampling import sample_hook
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.pace import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,8 +43,10 @@ def train(
 ) -> Run:
     """Train a model on a text, as `pycharrnn train FILES` does. Ctrl-C saves the run and returns it.
 
-    The log goes to stdout, other messages to stderr. A callback that raises KeyboardInterrupt does what Ctrl-C does, in
-    any thread. Any other exception of a callback ends the run without saving it.
+    Before the first iteration there is nothing to save: Ctrl-C raises KeyboardInterrupt.
+
+    The log goes to stdout, other messages to stderr. A callback that raises KeyboardInterrupt stops the run as Ctrl-C
+    does, in any thread. Any other exception of a callback ends the run without saving it.
 
     Args:
         text: a file or a folder of texts, or a list of them; or the text itself: bytes, or a str with a line break or
@@ -62,6 +65,7 @@ def train(
         >>> run = pycharrnn.train("poems.txt", max_epochs=4, on_validation=lambda v: print(v.val_loss))
         >>> print(run.best.generate("The ", length=200, temperature=0.5))
     """
+    watch = Stopwatch.start()
     for name, callback in (("on_print", on_print), ("on_validation", on_validation)):
         if callback is not None and not callable(callback):
             raise TypeError(f"{name} must be a function, not {reprlib.repr(callback)}")
@@ -87,7 +91,8 @@ def train(
         callbacks = Callbacks(**{name: callback for name, callback in asked.items() if callback})  # type: ignore[arg-type]
         draw = None if quiet else sample_hook.characters
         try:
-            return Run(loop.train(opt, speaker.say, given, speaker.note, draw, callbacks, corpus), speaker.notes)
+            result = loop.train(opt, speaker.say, given, speaker.note, draw, callbacks, corpus, watch)
+            return Run(result, speaker.notes)
         except RunStopped as e:
             result = _result_at_interrupt(e)
         done, last = len(result.history.train_losses), result.last

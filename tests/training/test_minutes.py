@@ -11,6 +11,7 @@ from runs import TEXT, folder_with_text, named, result_of, train, working_in
 
 import pycharrnn
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError
 from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training import learning_rate, length_changes, loop, time_plan
@@ -422,6 +423,22 @@ def test_a_program_trains_for_minutes(tmp_path, monkeypatch):
     assert run.val_losses and run.options.anneal == 1
     with pytest.raises(UserError, match=r"^minutes=1 and max_epochs=3 both say when to end: give one of them\.$"):
         pycharrnn.train(TEXT, minutes=1, max_epochs=3, quiet=True)
+
+
+def test_the_time_of_a_program_begins_with_the_call(tmp_path, monkeypatch, machine):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Stopwatch, "start", lambda: Stopwatch(lambda: machine.now, machine.now))
+    monkeypatch.setattr(extras, "require_pytorch", lambda what: setattr(machine, "now", machine.now + 20))
+    pycharrnn.train(TEXT, minutes=1, rnn_size=6, gpuid=-1, quiet=True)
+    assert 0.94 * 60 < machine.now <= 60
+
+
+def test_ctrl_c_while_a_program_measures_has_nothing_to_save(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Trainer, "step", lambda trainer: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        pycharrnn.train(TEXT, minutes=1, quiet=True)
+    assert not (tmp_path / "cv").exists()
 
 
 def test_a_model_is_trained_further(tmp_path, machine):
