@@ -25,7 +25,8 @@ def body_of(file: Path) -> str:
     try:
         return str(part.get_content())
     except LookupError:  # an encoding that Python does not know
-        return bytes(part.get_payload(decode=True)).decode("utf-8", "replace")  # type: ignore[arg-type]  # bytes by then
+        payload = part.get_payload(decode=True)
+        return payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
 
 
 def main(checkpoint: str, folder: str) -> None:

@@ -146,7 +146,7 @@ def test_the_weights_of_a_fork_are_printed(tmp_path, capsys):
     (program,) = (block.text for block in blocks("library.md") if 'load_t7("fork.t7")' in block.text)
     reader.program(program)
     printed = capsys.readouterr().out.splitlines()
-    assert all(re.match(r"b'protos' b'rnn1' .*b'(weight|bias)' \(", line) for line in printed)
+    assert all(re.match(r"fork\[b'protos'\]\[b'rnn1'\].*\[b'(weight|bias)'\] \(", line) for line in printed)
     shapes = [tuple(map(int, re.findall(r"\d+", line.rpartition("(")[2]))) for line in printed]
     weights = pycharrnn.load(original).module.weights
     assert sorted(shapes) == sorted(tuple(weight.shape) for weight in weights.values())

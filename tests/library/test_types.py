@@ -45,8 +45,10 @@ WRONG = (
 def test_a_type_checker_finds_wrong_arguments(tmp_path):
     """mypy takes its cache from `make lint`; without it this takes half a minute."""
     pytest.importorskip("mypy")
-    (read_t7,) = (block.text for block in blocks("library.md") if block.text.startswith("import compat"))
-    before = [*RIGHT.splitlines(), *read_t7.splitlines()]
+    starts = ("for piece in model.stream(", "import compat\n", "fork = ")
+    of_page = [block.text for block in blocks("library.md") if block.text.startswith(starts)]
+    assert len(of_page) == len(starts)
+    before = [*RIGHT.splitlines(), *"\n".join(of_page).splitlines()]
     (tmp_path / "program.py").write_text("\n".join([*before, *WRONG, ""]), encoding="utf-8")
     command = [sys.executable, "-m", "mypy", "--hide-error-context", tmp_path / "program.py"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
