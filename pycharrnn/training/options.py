@@ -150,7 +150,8 @@ class TrainOptions:
         0,
         "raise the learning rate linearly to -learning_rate over the first N iterations. RMSprop takes its largest"
         " steps there: without a warm-up, a network of 512 units or more, or one of -init_from, can diverge. A"
-        " -recipe sets 50 with -init_from and for a gru or rnn; so does -minutes, also from 512 units on. 0 = none",
+        " -recipe sets 50 with -init_from, for a gru or rnn and for short lists; so does -minutes, also from 512 units"
+        " on. 0 = none",
         group="learning",
         allowed=number(0),
     )

@@ -133,20 +133,20 @@ def _recipe(
 ) -> Recipe:
     kind = _kind(opt)
     length = text.length(str(typed.get("encoding", text.encoding)))
+    short = next((flags for limit, flags in recipes.SHORT_LISTS if kind is LINES and length < limit), {})
     flags: dict[str, Value] = {
         **recipes.OF_BOTH,
+        **short,
         "rnn_size": rnn_size,
         "seq_length": kind.seq_length,
         "learning_rate": _learning_rate(kind, rnn_size, length),
         "batch_size": _batch_size(kind, rnn_size, length),
-        "weight_drop": _weight_drop(kind, epochs, rnn_size),
+        "weight_drop": min(_weight_drop(kind, epochs, rnn_size), float(short.get("weight_drop", 0.5))),
         "max_epochs": float(f"{epochs:.4g}"),
         "eval_val_every": every,
     }
     if rnn_size >= _LEAST_WARMED_UP:
         flags["warmup"] = recipes.WARMUP
-    if kind is LINES and length < 15_000:
-        flags["dropout"] = 0.3
     if kind is LINES and length >= 100_000:
         flags["val_frac"] = 0.05
     return Recipe("", flags, (), 0, 0, log_lines=60, validated=_VALIDATED)
@@ -166,4 +166,4 @@ def _batch_size(kind: Kind, rnn_size: int, length: int) -> int:
 
 def _weight_drop(kind: Kind, epochs: float, rnn_size: int) -> float:
     doublings = max(0, math.log2(max(epochs, 1e-9) / kind.free))
-    return min(0.5, round(20 * kind.drops * doublings * math.pow(rnn_size / 256, 0.25)) / 20)
+    return round(20 * kind.drops * doublings * math.pow(rnn_size / 256, 0.25)) / 20

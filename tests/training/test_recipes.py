@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import shlex
+import unicodedata
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -131,15 +134,48 @@ def test_lines_have_recipes_of_their_own():
     text, lines = of(names), of(names, items="line")
     assert (lines.rnn_size, lines.seq_length, lines.items) == (192, 25, "line")
     assert (text.rnn_size, text.seq_length) == (128, 50)
-    sizes = [of(TextStats(length, length), items="line").rnn_size for length in (14_999, 15_000, 99_999, 100_000)]
+    sizes = [of(TextStats(length, length), items="line").rnn_size for length in (4_999, 5_000, 99_999, 100_000)]
     assert sizes == [96, 128, 128, 192]
     drops = [of(TextStats(length, length), items="line").weight_drop for length in (44_999, 45_000, 99_999, 100_000)]
     assert drops == [0.5, 0.35, 0.35, 0.1]
+    dropouts = [of(TextStats(length, length), items="line").dropout for length in (4_999, 5_000, 44_999, 45_000)]
+    assert dropouts == [0.5, 0.4, 0.4, 0]
     assert of(names, items="line").weight_drop > of(TextStats(7_000_000, 7_000_000), items="line").weight_drop == 0
     for kind in ("blank", "file"):  # items of several lines are as long as texts
         assert dataclasses.replace(of(names, items=kind), items="") == text
     assert of(names, items="line", rnn_size=64, seq_length=10) != lines
     assert LINE_RECIPES.keys() == RECIPES.keys()
+
+
+@pytest.mark.parametrize("length", [3000, 10_000, 40_000])
+def test_minutes_and_quick_regularize_a_short_list_alike(length):
+    text = TextStats(length, length)
+    quick = of(text, items="line")
+    opt = TrainOptions(minutes=1, items="line")
+    minutes = time_plan.options_for(opt, ("minutes", "items"), text, quick.rnn_size, 1e-4, 60)
+    for name in ("dropout", "weight_drop", "warmup", "batch_size", "seq_length"):
+        assert getattr(quick, name) == getattr(minutes, name) > 0
+    assert minutes.max_epochs == 40
+    assert quick.max_epochs == 40 or quick.max_epochs > 20 and length == 40_000
+
+
+def with_pictographs(folder: Path, every: int = 1) -> Path:
+    """A folder with the list of docs/lists.md, or a part of it."""
+    found = [name for c in range(0x1F300, 0x1F700) if (name := unicodedata.name(chr(c), "").lower())]
+    return folder_with_text(folder, "".join(f"{name}\n" for name in found[::every]).encode())
+
+
+def test_quick_learns_words_from_some_hundred_phrases(tmp_path):
+    folder = with_pictographs(tmp_path, every=2)
+    train(folder, *SMALL[:4], "-items", "line", "-recipe", "quick", small=[])
+    assert checkpoint.load(folder / "cv/lm_lstm_best.t7").val_loss < 1.85
+
+
+def test_quick_does_not_diverge_in_its_first_steps_on_phrases(tmp_path):
+    flags = ["-items", "line", "-recipe", "quick", "-max_epochs", "0.2", "-print_every", "1"]
+    log = "\n".join(train(with_pictographs(tmp_path), *SMALL[:4], *flags, small=[]))
+    losses = [float(loss) for loss in re.findall(r"train_loss = (\S+?),", log)]
+    assert len(losses) > 5 and losses[-1] < losses[0]
 
 
 def test_any_flag_overrules_a_recipe():
