@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
+import itertools
 import os
 import stat
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from pycharrnn.common.errors import UserError
 Note = Callable[[str], None]  # prints a line on stderr
 
 ONE_TIME = 10**8  # nanoseconds: a copy that does not keep times, as of git clone, writes one file after another in less
+_MOST_FOLDERS_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,25 @@ def newest_first(folder: str, note: Note = lambda line: None) -> list[File]:
     status = {path: status for path, status in found if stat.S_ISREG(status.st_mode)}
     if not status:
         endings = formats.in_words(formats.IN_FOLDERS)
-        raise UserError(f"the folder {folder} has no checkpoint ({endings}): name one, or another folder.")
+        named = " or ".join(map(escape_line, _folders_with_checkpoints(folder)))
+        another = f"another folder, as {named}" if named else "another folder"
+        raise UserError(f"the folder {folder} has no checkpoint ({endings}): name one, or {another}.")
     files = [_file(names, status[names[0]].st_mtime_ns) for names in _by_file(status)]
     return _sorted(files)
+
+
+def _folders_with_checkpoints(folder: str) -> list[str]:
+    """The first folders inside a folder that seem to have checkpoints, by the names of their files."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        inside = sorted(entry.path for entry in entries if entry.is_dir() and entry.name[0] != ".")
+        return list(itertools.islice(filter(_seems_to_have_checkpoints, inside), _MOST_FOLDERS_NAMED))
+    return []
+
+
+def _seems_to_have_checkpoints(folder: str) -> bool:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        return any(_may_be_checkpoint(entry.name) for entry in entries)
+    return False
 
 
 def _sorted(files: Sequence[File]) -> list[File]:

@@ -196,7 +196,7 @@ class Command(click.Command):
                 takes = f"{self.name} takes {' '.join(named)}" if named else f"{self.name} takes flags alone"
                 if "-primefile" in self._flags(ctx):
                     takes += '; put a prompt in quotes, as in -primetext "The end", or name its file: -primefile FILE'
-                elif named:
+                elif named and not any(map(os.path.exists, left_over.split())):  # a further file, not a part of a name
                     takes += "; put a name with spaces in quotes"
                 raise click.UsageError(f"too many arguments ({left_over}): {takes}.", ctx) from None
             raise

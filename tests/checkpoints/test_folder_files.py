@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 
 import pytest
@@ -24,6 +25,15 @@ def test_the_newest_of_a_folder_comes_first(tmp_path):
         "lm_x_epoch1.00_2.0000.t7",
         "a.t7",
     ]
+
+
+def test_folders_that_have_checkpoints_are_named_where_the_folder_has_none(tmp_path):
+    for name in ("b", "a", "data", ".hidden", "c", "d"):
+        (tmp_path / name).mkdir()
+        make(tmp_path / name, "data.t7" if name == "data" else "lm_x_latest.t7", 1000)
+    a, b, c = (re.escape(str(tmp_path / name)) for name in "abc")
+    with pytest.raises(UserError, match=f": name one, or another folder, as {a} or {b} or {c}.$"):
+        newest_first(str(tmp_path))
 
 
 def test_what_is_no_checkpoint_is_passed_over(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import click
 import pytest
@@ -233,6 +234,7 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
             ["inspect", "a.t7", "b.t7"],
             "too many arguments (b.t7): inspect takes <file>; put a name with spaces in quotes.",
         ),
+        (["inspect", "a.t7", os.devnull], f"too many arguments ({os.devnull}): inspect takes <file>."),
         (
             ["sample", "x.t7", "The", "cat"],
             "too many arguments (The cat): sample takes <model>; put a prompt in quotes",
