@@ -31,6 +31,8 @@ _MIN_PRINTABLE = 0.95  # fraction of the characters
 
 _PLACES, _SAMPLED = 16, 1 << 12  # places of a file that are looked at, and bytes from each
 _LINE_ENDS, _ASCII = re.compile(rb"[\r\n]+"), re.compile(rb"[\0-\x7f]*")
+_C1, _BLANK_TO_BLANK = re.compile(rb"[\x80-\x9f]"), re.compile(rb"[ \t\r\n].*[ \t\r\n]", re.DOTALL)
+_AROUND = 200  # bytes before and after one of _C1
 _CANDIDATES = (
     *("utf-8", "cp1252", "iso8859-1", "iso8859-15", "mac-roman", "cp437", "cp850"),
     *("cp1250", "iso8859-2", "mac-latin2", "cp852", "cp1257", "iso8859-13", "cp1254", "iso8859-9", "cp1258"),
@@ -102,7 +104,7 @@ def _invalid_utf8(f: BufferedReader) -> int | None:
 
 
 def _sample(f: BufferedReader, invalid_at: int) -> bytes:
-    """A whole small file; of a large one the beginning, and lines with non-ASCII bytes from places all over it.
+    """A whole small file; of a large one the beginning, and what has non-ASCII bytes from places all over it.
 
     Only its end may be in the middle of a character.
     """
@@ -121,7 +123,31 @@ def _sample(f: BufferedReader, invalid_at: int) -> bytes:
     f.seek(0)
     beginning = f.read(_SAMPLED)
     beginning = beginning[: beginning.rfind(b"\n") + 1] or _ASCII.match(beginning)[0]  # type: ignore[index]
-    return beginning + (b"\n".join(lines) or _from_first_non_ascii(f))
+    return beginning + b"".join(_with_c1(f)) + (b"\n".join(lines) or _from_first_non_ascii(f))
+
+
+def _with_c1(f: BufferedReader) -> list[bytes]:
+    """Stretches from blank to blank around bytes from 0x80 to 0x9F, the first in the file.
+
+    They alone tell cp1252, where quotation marks and dashes are such bytes, from iso8859-15, and may stand in one
+    chapter of a book.
+    """
+    found: list[bytes] = []
+    left = _SAMPLED
+    f.seek(0)
+    while left > 0 and (piece := f.read(_PIECE)):
+        end = 0
+        for c1 in _C1.finditer(piece):
+            if c1.start() < end:
+                continue
+            end = c1.end() + _AROUND
+            stretch = _BLANK_TO_BLANK.search(piece, max(0, c1.start() - _AROUND), end)
+            if stretch and _C1.search(stretch[0]):
+                found.append(stretch[0])
+                left -= len(stretch[0])
+            if left <= 0:
+                break
+    return found
 
 
 def _from_first_non_ascii(f: BufferedReader) -> bytes:

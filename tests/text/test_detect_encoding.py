@@ -94,6 +94,18 @@ def test_few_letters_in_a_long_text(tmp_path):
         assert decoded(tmp_path / "a", dotted.encode(codec)) == dotted
 
 
+@pytest.mark.parametrize("place", [20_000, 110_000, 150_000, 250_000])
+@pytest.mark.parametrize(
+    "text, codec",
+    [("Er ging -wie immer- über die Brücke\n", "cp1252"), (FRENCH.replace("’", " "), "cp1252"), (CZECH, "cp1250")],
+)
+def test_marks_in_one_chapter_of_a_book(tmp_path, text, codec, place):
+    """Without them the text is as likely ISO 8859, where their bytes are control characters."""
+    text = (text * (300_000 // len(text))).translate(dict.fromkeys(map(ord, "šžťŠŽŤ")))
+    text = text[:place] + " er sagte „Nein“, und – ging’s gut? " + text[place:]
+    assert decoded(tmp_path / "a", text.encode(codec)) == text
+
+
 @pytest.mark.parametrize("text", ["café", "naïve résumé", "1200°C\n" * 3, "größer\n", "Où sont les neiges?\n"])
 def test_single_words_are_western(tmp_path, text):
     assert decoded(tmp_path / "a", text.encode("latin-1")) == text
