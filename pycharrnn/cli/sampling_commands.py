@@ -200,7 +200,7 @@ def chat_command(model: str, **values: Any) -> None:
         where = device.choose(opt.gpuid, opt.opencl, lambda line: None)
         _converse(Chat(inference.make_predictor(loaded, where), loaded.vocab, opt, copies), opt, copies)
         return
-    kept.check(checkpoint_file)
+    kept.check(opt.text)  # the model's file may be replaced: it has been read
     chat = LearningChat(loaded, opt, copies)
     try:
         _converse(chat, opt, copies)

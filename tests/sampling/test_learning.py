@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import numpy as np
 import pytest
-from conftest import GOLDEN, run, sampled, sentence
+from conftest import GOLDEN, run, sampled, sentence, start
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import adapt, kernel_library
@@ -70,6 +73,53 @@ def test_a_chat_that_learns(tmp_path):
     assert run(*again, "-overwrite", "1", input=b"", cwd=tmp_path).returncode == 0
     untouched = checkpoint.load(tmp_path / "mine.t7").network.weights["decoder.weight"]
     np.testing.assert_allclose(untouched, loaded.network.weights["decoder.weight"], rtol=1e-6)
+
+
+def test_a_bot_goes_on_learning_in_one_file(tmp_path):
+    """A run's lm_x_best.t7 is another name of an epoch's file, which stays, as a symbolic link does."""
+    before, flags = CHECKPOINT.read_bytes(), ["-learn", "1", "-adapt_rate", "0.01", "-gpuid", "-1", "-length", "20"]
+    for name in ("epoch.t7", "folder/mine.t7"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(before)
+    os.link(tmp_path / "epoch.t7", tmp_path / "best.t7")
+    (tmp_path / "latest.t7").symlink_to("folder/mine.t7")
+    for name in ("best.t7", "latest.t7"):
+        chat = ["chat", name, *flags, "-o", name]
+        said = sentence(run(*chat, input=b"the night\n", cwd=tmp_path))
+        assert f"-o {name} exists: choose another name, or replace this one with -overwrite 1." in said
+        assert (tmp_path / name).read_bytes() == before
+        weights = []
+        for _ in range(2):
+            done = run(*chat, "-overwrite", "1", input=b"the night\n", cwd=tmp_path)
+            assert done.returncode == 0 and done.stderr.endswith(f"saved {name}\n".encode())
+            weights.append(checkpoint.load(tmp_path / name).network.weights["decoder.weight"])
+        assert not np.array_equal(*weights)  # the second chat goes on from the first
+    assert (tmp_path / "epoch.t7").read_bytes() == before
+    assert (tmp_path / "latest.t7").is_symlink()
+    assert (tmp_path / "folder/mine.t7").read_bytes() == (tmp_path / "latest.t7").read_bytes() != before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a limit of POSIX stands for a full disk")
+def test_a_model_that_cannot_be_replaced_stays(tmp_path):
+    (tmp_path / "mine.t7").write_bytes(CHECKPOINT.read_bytes())
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
+    program = limited + "from pycharrnn.cli.commands import main; main(sys.argv[1:])"
+    flags = ["-learn", "1", "-gpuid", "-1", "-length", "20", "-o", "mine.t7", "-overwrite", "1"]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    _, error = start("-c", program, "chat", "mine.t7", *flags, cwd=tmp_path, **pipes).communicate(b"the night\n")
+    assert b"File too large" in error and b"saved" not in error
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.t7"]
+    assert (tmp_path / "mine.t7").read_bytes() == CHECKPOINT.read_bytes()
+
+
+@pytest.mark.parametrize("ending", [".json", ".safetensors"])
+def test_a_model_of_another_format_goes_on_learning_too(tmp_path, ending):
+    path = tmp_path / f"mine{ending}"
+    checkpoint.convert(checkpoint.load(CHECKPOINT), path)
+    before = checkpoint.load(path).network.weights["decoder.weight"]
+    flags = ["-learn", "1", "-gpuid", "-1", "-length", "20", "-o", path.name, "-overwrite", "1"]
+    assert run("chat", path.name, *flags, input=b"the night\n", cwd=tmp_path).returncode == 0
+    assert not np.array_equal(checkpoint.load(path).network.weights["decoder.weight"], before)
 
 
 def test_both_sides_are_learnt_from_with_the_character_between_them():
