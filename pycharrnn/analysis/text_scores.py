@@ -19,6 +19,7 @@ from compat.item_options import END_CHARACTERS
 from pycharrnn.analysis import adapted, scoring
 from pycharrnn.analysis.line_scores import in_labels
 from pycharrnn.analysis.scoring import Score
+from pycharrnn.sampling import model_labels
 from pycharrnn.text import items
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from pycharrnn.analysis.scoring import Given
     from pycharrnn.engine.adapt_options import Adaptation
     from pycharrnn.sampling.predictor import Predictor
+
+GIVE_LABELS = "give each item after a label and a tab"  # advice on items without labels
 
 
 def scores(
@@ -46,13 +49,13 @@ def scores(
 
 
 def score_by(predictor_of: Callable[[int], Predictor], loaded: Checkpoint, text: bytes) -> Score:
-    """As scoring.score_by. Errors: UserError for an item that is too long."""
+    """As scoring.score_by. Errors: UserError for an item that is too long, or that lacks its label."""
     reading = _Reading(loaded, text)
     return reading.along_text(scoring.score_by(predictor_of, loaded, reading.read, reading.given))
 
 
 def learnt(loaded: Checkpoint, text: bytes, how: Adaptation, threads: int = 1, name: str = "") -> Score:
-    """As adapted.score. Errors: also UserError for an item that is too long."""
+    """As adapted.score. Errors: also UserError for an item that is too long, or that lacks its label."""
     reading = _Reading(loaded, text)
     return reading.along_text(adapted.score(loaded, reading.read, how, threads, name, reading.given))
 
@@ -72,6 +75,8 @@ class _Reading:
         if self._end is not None:
             self._items = list(items.of_text(text, kind))
             self.read = items.between_ends(self._items, self._end)
+            for item in self._items:
+                model_labels.require_before(item, labels, "this", GIVE_LABELS)
             if labels:
                 self.given = functools.partial(in_labels, end=self._end, labels=labels)
 

@@ -185,9 +185,10 @@ def chat_command(model: str, **values: Any) -> None:
 
     opt = ChatOptions(**{**values, "stop": unescape(values["stop"])})
     use_threads(opt.threads)
+    from compat import item_options
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.engine import device
-    from pycharrnn.sampling import inference
+    from pycharrnn.sampling import inference, model_labels
     from pycharrnn.sampling.chat import Chat, LearningChat
 
     explain_seed(opt.seed)
@@ -195,6 +196,9 @@ def chat_command(model: str, **values: Any) -> None:
     kept = Output(opt.o, "-o ", opt.overwrite)
     kept.check_folder()
     checkpoint_file, loaded = paths.load_best(model, note)
+    labels = item_options.labels(loaded.vocab, loaded.opt)  # an answer would begin an item, and have none
+    instead = "draw items with pycharrnn sample -as LABEL, or find the label of one with pycharrnn which"
+    model_labels.require_before(b"", labels, checkpoint_file, instead)
     copies = _copy_limits(checkpoint_file, loaded, opt)
     if not opt.learn:
         where = device.choose(opt.gpuid, opt.opencl, lambda line: None)

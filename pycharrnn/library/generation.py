@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import random
@@ -9,18 +10,21 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import numpy as np
 
+from compat import item_options
+from compat.item_options import END_CHARACTERS
 from pycharrnn.common.errors import UserError
 from pycharrnn.library.characters import utf8
 from pycharrnn.library.keywords import in_words_of_a_program, options_of
-from pycharrnn.sampling import sampler
+from pycharrnn.sampling import model_labels, sampler
 from pycharrnn.sampling.batch_to_files import MAX_STREAMS
 from pycharrnn.sampling.options import SampleOptions, require_max_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from typing_extensions import Unpack
 
+    from compat.checkpoint_fields import Option
     from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.predictor import Predictor
     from pycharrnn.sampling.sampler import SampledCharacter
@@ -72,6 +76,30 @@ def options_for(caller: str, **values: Unpack[SampleKeywords]) -> SampleOptions:
     with in_words_of_a_program():
         require_max_copy(opt)
     return opt
+
+
+def of_one_item(
+    model: str, vocab: dict[bytes, int], recorded: Mapping[str, Option], opt: SampleOptions, primes: Iterable[Prime]
+) -> SampleOptions:
+    """The options of texts of a model, which end with their item if it has labels: after it another label would follow.
+
+    `model`: its name. `recorded`: its training options. Errors: UserError, for a model with labels, for a prompt whose
+    last item has none, or another stop.
+    """
+    known = item_options.labels(vocab, recorded)
+    if not known:
+        return opt
+    label = min(known).decode("utf-8", "surrogateescape")
+    instead = f"draw items by items(label={label!r}), or begin primetext with a label and a tab, {label + chr(9)!r}"
+    end = END_CHARACTERS[item_options.kind(vocab, recorded)]
+    for prime in primes:
+        model_labels.require_before(b"".join(prime.characters).rpartition(end)[2], known, model, instead)
+    if os.fsencode(opt.stop) not in (b"", end):
+        raise UserError(
+            f"a text of {model}, a model with labels, ends with its item, not at {opt.stop!r}: leave stop out, and cut"
+            " the text."
+        )
+    return dataclasses.replace(opt, stop=os.fsdecode(end))
 
 
 def sample_text(

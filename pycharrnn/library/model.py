@@ -158,9 +158,10 @@ class Model:
 
         Args:
             primetext: a prompt, or a list of prompts. Those of a list are sampled in a batch with the seeds seed,
-                seed + 1, ..., and each result is what it would be alone. In a model of items it begins an item. Without
-                a prompt, a model of `pycharrnn.train(text)` begins a line; a model of `data_dir` or of a Lua program
-                begins with a character at random, as in char-rnn.
+                seed + 1, ..., and each result is what it would be alone. In a model of items it begins an item; with
+                labels, with a label and a tab, and the text ends with that item. Without a prompt, a model of
+                `pycharrnn.train(text)` begins a line; a model of `data_dir` or of a Lua program begins with a character
+                at random, as in char-rnn.
             length: number of characters to sample; None or 0 = until `stop`.
             temperature: above 0; or (A, B) or "A:B", from A at the first character to B at the last.
             seed: determines the text; None = a random one, which `text.seed` keeps.
@@ -200,6 +201,7 @@ class Model:
             raise TypeError(f"primetext must be a str, bytes or a list of them, not {reprlib.repr(primetext)}{hint}")
         prompts = cast("Texts", [primetext] if single else primetext)
         primes = [self._prime(prompt, opt.ignore_bad_primetext) for prompt in prompts]
+        opt = self._of_one_item(opt, primes)
         copies = self._copy_limits(opt)
         texts = generation.sample_batch(self._weights.predictor, self.vocab, opt, primes, copies)
         found: list[Any]
@@ -234,6 +236,7 @@ class Model:
         """
         opt, as_bytes = generation.options_for("stream", **options), switch("as_bytes", as_bytes)
         prime = self._prime(primetext, opt.ignore_bad_primetext)
+        opt = self._of_one_item(opt, [prime])
         copies = self._copy_limits(opt)
         sampled = generation.sample_text(self._weights.predictor(), self.vocab, opt, prime, copies)
         characters = characters_by_id(self.vocab)
@@ -395,6 +398,9 @@ class Model:
         characters = self._characters(primetext, "primetext", ignore_bad)
         before = self._line_start if self._has_items or not characters else []
         return Prime([*before, *characters], len(before))
+
+    def _of_one_item(self, opt: SampleOptions, primes: Iterable[Prime]) -> SampleOptions:
+        return generation.of_one_item(self.path or "this", self.vocab, self.opt, opt, primes)
 
     def _characters(self, text: Text, name: str, ignore_bad: bool | int | None = None) -> list[bytes]:
         return known_characters(utf8(text, name), self.vocab, name, ignore_bad)

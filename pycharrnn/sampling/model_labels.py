@@ -91,6 +91,18 @@ def refuse_in_primetext(primetext: bytes, known: Collection[bytes]) -> None:
         )
 
 
+def require_before(item: bytes, known: Collection[bytes], model: str, instead: str) -> None:
+    """Refuse an item that begins with no label and tab, for a model with labels, which has never read such an item.
+
+    `known`: the model's labels, none for a model without. `model`: its name. `instead`: what to do. Errors: UserError.
+    """
+    if known and not labels.split_known(item, known)[0]:
+        raise UserError(
+            f"{model} is a model with labels ({labels.in_words(sorted(known))}) and has read no item without one:"
+            f" {instead}."
+        )
+
+
 def require(path: str, known: Collection[bytes], label: str) -> bytes:
     """A label that the model at `path` has. Errors: UserError for another one."""
     wanted = os.fsencode(label)

@@ -154,6 +154,7 @@ class _Api:
     async def sample(self, request: SampleBody) -> Response:
         """A sample as JSON lines, sent as they are sampled: one for each character, and one at the end."""
         model = await self._model(request.model)
+        drawn_items.require_labels(model, [b""], "model", "/api/items draws its items")
         options = SampleOptions(
             seed=request.seed,
             length=request.length,

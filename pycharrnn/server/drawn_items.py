@@ -16,7 +16,7 @@ from pycharrnn.server.samples import characters_of, error_line
 from pycharrnn.text import labels
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.model_labels import LabelChoice
@@ -57,6 +57,15 @@ def label_choice(model: ServedModel, label: str, primetext: str) -> LabelChoice 
         raise HTTPException(422, f"{field}{e}") from None
     known = labels.in_words(sorted(model.labels))
     raise HTTPException(422, f"label: {model.id} is a model with labels: give one of {known}.")
+
+
+def require_labels(model: ServedModel, items: Iterable[bytes], field: str, instead: str) -> None:
+    """As model_labels.require_before, for items in a field of a request. Errors: HTTPException."""
+    try:
+        for item in items:
+            model_labels.require_before(item, model.labels, model.id, instead)
+    except UserError as e:
+        raise HTTPException(422, f"{field}: {e}") from None
 
 
 def lines(

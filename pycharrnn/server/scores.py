@@ -11,8 +11,10 @@ import numpy as np
 
 from pycharrnn.analysis import surprise
 from pycharrnn.analysis.line_scores import in_labels
+from pycharrnn.analysis.text_scores import GIVE_LABELS
 from pycharrnn.common.screen_text import ScreenText, completed
 from pycharrnn.sampling.tokenizer import code_points_with
+from pycharrnn.server.drawn_items import require_labels
 from pycharrnn.text import items
 
 if TYPE_CHECKING:
@@ -54,11 +56,14 @@ def score(
         first: a field, as JSON with a comma, to begin with.
 
     Yields a schemas.ScoreAnswer as pieces of ASCII JSON: as objects it would take ten megabytes.
+
+    Errors: HTTPException for an item without its label.
     """
     end = b"\n"
     if model.items:  # an end is read first: before it, the hidden state becomes zeros
-        end = model.items.end
-        text = items.between_ends(items.of_text(text, model.facts.items), end)
+        end, found = model.items.end, list(items.of_text(text, model.facts.items))
+        require_labels(model, found, "text", GIVE_LABELS)
+        text = items.between_ends(found, end)
     screen, pending, line, found_lines = ScreenText(), list[float | None](), list[_Scored](), list[_Line]()
     characters, counted, unknown, total, plain = list[bytes](), list[bool](), 0, 0.0, 0.0
     yield f'{{{first}"characters":['

@@ -27,7 +27,7 @@ class CheckpointKeeper:
         ntrain: iterations of an epoch. note: prints a line on stderr.
         resumed: path of the checkpoint of -resume; None for a new run.
         resume_flags: flags for -resume that checkpoints don't record: ["-show", "200"].
-        sample_flags: flags that make `pycharrnn sample` use the device of the run.
+        sample_flags: flags that make `pycharrnn sample` use the device of the run. items: the value of -items.
     """
 
     def __init__(
@@ -40,9 +40,10 @@ class CheckpointKeeper:
         resumed: str | None = None,
         resume_flags: Sequence[str] = (),
         sample_flags: Sequence[str] = (),
+        items: str = "",
     ):
         self._files, self._ranks, self._ntrain, self._history, self._note = files, ranks, ntrain, history, note
-        self._resume_flags, self._sample_flags = resume_flags, sample_flags
+        self._resume_flags, self._sample_flags, self._items = resume_flags, sample_flags, items
         self._stem = files.stem
         self._ending = f".{files.checkpoint_format}"
         self._latest = run_names.latest_checkpoint(self._stem, self._ending)
@@ -200,7 +201,8 @@ class CheckpointKeeper:
 
     def _note_sampling(self, path: str) -> None:
         command = ["pycharrnn", "sample", path, *self._sample_flags]
-        program = f"pycharrnn.load({path!r}).generate()"
+        loaded = f"pycharrnn.load({path!r})"
+        program = f"list({loaded}.items())" if self._items else f"{loaded}.generate()"
         self._note(f"sample from it with: {wordings(shell_words.joined(command), program)}")
 
     def diverged(self) -> RunStopped:

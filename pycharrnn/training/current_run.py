@@ -48,7 +48,15 @@ class CurrentRun:
         resume_flags = options.flags(("log", "log_every_seconds", "show"))
         sample_flags = options.flags(("gpuid",)) if options.gpuid < 0 else []
         self.keeper = CheckpointKeeper(
-            settings.files, session.ranks, loader.ntrain, history, note, path, resume_flags, sample_flags
+            settings.files,
+            session.ranks,
+            loader.ntrain,
+            history,
+            note,
+            path,
+            resume_flags,
+            sample_flags,
+            settings.data.items,
         )
         self.figures = Figures(
             session.iterations,

@@ -197,6 +197,52 @@ def test_scores_are_those_of_items_after_their_labels(home):
     )
 
 
+REFUSED = r"is a model with labels \(ab, b, cc\) and has read no item without one: "
+
+
+@pytest.mark.parametrize("text", ["", "c", "ab", "a\tc", "ab\ta\n", "ab\ta\nc", ["ab\ta", "c"]])
+def test_no_text_is_generated_from_an_item_without_a_label(home, text):
+    model = pycharrnn.load(home / CV)
+    advice = r"draw items by items\(label='ab'\), or begin primetext with a label and a tab, 'ab\\t'\.$"
+    for generate in (model.generate, *([model.stream] if isinstance(text, str) else [])):
+        with pytest.raises(pycharrnn.UserError, match=CV + " " + REFUSED + advice):
+            generate(text, length=60, seed=1, temperature=0.7)
+
+
+@pytest.mark.parametrize("kind", ["line", "blank"])
+def test_a_text_with_a_label_is_one_item(home, kind):
+    model = pycharrnn.load(item_models.saved(home, kind, **{**OPT, "letters": "abc\t\n"}))
+    end = item_models.ENDS[kind].decode()
+    (item,) = model.items(1, label="ab", primetext="c", seed=3)
+    assert not item.cut
+    expected = f"ab\tc{item[1:]}{end}"
+    for more in ({}, {"stop": end}, {"length": None}):
+        assert model.generate("ab\tc", seed=3, **more) == expected
+        assert "".join(model.stream("ab\tc", seed=3, **more)) == expected
+    assert model.generate(["ab\tc", f"b\ta{end}ab\tc"], seed=3)[0] == expected
+    assert model.generate(f"b\ta{end}ab\tc", seed=3) == f"b\ta{end}{expected}"
+    assert model.generate("ab\tc", seed=3, length=1) == expected[:5]
+    piece = list(model.stream("ab\tc", seed=3))[4]
+    assert piece.probability == item.probabilities[1] and len(piece.candidates(2)) == 2
+    with pytest.raises(pycharrnn.UserError, match="ends with its item, not at 'a': leave stop out"):
+        model.generate("ab\tc", stop="a")
+
+
+@pytest.mark.parametrize("learn", ["0", "1"])
+def test_a_chat_needs_a_model_without_labels(home, learn):
+    error = sentence(run("chat", CV, "-gpuid", "-1", "-learn", learn, cwd=home, input=b"ab\tc\n"))
+    assert re.search(f"{CV} {REFUSED}draw items with pycharrnn sample -as LABEL, or find the label of", error)
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+def test_a_score_in_a_program_needs_labels(home, adapt):
+    model = pycharrnn.load(home / CV)
+    assert model.score("ab\tc\n\nb\ta", adapt=adapt).counted.sum() == 4
+    for text in ("c", "ab\tc\na\n"):
+        with pytest.raises(pycharrnn.UserError, match=f"this {REFUSED}give each item after a label and a tab"):
+            model.score(text, adapt=adapt)
+
+
 def test_inspect_lists_labels(home):
     table = run("inspect", CV, cwd=home).stdout.decode()
     assert [line.split(None, 1)[1] for line in table.splitlines() if line.startswith("label ")] == [

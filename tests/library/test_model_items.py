@@ -125,3 +125,13 @@ def test_samples_of_a_training_are_items(tmp_path, kind, between):
     assert item and shown.startswith(item + between) and "\x1e" not in shown
     generated = Model(loaded).generate(length=60, seed=4, temperature=0.5)
     assert generated.startswith(item)
+
+
+def test_the_program_that_a_training_names_draws_items(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("elf", "orc"):
+        (tmp_path / f"{name}.txt").write_text("".join(f"{a}{name}{b}\n" for a in "aeiou" for b in "krgs"))
+    sizes = {"rnn_size": 6, "batch_size": 5, "seq_length": 8}
+    run = pycharrnn.train(["elf.txt", "orc.txt"], items="line", label="file", max_epochs=1, quiet=True, **sizes)
+    (program,) = (note for note in run.notes if note.startswith("sample from it with: "))
+    assert {item.label for item in eval(program.removeprefix("sample from it with: "))} <= {"elf", "orc"}

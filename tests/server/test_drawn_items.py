@@ -30,13 +30,13 @@ TEXT = b"a\nb\nab\nc\n"
 BLOCKS = b"a\nb\x1ec\x1e"
 
 
-def answer(path, **request) -> httpx.Response:
+def answer(path, api="items", **request) -> httpx.Response:
     """What the server answers to a request for items of the checkpoint at a path."""
     app = create_app(Registry([str(path)], print, print), Scheduler(2, threads=1), None, "")
 
     async def post() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
-            return await client.post("/api/items", json={"model": path.stem, **request})
+            return await client.post(f"/api/{api}", json={"model": path.stem, **request})
 
     return asyncio.run(post())
 
@@ -182,6 +182,18 @@ def test_which_labels_are_refused(tmp_path, request_, message):
     found = answer(labelled(tmp_path), **request_)
     assert found.status_code == 422
     assert found.json()["detail"].startswith(message)
+
+
+@pytest.mark.parametrize(
+    "request_", [{}, {"primetext": "a"}, {"primetext": "ab\ta"}, {"primetext": "a", "adapt": True}]
+)
+def test_no_text_is_sampled_from_items_with_labels(tmp_path, request_):
+    found = answer(labelled(tmp_path), "sample", **request_)
+    assert found.status_code == 422
+    assert found.json()["detail"] == (
+        "model: lm_list_best is a model with labels (ab, cab) and has read no item without one: /api/items draws its"
+        " items."
+    )
 
 
 def test_a_label_for_a_model_without_labels(tmp_path):

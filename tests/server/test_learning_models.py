@@ -117,12 +117,12 @@ def test_the_lines_of_a_text(models):
 def test_items_with_labels(tmp_path):
     counts = record_labels({b"ab": 3, b"cc": 2})
     path = item_models.saved(tmp_path, letters="abc\t", label="file", **counts)
-    models, text = Registry([str(path)], print, print), "ab\tba\ncc\tabX\nb\ta\n" * 5
+    models, text = Registry([str(path)], print, print), "ab\tba\ncc\tabX\n" * 5
     for adapt in (False, True):
         answer = post(models, "score", model=path.stem, text=text, lines=True, adapt=adapt).json()
         found = [(line["label"], line["text"], line["characters"]) for line in answer["lines"]]
-        assert found == [("ab", "ba", 3), ("cc", "abX", 3), ("", "b\ta", 4)] * 5
-        assert (answer["known"], answer["unknown"]) == (50, 5)
+        assert found == [("ab", "ba", 3), ("cc", "abX", 3)] * 5
+        assert (answer["known"], answer["unknown"]) == (30, 5)
         bits = [one["bits"] for one in answer["characters"]]
         assert bits[:3] == [0, 0, 0] and None not in bits[:6] and bits[6:9] == [0, 0, 0]
         assert sum(bits[:6]) == pytest.approx(answer["lines"][0]["bits"])
@@ -131,6 +131,13 @@ def test_items_with_labels(tmp_path):
         )
         alone = post(models, "score", model=path.stem, text="ab\tba\ncc\tab\n" * 5, lines=True, adapt=adapt).json()
         assert [line["bits"] for line in alone["lines"]] == pytest.approx([item.bits for item in items])
+        for progress in (False, True):
+            refused = post(models, "score", model=path.stem, text=f"{text}b\ta\n", adapt=adapt, progress=progress)
+            assert refused.status_code == 422
+            assert refused.json()["detail"] == (
+                "text: lm_list_best is a model with labels (ab, cc) and has read no item without one: give each item"
+                " after a label and a tab."
+            )
 
 
 def labelled(folder: Path) -> Path:
