@@ -129,6 +129,7 @@ LINE_RECIPES = {
 # The tables have learning rates for an lstm. A gru and an rnn take this fraction of them, and -warmup: RMSprop's first
 # steps are its largest, and can make them diverge.
 _PART_OF_RATE = 0.5
+_PART_OF_RATE_FURTHER = 1 / 3  # with -init_from, on short lists: their rates are for a start from random weights
 LEAST_LENGTH = 1000  # characters of a text from which a model learns something
 LONGER_TEXT = f"too few to learn from: give {LEAST_LENGTH:,} at least; 100,000 are better"
 _OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from sets
@@ -169,6 +170,8 @@ def with_defaults(opt: TrainOptions, given: Collection[str], text: TextStats, re
             found["vocab"] = "extend"
         if "warmup" not in given:  # the first, largest steps of RMSprop can make a trained model diverge
             found["warmup"] = WARMUP
+        if "learning_rate" in found and opt.items == "line" and text.length(opt.encoding) < SHORT_LISTS[-1][0]:
+            found["learning_rate"] = _two_digits(float(found["learning_rate"]) * _PART_OF_RATE_FURTHER)
     plain = {"recipe": TrainOptions.recipe, "minutes": TrainOptions.minutes}
     return dataclasses.replace(opt, **{**found, **plain})  # type: ignore[arg-type]  # of each its type
 

@@ -287,6 +287,8 @@ def test_a_trained_list_gives_new_items(tmp_path, kind):
         "8",
         "-dropout",
         "0",
+        "-warmup",
+        "0",
     ]
     trained = run("train", "list.txt", "-items", kind, *small, "-gpuid", "-1", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr.decode()

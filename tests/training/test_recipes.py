@@ -219,6 +219,17 @@ def test_with_a_checkpoint_to_start_from_the_learning_rate_rises():
     assert of(ENGLISH, init_from="cv/lm_lstm_best.t7", warmup=7).warmup == 7
 
 
+@pytest.mark.parametrize("recipe", ["quick", "best"])
+def test_a_model_learns_a_short_list_further_with_a_third_of_the_rate(recipe):
+    for length, part in ((3_000, 3), (14_000, 3), (50_000, 1)):
+        new, further = (
+            recipes.apply(TrainOptions(recipe=recipe, items="line", init_from=name), (), TextStats(length, length))
+            for name in ("", "cv/lm_lstm_best.t7")
+        )
+        assert further.learning_rate == float(f"{new.learning_rate / part:.2g}")
+    assert of(TextStats(3_000, 3_000), items="line", init_from="a.t7", learning_rate=0.02).learning_rate == 0.02
+
+
 @pytest.mark.parametrize(
     "text, wanted",
     [
