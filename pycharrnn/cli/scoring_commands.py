@@ -115,9 +115,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
 
-    if is_text(model) and not is_text(files[0]):
-        advice = f"use pycharrnn score {quoted(files[0])} {quoted(model)}"
-        raise click.UsageError(f"{model} is a text: {advice}.", click.get_current_context())
+    _refuse_swapped("score", model, files)
     out = Output(opt.html, "-html ", opt.overwrite, "score")
     out.check_folder()
     where = device.choose(opt.gpuid, 0, lambda line: None)
@@ -160,6 +158,13 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
 def _nothing_to_score(files: Sequence[str]) -> UserError:
     named = ", ".join("standard input" if file == "-" else file for file in files)
     return UserError(f"{named}: empty, so there is nothing to score.")
+
+
+def _refuse_swapped(command: str, model: str, files: tuple[str, ...]) -> None:
+    """Refuse a text in the place of the model before a model in that of the first text. Errors: click.UsageError."""
+    if is_text(model) and not is_text(files[0]):
+        advice = f"use pycharrnn {command} {quoted(files[0])} {quoted(model)}"
+        raise click.UsageError(f"{model} is a text: {advice}.", click.get_current_context())
 
 
 def _print_lines(loaded: Checkpoint, files: tuple[str, ...], opt: ScoreOptions, where: str) -> None:
@@ -219,6 +224,7 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.text import labels
     from pycharrnn.text.item_file import items_of_file
 
+    _refuse_swapped("which", model, files)
     checkpoint_file, loaded = paths.load_best(model, note)
 
     def predictor_of(streams: int, steps: int) -> Predictor:

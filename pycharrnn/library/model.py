@@ -338,7 +338,7 @@ class Model:
             adapt_rate: learning rate. adapt_length: number of characters to read before each step of learning.
             adapt_pull: after each step, the weights return this fraction of the way to this model's.
 
-        Errors: TypeError; UserError for a value that is not allowed.
+        Errors: TypeError; UserError for a value that is not allowed, or for an item without its label.
 
         Example:
             >>> mine = model.learn("Dear Anna, ...")
@@ -346,7 +346,9 @@ class Model:
         """
         how = adaptation("learn", True, **options)
         assert how
-        loaded = learning.learnt(self._weights.checkpoint(), self._characters(text, "text", True), how)
+        characters = self._characters(text, "text", True)
+        text_scores.require_labels(self._weights.checkpoint(), b"".join(characters))
+        loaded = learning.learnt(self._weights.checkpoint(), characters, how)
         return Model(loaded, self.path, device=self.device)
 
     @property

@@ -241,6 +241,14 @@ def test_a_score_in_a_program_needs_labels(home, adapt):
     for text in ("c", "ab\tc\na\n"):
         with pytest.raises(pycharrnn.UserError, match=f"this {REFUSED}give each item after a label and a tab"):
             model.score(text, adapt=adapt)
+        with pytest.raises(pycharrnn.UserError, match=f"this {REFUSED}give each item after a label and a tab"):
+            model.learn(text)
+
+
+def test_a_list_in_the_place_of_the_model(home):
+    (home / "names.txt").write_text("ab\nc\n")
+    error = sentence(run("which", "names.txt", CV, cwd=home), 2)
+    assert f"names.txt is a text: use pycharrnn which {CV} names.txt." in error
 
 
 def test_inspect_lists_labels(home):

@@ -137,7 +137,7 @@ def test_scores_are_those_of_the_command_line_and_the_page_is_told_how_far(page,
 def test_how_it_learns_and_labels(page, models):
     """A label is read before its item, and neither counted nor learnt."""
     flags = {"adapt_rate": 0.01, "adapt_length": 7, "adapt_pull": 0.1}
-    text = "he\tthe\nst\tni\ns\tten\n" * 4
+    text = "he\tthe\nst\tni\nhe\tten\n" * 4
     code = "return await source.score(args[0], new AbortController().signal)"
     found = script(page, OPENED + code, {"model": "4", "text": text, "adapt": True, **flags})
     model = served_models.served(models[4], facts_of(models[4], "x", 0))
@@ -148,7 +148,7 @@ def test_how_it_learns_and_labels(page, models):
     )
     assert found.pop("characters") and expected.pop("characters")
     assert found == pytest.approx(expected, rel=1e-12)
-    assert found["known"] == 4 * (4 + 3 + 6)
+    assert found["known"] == 4 * (4 + 3 + 4)
     plain = script(page, OPENED + code, {"model": "4", "text": text})
     assert plain["bits_per_character"] == pytest.approx(found["plain"], rel=1e-12)
 
