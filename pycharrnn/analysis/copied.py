@@ -53,11 +53,16 @@ class Passage:
 
 @dataclass(frozen=True)
 class Text:
-    """A training text. Attributes: name: its path, for messages; size: about its bytes; pieces: reads it once."""
+    """A training text.
+
+    Attributes:
+        name: its path, for messages. size: about its bytes. pieces: reads it once. files: how many follow each other.
+    """
 
     name: str
     size: int
     pieces: Callable[[], Iterator[bytes]]
+    files: int = 1
 
 
 def text_of_file(path: str, sample: bytes, until_read: contextlib.ExitStack) -> Text:
@@ -73,7 +78,7 @@ def text_of_file(path: str, sample: bytes, until_read: contextlib.ExitStack) -> 
         for file in files:
             yield from decode_text.pieces(file.path, file.decoding, file.shown)
 
-    return Text(path, sum(file.size for file in files), pieces)
+    return Text(path, sum(file.size for file in files), pieces, len(files))
 
 
 def text_of_model(path: str, loaded: Checkpoint) -> Text:

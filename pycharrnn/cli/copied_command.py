@@ -70,7 +70,8 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
         else:
             text = copied.text_of_model(checkpoint_file, loaded)
         if not opt.json:
-            note(f"{name} is compared with {text.name}")
+            joined = f": {text.files} files, by name; line numbers go on from one to the next" if text.files > 1 else ""
+            note(f"{name} is compared with {text.name}{joined}")
         known = item_options.labels(loaded.vocab, loaded.opt) if loaded else {}
         found = copied.compare(content, text, known, threads=threads)
         passages = copied.passages(found, text, opt.least)

@@ -179,6 +179,15 @@ def test_bad_input_gives_one_sentence(home, args, status, said):
     assert done.returncode == status and said in sentence(done, done.returncode)
 
 
+def test_the_lines_of_a_folder_are_those_of_its_files_after_each_other(home):
+    (home / "texts").mkdir()
+    (home / "texts" / "a.txt").write_text("one\ntwo\n")
+    (home / "texts" / "b.txt").write_text(TEXT, encoding="utf-8")
+    done = run("copied", "s.txt", "-text", "texts", cwd=home)
+    note = "s.txt is compared with texts: 2 files, by name; line numbers go on from one to the next"
+    assert done.returncode == 0 and note in done.stderr.decode()
+
+
 def test_binary_samples_and_samples_longer_than_the_text(home):
     (home / "s.txt").write_bytes(bytes(range(256)) * 3 + TEXT.encode())
     found = copied("s.txt", "-text", "t.txt", "-text_encoding", "bytes")
