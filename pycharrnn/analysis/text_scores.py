@@ -63,8 +63,8 @@ def learnt(loaded: Checkpoint, text: bytes, how: Adaptation, threads: int = 1, n
 def require_labels(loaded: Checkpoint, text: bytes) -> None:
     """Refuse a text of items without labels, for a model with labels. Errors: UserError."""
     if known := item_options.labels(loaded.vocab, loaded.opt):
-        for item in items.of_text(text, item_options.kind(loaded.vocab, loaded.opt)):
-            model_labels.require_before(item, known, "this", GIVE_LABELS)
+        of_text = items.of_text(text, item_options.kind(loaded.vocab, loaded.opt))
+        model_labels.require_before(of_text, known, "this", GIVE_LABELS)
 
 
 class _Reading:
@@ -82,7 +82,7 @@ class _Reading:
         if self._end is not None:
             self._items = list(items.of_text(text, kind))
             self.read = items.between_ends(self._items, self._end)
-            require_labels(loaded, text)
+            model_labels.require_before(self._items, labels, "this", GIVE_LABELS)
             if labels:
                 self.given = functools.partial(in_labels, end=self._end, labels=labels)
 

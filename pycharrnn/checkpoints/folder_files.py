@@ -20,6 +20,7 @@ Note = Callable[[str], None]  # prints a line on stderr
 
 ONE_TIME = 10**8  # nanoseconds: a copy that does not keep times, as of git clone, writes one file after another in less
 _MOST_FOLDERS_NAMED = 3
+_MOST_FOLDERS, _MOST_ENTRIES = 20, 1000  # to look into for these: serve lists an empty folder every few seconds
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,13 @@ def _folders_with_checkpoints(folder: str) -> list[str]:
     """The first folders inside a folder that seem to have checkpoints, by the names of their files."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         inside = sorted(entry.path for entry in entries if entry.is_dir() and entry.name[0] != ".")
-        return list(itertools.islice(filter(_seems_to_have_checkpoints, inside), _MOST_FOLDERS_NAMED))
+        return list(itertools.islice(filter(_seems_to_have_checkpoints, inside[:_MOST_FOLDERS]), _MOST_FOLDERS_NAMED))
     return []
 
 
 def _seems_to_have_checkpoints(folder: str) -> bool:
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        return any(_may_be_checkpoint(entry.name) for entry in entries)
+        return any(_may_be_checkpoint(entry.name) for entry in itertools.islice(entries, _MOST_ENTRIES))
     return False
 
 

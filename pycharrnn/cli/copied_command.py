@@ -70,7 +70,11 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
         else:
             text = copied.text_of_model(checkpoint_file, loaded)
         if not opt.json:
-            joined = f": {text.files} files, by name; line numbers go on from one to the next" if text.files > 1 else ""
+            joined = (
+                f": {text.files} files sorted by name; line numbers continue from file to file"
+                if text.files > 1
+                else ""
+            )
             note(f"{name} is compared with {text.name}{joined}")
         known = item_options.labels(loaded.vocab, loaded.opt) if loaded else {}
         found = copied.compare(content, text, known, threads=threads)

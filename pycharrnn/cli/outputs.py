@@ -1,8 +1,8 @@
 """Checks of a file to write, for score -html, plot, activations, convert and chat -o.
 
-A command never writes over one of its inputs, except chat over its model, which goes on learning in one file so. It
-replaces a picture or page that it wrote itself, which it can make again; any other file, a model included, it replaces
-only with -overwrite 1.
+A command never writes over one of its inputs, except that chat may save what a model has learned in the model's own
+file. A command replaces a picture or page that it wrote itself, which it can make again. It replaces any other file, a
+model included, only with -overwrite 1.
 """
 
 from __future__ import annotations

@@ -198,7 +198,7 @@ def chat_command(model: str, **values: Any) -> None:
     checkpoint_file, loaded = paths.load_best(model, note)
     labels = item_options.labels(loaded.vocab, loaded.opt)  # an answer would begin an item, and have none
     instead = "draw items with pycharrnn sample -as LABEL, or find the label of one with pycharrnn which"
-    model_labels.require_before(b"", labels, checkpoint_file, instead)
+    model_labels.require_before([b""], labels, checkpoint_file, instead)
     copies = _copy_limits(checkpoint_file, loaded, opt)
     if not opt.learn:
         where = device.choose(opt.gpuid, opt.opencl, lambda line: None)

@@ -92,8 +92,8 @@ def of_one_item(
     label = min(known).decode("utf-8", "surrogateescape")
     instead = f"draw items by items(label={label!r}), or begin primetext with a label and a tab, {label + chr(9)!r}"
     end = END_CHARACTERS[item_options.kind(vocab, recorded)]
-    for prime in primes:
-        model_labels.require_before(b"".join(prime.characters).rpartition(end)[2], known, model, instead)
+    last_items = (b"".join(prime.characters).rpartition(end)[2] for prime in primes)
+    model_labels.require_before(last_items, known, model, instead)
     if os.fsencode(opt.stop) not in (b"", end):
         raise UserError(
             f"a text of {model}, a model with labels, ends with its item, not at {opt.stop!r}: leave stop out, and cut"

@@ -16,7 +16,7 @@ from pycharrnn.sampling import tokenizer
 from pycharrnn.text import labels
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from compat.charrnn import Checkpoint
 
@@ -91,12 +91,12 @@ def refuse_in_primetext(primetext: bytes, known: Collection[bytes]) -> None:
         )
 
 
-def require_before(item: bytes, known: Collection[bytes], model: str, instead: str) -> None:
-    """Refuse an item that begins with no label and tab, for a model with labels, which has never read such an item.
+def require_before(items: Iterable[bytes], known: Collection[bytes], model: str, instead: str) -> None:
+    """Refuse items that begin with no label and tab, for a model with labels, which has never read such an item.
 
     `known`: the model's labels, none for a model without. `model`: its name. `instead`: what to do. Errors: UserError.
     """
-    if known and not labels.split_known(item, known)[0]:
+    if known and not all(labels.split_known(item, known)[0] for item in items):
         raise UserError(
             f"{model} is a model with labels ({labels.in_words(sorted(known))}) and has read no item without one:"
             f" {instead}."

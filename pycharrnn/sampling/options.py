@@ -221,8 +221,8 @@ class ChatOptions(AdaptOptions):
     )
     o: str = option(
         "",
-        "with -learn 1, checkpoint to write at the end, in the format of its ending. With -overwrite 1 it may be the"
-        " one that was read",
+        "with -learn 1, checkpoint to write at the end, in the format of its ending. -overwrite 1 allows the file of"
+        " the model itself",
         path="file",
         group="output",
     )

@@ -62,8 +62,7 @@ def label_choice(model: ServedModel, label: str, primetext: str) -> LabelChoice 
 def require_labels(model: ServedModel, items: Iterable[bytes], field: str, instead: str) -> None:
     """As model_labels.require_before, for items in a field of a request. Errors: HTTPException."""
     try:
-        for item in items:
-            model_labels.require_before(item, model.labels, model.id, instead)
+        model_labels.require_before(items, model.labels, model.id, instead)
     except UserError as e:
         raise HTTPException(422, f"{field}: {e}") from None
 

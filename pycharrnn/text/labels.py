@@ -76,7 +76,9 @@ def split_known(item: bytes, known: Collection[bytes]) -> tuple[bytes, bytes]:
 
 
 def cut(text: bytes, known: Collection[bytes]) -> list[bytes]:
-    """A text as pieces, of which each second one is a label among `known` at the beginning of a line, with its tab.
+    """Split a text at the labels that begin its lines: text and labels alternate, and a label includes its tab.
+
+    `known`: the labels to look for.
 
     Example:
         >>> cut(b"French\\tAda\\nGreek\\tIo\\n", [b"French", b"Greek"])

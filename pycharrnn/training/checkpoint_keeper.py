@@ -109,7 +109,7 @@ class CheckpointKeeper:
         """Write the latest checkpoint, unless the same one has been saved or weights are not finite."""
         i = checkpoint.i
         saved_now = self._good_at == i and self._good is not None and os.path.isfile(self._good)
-        is_same = saved_now and "minutes" not in checkpoint.opt  # of which fewer are left now
+        is_same = saved_now and "minutes" not in checkpoint.opt  # -minutes: less time is left than was saved
         if i and not is_same and checkpoint.network.is_finite() and self._write(self._latest, checkpoint):
             self._good, self._good_at = self._latest, i
 

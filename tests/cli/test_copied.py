@@ -184,7 +184,7 @@ def test_the_lines_of_a_folder_are_those_of_its_files_after_each_other(home):
     (home / "texts" / "a.txt").write_text("one\ntwo\n")
     (home / "texts" / "b.txt").write_text(TEXT, encoding="utf-8")
     done = run("copied", "s.txt", "-text", "texts", cwd=home)
-    note = "s.txt is compared with texts: 2 files, by name; line numbers go on from one to the next"
+    note = "s.txt is compared with texts: 2 files sorted by name; line numbers continue from file to file"
     assert done.returncode == 0 and note in done.stderr.decode()
 
 

@@ -126,7 +126,7 @@ def test_play_does_not_follow_the_run_of_another_person(chromium, studio):
 
 
 def test_the_text_follows_when_a_training_deletes_its_checkpoint(chromium, studio):
-    """Else the page would describe another model beside it, and ask the server for the copies of one that is gone."""
+    """The text stays with its own model. The page describes no other model, and asks for no copies of a deleted one."""
     studio.models = [model("lm_poems_epoch2.00_1.5000", saved=1763000000.0)]
     opened(chromium, studio, "play")
     generated(chromium, len(pretended.SAMPLE))

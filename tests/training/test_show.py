@@ -289,7 +289,7 @@ def test_a_line_at_the_end_and_a_record_say_what_the_samples_copied(tmp_path):
 
 
 def test_labels_are_not_copied(tmp_path):
-    """Names of 8 characters have no sequences of 16, of which nothing is said."""
+    """Names of 8 characters have no sequences of 16, so the log does not mention them."""
     for label in ("a long label", "another long label"):
         names = "".join(f"{label[:4]}{k * 7919 % 10000:04}\n" for k in range(150))
         (tmp_path / f"{label}.txt").write_text(names, encoding="utf-8")
