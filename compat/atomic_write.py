@@ -30,6 +30,7 @@ _LONGEST_NAME = 255 - len("..9999.tmp")  # bytes of a target's name that its tem
 _HEAD = 200  # bytes of a longer name that they hold, before "~" and a hash
 _TEMPORARY = re.compile(r"\.(?P<target>.+?)(\.\d+)?\.tmp", re.DOTALL)
 _WINDOWS_GRACE = 60  # seconds within which Windows renames a closed temporary file
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
@@ -38,9 +39,19 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
     On any exception, Ctrl-C included, the temporary file is removed and `path` is untouched. A symbolic link stays, and
     its target is written. A pipe or a device is written directly. The permissions are those that open(path, "w") would
-    leave. Errors: OSError, as open() and write() raise it.
+    leave. Errors: OSError, as open() and write() raise it; where there is no room, it names `path`.
     """
     path = _real_path(path)
+    try:
+        yield from _written(path)
+    except OSError as e:
+        if e.errno in _NO_ROOM and e.filename is None:
+            raise type(e)(e.errno, e.strerror, path) from e
+        raise
+
+
+def _written(path: str) -> Iterator[BinaryIO]:
+    """The file for atomic_write to give out, once."""
     if _is_special(path):
         with open(path, "wb") as f:
             yield f

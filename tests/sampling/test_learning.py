@@ -107,7 +107,7 @@ def test_a_model_that_cannot_be_replaced_stays(tmp_path):
     flags = ["-learn", "1", "-gpuid", "-1", "-length", "20", "-o", "mine.t7", "-overwrite", "1"]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     _, error = start("-c", program, "chat", "mine.t7", *flags, cwd=tmp_path, **pipes).communicate(b"the night\n")
-    assert b"File too large" in error and b"saved" not in error
+    assert b"mine.t7: File too large" in error and b"saved" not in error
     assert [path.name for path in tmp_path.iterdir()] == ["mine.t7"]
     assert (tmp_path / "mine.t7").read_bytes() == CHECKPOINT.read_bytes()
 
