@@ -194,7 +194,7 @@ class Studio:
             (f"PUT {studio}/line", lambda: self._order(body["runs"])),
             (f"PUT {studio}/bring", lambda: self._bring(query["name"][0])),
             ("GET /api/models", lambda: {"models": self.models, "follow": True, "limits": LIMITS}),
-            ("GET /api/losses", lambda: {"train": _NONE, "val": _NONE, "epochs_per_iteration": None, "window": 1}),
+            ("GET /api/losses", lambda: {"train": _NONE, "val": _FALLING, "epochs_per_iteration": 0, "window": 1}),
         ]
 
     def _start(self, body: dict[str, Any]) -> Any:
@@ -240,6 +240,7 @@ class Studio:
 
 _FLAG = ("name", "default", "help", "group", "kind", "allowed", "choices")
 _NONE: dict[str, list[float]] = {"iterations": [], "losses": []}
+_FALLING: dict[str, list[float]] = {"iterations": [100, 200], "losses": [2.4, 1.9]}
 LIMITS = {"length": 10000, "primetext": 2000, "score": 20000, "items": 500}
 ABOUT = {
     **{"folder": "/home/ada/voices", "version": "0.9.0", "can_train": True, "why_not": "", "free_bytes": 10**11},

@@ -17,28 +17,46 @@ from pycharrnn.common.errors import UserError
     "inspect",
     cls=Command,
     options="pycharrnn.checkpoints.options.InspectOptions",
-    arguments=[("file", f"checkpoint or any .t7 file; {FOLDER}")],
-    short_help="Print what a checkpoint or any .t7 file contains.",
+    arguments=[("files", f"checkpoints or any .t7 files; {FOLDER}")],
+    short_help="Print what checkpoints or any .t7 files contain.",
 )
-@click.argument("file", metavar="<file>")
-def inspect_command(file: str, **values: Any) -> None:
-    """Print the program, model, size, options and losses of a checkpoint, or the tree of another .t7 file"""
+@click.argument("files", metavar="<files>", cls=Files, required=True)
+def inspect_command(files: tuple[str, ...], **values: Any) -> None:
+    """Print the program, model, size, options and losses of checkpoints, or the tree of another .t7 file"""
     from pycharrnn.checkpoints.options import InspectOptions
 
     opt = InspectOptions(**values)
+    if len(files) == 1:
+        _inspect(files[0], opt.json)
+        return
+    refused = 0
+    for k, file in enumerate(files):
+        if not opt.json:
+            say(f"{chr(10) if k else ''}{file}")
+        try:
+            _inspect(file, opt.json)
+        except UserError as e:  # the other files follow
+            note(str(e))
+            refused += 1
+    if refused:
+        raise UserError(f"{refused} of {len(files)} files could not be described.")
+
+
+def _inspect(file: str, as_json: int) -> None:
+    """Describe a file, or the best checkpoint of a folder. Errors: UserError."""
     from pycharrnn.checkpoints import inspection, paths
 
     if os.path.isdir(file):
         file, _ = paths.load_best(file, note)
     found = inspection.look(file)
     if found.facts is None:
-        if not opt.json:
+        if not as_json:
             say(found.tree)
         raise UserError(f"{file} is not a checkpoint of a character model: {found.fault}.")
-    if opt.json:
+    if as_json:
         import json
 
-        say(json.dumps(inspection.for_json(found.facts)))
+        say(json.dumps({"file": file, **inspection.for_json(found.facts)}))
     else:
         say(inspection.as_table(found.facts))
 

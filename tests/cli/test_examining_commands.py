@@ -291,6 +291,23 @@ def test_inspect_of_what_is_no_checkpoint(tmp_path):
     assert any(line.split()[:1] == ["model"] for line in printed("inspect", CHECKPOINT))
 
 
+def test_inspect_of_all_files_of_a_folder(tmp_path):
+    """As `inspect *.t7`: each under its name, also those after one that is refused."""
+    save_t7(tmp_path / "x.t7", {b"a": 1})
+    files = [str(tmp_path / "missing.t7"), str(CHECKPOINT), str(tmp_path / "x.t7"), str(CHECKPOINT)]
+    result = invoke("inspect", *files)
+    lines = result.stdout.splitlines()
+    assert [line for line in lines if line in files] == files
+    assert sum(line.split()[:1] == ["model"] for line in lines) == 2
+    assert (
+        "missing.t7 does not exist" in result.stderr
+        and "x.t7 is not a checkpoint of a character model" in result.stderr
+    )
+    assert str(result.exception) == "2 of 4 files could not be described."
+    found = [json.loads(line) for line in invoke("inspect", *files, "-json", "1").stdout.splitlines()]
+    assert [one["file"] for one in found] == [str(CHECKPOINT)] * 2
+
+
 @pytest.mark.parametrize(
     "args, written",
     [

@@ -231,10 +231,10 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
         (["sample", "x.t7", "-temperature", "-gpuid", "-1"], "-temperature needs a number, but -gpuid follows."),
         (["sample", "x.t7", "-length", "0,5"], "-length needs a whole number, not '0,5'."),
         (
-            ["inspect", "a.t7", "b.t7"],
-            "too many arguments (b.t7): inspect takes <file>; put a name with spaces in quotes.",
+            ["chat", "a.t7", "b.t7"],
+            "too many arguments (b.t7): chat takes <model>; put a name with spaces in quotes.",
         ),
-        (["inspect", "a.t7", os.devnull], f"too many arguments ({os.devnull}): inspect takes <file>."),
+        (["chat", "a.t7", os.devnull], f"too many arguments ({os.devnull}): chat takes <model>."),
         (
             ["sample", "x.t7", "The", "cat"],
             "too many arguments (The cat): sample takes <model>; put a prompt in quotes",

@@ -287,6 +287,12 @@ def test_a_text_after_learning_from_the_prompt(file):
     wait(file, lambda: status(file).endswith("characters") and text(file) == found)
 
 
+def test_an_address_of_settings_alone_is_of_the_model_of_the_page(chromium, pages, offline):
+    visit(chromium, pages["one"] + "#length=37&temperature=0.5&primetext=The+")
+    assert len(generated(chromium, 41)) == 41 and text(chromium).startswith("The ")
+    assert element(chromium, "temperature").get_attribute("value") == "0.5"
+
+
 def test_the_losses_of_the_run(file):
     words = element(file, "losses-words")
     wait(file, lambda: words.text.startswith("Validation loss 2.8734 after epoch 3.00, the lowest of "))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import item_models
 import pretended_studio as pretended
 import pytest
-from page_tools import Select, click, element, fill, generated, needs_browser, spans, status, text, wait
+from page_tools import Select, click, element, fill, generated, needs_browser, screen, spans, status, text, wait
 from pretended_studio import model, run
 from serving_tools import server as started
 from test_studio_page import opened, press, server, shown, studio  # noqa: F401
@@ -44,6 +44,32 @@ def test_play_begins_with_a_model_that_was_brought(chromium, studio, tmp_path):
     shown(chromium, "brought", "One model is here to play with")
     click(chromium, "show-play")
     has_sample(chromium, "lm_old")
+
+
+def test_the_curve_of_a_model_fills_its_width(chromium, studio):
+    """Also of one that was drawn before Play was shown, and after the window has got another width."""
+    studio.models = [model("lm_poems_best")]
+    opened(chromium, studio, "bring")
+    wait(chromium, lambda: spans(chromium, "#losses path.val"))
+    click(chromium, "show-play")
+    wait(chromium, lambda: _has_curve_of_full_width(chromium))
+    with screen(chromium, 390):
+        wait(chromium, lambda: _has_curve_of_full_width(chromium))
+
+
+def _has_curve_of_full_width(browser) -> bool:
+    drawn, width = browser.execute_script(
+        "const svg = document.querySelector('#losses svg'); return [svg.viewBox.baseVal.width, svg.clientWidth]"
+    )
+    return drawn == width > 200
+
+
+def test_a_run_with_the_name_that_char_rnn_gives_is_listed_by_its_network(chromium, studio):
+    studio.models = [model("lm_lstm_epoch2.00_1.5000", model="gru"), model("lm_lstm2_epoch2.00_1.6000", model="gru")]
+    opened(chromium, studio, "play")
+    wait(chromium, lambda: spans(chromium, "#model option"))
+    names = [one.text.split(" \u00b7 ")[-1] for one in Select(element(chromium, "model")).options]
+    assert names[-2:] == ["gru", "lstm2"]
 
 
 def test_the_first_model_comes_while_the_page_is_hidden(chromium, studio):

@@ -160,7 +160,6 @@ def test_a_panel_beside_a_character_goes_along_when_its_text_scrolls(page):
 @pytest.mark.parametrize("width", [320, 1280])
 def test_numbers_of_the_loss_curve_are_apart(page, width):
     with screen(page, width):
-        page.execute_script("dispatchEvent(new Event('resize'))")
         wait(page, lambda: element(page, "losses").is_displayed())
         places = page.execute_script(
             "return [...document.querySelectorAll('#losses svg text')].map((e) => e.getBoundingClientRect().toJSON())"

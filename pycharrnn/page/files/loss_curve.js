@@ -7,18 +7,20 @@ const TOP = 10;
 const RIGHT = 14;
 const [X_GAP, Y_GAP] = [45, 28]; // minimum distance between ticks
 
-const drawn = new Map(); // figure -> losses, to draw again when the window is resized
+const drawn = new WeakMap(); // figure -> losses, to draw again when the figure gets another width
+const sizes = new ResizeObserver((entries) => entries.forEach(({ target }) => redraw(target)));
 
 // figure: has an <svg> and a <figcaption>. losses: {train, val, epochs_per_iteration, window}.
 export function showLosses(figure, losses) {
   drawn.set(figure, losses);
+  sizes.observe(figure);
   const unit = losses.epochs_per_iteration || 1;
   const [train, val] = [losses.train, losses.val].map((series) => points(series, unit));
   const all = [...train, ...val];
   figure.hidden = !all.length;
   if (!all.length) return;
   const svg = figure.querySelector("svg");
-  const width = Math.max(svg.clientWidth, 200);
+  const width = widthOf(svg);
   const height = Math.round(Math.min(Math.max(0.6 * width, 150), 260));
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("height", height);
@@ -34,6 +36,16 @@ export function showLosses(figure, losses) {
     ...(best ? [element("circle", { class: "best", cx: x(best.x), cy: y(best.y), r: 5 })] : []),
   );
   figure.querySelector("figcaption").textContent = caption(train, val, best, losses);
+}
+
+// A figure that was hidden when it was drawn had no width; it gets one when it is shown.
+function redraw(figure) {
+  const svg = figure.querySelector("svg");
+  if (svg.clientWidth && svg.viewBox.baseVal?.width !== widthOf(svg)) showLosses(figure, drawn.get(figure));
+}
+
+function widthOf(svg) {
+  return Math.max(svg.clientWidth, 200);
 }
 
 function points({ iterations, losses }, unit) {
@@ -91,5 +103,3 @@ function caption(train, val, best, losses) {
   }
   return `${words.join(". ")}. In nats per character.`;
 }
-
-addEventListener("resize", () => drawn.forEach((losses, figure) => showLosses(figure, losses)));

@@ -65,14 +65,15 @@ function runOf(id) {
   return id.replace(/_epoch[\d.]+_[\d.]+$/, "");
 }
 
-// "loss 1.0177 · 09:25 · pydoc" of lm_pydoc_epoch8.60_1.0177. The name is last: a narrow list may cut it off. char-rnn
-// calls every run "lstm": before a name without that of the text stands the text's, where texts differ.
+// "loss 1.0177 · 09:25 · pydoc" of lm_pydoc_epoch8.60_1.0177. The name is last: a narrow list may cut it off. Before a
+// name without that of the text stands the text's, where texts differ. char-rnn calls every run "lstm": such a model has
+// the kind of its network in place of the name.
 function optionText(model, textsDiffer) {
   const parts = [model.val_loss === null ? "no loss" : `loss ${model.val_loss.toFixed(4)}`];
   if (model.saved !== null) parts.push(dateText(new Date(1000 * model.saved), new Date()));
   const name = model.id.replace(/^lm_(.+?)(_epoch[\d.]+_[\d.]+)?$/, "$1");
   if (textsDiffer && model.text && !name.includes(model.text)) parts.push(model.text);
-  parts.push(name);
+  parts.push(name === "lstm" ? model.model : name);
   return parts.join(" · ");
 }
 

@@ -75,7 +75,7 @@ async function open(restores = !shown) {
   $("items").max = models.limits.items;
   $("primetext").dataset.max = models.limits.primetext;
   $("own").dataset.max = models.limits.score;
-  const opens = restores && (!urlParams().has("model") || restoreFromUrl());
+  const opens = restores && (!urlParams().size || restoreFromUrl());
   refresh();
   if (opens) generate({ keepAddress: true });
   if (models.follow && !polling) poll();
@@ -316,12 +316,13 @@ export function askForToken({ message }) {
   showTokenForm(true, message);
 }
 
-// Sets the controls from the address. Returns whether it has a model that the page offers.
+// Sets the controls from the address. Returns whether it has any, and no model that the page lacks; without a model, the
+// one that is selected stays.
 function restoreFromUrl() {
   const params = urlParams();
-  if (!params.has("model")) return false;
+  if (!params.size) return false;
   setValues(params);
-  if (models.select(params.get("model"), params.get("follow"))) return true;
+  if (!params.has("model") || models.select(params.get("model"), params.get("follow"))) return true;
   reportMissing(params.get("model"));
   return false;
 }
@@ -390,7 +391,7 @@ listenForToken((token) => {
 });
 addEventListener("hashchange", () => {
   if (storeToken(source)) {
-    open(!shown || urlParams().has("model")); // the page may be asking for the token
+    open(!shown || urlParams().size > 0); // the page may be asking for the token
     return;
   }
   if (!restoreFromUrl()) return;
