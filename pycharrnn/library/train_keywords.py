@@ -44,7 +44,7 @@ class TrainKeywords(TypedDict, total=False):
     exact: int
     dtype: str
     forget_bias: int
-    resume: Path
+    resume: Path | None
     save_state: int
     checkpoint_format: str
     save_every_minutes: float

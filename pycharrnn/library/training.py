@@ -17,6 +17,7 @@ from pycharrnn.common.standard_streams import write_line
 from pycharrnn.library.characters import utf8
 from pycharrnn.library.keywords import in_words_of_a_program, options_of, switch
 from pycharrnn.library.run import Run
+from pycharrnn.library.train_keywords import Path, TrainKeywords
 from pycharrnn.sampling import sample_hook
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Stopwatch
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from pycharrnn.library.train_keywords import Path, TrainKeywords
     from pycharrnn.training.reports import RunResult, TrainStep, Validation
     from pycharrnn.training.signals import RunStopped
 
@@ -73,7 +73,10 @@ def train(
     speaker = _Speaker(quiet)
     given: dict[str, object] = {**options}
     extras.require_pytorch("training")
-    opt = options_of(TrainOptions, given, "train")
+    if given.get("resume") is None:  # Run.last_path of a run that saved nothing
+        given.pop("resume", None)
+    own = ("text", "quiet", "on_print", "on_validation")  # only to be suggested
+    opt = options_of(TrainOptions, given, "train", [*own, *TrainKeywords.__annotations__])
     with in_words_of_a_program(), _settings_of_pytorch_kept(), contextlib.ExitStack() as until_trained:
         from pycharrnn.training import loop
         from pycharrnn.training.corpus_run import corpus_run

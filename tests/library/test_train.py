@@ -233,6 +233,8 @@ def test_without_a_text_it_takes_data_dir(here, capsys):
     "text, options, error, words",
     [
         ("poems.txt", {"rnn_sise": 8}, TypeError, "train() has no option 'rnn_sise'; did you mean rnn_size?"),
+        ("poems.txt", {"quite": True}, TypeError, "train() has no option 'quite'; did you mean quiet?"),
+        ("poems.txt", {"on_validaton": print}, TypeError, "train() has no option 'on_validaton'; did you mean on_va"),
         ("poems.txt", {"rnn_size": "big"}, TypeError, "rnn_size must be a whole number, not 'big'"),
         ("poems.txt", {"rnn_size": 0}, pycharrnn.UserError, "rnn_size must be at least 1, not 0."),
         ("poems.txt", {"data_dir": "x"}, pycharrnn.UserError, "data_dir names a text, too: leave out data_dir or poe"),
@@ -241,6 +243,7 @@ def test_without_a_text_it_takes_data_dir(here, capsys):
         ("Hello!", {}, pycharrnn.UserError, "can't read Hello! (NOT_FOUND): name a text file or a folder of them, or"),
         ("", {}, pycharrnn.UserError, "text is empty: give a text, or the path of a file or folder."),
         (None, {"data_dir": "nowhere"}, pycharrnn.UserError, "there is no folder nowhere: train on a file of yours"),
+        (None, {"resume": None}, pycharrnn.UserError, "there is no folder data/tinyshakespeare: train on a file of yo"),
         (None, {}, pycharrnn.UserError, "there is no folder data/tinyshakespeare: train on a file of yours with pych"),
         ("too\nshort", {}, pycharrnn.UserError, "the text has 9 characters, too few to learn from"),
         (3, {}, TypeError, "text must be a text, a path or a list of paths, not 3"),

@@ -20,6 +20,7 @@ import pathlib
 import pycharrnn
 run = pycharrnn.train("poems.txt", quiet=True, max_epochs=3, rnn_size=64, dropout=0.1, model="gru")
 run = pycharrnn.train(["a.txt", pathlib.Path("b.txt")], checkpoint_dir=pathlib.Path("cv"), exact=False)
+run = pycharrnn.train(resume=run.last_path, max_epochs=4)
 model = pycharrnn.load("cv", device="cpu")
 text: str = model.generate("The ", length=3, temperature=(1, 0.5), seed=None)
 texts: list[str] = [*model.generate(["The "], length=3)]
@@ -60,4 +61,5 @@ def test_a_type_checker_finds_wrong_arguments(tmp_path):
 def test_train_takes_a_keyword_for_each_option():
     hints, types = typing.get_type_hints(train_keywords.TrainKeywords), typing.get_type_hints(TrainOptions)
     options = dataclasses.fields(TrainOptions)
-    assert hints == {o.name: train_keywords.Path if o.metadata["path"] else types[o.name] for o in options}
+    expected = {o.name: train_keywords.Path if o.metadata["path"] else types[o.name] for o in options}
+    assert hints == {**expected, "resume": train_keywords.Path | None}  # as Run.last_path

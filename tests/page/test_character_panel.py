@@ -51,3 +51,11 @@ def test_names_and_numbers_stay_in_the_panel(chromium, bytes_page, width):
         )
         assert len(heights) == 8
         assert sum(heights) < 9.5 * min(heights)  # the overlay must find a place: one name takes two lines
+
+
+def test_a_given_character_has_its_probability_without_temperature(chromium, bytes_page):
+    visit(chromium, bytes_page + "#primetext=a&temperature=0.5&length=5")
+    for chosen, words in ((0, ", given: at temperature 1"), (1, "")):
+        spans(chromium)[chosen].click()
+        shown = chromium.find_element("id", "character").text
+        assert f"11 %{words}\n" in shown and ("given" in shown) == bool(words)

@@ -74,15 +74,15 @@ def test_the_options_of_the_models(page):
 @pytest.mark.parametrize(
     ("texts", "options"),
     [
-        (["debates", "stock", "poems", ""], ["debates \u00b7 lstm", "stock \u00b7 lstm", "poems", "lstm_best"]),
-        (["debates"] * 4, ["lstm", "lstm", "poems", "lstm_best"]),
+        (["debates", "stock", "poems", ""], ["debates \u00b7 gru", "stock \u00b7 gru", "poems", "lstm_best"]),
+        (["debates"] * 4, ["gru", "gru", "poems", "lstm_best"]),
     ],
 )
 def test_the_options_name_texts_that_differ(page, texts, options):
     code = """
         const { ModelList } = await import("./models.js");
         const ids = ["lm_lstm_epoch1.00_1.2", "lm_lstm_epoch2.00_1.2", "lm_poems_epoch1.00_1.2", "lm_lstm_best"];
-        const models = ids.map((id, k) => ({ id, text: args[0][k], val_loss: 1.2, saved: null }));
+        const models = ids.map((id, k) => ({ id, text: args[0][k], model: "gru", val_loss: 1.2, saved: null }));
         const select = document.createElement("select");
         new ModelList(select).setModels({ models, follow: false, limits: {} });
         return [...select.options].map((option) => option.text);

@@ -16,7 +16,7 @@ export function showCandidates(item, span) {
   }
   const named = ([name, probability]) => `${characterName(name)}, ${percent(probability)}`;
   const character = named([item.text, item.probability]);
-  let words = `${character}${item.given ? ", given" : ""}`;
+  let words = `${character}${item.given ? ", given: at temperature 1" : ""}`;
   if (item.activation !== undefined) words += `, unit ${item.activation.toFixed(2)}`;
   if (item.copied) words += `, copied: ${item.copied.length} characters, line ${item.copied.text_line}`;
   const rows = item.candidates.map(([name, probability]) => [name, probability, name === item.text]);
