@@ -124,10 +124,10 @@ def in_two_processes(folder: Path, *args: str) -> tuple[str, str]:
 
 
 def a_trainer(folder: Path, **options) -> Trainer:
-    """A trainer of a small lstm with the options of SMALL, before its first step."""
+    """A trainer of a small network with the options of SMALL, before its first step."""
     opt = TrainOptions(rnn_size=6, num_layers=2, batch_size=5, seq_length=8, gpuid=-1, **options)
     loader = CharSplitLMMinibatchLoader(folder / "data", 5, 8, (0.9, 0.1, 0), say=lambda line: None)
-    model = CharRNN("lstm", loader.vocab_size, 6, 2, opt.dropout, dtype=torch.float64)
+    model = CharRNN(opt.model, loader.vocab_size, 6, 2, opt.dropout, dtype=torch.float64)
     model.reset_parameters(LuaRandom(1))
     parts = model, loader, LuaRandom(opt.seed), Ranks(), group(OptimisationSettings, opt)
     return Trainer(*parts, bool(opt.exact), MIXED.get(opt.dtype))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 
@@ -17,12 +18,16 @@ class RMSprop:
     Args:
         parameters: (P,), changed in place; `mean_square`, (P,), is m.
         learning_rate: lr; it may be changed between steps. alpha: the option -decay_rate.
+        multiples: (P,), of the learning rate, for each parameter; equal for whole matrices. None: 1 for all.
     """
 
     epsilon = 1e-8
 
-    def __init__(self, parameters: torch.Tensor, learning_rate: float, alpha: float):
+    def __init__(
+        self, parameters: torch.Tensor, learning_rate: float, alpha: float, multiples: torch.Tensor | None = None
+    ):
         self.parameters, self.learning_rate, self.alpha = parameters, learning_rate, alpha
+        self._parts = [(slice(None), 1.0)] if multiples is None else list(_equal_parts(multiples))
         self.mean_square = torch.zeros_like(parameters)
         self._root = torch.empty_like(parameters)
         self._squared_norms: list[float] | None = None
@@ -31,14 +36,18 @@ class RMSprop:
     def step(self, gradient: torch.Tensor, clip: float) -> None:
         """Clip `gradient` (P,) to [-clip, clip] in place, and update the parameters."""
         if self._uses_kernel:
-            self._squared_norms = kernel.rmsprop(
-                self.parameters, gradient, self.mean_square, clip, self.alpha, self.learning_rate, self.epsilon
-            )
+            sums = [self._update_in_kernel(gradient, clip, part, multiple) for part, multiple in self._parts]
+            self._squared_norms = [sum(of_parts) for of_parts in zip(*sums, strict=True)]
             return
         gradient.clamp_(-clip, clip)
         self.mean_square.mul_(self.alpha).addcmul_(gradient, gradient, value=1.0 - self.alpha)
         torch.sqrt(self.mean_square, out=self._root).add_(self.epsilon)
-        self.parameters.addcdiv_(gradient, self._root, value=-self.learning_rate)
+        for part, multiple in self._parts:
+            self.parameters[part].addcdiv_(gradient[part], self._root[part], value=-self.learning_rate * multiple)
+
+    def _update_in_kernel(self, gradient: torch.Tensor, clip: float, part: slice, multiple: float) -> list[float]:
+        vectors = self.parameters[part], gradient[part], self.mean_square[part]
+        return kernel.rmsprop(*vectors, clip, self.alpha, self.learning_rate * multiple, self.epsilon)
 
     def norm_ratio(self, gradient: torch.Tensor) -> float:
         """After step: the norm of the clipped gradient over that of the updated parameters."""
@@ -46,3 +55,12 @@ class RMSprop:
             return float(gradient.norm() / self.parameters.norm())
         of_gradient, of_parameters = self._squared_norms
         return math.sqrt(of_gradient / of_parameters) if of_parameters else math.nan
+
+
+def _equal_parts(vector: torch.Tensor) -> Iterator[tuple[slice, float]]:
+    """The runs of equal values in a vector: where each is, and its value."""
+    values, counts = torch.unique_consecutive(vector, return_counts=True)
+    start = 0
+    for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+        yield slice(start, start + count), value
+        start += count

@@ -37,6 +37,7 @@ class TrainKeywords(TypedDict, total=False):
     opencl: int
     recipe: str
     minutes: float
+    embedding_rate: float
     warmup: int
     anneal: float
     anneal_to: str

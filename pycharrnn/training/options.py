@@ -146,6 +146,13 @@ class TrainOptions:
         value="N",
         allowed=number(above=0, high=MAX_MINUTES),
     )
+    embedding_rate: float = option(
+        1,
+        "learning rate of the weights that belong to single characters, those of the input and of the decoder, as a"
+        " multiple of -learning_rate",
+        group="learning",
+        allowed=number(above=0),
+    )
     warmup: int = option(
         0,
         "raise the learning rate linearly to -learning_rate over the first N iterations. RMSprop takes its largest"

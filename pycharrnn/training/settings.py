@@ -44,6 +44,7 @@ class DataSettings:
 @dataclass(frozen=True)
 class OptimisationSettings:
     learning_rate: float
+    embedding_rate: float
     learning_rate_decay: float
     learning_rate_decay_after: float
     warmup: int

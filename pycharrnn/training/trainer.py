@@ -26,6 +26,8 @@ from pycharrnn.training.settings import OptimisationSettings
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+_EMBEDDINGS = ("i2h_1.weight", "decoder.weight")  # ends of names of the weights that have a row or column per character
+
 
 class Trainer:
     """A model with its optimizer, buffers and hidden state.
@@ -58,7 +60,12 @@ class Trainer:
         self._summed = flat.new_zeros(flat.numel() + 1)  # over ranks: the gradient, and the loss
         self.gradient, self._loss = self._summed[:-1], self._summed[-1]
         self._gradients = self.bptt.views(self.gradient)
-        self.optimizer = RMSprop(flat, learning_rate.first(optimisation), optimisation.decay_rate)
+        self.optimizer = RMSprop(
+            flat,
+            learning_rate.first(optimisation),
+            optimisation.decay_rate,
+            self._multiples(optimisation.embedding_rate),
+        )
         self._x, self._y = (torch.empty(shape, dtype=torch.int64, device=flat.device) for _ in range(2))
         self._generator = torch.Generator(flat.device)
         self._masks: torch.Tensor | None = None
@@ -73,6 +80,16 @@ class Trainer:
         self._set_states(self._zeros())
         self._first_batch = True
         self._new_losses: list[torch.Tensor] = []
+
+    def _multiples(self, of_embeddings: float) -> torch.Tensor | None:
+        """The learning rate's multiples for RMSprop, (P,): `of_embeddings` for input and output embeddings, else 1."""
+        if of_embeddings == 1:
+            return None
+        multiples = torch.ones_like(self.model.flat.detach())
+        for name, part in self.model.views(multiples).items():
+            if name.endswith(_EMBEDDINGS):
+                part.fill_(of_embeddings)
+        return self.bptt.from_canonical(multiples)
 
     def _zeros(self) -> list[torch.Tensor]:
         return [torch.zeros_like(state) for state in self.bptt.states(-1)]

@@ -134,7 +134,7 @@ RANGES = {  # of the numbers that options take
         serve.threads studio.threads train.threads which.threads
     """,
     "from 1 to 1e12": "chat.max_copy sample.items sample.least sample.max_copy sample.most sample.samples",
-    "greater than 0": "train.grad_clip train.learning_rate train.learning_rate_decay",
+    "greater than 0": "train.embedding_rate train.grad_clip train.learning_rate train.learning_rate_decay",
     "greater than 0 and at most 1": """
         chat.adapt_rate chat.topp eval.adapt_rate sample.adapt_rate sample.topp score.adapt_rate
     """,

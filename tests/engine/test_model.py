@@ -240,6 +240,29 @@ def test_rmsprop_clips_both_ways_and_knows_no_ratio_to_nothing(monkeypatch, in_c
     assert optimizer.norm_ratio(gradient) == pytest.approx(math.sqrt(9 + 9 + 0.25) / 2, rel=1e-12)
 
 
+@pytest.mark.parametrize("in_c", [False, True])
+def test_rmsprop_takes_multiples_of_its_rate(monkeypatch, in_c):
+    """Each parameter moves as one of an RMSprop with its own rate, and the ratio of norms is that of the whole."""
+    if not in_c:
+        monkeypatch.setattr(kernel, "usable", lambda parameters: False)
+    torch.manual_seed(3)
+    multiples = torch.tensor([2.0] * 5 + [1.0] * 17 + [0.5] * 3 + [2.0] * 15, dtype=torch.float64)
+    parameters, gradients = torch.randn(40, dtype=torch.float64), torch.randn(3, 40, dtype=torch.float64)
+    ours = parameters.clone()
+    optimizer = RMSprop(ours, 0.01, 0.9, multiples)
+    for gradient in gradients:
+        optimizer.step(gradient.clone(), clip=1)
+    for multiple in (2.0, 1.0, 0.5):
+        alone = parameters.clone()
+        of_one_rate = RMSprop(alone, 0.01 * multiple, 0.9)
+        for gradient in gradients:
+            of_one_rate.step(gradient.clone(), clip=1)
+        assert torch.equal(ours[multiples == multiple], alone[multiples == multiple])
+        assert torch.equal(optimizer.mean_square, of_one_rate.mean_square)
+    last = gradients[-1].clamp(-1, 1)
+    assert optimizer.norm_ratio(last) == pytest.approx(float(last.norm() / ours.norm()), rel=1e-12)
+
+
 def test_a_checkpoint_becomes_a_module():
     loaded = checkpoint.load(GOLDEN / "gru1_dropout" / "lm_gru1d_epoch1.00_3.1027.t7")
     net = CharRNN.from_checkpoint(loaded, dtype=torch.float64)

@@ -57,6 +57,23 @@ def test_dropout_masks(tmp_path, exact, dropout):
     assert torch.equal(again._masks, masks[0])
 
 
+@pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
+def test_embedding_rate_is_of_the_weights_of_characters(tmp_path, model):
+    """One step with three times the rate moves them three times as far, and all others as far as without it."""
+    folder_with_text(tmp_path)
+    moved = []
+    for multiple in (1, 3):
+        trainer = a_trainer(tmp_path, exact=1, model=model, embedding_rate=multiple)
+        before = {name: weight.clone() for name, weight in trainer.model.weights.items()}
+        trainer.step()
+        moved.append({name: weight - before[name] for name, weight in trainer.model.weights.items()})
+    of_characters = {name for name, weight in before.items() if before["decoder.bias"].numel() in weight.shape}
+    assert len(of_characters) == (5 if model == "gru" else 3)  # with the decoder's bias, which is of no weight
+    for name, step in moved[0].items():
+        times = 3 if name in of_characters - {"decoder.bias"} else 1
+        torch.testing.assert_close(moved[1][name], times * step, rtol=1e-9, atol=1e-13)
+
+
 def test_a_trainer_that_forgets_its_place_is_a_new_one(tmp_path):
     """The next batch has no batch before it, so that backward sees the state that forward began with: zeros."""
     folder = folder_with_text(tmp_path)
