@@ -59,12 +59,15 @@ class Learner(ABC):
 
     @abstractmethod
     def read(
-        self, token_ids: npt.NDArray[np.integer[Any]], targets: npt.NDArray[np.integer[Any]]
+        self, token_ids: npt.NDArray[np.integer[Any]], targets: npt.NDArray[np.integer[Any]], share: float = 1
     ) -> npt.NDArray[np.float64]:
         """Read N characters, (N,), and learn: log-probabilities of `targets`, which follow them, in nats, (N,).
 
         A segment begins with the first of them; what is left at the end is a shorter one. So the result of a text that
         is read in parts is that of one call if all parts but the last are of whole segments.
+
+        Args:
+            share: factor of the learning rate for these characters.
 
         Errors: TypeError, ValueError for an array of another type or shape; IndexError for an unknown id.
         """

@@ -77,7 +77,6 @@ class KernelLearner(adapt.Learner):
             size=sum(self._sizes),
             **{name: array.ctypes.data if array.size else None for name, array in self._arrays.items()},
             alpha=adapt.ALPHA,
-            learning_rate=how.rate,
             epsilon=adapt.EPSILON,
             pull=how.pull,
         )
@@ -104,13 +103,13 @@ class KernelLearner(adapt.Learner):
         yield "decoder.bias", matrices[-1][None, :V]
 
     def read(
-        self, token_ids: npt.NDArray[np.integer[Any]], targets: npt.NDArray[np.integer[Any]]
+        self, token_ids: npt.NDArray[np.integer[Any]], targets: npt.NDArray[np.integer[Any]], share: float = 1
     ) -> npt.NDArray[np.float64]:
         """See adapt.Learner."""
         token_ids, targets = adapt.checked(token_ids, targets, self._of.vocab_size)
         found, a = np.empty(len(token_ids)), self._adapting
         a.steps, a.characters, a.targets = len(found), token_ids.ctypes.data, targets.ctypes.data
-        a.log_probs = found.ctypes.data
+        a.log_probs, a.learning_rate = found.ctypes.data, share * self.how.rate
         self._library.charrnn_adapt(ctypes.byref(a), self._threads)
         return found
 

@@ -36,17 +36,17 @@ class TorchLearner(adapt.Learner):
         self._states = self._model.initial_state(1)
 
     def read(
-        self, token_ids: npt.NDArray[np.integer[Any]], targets: npt.NDArray[np.integer[Any]]
+        self, token_ids: npt.NDArray[np.integer[Any]], targets: npt.NDArray[np.integer[Any]], share: float = 1
     ) -> npt.NDArray[np.float64]:
         """See adapt.Learner."""
         x, y = map(torch.from_numpy, adapt.checked(token_ids, targets, self._of.vocab_size))
         found: list[npt.NDArray[np.float64]] = []
         for start in range(0, len(x), self.how.length):
             segment = slice(start, start + self.how.length)
-            found.append(self._learn(x[segment, None], y[segment, None]))
+            found.append(self._learn(x[segment, None], y[segment, None], share * self.how.rate))
         return np.concatenate([np.empty(0), *found])
 
-    def _learn(self, x: torch.Tensor, y: torch.Tensor) -> npt.NDArray[np.float64]:
+    def _learn(self, x: torch.Tensor, y: torch.Tensor, rate: float) -> npt.NDArray[np.float64]:
         """Read a segment (T, 1) and learn from it: log-probabilities of y, (T,)."""
         T = len(x)
         if T not in self._passes:
@@ -61,7 +61,7 @@ class TorchLearner(adapt.Learner):
         passes.backward(passes.d_nll(), passes.views(self._gradient))
         self._states = [state.clone() for state in passes.states(-1)]
         self._mean_square.mul_(adapt.ALPHA).addcmul_(self._gradient, self._gradient, value=1 - adapt.ALPHA)
-        self._parameters.addcdiv_(self._gradient, self._mean_square.sqrt().add_(adapt.EPSILON), value=-self.how.rate)
+        self._parameters.addcdiv_(self._gradient, self._mean_square.sqrt().add_(adapt.EPSILON), value=-rate)
         self._parameters.lerp_(self._trained, self.how.pull)
         return found
 

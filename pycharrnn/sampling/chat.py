@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from pycharrnn.sampling.options import ChatOptions
     from pycharrnn.sampling.predictor import Predictor
 
+# Of the learning rate, for answers. A sample below temperature 1 is more predictable than the model, and a model that
+# learns from it sharpens its own distribution: at the full rate, six answers at temperature 0.6 make it repeat itself.
+ANSWER_SHARE = 0.01
+
 
 class Chat:
     """Answers lines, each in the context of all lines and answers before it. The predictor has one stream and step.
@@ -66,14 +70,19 @@ class Chat:
             self._copies = dataclasses.replace(copies, before=tuple(before[-copies.passages.N :]))
         self.is_empty = self._has_default_stop and num_sampled == 1 and self._unread == b"\n"
         self._opt = dataclasses.replace(self._opt, seed=self._opt.seed + 1)
-        self._learn(ids)
+        self._learn(ids[: len(ids) - num_sampled], ids[len(ids) - num_sampled :])
 
-    def _learn(self, token_ids: list[int]) -> None:
-        """Learn from a line and its answer, which begin with the last character before them."""
+    def _learn(self, line: list[int], answer: list[int]) -> None:
+        """Learn from a line, which begins with the last character before it, and from its answer."""
 
 
 class LearningChat(Chat):
-    """A chat whose model learns from each line and answer, once it has answered. Errors: as adapt.learner."""
+    """A chat whose model learns from each line and answer, once it has answered; far less from the answer.
+
+    A line begins a segment, see adapt.py, and so does its answer: no segment has characters of both.
+
+    Errors: as adapt.learner.
+    """
 
     def __init__(self, loaded: Checkpoint, opt: ChatOptions, copies: CopyLimits | None = None) -> None:
         self._local = inference.on_cpu(loaded.network)
@@ -81,10 +90,12 @@ class LearningChat(Chat):
         self._loaded, self._learner = loaded, adapt.learner(loaded.network, opt.adaptation, opt.threads or 1)
         self._last: list[int] = []  # the last character, if the next line does not begin with it
 
-    def _learn(self, token_ids: list[int]) -> None:
-        ids = np.array([*self._last, *token_ids], np.int64)
-        self._learner.read(ids[:-1], ids[1:])
-        self._last = [] if self._unread else token_ids[-1:]
+    def _learn(self, line: list[int], answer: list[int]) -> None:
+        ids = np.array([*self._last, *line, *answer], np.int64)
+        x, y, end = ids[:-1], ids[1:], max(len(ids) - len(answer) - 1, 0)
+        self._learner.read(x[:end], y[:end])
+        self._learner.read(x[end:], y[end:], ANSWER_SHARE)
+        self._last = [] if self._unread else ids[-1:].tolist()
         self._local = self._local.with_network(self._learner.network())
         self._predictor = self._local
 

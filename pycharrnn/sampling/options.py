@@ -215,7 +215,8 @@ class ChatOptions(AdaptOptions):
     )
     learn: int = option(
         0,
-        "1 = learn from both sides of the conversation, after each answer, on the CPU. The checkpoint stays as it is",
+        "1 = after each answer, learn from your line, and at a hundredth of the learning rate from the answer, on the"
+        " CPU. The checkpoint stays as it is",
         group="learning",
         allowed=SWITCH,
     )

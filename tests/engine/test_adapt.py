@@ -94,6 +94,18 @@ def test_a_text_in_parts_is_the_same_text():
     assert bits(parts.network()) == bits(whole.network())
 
 
+@pytest.mark.parametrize("kind", [adapt.learner, TorchLearner])
+def test_a_share_of_the_rate_is_for_one_text(kind):
+    of = network("gru", 1)
+    slow, shared = kind(of, adapt.Adaptation(HOW.rate / 2, HOW.length, HOW.pull)), kind(of, HOW)
+    slow.read(IDS[:35], IDS[1:36])
+    shared.read(IDS[:35], IDS[1:36], 0.5)
+    assert bits(shared.network()) == bits(slow.network()) != bits(of)
+    slow.read(IDS[35:70], IDS[36:71])
+    shared.read(IDS[35:70], IDS[36:71])
+    assert bits(shared.network()) != bits(slow.network())
+
+
 def test_nothing_is_learnt_without_a_rate_and_the_pull_leads_back():
     of = network("gru", 1)
     before = bits(of)

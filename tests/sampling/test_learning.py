@@ -12,7 +12,7 @@ from conftest import GOLDEN, run, sampled, sentence, start
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import adapt, kernel_library
 from pycharrnn.sampling import inference
-from pycharrnn.sampling.chat import LearningChat
+from pycharrnn.sampling.chat import ANSWER_SHARE, LearningChat
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import ChatOptions
 
@@ -127,7 +127,7 @@ def test_both_sides_are_learnt_from_with_the_character_between_them():
     loaded, read = checkpoint.load(CHECKPOINT), []
     chat = LearningChat(loaded, ChatOptions(learn=1, length=8))
     learner, learn = chat._learner, chat._learner.read
-    learner.read = lambda x, y: read.append((x.tolist(), y.tolist())) or learn(x, y)
+    learner.read = lambda x, y, *share: read.append((x.tolist(), y.tolist())) or learn(x, y, *share)
     said = [b"the\n", b"night\n"]
     answers = [b"".join(one.character for one in chat.answer(line)) for line in said]
     text = said[0] + answers[0] + said[1] + answers[1]
@@ -135,15 +135,33 @@ def test_both_sides_are_learnt_from_with_the_character_between_them():
     assert [x for part, _ in read for x in part] == ids[:-1] and [y for _, part in read for y in part] == ids[1:]
 
 
+def test_an_answer_changes_the_model_far_less_than_a_line():
+    """Else a model that answers at a low temperature repeats itself after some answers."""
+    chat, weights = LearningChat(checkpoint.load(CHECKPOINT), ChatOptions(learn=1, length=46, adapt_pull=0)), []
+    learner, learn = chat._learner, chat._learner.read
+
+    def read(*args):
+        learn(*args)
+        weights.append(learner.network().weights["decoder.weight"])
+
+    learner.read = read
+    for _ in range(2):
+        assert len(list(chat.answer((LINE * 2).encode()))) == 46
+    line, answer = (np.abs(weights[k] - weights[k - 1]).sum() for k in (2, 3))
+    assert 0 < 10 * answer < line
+
+
 def test_a_line_after_an_early_end_is_learnt_from_with_the_character_before_it(monkeypatch):
     """With -max_copy: the last character of the answer has been read, so the next line does not begin with it."""
     chat = LearningChat(checkpoint.load(CHECKPOINT), ChatOptions(learn=1))
     pairs = []
-    monkeypatch.setattr(chat._learner, "read", lambda x, y: pairs.extend(zip(x.tolist(), y.tolist(), strict=True)))
-    for ids, unread in (([3, 4, 5], b""), ([6, 7], b"x"), ([7, 8], b"")):
+    monkeypatch.setattr(
+        chat._learner, "read", lambda x, y, share=1: pairs.extend((*pair, share) for pair in zip(x, y, strict=True))
+    )
+    for line, answer, unread in (([3, 4], [5], b""), ([6], [7], b"x"), ([7], [8], b"")):
         chat._unread = unread
-        chat._learn(ids)
-    assert pairs == [(3, 4), (4, 5), (5, 6), (6, 7), (7, 8)]
+        chat._learn(line, answer)
+    assert pairs == [(3, 4, 1), (4, 5, ANSWER_SHARE), (5, 6, 1), (6, 7, ANSWER_SHARE), (7, 8, ANSWER_SHARE)]
 
 
 @pytest.mark.parametrize("kernel", [True, False])
