@@ -130,7 +130,7 @@ def a_trainer(folder: Path, **options) -> Trainer:
     model = CharRNN(opt.model, loader.vocab_size, 6, 2, opt.dropout, dtype=torch.float64)
     model.reset_parameters(LuaRandom(1))
     parts = model, loader, LuaRandom(opt.seed), Ranks(), group(OptimisationSettings, opt)
-    return Trainer(*parts, bool(opt.exact), MIXED.get(opt.dtype))
+    return Trainer(*parts, bool(opt.exact), MIXED.get(opt.dtype), old_exp=bool(opt.old_exp))
 
 
 # -- the recorded runs -------------------------------------------------------------------------------------------------

@@ -101,6 +101,11 @@ def may_be_old_exponential(loaded: Checkpoint, opt: EvalOptions, loss: float) ->
     return loaded.opt.get("gpuid") == -1 and 1e-6 < _missed(loaded, opt, loss) < 1e-3
 
 
+def had_old_exponential(loaded: Checkpoint, opt: EvalOptions) -> bool:
+    """Whether the training of pycharrnn had the old exp, and `opt` has not."""
+    return bool(recorded_options.find(loaded, "old_exp")) and not opt.old_exp
+
+
 def old_val_frac(loaded: Checkpoint, opt: EvalOptions, loss: float) -> float:
     """The -val_frac for the split of char-rnn until early June 2015, if `loss`, in nats, may miss val_loss by it.
 

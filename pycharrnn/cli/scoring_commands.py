@@ -71,6 +71,8 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
             continue
         if scoring.may_be_old_exponential(loaded, opt, loss):
             note(f"{path}: if its Torch7 was older than 27 April 2016, {flag('old_exp', 1)} gives its val_loss.")
+        elif scoring.had_old_exponential(loaded, opt):
+            note(f"{path} was trained with {flag('old_exp', 1)}: add it for the losses of that training.")
         elif val_frac := scoring.old_val_frac(loaded, opt, loss):
             old = f"{flag('val_frac', val_frac)} gives its val_loss"
             when = "" if scoring.lacked_a_batch(loaded) else "if its char-rnn is of early June 2015 or older, "

@@ -44,6 +44,7 @@ class TrainKeywords(TypedDict, total=False):
     weight_drop: float
     exact: int
     dtype: str
+    old_exp: int
     forget_bias: int
     resume: Path | None
     save_state: int

@@ -199,6 +199,9 @@ class TrainOptions:
         value="TYPE",
         allowed=one_of("float64", "float32", "bfloat16", "float16"),
     )
+    old_exp: int = option(
+        0, "1 = LogSoftMax as Torch7 computed it on a CPU before 27 April 2016", group="machine", allowed=SWITCH
+    )
     forget_bias: int = option(
         1,
         "1 = set LSTM forget gate biases to 1. 0 = keep them random, as char-rnn did before 2015-09-20",

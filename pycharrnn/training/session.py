@@ -80,7 +80,7 @@ class Session:
         machine = self.settings.machine
         products = precision.MIXED.get(machine.products)
         parts = self.model, self.loader, self.random, self.ranks, self.settings.optimisation
-        return Trainer(*parts, bool(machine.exact), products, note)
+        return Trainer(*parts, bool(machine.exact), products, note, bool(machine.old_exp))
 
 
 def prepare(

@@ -95,6 +95,7 @@ class MachineSettings:
     parameters: str
     products: str
     exact: int
+    old_exp: int
     threads: int
     accurate_gpu_timing: int
 

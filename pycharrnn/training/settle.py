@@ -81,6 +81,7 @@ def settle(
             f"{flag('batch_size', options.batch_size)} can't be divided among {process.size} processes: use fewer."
         )
     parameters, products = _precision(options, device, machine)
+    _check_old_exp(options, device)
     checkpoint_format = _checkpoint_format(options, checkpoint, text, machine, lines)
     return RunSettings(
         options,
@@ -258,3 +259,11 @@ def _precision(options: TrainOptions, device: str, machine: Machine) -> tuple[st
             f" {flag('dtype', 'float32')}."
         )
     return "float32", dtype
+
+
+def _check_old_exp(options: TrainOptions, device: str) -> None:
+    """Errors: UserError for -old_exp 1 in a run that can't have the digits of a Torch7 on a CPU."""
+    if options.old_exp and device != "cpu":
+        raise UserError(f"{flag('old_exp', 1)} works on the CPU only: use {flag('gpuid', -1)}.")
+    if options.old_exp and not options.exact:
+        raise UserError(f"{flag('old_exp', 1)} is for char-rnn's digits, in float64: use {flag('exact', 1)}.")

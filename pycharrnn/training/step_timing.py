@@ -77,9 +77,8 @@ def step_seconds(settings: RunSettings, vocab_size: int, clock: Clock, least: fl
     batches = _RandomBatches(vocab_size, settings.data.batch_size, settings.data.seq_length, bool(settings.data.items))
     model.end_id = batches.end_id
     products = precision.MIXED.get(settings.machine.products)
-    trainer = Trainer(
-        model, batches, random, Ranks(), settings.optimisation, bool(settings.machine.exact), products, _ignore
-    )
+    parts = model, batches, random, Ranks(), settings.optimisation
+    trainer = Trainer(*parts, bool(settings.machine.exact), products, _ignore, bool(settings.machine.old_exp))
     for _ in range(_WARM_UP):
         trainer.step()
     trainer.new_losses()  # waits for a GPU

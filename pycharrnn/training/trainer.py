@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from compat import legacy_logsoftmax
 from compat.lua_random import LuaRandom
 from compat.run_state import RunState
 from pycharrnn._version import __version__
@@ -37,6 +38,7 @@ class Trainer:
         exact: the hidden state behaves as in the original, which keeps it by reference to buffers that are overwritten
             later: see `_forward_backward` and `evaluate`. The items of a list, which char-rnn lacks, need it as it is.
         products: precision of mixed-precision products; None for that of the parameters.
+        old_exp: LogSoftMax as Torch7 computed it before 27 April 2016, in training and validation; in float64 on a CPU.
     """
 
     def __init__(
@@ -49,10 +51,11 @@ class Trainer:
         exact: bool = True,
         products: torch.dtype | None = None,
         note: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
+        old_exp: bool = False,
     ):
         self.model, self.loader, self.random, self.ranks, self._exact = model, loader, random, ranks, exact
         self._has_habits = exact and loader.end_id is None
-        self._grad_clip = optimisation.grad_clip
+        self._old_exp, self._grad_clip = old_exp, optimisation.grad_clip
         self._rows = ranks.rows(loader.batch_size)
         shape = loader.seq_length, self._rows.stop - self._rows.start
         self.bptt = model.bptt(*shape, loader.batch_size, training_only=True, precision=products)
@@ -130,7 +133,8 @@ class Trainer:
         """Program -> version, for all programs that the last digits of the run depend on."""
         portable = self.bptt.backend.is_portable and self._weight_drop is None
         of_torch = {} if portable else {"torch": str(torch.__version__)}
-        return {"pycharrnn": __version__, **of_torch}
+        of_numpy = {"numpy": np.__version__} if self._old_exp else {}  # its log
+        return {"pycharrnn": __version__, **of_torch, **of_numpy}
 
     def reset_position(self) -> None:
         """Make the next batch the first: its hidden state starts from zeros."""
@@ -180,10 +184,17 @@ class Trainer:
     def _seeded(self) -> torch.Generator:
         return self._generator.manual_seed(self._seed())
 
+    def _forward(self, masks: torch.Tensor | None = None) -> None:
+        """Log-probabilities of the batch in x, from the state after the last one."""
+        self._copy_last_to_first()
+        log_probs = self.bptt.forward(self._x, masks)
+        if self._old_exp:
+            # They are logits up to a constant, which LogSoftMax subtracts. Its backward pass had the usual exp.
+            log_probs.copy_(torch.from_numpy(legacy_logsoftmax.log_softmax(log_probs.numpy())))
+
     def _forward_backward(self) -> None:
         """Loss and gradient of the batch in x and y."""
-        self._copy_last_to_first()
-        self.bptt.forward(self._x, self._masks)
+        self._forward(self._masks)
         self._loss.copy_(self.bptt.nll(self._y))
         if self._has_habits and not self._first_batch:
             # In the original the first state shares memory with the last, so backward sees the last.
@@ -236,8 +247,7 @@ class Trainer:
         try:
             for i in range(1, n + 1):
                 self._read_batch(split)
-                self._copy_last_to_first()
-                self.bptt.forward(self._x)
+                self._forward()
                 loss += float(self.bptt.nll(self._y))
                 counted += self.loader.counted
                 batch_done(i)

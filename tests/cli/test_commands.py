@@ -572,6 +572,24 @@ def test_forget_bias_0_leaves_biases_as_drawn(corpus, tmp_path):
     assert "exact" not in loaded.opt
 
 
+def test_old_exp_is_recorded_and_gives_the_loss_of_eval(corpus, tmp_path):
+    from pycharrnn.checkpoints import checkpoint
+
+    # With this rate, probabilities differ enough for eight decimals to show it.
+    args = ["train", "-data_dir", str(corpus), *SMALL, "-max_epochs", "0.1", "-learning_rate", "0.1", "-old_exp", "1"]
+    assert run(*args, cwd=tmp_path).returncode == 0
+    (path,) = tmp_path.glob("cv/*_epoch*.t7")
+    loaded = checkpoint.load(path)
+    assert loaded.opt["old_exp"] == 1
+    with_it, without = (run("eval", str(path), "-old_exp", switch) for switch in "10")
+    recorded = b"%.8f nats per character (val_loss in the checkpoint: %.8f)" % (loaded.val_loss, loaded.val_loss)
+    assert recorded in with_it.stdout and with_it.stderr == b""
+    assert recorded not in without.stdout
+    assert b"was trained with -old_exp 1: add it for the losses of that training." in without.stderr
+    refused = run(*args, "-exact", "0", cwd=tmp_path)
+    assert sentence(refused) == "pycharrnn: -old_exp 1 is for char-rnn's digits, in float64: use -exact 1.\n"
+
+
 def test_no_gpu_falls_back_on_the_cpu(corpus, tmp_path, monkeypatch):
     from pycharrnn.engine import device
 

@@ -16,6 +16,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import THIRD_PARTY, sampled
+from runs import folder_with_text, named, train
 
 from pycharrnn.analysis import scoring
 from pycharrnn.analysis.options import EvalOptions
@@ -81,3 +82,12 @@ def test_a_loss_of_2015_to_the_last_digit(tmp_path):
     loaded = checkpoint.load(path)
     loss = scoring.split_loss(str(path), loaded, EvalOptions(data_dir=str(tmp_path), old_exp=1))
     assert loss == pytest.approx(loaded.val_loss, abs=1e-12)
+
+
+def test_the_losses_of_a_training_of_2015(tmp_path):
+    recorded = checkpoint.load(REAL / "double_lstm_tinyshakespeare.t7").train_losses
+    folder = folder_with_text(tmp_path, (THIRD_PARTY / "corpora" / "tinyshakespeare" / "input.txt").read_bytes())
+    train(folder, "-old_exp", "1", "-max_epochs", "0.142", small=["-data_dir", "data", "-gpuid", "-1"])
+    losses = checkpoint.load(named(folder)[-1]).train_losses
+    assert len(losses) == 60
+    assert list(losses) == pytest.approx(list(recorded[:60]), abs=1e-11)

@@ -41,6 +41,7 @@ def after(lines: list[str], path) -> list[str]:
     [
         ["-model", "gru"],
         ["-model", "lstm", "-dropout", "0.5"],
+        ["-model", "rnn", "-old_exp", "1"],
         ["-model", "gru", "-dropout", "0.25", "-exact", "0"],
         ["-model", "rnn", "-dropout", "0.1", "-num_layers", "3", "-train_frac", "0.8", "-val_frac", "0.1"],
         ["-model", "gru", "-weight_drop", "0.3", "-exact", "0"],

@@ -7,6 +7,7 @@ import pytest
 import torch
 from runs import a_trainer, folder_with_text, steps, train
 
+from compat import legacy_logsoftmax
 from pycharrnn.engine.torch_nn_backend import TorchNNBackend
 from pycharrnn.text.loader import TRAIN, VAL
 
@@ -93,3 +94,30 @@ def test_passes_of_half_precision_are_torch_nns(tmp_path):
     trainer = a_trainer(tmp_path, exact=0, dtype="bfloat16")
     assert isinstance(trainer.bptt.backend, TorchNNBackend)
     assert not isinstance(a_trainer(tmp_path, exact=0).bptt.backend, TorchNNBackend)
+
+
+def test_a_step_with_the_old_exponential(tmp_path):
+    """The loss and the gradient by the formulas of LogSoftMax: approximate forward, the usual exp backward."""
+    trainer, plain = (a_trainer(folder_with_text(tmp_path / str(switch)), old_exp=switch) for switch in (1, 0))
+    for each in (trainer, plain):
+        each.bptt.flat.mul_(10)  # scores of about one size have about the same LogSoftMax
+    plain._read_batch(TRAIN)
+    plain._forward()
+    scores, y = plain.bptt.log_probs.numpy(), plain._y.flatten().numpy()
+    log_probs = legacy_logsoftmax.log_softmax(scores)
+    assert 1e-6 < np.abs(log_probs - scores).max() < 2e-4
+    is_target = y[:, None] == np.arange(scores.shape[1])
+    gradient = torch.zeros_like(trainer.gradient)
+    d_logits = torch.from_numpy((np.exp(log_probs) - is_target) / 5)  # the loss is averaged over 5 texts
+    plain.bptt.backward(d_logits, plain.bptt.views(gradient))
+    trainer.step()
+    assert trainer.new_losses() == [pytest.approx(-log_probs[is_target].mean(), rel=1e-14)]
+    np.testing.assert_allclose(trainer.gradient.numpy(), gradient.numpy(), rtol=1e-9, atol=1e-15)
+    plain.step()
+    assert not np.allclose(trainer.gradient.numpy(), plain.gradient.numpy(), rtol=1e-9, atol=1e-15)
+
+
+def test_the_last_digits_of_the_old_exponential_are_numpys(tmp_path):
+    folder = folder_with_text(tmp_path)
+    assert a_trainer(folder, old_exp=1).versions()["numpy"] == np.__version__
+    assert "numpy" not in a_trainer(folder).versions()
