@@ -107,6 +107,19 @@ def is_text(path: str) -> bool:
     return file_magic.is_text(_start_of(path))
 
 
+def is_checkpoint(path: str) -> bool:
+    """Whether a path has a checkpoint's ending, and neither a text nor char-rnn's cache of one; False for a pipe."""
+    from compat import file_magic
+    from pycharrnn.text import file_kinds
+
+    if not path.endswith(file_kinds.CHECKPOINT_ENDINGS) or not os.path.isfile(path):
+        return False
+    with contextlib.suppress(OSError), open(path, "rb") as f:
+        start = f.read(4096)
+        return bool(start) and not file_magic.is_text(start) and not file_magic.is_cache(os.path.basename(path), start)
+    return False
+
+
 def is_folder_of_texts(path: str) -> bool:
     """Whether a path is that of a folder without a checkpoint, with a text among the first files below it."""
     from pycharrnn.checkpoints import folder_files

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pycharrnn.cli.console import is_folder_of_texts, is_text, note, read_text, say, use_threads
+from pycharrnn.cli.console import is_checkpoint, is_folder_of_texts, is_text, note, read_text, say, use_threads
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common import shell_words
@@ -122,6 +122,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     out.check_folder()
     where = device.choose(opt.gpuid, 0, lambda line: None)
     checkpoint_file, loaded = paths.load_best(model, note)
+    _refuse_second_model("score", files)
     out.check(checkpoint_file, *files)
     if opt.lines:
         _print_lines(loaded, files, opt, where)
@@ -167,6 +168,13 @@ def _refuse_swapped(command: str, model: str, files: tuple[str, ...]) -> None:
     if is_text(model) and not is_text(files[0]):
         advice = f"use pycharrnn {command} {quoted(files[0])} {quoted(model)}"
         raise click.UsageError(f"{model} is a text: {advice}.", click.get_current_context())
+
+
+def _refuse_second_model(command: str, files: tuple[str, ...]) -> None:
+    """Errors: UserError for a checkpoint among the texts."""
+    for file in files:
+        if is_checkpoint(file):
+            raise UserError(f"{file} is a checkpoint: {command} takes one model, then the files that it reads.")
 
 
 def _print_lines(loaded: Checkpoint, files: tuple[str, ...], opt: ScoreOptions, where: str) -> None:
@@ -228,6 +236,7 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
 
     _refuse_swapped("which", model, files)
     checkpoint_file, loaded = paths.load_best(model, note)
+    _refuse_second_model("which", files)
 
     def predictor_of(streams: int, steps: int) -> Predictor:
         return inference.on_cpu(loaded.network, streams, steps)

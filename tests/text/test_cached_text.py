@@ -137,7 +137,9 @@ def test_options_for_checkpoints_are_refused(home):
         (["copied", "text", "-text", "old/vocab.t7"], "old/vocab.t7 is char-rnn's cache of a text"),
         (["eval", "lm.t7", "-data_dir", "old"], f"{COMMAND} writes it from char-rnn's cache."),
         (["score", "lm.t7", "old/data.t7"], "old/data.t7 is char-rnn's cache of a text"),
-        (["score", "lm.t7", "lm.t7"], "lm.t7 is a checkpoint: name a text."),
+        (["score", "lm.t7", "lm.t7"], "lm.t7 is a checkpoint: score takes one model, then the files that it reads."),
+        (["score", "lm.t7", "text", "lm.t7"], "lm.t7 is a checkpoint: score takes one model"),
+        (["sample", "lm.t7", "-primefile", "lm.t7"], "lm.t7 is a checkpoint: name a text."),
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else "",
 )
