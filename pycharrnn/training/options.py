@@ -149,7 +149,7 @@ class TrainOptions:
     embedding_rate: float = option(
         1,
         "learning rate of the weights that belong to single characters, those of the input and of the decoder, as a"
-        " multiple of -learning_rate",
+        " multiple of -learning_rate. -minutes sets 2 for texts",
         group="learning",
         allowed=number(above=0),
     )
@@ -157,8 +157,8 @@ class TrainOptions:
         0,
         "raise the learning rate linearly to -learning_rate over the first N iterations. RMSprop takes its largest"
         " steps there: without a warm-up, a network of 512 units or more, or one of -init_from, can diverge. A"
-        " -recipe sets 50 with -init_from, for a gru or rnn and for short lists; so does -minutes, also from 512 units"
-        " on. 0 = none",
+        " -recipe sets 50 with -init_from, for a gru or rnn and for short lists; so does -minutes, also for texts and"
+        " from 512 units on. 0 = none",
         group="learning",
         allowed=number(0),
     )

@@ -23,7 +23,7 @@ _FOR_VALIDATIONS = 0.06  # of the time
 _MOST_VALIDATIONS = 20
 _LEAST_ITERATIONS = 20  # from a speed that was too low for a moment, a run can grow
 _VALIDATED = 200_000  # characters of a validation at most
-_LEAST_WARMED_UP = 512  # rnn_size from which plans have -warmup; with 1024 units, runs without it diverge
+_LEAST_WARMED_UP = 512  # rnn_size from which lists have -warmup; texts always, whose -embedding_rate is higher
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Kind:
     """What differs between texts and lists of lines.
 
     Attributes:
-        seq_length, learning_rate: the rate of 160 units, which falls with the size.
+        seq_length, learning_rate: the rate of 160 units, which falls with the size. embedding_rate: -embedding_rate.
         needs: characters that 160 units should read; `grows`: the exponent by which larger ones need more.
         drops: the weight drop for each doubling of the epochs, from `free` epochs on.
         most_epochs: of a run; more would be overfitted.
@@ -39,6 +39,7 @@ class Kind:
 
     seq_length: int
     learning_rate: float
+    embedding_rate: float
     needs: float
     grows: float
     drops: float
@@ -46,8 +47,12 @@ class Kind:
     most_epochs: float
 
 
-TEXT = Kind(seq_length=50, learning_rate=0.02, needs=3e6, grows=0.7, drops=0.17, free=3.5, most_epochs=40)
-LINES = Kind(seq_length=25, learning_rate=0.025, needs=0.9e6, grows=1.2, drops=0.28, free=4.2, most_epochs=40)
+TEXT = Kind(
+    seq_length=50, learning_rate=0.02, embedding_rate=2, needs=3e6, grows=0.7, drops=0.17, free=3.5, most_epochs=40
+)
+LINES = Kind(
+    seq_length=25, learning_rate=0.025, embedding_rate=1, needs=0.9e6, grows=1.2, drops=0.28, free=4.2, most_epochs=40
+)
 
 
 @dataclass(frozen=True)
@@ -140,12 +145,13 @@ def _recipe(
         "rnn_size": rnn_size,
         "seq_length": kind.seq_length,
         "learning_rate": _learning_rate(kind, rnn_size, length),
+        "embedding_rate": kind.embedding_rate,
         "batch_size": _batch_size(kind, rnn_size, length),
         "weight_drop": min(_weight_drop(kind, epochs, rnn_size), float(short.get("weight_drop", 0.5))),
         "max_epochs": float(f"{epochs:.4g}"),
         "eval_val_every": every,
     }
-    if rnn_size >= _LEAST_WARMED_UP:
+    if kind is TEXT or rnn_size >= _LEAST_WARMED_UP:
         flags["warmup"] = recipes.WARMUP
     if kind is LINES and length >= 100_000:
         flags["val_frac"] = 0.05

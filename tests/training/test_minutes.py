@@ -14,7 +14,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError
 from pycharrnn.text.text_stats import TextStats
-from pycharrnn.training import learning_rate, length_changes, loop, time_plan
+from pycharrnn.training import learning_rate, length_changes, loop, recipes, time_plan
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.history import History
 from pycharrnn.training.options import TrainOptions
@@ -321,6 +321,13 @@ def test_the_first_steps_of_a_large_network_do_not_diverge(tmp_path):
         train(folder, *flags, small=[])
     lines = train(folder, *flags, "-warmup", str(opt.warmup), small=[])
     assert len([line for line in lines if "train_loss" in line]) > 4
+
+
+def test_the_embeddings_of_a_text_have_a_higher_rate():
+    """Their first steps are larger, so that runs of any size need a warm-up."""
+    assert (planned(minutes=0.1).embedding_rate, planned(minutes=0.1).warmup) == (2, recipes.WARMUP)
+    assert (planned(minutes=0.1, items="line").embedding_rate, planned(minutes=0.1, items="line").warmup) == (1, 0)
+    assert planned(embedding_rate=1.5).embedding_rate == 1.5
 
 
 def test_what_is_read_more_often_is_regularized_more():
