@@ -157,7 +157,8 @@ def _start_of(path: str) -> bytes:
 def read_text(file: str, loaded: Checkpoint | None, text_encoding: str) -> bytes:
     """A text for a model: what a training would read if the model is of texts that became UTF-8, else the bytes.
 
-    Without a model, what a training would read.
+    Samples of a model of bytes may have broken characters, and stay as they are. Without a model, what a training would
+    read.
 
     `text_encoding`: the value of -text_encoding. Errors: OSError; UserError, also for -text_encoding with other models.
     """
@@ -168,7 +169,8 @@ def read_text(file: str, loaded: Checkpoint | None, text_encoding: str) -> bytes
     if loaded is None or checkpoint.is_from_utf8(loaded):
         if file == "-":
             ask_for_text()
-        return source_files.read(file, note, text_encoding)
+        of_model = b"".join(loaded.vocab) if loaded and checkpoint.encoding(loaded) == "bytes" else b""
+        return source_files.read(file, note, text_encoding, of_model)
     if text_encoding:
         raise UserError(
             f"{flag('text_encoding', text_encoding)} is for models of pycharrnn train FILE, and this one reads files"

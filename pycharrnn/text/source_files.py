@@ -126,10 +126,12 @@ def source_file(path: str, shown: str, size: int, text_encoding: str = "") -> So
     return SourceFile(path, shown, dataclasses.replace(decoding, is_html=is_html), size) if decoding else None
 
 
-def read(path: str, note: Callable[[str], None], text_encoding: str = "") -> bytes:
+def read(path: str, note: Callable[[str], None], text_encoding: str = "", of_model: bytes = b"") -> bytes:
     """The text of one file, or of standard input (-), as a training on it would read it; b"" for an empty one.
 
-    `note` prints how it was decoded. Errors: OSError; UserError for what is not plain text.
+    `note` prints how it was decoded. `of_model`: the bytes that a model generates one by one. A file of these alone
+    that is not UTF-8 is a sample with broken characters, and stays as it is. Errors: OSError; UserError for what is not
+    plain text.
     """
     with contextlib.ExitStack() as until_copied:
         copy = _copied(path, until_copied) if path == "-" or stat.S_ISFIFO(os.stat(path).st_mode) else path
@@ -139,6 +141,11 @@ def read(path: str, note: Callable[[str], None], text_encoding: str = "") -> byt
         found = source_file(copy, shown, size, text_encoding)
         if not isinstance(found, SourceFile):
             raise UserError(file_kinds.refusal(shown, found) if found else f"{shown} is binary data: name a text.")
+        if of_model and not text_encoding and found.decoding.errors != "strict":
+            with open(copy, "rb") as f:
+                content = f.read()
+            if not content.translate(None, of_model):
+                return content
         if sentence := sentence_on_decoding([found]):
             note(sentence)
         return b"".join(decode_text.pieces(found.path, found.decoding, shown))

@@ -117,6 +117,20 @@ def test_texts_are_read_as_training_reads_them(home):
     assert r"gr\xf6\xdfte\r\nKatze" in as_bytes
 
 
+def test_a_sample_with_broken_characters_is_of_the_model(home):
+    """Not of cp1252, although it has more broken characters than whole ones."""
+    passage = "my mother\u2019s cold green orchard"
+    text = f"{passage}\nre\u00fcsed lamp, at night\n"
+    item_models.saved(home, "line", text.encode(), letters=text)
+    (home / "s.txt").write_bytes(f"at night {passage}\n".encode() + b"the re\xe2sed \xc3 lamp\n")
+    done = run("copied", "s.txt", MODEL, "-least", "8", cwd=home)
+    assert done.stdout.decode().splitlines()[1].split()[0] == "31" and b"read as" not in done.stderr
+    (home / "s.txt").write_bytes(
+        "at night in \u00c4land \u2013 \u201csed\u201d\n".encode("cp1252")
+    )  # of another program
+    assert b"read as cp1252" in run("copied", "s.txt", MODEL, cwd=home).stderr
+
+
 def test_the_recorded_text_of_a_model(home):
     item_models.saved(home, "line", b"a cat\nab\nbb\n")
     (home / "s.txt").write_bytes(b"one\nab\nbb\n")
