@@ -99,7 +99,7 @@ function caption(train, val, best, losses) {
     if (val.length > 1) words[0] += best === last ? `, the lowest of ${val.length}` : `; the lowest is ${best.y.toFixed(4)} after ${when(best)}`;
   }
   if (train.length) {
-    words.push(`Training loss ${train.at(-1).y.toFixed(4)} after ${when(train.at(-1))}${losses.window > 1 ? `, the mean of ${losses.window} iterations` : ""}`);
+    words.push(`Training loss ${train.at(-1).y.toFixed(4)} after ${when(train.at(-1))}${losses.window > 1 ? `, the mean of ${losses.window} iterations` : ", of one batch"}`);
   }
   return `${words.join(". ")}. In nats per character.`;
 }
