@@ -95,6 +95,8 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
 def _refuse_words(files: tuple[str, ...], opt: ConvertOptions) -> None:
     """Errors: UserError for words of a title or a description that stand among the files, since quotes are missing."""
     words = [file for file in files if not formats.of(file) and not os.path.exists(file)]
+    if words == [files[-1]] and not any(file.endswith((".html", ".htm")) for file in files):
+        return  # the page's name, without its ending
     if words and (opt.title or opt.about):
         option = flag("title" if opt.title else "about")
         raise UserError(f'there is no file {", ".join(words)}; put several words in quotes, as in {option} "My poems".')

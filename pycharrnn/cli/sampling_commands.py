@@ -92,6 +92,8 @@ def sample_command(model: str, **values: Any) -> None:
             raise UserError(f"{flag('o')} names a folder, not a file: for one file, end the line with > poem.txt.")
         os.makedirs(opt.o, exist_ok=True)
         batch_to_files.refuse_to_overwrite(opt, checkpoint_file, opt.primefile)
+        if batch_to_files.has_other_texts(opt.o):
+            note(f"{opt.o} has other texts: a training on this folder would read the samples, too.")
     copies = _copy_limits(checkpoint_file, loaded, opt)
     where = device.choose(opt.gpuid, opt.opencl, tell)
     tell(f"creating an {loaded.network.model}...")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MAX_STREAMS = 64  # without the C kernel: more are not faster, and each has a file open
 _SECONDS_BETWEEN_SIGNALS = 0.1
+_SAMPLE = re.compile(r"sample_(-?\d+)\.txt")  # see sample_file
 
 
 class _EndedEarly(Exception):
@@ -127,9 +128,14 @@ def refuse_to_overwrite(opt: SampleOptions, *inputs: str) -> None:
         )
 
 
+def has_other_texts(folder: str) -> bool:
+    """Whether the folder of -o has files that end in .txt and are no samples. Errors: OSError."""
+    return any(name.endswith(".txt") and not _SAMPLE.fullmatch(name) for name in os.listdir(folder))
+
+
 def _seed_of(name: str, opt: SampleOptions) -> int | None:
     """The seed of a file of this name if -o may write it; else None."""
-    match = re.fullmatch(r"sample_(-?\d+)\.txt", name)
+    match = _SAMPLE.fullmatch(name)
     if not match or name != sample_file("", seed := int(match[1])):
         return None
     count = opt.items or opt.samples

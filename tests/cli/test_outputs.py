@@ -75,6 +75,11 @@ def test_a_title_without_quotes(home, args, words):
     assert want in sentence(run("convert", *args, cwd=home))
 
 
+def test_a_page_with_a_title_needs_its_ending(home):
+    said = sentence(run("convert", "a.t7", "my page", "-title", "My poems", cwd=home))
+    assert "-title is for a page: end the command with a file name such as page.html" in said
+
+
 def test_a_page_may_end_in_htm(home):
     assert run("convert", "a.t7", "page.htm", "-title", "Night", cwd=home).returncode == 0
     assert "<title>Night</title>" in (home / "page.htm").read_text(encoding="utf-8")

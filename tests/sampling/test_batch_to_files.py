@@ -8,7 +8,7 @@ import os
 import threading
 
 import pytest
-from conftest import GOLDEN
+from conftest import GOLDEN, run
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
@@ -169,6 +169,17 @@ def test_samples_that_exist_are_replaced_only_with_overwrite(tmp_path):
     assert refusal(seed=7, samples=6, overwrite=1) == refusal(seed=8) == refusal(seed=10, samples=2) == ""
     assert refusal(seed=10, items=2) == ""
     assert "sample_12.txt" in refusal(seed=10, items=2, unique=1)  # it may write further seeds
+
+
+def test_samples_among_other_texts_are_pointed_out(tmp_path):
+    """Else the next training on that folder would learn from them, unnoticed."""
+    (tmp_path / "poems").mkdir()
+    (tmp_path / "poems/mine.txt").write_bytes(b"the night\n")
+    for folder, words in (("poems", b"poems has other texts: a training on this folder would read"), ("drafts", b"")):
+        sample = ("sample", CHECKPOINT, "-gpuid", "-1", "-length", "9", "-samples", "2", "-o", folder)
+        for more in ((), ("-overwrite", "1")):
+            done = run(*sample, *more, cwd=tmp_path)
+            assert done.returncode == 0 and words in done.stderr and (b"has other" in done.stderr) == bool(words)
 
 
 def test_files_that_are_read_are_not_overwritten(tmp_path):
