@@ -10,6 +10,7 @@ import click
 from pycharrnn.cli.console import is_plain_text, note, read_primetext, say, use_threads
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.cli.outputs import Output
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 
 
@@ -32,7 +33,7 @@ def inspect_command(files: tuple[str, ...], **values: Any) -> None:
     refused = 0
     for k, file in enumerate(files):
         if not opt.json:
-            say(f"{chr(10) if k else ''}{file}")
+            say(("\n" if k else "") + escape_line(file, None))
         try:
             _inspect(file, opt.json)
         except UserError as e:  # the other files follow

@@ -1,7 +1,7 @@
 """Checks of a file to write, for score -html, plot, activations, convert and chat -o.
 
-A command never writes over one of its inputs, except that chat may save what a model has learned in the model's own
-file. A command replaces a picture or page that it wrote itself, which it can make again. It replaces any other file, a
+No command writes over a file that it reads, with one exception: chat -learn 1 may save a model in the model's file. A
+command replaces a picture or page that it wrote itself, which it can make again. It replaces any other file, a
 model included, only with -overwrite 1.
 """
 

@@ -27,10 +27,8 @@ def adaptation(caller: str, adapt: bool, **values: Unpack[AdaptKeywords]) -> Ada
     Errors: see keywords.options_of; UserError for values without `adapt`.
     """
     own = [] if caller == "learn" else ["adapt"]  # only to be suggested
-    opt, adapt = (
-        options_of(AdaptOptions, values, caller, [*own, *AdaptKeywords.__annotations__]),
-        switch("adapt", adapt),
-    )
+    opt = options_of(AdaptOptions, values, caller, [*own, *AdaptKeywords.__annotations__])
+    adapt = switch("adapt", adapt)
     with in_words_of_a_program():
         opt.check_adapt("adapt", adapt)
     return opt.adaptation if adapt else None

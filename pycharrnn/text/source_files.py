@@ -141,7 +141,8 @@ def read(path: str, note: Callable[[str], None], text_encoding: str = "", of_mod
         found = source_file(copy, shown, size, text_encoding)
         if not isinstance(found, SourceFile):
             raise UserError(file_kinds.refusal(shown, found) if found else f"{shown} is binary data: name a text.")
-        if of_model and not text_encoding and found.decoding.errors != "strict":
+        is_invalid = found.decoding.errors != "strict" and not found.decoding.is_html
+        if of_model and not text_encoding and is_invalid:
             with open(copy, "rb") as f:
                 content = f.read()
             if not content.translate(None, of_model):

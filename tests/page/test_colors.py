@@ -99,29 +99,25 @@ def test_the_options_name_texts_that_differ(page, texts, options):
     ],
 )
 def test_the_caption_of_the_losses(page, val, caption):
-    code = """
-        const { showLosses } = await import("./loss_curve.js");
-        const figure = document.createElement("figure");
-        const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-        figure.append(svg, document.createElement("figcaption"));
-        const iterations = args[0].map((_, k) => 5 * k + 5);
-        const val = { iterations, losses: args[0] };
-        showLosses(figure, { train: { iterations: [], losses: [] }, val, epochs_per_iteration: 0.1, window: 1 });
-        return figure.textContent;
-    """
-    assert script(page, code, val).endswith(f"{caption} per character.")
+    iterations = [5 * k + 5 for k in range(len(val))]
+    assert _caption(page, {"val": {"iterations": iterations, "losses": val}}).endswith(f"{caption} per character.")
 
 
 @pytest.mark.parametrize("window, words", [(1, ", of one batch. In"), (25, ", the mean of 25 iterations. In")])
 def test_the_caption_says_of_what_the_training_loss_is(page, window, words):
     """The log of a run has losses of single batches, its checkpoint means of many: the two are not the same."""
+    caption = _caption(page, {"train": {"iterations": [5, 10], "losses": [3, 2]}, "window": window})
+    assert f"Training loss 2.0000 after epoch 1.00{words}" in caption
+
+
+def _caption(page, losses) -> str:
     code = """
         const { showLosses } = await import("./loss_curve.js");
         const figure = document.createElement("figure");
         const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
         figure.append(svg, document.createElement("figcaption"));
-        const train = { iterations: [5, 10], losses: [3, 2] };
-        showLosses(figure, { train, val: { iterations: [], losses: [] }, epochs_per_iteration: 0.1, window: args[0] });
+        const none = { iterations: [], losses: [] };
+        showLosses(figure, { train: none, val: none, epochs_per_iteration: 0.1, window: 1, ...args[0] });
         return figure.textContent;
     """
-    assert f"Training loss 2.0000 after epoch 1.00{words}" in script(page, code, window)
+    return script(page, code, losses)

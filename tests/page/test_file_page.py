@@ -293,6 +293,15 @@ def test_an_address_of_settings_alone_is_of_the_model_of_the_page(chromium, page
     assert element(chromium, "temperature").get_attribute("value") == "0.5"
 
 
+def test_an_address_of_a_place_on_the_page_changes_no_text(chromium, pages, offline):
+    visit(chromium, pages["one"] + "#length=30&seed=7")
+    before = generated(chromium, 30)
+    chromium.execute_script("document.querySelector('a.skip').click()")
+    wait(chromium, lambda: chromium.current_url.endswith("#text"))
+    chromium.execute_async_script("setTimeout(arguments[0], 500)")  # a new text would have replaced the address
+    assert text(chromium) == before and chromium.current_url.endswith("#text")
+
+
 def test_the_losses_of_the_run(file):
     words = element(file, "losses-words")
     wait(file, lambda: words.text.startswith("Validation loss 2.8734 after epoch 3.00, the lowest of "))

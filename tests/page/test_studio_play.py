@@ -47,7 +47,7 @@ def test_play_begins_with_a_model_that_was_brought(chromium, studio, tmp_path):
 
 
 def test_the_curve_of_a_model_fills_its_width(chromium, studio):
-    """Also of one that was drawn before Play was shown, and after the window has got another width."""
+    """The curve is drawn again when Play is shown, and when the width of the window changes."""
     studio.models = [model("lm_poems_best")]
     opened(chromium, studio, "bring")
     wait(chromium, lambda: spans(chromium, "#losses path.val"))

@@ -96,6 +96,10 @@ function numbersOf(values) {
 }
 
 // params: URLSearchParams.
+export function hasValues(params) {
+  return ALL_CONTROLS.some((id) => params.has(id));
+}
+
 export function setValues(params) {
   for (const id of ALL_CONTROLS) if (params.has(id)) $(id).value = params.get(id);
   $("adapt").value = params.get("adapt") === "1" ? "1" : "0"; // which addresses leave out

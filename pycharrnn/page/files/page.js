@@ -5,6 +5,7 @@ import { sampleClasses, scoreClasses, scoreSentence, showCandidates, showScales,
 import {
   beforeItems,
   check,
+  hasValues,
   itemsRequestOf,
   requestOf,
   scoreInputs,
@@ -75,7 +76,7 @@ async function open(restores = !shown) {
   $("items").max = models.limits.items;
   $("primetext").dataset.max = models.limits.primetext;
   $("own").dataset.max = models.limits.score;
-  const opens = restores && (!urlParams().size || restoreFromUrl());
+  const opens = restores && (!hasText(urlParams()) || restoreFromUrl());
   refresh();
   if (opens) generate({ keepAddress: true });
   if (models.follow && !polling) poll();
@@ -316,11 +317,16 @@ export function askForToken({ message }) {
   showTokenForm(true, message);
 }
 
-// Sets the controls from the address. Returns whether it has any, and no model that the page lacks; without a model, the
-// one that is selected stays.
+// Whether an address is that of a text: it has a model or settings. That of a place on the page (#text) has neither.
+function hasText(params) {
+  return params.has("model") || hasValues(params);
+}
+
+// Sets the controls and the model from the address; an address without a model is for the selected one. Returns whether
+// the address is that of a text, by a model that the page has.
 function restoreFromUrl() {
   const params = urlParams();
-  if (!params.size) return false;
+  if (!hasText(params)) return false;
   setValues(params);
   if (!params.has("model") || models.select(params.get("model"), params.get("follow"))) return true;
   reportMissing(params.get("model"));
@@ -391,7 +397,7 @@ listenForToken((token) => {
 });
 addEventListener("hashchange", () => {
   if (storeToken(source)) {
-    open(!shown || urlParams().size > 0); // the page may be asking for the token
+    open(!shown || hasText(urlParams())); // the page may be asking for the token
     return;
   }
   if (!restoreFromUrl()) return;
