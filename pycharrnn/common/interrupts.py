@@ -8,6 +8,8 @@ import signal
 import threading
 from typing import TYPE_CHECKING, NoReturn
 
+from pycharrnn.common import progress
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
@@ -50,6 +52,7 @@ def raise_once(number: int, frame: FrameType | None) -> NoReturn:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             with contextlib.suppress(OSError):
                 os.write(2, f"pycharrnn: {sentence(number)}\n".encode())
+            progress.show_cursor()
             end_at_once(number, frame)
         frame = frame.f_back
     raise KeyboardInterrupt if number == signal.SIGINT else Interrupted(number)

@@ -196,23 +196,26 @@ def test_preprocessing_and_eval_show_bars(tmp_path):
     assert re.search(re.escape(checkpoint.name).encode() + rb"  \[#+\]  100%", terminal.output)
 
 
-def test_ctrl_c_ends_a_bar(tmp_path):
-    """Also if the terminal drops what click writes at the end of a bar, as ^C can make it do."""
+@pytest.mark.parametrize("waiting", ["time.sleep(0.1)", "sys.path.append('.'); import slow_module"])
+def test_ctrl_c_ends_a_bar(tmp_path, waiting):
+    """Also if the terminal drops what click writes at the end of a bar, as ^C can make it do, and in an import."""
+    folder = folder_with_text(tmp_path / "a")
+    (folder / "slow_module.py").write_text("import time; time.sleep(60)")
     code = (
-        "import time; import click._termui_impl\n"
+        "import sys, time; import click._termui_impl\n"
         "from pycharrnn.cli import commands; from pycharrnn.common import progress\n"
         "from pycharrnn.text import encodings\n"
         "click._termui_impl.AFTER_BAR = ''\n"
         "progress._BAR_AFTER_SECONDS, encodings._PIECE, pieces = -1, 10, encodings._pieces\n"
         "def slow(*args):\n"
-        "    for piece in pieces(*args):\n"
+        "    for k, piece in enumerate(pieces(*args)):\n"
         "        yield piece\n"
-        "        time.sleep(0.1)\n"
+        f"        if k: {waiting}\n"  # the first piece draws the bar
         "encodings._pieces = slow\n"
         "commands.main()"
     )
-    with Terminal("train", *SMALL, cwd=folder_with_text(tmp_path / "a"), command=("-c", code)) as terminal:
-        terminal.read(lambda: b"reading  [#" in terminal.output)
+    with Terminal("train", *SMALL, cwd=folder, command=("-c", code)) as terminal:
+        terminal.read(lambda: b"encoding  [" in terminal.output)
         terminal.type(b"\x03")
         assert terminal.end() == 130
     assert terminal.output.rfind(b"\x1b[?25h") > terminal.output.rfind(b"\x1b[?25l")  # the cursor is back
