@@ -277,10 +277,16 @@ def test_pictures_are_small():
 def test_pictures_of_how_it_works_are_drawn(tmp_path, capsys):
     script = runpy.run_path(str(ROOT / "docs" / "pictures" / "how_it_works.py"))
     checkpoint = sorted((GOLDEN / "lstm2").glob("*.t7"))[-1]
-    script["main"](str(checkpoint), str(tmp_path))
-    assert re.fullmatch(r"the unit for quotes is \d+\n", capsys.readouterr().out)
+    text = tmp_path / "text"
+    text.write_text('The "night" (and the "moon") is here. ' * 20, encoding="utf-8")
+    (tmp_path / "pictures").mkdir()
+    script["main"](str(checkpoint), str(text), str(tmp_path / "pictures"))
+    printed = capsys.readouterr().out.splitlines()
+    assert [re.sub(r"-?\d\.\d\d|\d+", "N", line) for line in printed] == [
+        f"the unit for {name} is N: N inside, N outside, on average" for name in ("brackets", "quotes")
+    ]
     shown = re.findall(r"\]\(pictures/(\w+\.svg)\)", PAGES["how-it-works.md"].read_text(encoding="utf-8"))
-    assert sorted(shown) == sorted(path.name for path in tmp_path.iterdir())
+    assert sorted(shown) == sorted(path.name for path in (tmp_path / "pictures").iterdir())
     # The script computes gates and cell states itself.
     model = pycharrnn.load(checkpoint)
     cell_states = script["memory_of"](model, "The night")[4]

@@ -2,9 +2,9 @@
 
     pycharrnn data pydoc
     pycharrnn train data/pydoc/input.txt
-    python docs/pictures/how_it_works.py cv/lm_pydoc_best.t7 docs/pictures
+    python docs/pictures/how_it_works.py cv/lm_pydoc_best.t7 data/pydoc/input.txt docs/pictures
 
-Needs matplotlib (the extra `plot`).
+Prints which units tell best whether a character stands in quotes or brackets. Needs matplotlib (the extra `plot`).
 """
 
 from __future__ import annotations
@@ -112,12 +112,18 @@ def memory_of(model: pycharrnn.Model, text: str) -> np.ndarray:
     return np.array(rows).swapaxes(0, 1)
 
 
-def quote_unit(model: pycharrnn.Model) -> int:
-    """The unit whose activation correlates best with being between quotes, from 0."""
-    text = " ".join(PASSAGE)
-    is_inside = np.cumsum([character == '"' for character in text]) % 2
+def best_unit(model: pycharrnn.Model, text: str, opening: str, closing: str) -> tuple[int, float, float]:
+    """The unit, from 0, whose activation correlates most with being in quotes or brackets, and its means in and out."""
+    characters = [model.decode([token_id]) for token_id in model.encode(text)]
+    if opening == closing:
+        depth = np.cumsum([character == opening for character in characters]) % 2
+    else:
+        depth = np.cumsum([(character == opening) - (character == closing) for character in characters])
+    is_inside = depth > 0
     activations = np.tanh(memory_of(model, text)[4])
-    return int(np.argmax(np.nan_to_num([np.corrcoef(is_inside, of_unit)[0, 1] for of_unit in activations.T])))
+    correlations = np.nan_to_num([np.corrcoef(is_inside, of_unit)[0, 1] for of_unit in activations.T])
+    unit = int(np.argmax(np.abs(correlations)))
+    return unit, activations[is_inside, unit].mean(), activations[~is_inside, unit].mean()
 
 
 def gates(model: pycharrnn.Model, unit: int) -> Figure:
@@ -172,11 +178,13 @@ def loss(model: pycharrnn.Model) -> Figure:
     return figure
 
 
-def main(checkpoint: str, folder: str) -> None:
+def main(checkpoint: str, text_file: str, folder: str) -> None:
     """Write the pictures into the folder."""
     model = pycharrnn.load(checkpoint)
-    unit = quote_unit(model)
-    print(f"the unit for quotes is {unit + 1}")
+    text = Path(text_file).read_text(encoding="utf-8")[:12_000]
+    for name, opening, closing in (("brackets", "(", ")"), ("quotes", '"', '"')):
+        unit, inside, outside = best_unit(model, text, opening, closing)
+        print(f"the unit for {name} is {unit + 1}: {inside:.2f} inside, {outside:.2f} outside, on average")
     pictures = {
         "next_character": next_character(model),
         "unrolled": unrolled(model),

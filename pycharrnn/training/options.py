@@ -149,16 +149,17 @@ class TrainOptions:
     embedding_rate: float = option(
         1,
         "learning rate of the weights that belong to single characters, those of the input and of the decoder, as a"
-        " multiple of -learning_rate. -minutes sets 2 for texts",
+        " multiple of -learning_rate. -recipe and -minutes set 3 for texts, 2 for"
+        " those below 300,000 characters",
         group="learning",
         allowed=number(above=0),
     )
     warmup: int = option(
         0,
         "raise the learning rate linearly to -learning_rate over the first N iterations. RMSprop takes its largest"
-        " steps there: without a warm-up, a network of 512 units or more, or one of -init_from, can diverge. A"
-        " -recipe sets 50 with -init_from, for a gru or rnn and for short lists; so does -minutes, also for texts and"
-        " from 512 units on. 0 = none",
+        " steps there: without a warm-up, a network of 512 units or more, or one of -init_from, can diverge."
+        " -recipe and -minutes set 50 for texts, for short lists, for a gru or rnn and with -init_from, -minutes also"
+        " for lists from 512 units on. 0 = none",
         group="learning",
         allowed=number(0),
     )

@@ -23,7 +23,7 @@ _FOR_VALIDATIONS = 0.06  # of the time
 _MOST_VALIDATIONS = 20
 _LEAST_ITERATIONS = 20  # from a speed that was too low for a moment, a run can grow
 _VALIDATED = 200_000  # characters of a validation at most
-_LEAST_WARMED_UP = 512  # rnn_size from which lists have -warmup; texts always, whose -embedding_rate is higher
+_LEAST_WARMED_UP = 512  # rnn_size from which lists have -warmup, as texts always have
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Kind:
     """What differs between texts and lists of lines.
 
     Attributes:
-        seq_length, learning_rate: the rate of 160 units, which falls with the size. embedding_rate: -embedding_rate.
+        seq_length, learning_rate: the rate of 160 units, which falls with the size.
         needs: characters that 160 units should read; `grows`: the exponent by which larger ones need more.
         drops: the weight drop for each doubling of the epochs, from `free` epochs on.
         most_epochs: of a run; more would be overfitted.
@@ -39,7 +39,6 @@ class Kind:
 
     seq_length: int
     learning_rate: float
-    embedding_rate: float
     needs: float
     grows: float
     drops: float
@@ -47,12 +46,8 @@ class Kind:
     most_epochs: float
 
 
-TEXT = Kind(
-    seq_length=50, learning_rate=0.02, embedding_rate=2, needs=3e6, grows=0.7, drops=0.17, free=3.5, most_epochs=40
-)
-LINES = Kind(
-    seq_length=25, learning_rate=0.025, embedding_rate=1, needs=0.9e6, grows=1.2, drops=0.28, free=4.2, most_epochs=40
-)
+TEXT = Kind(seq_length=50, learning_rate=0.02, needs=3e6, grows=0.7, drops=0.17, free=3.5, most_epochs=40)
+LINES = Kind(seq_length=25, learning_rate=0.025, needs=0.9e6, grows=1.2, drops=0.28, free=4.2, most_epochs=40)
 
 
 @dataclass(frozen=True)
@@ -138,36 +133,37 @@ def _recipe(
 ) -> Recipe:
     kind = _kind(opt)
     length = text.length(str(typed.get("encoding", text.encoding)))
-    short = next((flags for limit, flags in recipes.SHORT_LISTS if kind is LINES and length < limit), {})
+    by_length = _by_length(kind, rnn_size, length)
     flags: dict[str, Value] = {
         **recipes.OF_BOTH,
-        **short,
+        **by_length,
         "rnn_size": rnn_size,
         "seq_length": kind.seq_length,
         "learning_rate": _learning_rate(kind, rnn_size, length),
-        "embedding_rate": kind.embedding_rate,
-        "batch_size": _batch_size(kind, rnn_size, length),
-        "weight_drop": min(_weight_drop(kind, epochs, rnn_size), float(short.get("weight_drop", 0.5))),
+        "weight_drop": min(_weight_drop(kind, epochs, rnn_size), float(by_length.get("weight_drop", 0.5))),
         "max_epochs": float(f"{epochs:.4g}"),
         "eval_val_every": every,
     }
-    if kind is TEXT or rnn_size >= _LEAST_WARMED_UP:
-        flags["warmup"] = recipes.WARMUP
-    if kind is LINES and length >= 100_000:
-        flags["val_frac"] = 0.05
     return Recipe("", flags, (), 0, 0, log_lines=60, validated=_VALIDATED)
 
 
+def _by_length(kind: Kind, rnn_size: int, length: int) -> dict[str, Value]:
+    if kind is TEXT:
+        short = recipes.OF_SHORT_TEXTS if length < recipes.SHORT_TEXT else {}
+        return {"batch_size": 20, **recipes.OF_TEXTS, **short}
+    found: dict[str, Value] = {"batch_size": 12}
+    found |= next((flags for limit, flags in recipes.SHORT_LISTS if length < limit), {})
+    if length >= 100_000:
+        found |= {"batch_size": 40 if rnn_size >= 320 else 20, "val_frac": 0.05}
+    if rnn_size >= _LEAST_WARMED_UP:
+        found["warmup"] = recipes.WARMUP
+    return found
+
+
 def _learning_rate(kind: Kind, rnn_size: int, length: int) -> float:
-    shorter = 0.7 if length < 300_000 and kind is TEXT else 1  # whose batches have fewer rows
+    shorter = 0.7 if length < recipes.SHORT_TEXT and kind is TEXT else 1  # whose batches have fewer rows
     rate = kind.learning_rate * shorter * math.pow(min(1, 160 / rnn_size), 0.8)
     return float(f"{rate:.2g}")
-
-
-def _batch_size(kind: Kind, rnn_size: int, length: int) -> int:
-    if kind is LINES:
-        return 40 if length >= 100_000 and rnn_size >= 320 else 20 if length >= 100_000 else 12
-    return 10 if length < 300_000 else 20
 
 
 def _weight_drop(kind: Kind, epochs: float, rnn_size: int) -> float:

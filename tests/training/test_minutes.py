@@ -323,11 +323,14 @@ def test_the_first_steps_of_a_large_network_do_not_diverge(tmp_path):
     assert len([line for line in lines if "train_loss" in line]) > 4
 
 
-def test_the_embeddings_of_a_text_have_a_higher_rate():
+def test_texts_have_a_higher_embedding_rate():
     """Their first steps are larger, and can make a network diverge without a warm-up."""
-    assert (planned(minutes=0.1).embedding_rate, planned(minutes=0.1).warmup) == (2, recipes.WARMUP)
+    assert (planned(minutes=0.1).embedding_rate, planned(minutes=0.1).warmup) == (3, recipes.WARMUP)
     assert (planned(minutes=0.1, items="line").embedding_rate, planned(minutes=0.1, items="line").warmup) == (1, 0)
     assert planned(embedding_rate=1.5).embedding_rate == 1.5
+    for recipe in recipes.RECIPES.values():
+        rates = [recipes.defaults(recipe, TextStats(n, n), "lstm", {})["embedding_rate"] for n in (299_999, 300_000)]
+        assert rates == [2, 3]
 
 
 def test_what_is_read_more_often_is_regularized_more():

@@ -186,8 +186,9 @@ def test_any_flag_overrules_a_recipe():
 
 @pytest.mark.parametrize("model", ["gru", "rnn"])
 def test_a_gru_and_an_rnn_have_a_lower_learning_rate(model):
-    assert (of(ENGLISH, model=model).learning_rate, of(ENGLISH, model=model).warmup) == (0.01, 50)
-    assert (of(ENGLISH, model=model, learning_rate=0.3).learning_rate, of(ENGLISH).warmup) == (0.3, 0)
+    assert of(ENGLISH, model=model).learning_rate == 0.5 * of(ENGLISH).learning_rate
+    assert (of(ENGLISH, model=model, items="line").warmup, of(ENGLISH, items="line").warmup) == (50, 0)
+    assert of(ENGLISH, model=model, learning_rate=0.3).learning_rate == 0.3
     opt = TrainOptions(minutes=1, model=model)
     for_time = [time_plan.options_for(o, ("minutes", "model"), ENGLISH, 160, 0.01, 60) for o in (opt, TrainOptions())]
     assert for_time[0].learning_rate == 0.5 * for_time[1].learning_rate and for_time[0].warmup == 50
@@ -214,9 +215,9 @@ def test_with_a_checkpoint_to_start_from_new_characters_are_added():
 
 
 def test_with_a_checkpoint_to_start_from_the_learning_rate_rises():
-    assert of(ENGLISH).warmup == 0
-    assert of(ENGLISH, init_from="cv/lm_lstm_best.t7").warmup == 50
-    assert of(ENGLISH, init_from="cv/lm_lstm_best.t7", warmup=7).warmup == 7
+    assert of(ENGLISH, items="line").warmup == 0
+    assert of(ENGLISH, items="line", init_from="cv/lm_lstm_best.t7").warmup == 50
+    assert of(ENGLISH, items="line", init_from="cv/lm_lstm_best.t7", warmup=7).warmup == 7
 
 
 @pytest.mark.parametrize("recipe", ["quick", "best"])
