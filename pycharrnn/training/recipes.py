@@ -52,8 +52,9 @@ OF_BOTH: Mapping[str, Value] = {
 }
 _OF_LINES: Mapping[str, Value] = {"batch_size": 20, "seq_length": 25}
 WARMUP = 50  # iterations: -warmup of runs that need it
-# The weights of single characters learn better at a higher rate than the recurrent ones, but with 3 a short text is
-# overfitted. RMSprop's first steps, its largest, could diverge without a warm-up. Lists gain next to nothing.
+# The weights of single characters learn better at a higher rate than the recurrent ones; a short text is overfitted
+# with 3. RMSprop's first steps are its largest: with this rate and no warm-up they can make a network diverge. Lists
+# gain next to nothing.
 OF_TEXTS: Mapping[str, Value] = {"embedding_rate": 3, "warmup": WARMUP}
 SHORT_TEXT = 300_000  # characters; shorter texts have:
 OF_SHORT_TEXTS: Mapping[str, Value] = {"embedding_rate": 2, "batch_size": 10}
