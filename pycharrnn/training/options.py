@@ -149,8 +149,7 @@ class TrainOptions:
     embedding_rate: float = option(
         1,
         "learning rate of the weights that belong to single characters, those of the input and of the decoder, as a"
-        " multiple of -learning_rate. -recipe and -minutes set 3 for texts, 2 for"
-        " those below 300,000 characters",
+        " multiple of -learning_rate. -recipe and -minutes set 3 for texts, 2 for those below 300,000 characters",
         group="learning",
         allowed=number(above=0),
     )

@@ -150,7 +150,7 @@ def _recipe(
 def _by_length(kind: Kind, rnn_size: int, length: int) -> dict[str, Value]:
     if kind is TEXT:
         short = recipes.OF_SHORT_TEXTS if length < recipes.SHORT_TEXT else {}
-        return {"batch_size": 20, **recipes.OF_TEXTS, **short}
+        return {**recipes.OF_TEXTS, **short}
     found: dict[str, Value] = {"batch_size": 12}
     found |= next((flags for limit, flags in recipes.SHORT_LISTS if length < limit), {})
     if length >= 100_000:

@@ -292,7 +292,7 @@ def test_inspect_of_what_is_no_checkpoint(tmp_path):
 
 
 def test_inspect_of_all_files_of_a_folder(tmp_path):
-    """`inspect *.t7` names each file, and goes on after one that it refuses."""
+    """`inspect *.t7` prints the name of each file, and continues after a file that it refuses."""
     save_t7(tmp_path / "x.t7", {b"a": 1})
     files = [str(tmp_path / "missing.t7"), str(CHECKPOINT), str(tmp_path / "x.t7"), str(CHECKPOINT)]
     result = invoke("inspect", *files)

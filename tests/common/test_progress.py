@@ -198,7 +198,7 @@ def test_preprocessing_and_eval_show_bars(tmp_path):
 
 @pytest.mark.parametrize("waiting", ["time.sleep(0.1)", "sys.path.append('.'); import slow_module"])
 def test_ctrl_c_ends_a_bar(tmp_path, waiting):
-    """Also if the terminal drops what click writes at the end of a bar, as ^C can make it do, and in an import."""
+    """The cursor comes back if the terminal drops the end of the bar at ^C, and if ^C interrupts an import."""
     folder = folder_with_text(tmp_path / "a")
     (folder / "slow_module.py").write_text("import time; time.sleep(60)")
     code = (

@@ -324,7 +324,7 @@ def test_the_first_steps_of_a_large_network_do_not_diverge(tmp_path):
 
 
 def test_texts_have_a_higher_embedding_rate():
-    """Their first steps are larger, and can make a network diverge without a warm-up."""
+    """With a warm-up: RMSprop's first steps are its largest, and could make a network diverge at this rate."""
     assert (planned(minutes=0.1).embedding_rate, planned(minutes=0.1).warmup) == (3, recipes.WARMUP)
     assert (planned(minutes=0.1, items="line").embedding_rate, planned(minutes=0.1, items="line").warmup) == (1, 0)
     assert planned(embedding_rate=1.5).embedding_rate == 1.5

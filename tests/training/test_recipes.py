@@ -186,7 +186,8 @@ def test_any_flag_overrules_a_recipe():
 
 @pytest.mark.parametrize("model", ["gru", "rnn"])
 def test_a_gru_and_an_rnn_have_a_lower_learning_rate(model):
-    assert of(ENGLISH, model=model).learning_rate == 0.5 * of(ENGLISH).learning_rate
+    assert (of(ENGLISH, model=model).learning_rate, of(ENGLISH).learning_rate) == (0.01, 0.02)
+    assert of(ENGLISH, model=model).warmup == 50
     assert (of(ENGLISH, model=model, items="line").warmup, of(ENGLISH, items="line").warmup) == (50, 0)
     assert of(ENGLISH, model=model, learning_rate=0.3).learning_rate == 0.3
     opt = TrainOptions(minutes=1, model=model)

@@ -95,7 +95,7 @@ function numbersOf(values) {
   return Object.fromEntries(ids.map((id) => [id, Number(values[id])]));
 }
 
-// params: URLSearchParams.
+// Whether an address has settings. params: URLSearchParams, here and below.
 export function hasValues(params) {
   return ALL_CONTROLS.some((id) => params.has(id));
 }
