@@ -73,8 +73,9 @@ def doctor_command() -> None:
 )
 @click.argument("shell", metavar="<shell>", type=click.Choice(["bash", "zsh", "fish"]))
 def completion_command(shell: str) -> None:
-    """Print a script that completes commands, flags and files in the shell; for bash, add
-    eval "$(pycharrnn completion bash)" to ~/.bashrc
+    """Print a script that completes commands, flags and files in the shell. For bash, add
+    eval "$(pycharrnn completion bash)" to ~/.bashrc; for zsh, eval "$(pycharrnn completion zsh)" to ~/.zshrc, after
+    compinit; for fish, pycharrnn completion fish | source to ~/.config/fish/config.fish
     """
     from click.shell_completion import get_completion_class
 

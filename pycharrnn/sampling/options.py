@@ -90,8 +90,8 @@ class SampleOptions(AdaptOptions):
     )
     stop: str = option(
         "",
-        r"stop after sampling this text; \n, \t and \\ mean newline, tab and backslash. They do in -primetext too if it"
-        " consists of them alone, or if the model has no backslash",
+        r"stop after sampling this text; \n, \r, \t and \\ mean newline, carriage return, tab and backslash. In -primetext"
+        r" they do if the model has no backslash, or if the text is nothing but \n, \r and \t",
         group="sampling",
     )
     max_copy: int = option(
@@ -109,7 +109,7 @@ class SampleOptions(AdaptOptions):
     )
     primefile: str = option(
         "",
-        "file with the text for -primetext, without a byte order mark. - = standard input",
+        "file with the prompt, in place of -primetext; a byte order mark is left out. - = standard input",
         path="file",
         group="text",
     )
@@ -210,7 +210,8 @@ class ChatOptions(AdaptOptions):
     )
     stop: str = option(
         "",
-        r"an answer ends with this text; \n, \t and \\ mean newline, tab and backslash. Default: a newline",
+        r"an answer ends with this text; \n, \r, \t and \\ mean newline, carriage return, tab and backslash. Default: a"
+        " newline",
         group="sampling",
     )
     learn: int = option(
@@ -241,7 +242,12 @@ class ChatOptions(AdaptOptions):
         group="text",
     )
     gpuid: int = option(0, "which gpu to use. -1 = use CPU", group="machine")
-    opencl: int = option(0, "use OpenCL (instead of CUDA)", group="machine", allowed=SWITCH)
+    opencl: int = option(
+        0,
+        "accepted as in sample; PyTorch has no OpenCL, so a GPU is used through CUDA or MPS",
+        group="machine",
+        allowed=SWITCH,
+    )
     color: int = option(0, "1 = color each character by its probability", group="display", allowed=SWITCH)
     threads: int = option(0, "number of threads. 0 = one", group="machine", allowed=THREADS)
 

@@ -143,7 +143,6 @@ class TrainOptions:
         "train for this time: size, batches, learning rate and number of iterations are chosen for the text and for the"
         " speed of this machine. A given flag overrides them. With -resume: the time from now on. 0 = by -max_epochs",
         group="learning",
-        value="N",
         allowed=number(above=0, high=MAX_MINUTES),
     )
     embedding_rate: float = option(
@@ -244,8 +243,8 @@ class TrainOptions:
     )
     patience: int = option(
         0,
-        "stop after this many validations without a lower loss. 0 = never. That of a recipe or of -resume applies"
-        " unless -max_epochs or -minutes is given",
+        "stop after this many validations without a lower loss. 0 = never. The value of a recipe or of a resumed run does"
+        " not apply if -max_epochs or -minutes is given",
         group="learning",
         allowed=number(0),
     )
