@@ -30,8 +30,8 @@ INLINE int32_t *edge_target(const struct matcher *m, int32_t v, uint8_t symbol) 
     int32_t *target = m->rows + (int64_t)ROW * (s->row - 1) + symbol;
     return *target ? target : 0;
   }
-  /* The lowest byte of `symbols` that equals the symbol is the lowest zero byte here. */
-  const uint64_t ones = 0x0101010101010101u, x = s->symbols ^ ones * symbol, zeros = (x - ones) & ~x & ones << 7;
+  /* The lowest byte of `symbols` that equals the symbol is the lowest zero byte here, of those that are for edges. */
+  const uint64_t ones = 0x010101010101u, x = s->symbols ^ ones * symbol, zeros = (x - ones) & ~x & ones << 7;
   if (!zeros) return 0;
   int32_t *target = s->targets + (__builtin_ctzll(zeros) >> 3);
   return *target ? target : 0;

@@ -101,6 +101,15 @@ def test_a_state_with_many_edges_and_all_bytes():
         assert matches(automaton, [[text]]) == expected
 
 
+@pytest.mark.parametrize("edges", [5, 6, 7])
+def test_a_null_byte_after_a_state_with_few_edges(edges):
+    sample = b"".join(b"x" + bytes([97 + i]) for i in range(edges))
+    text = b"x\0ab".join([b"-" * 1000] * 2)
+    expected = searched(sample, [text])
+    for automaton in automata(sample):
+        assert matches(automaton, [[text]]) == expected
+
+
 def test_empty_samples_and_samples_beyond_the_limit(monkeypatch):
     assert matching.match(b"", [[b"abc"]]).lengths.tolist() == []
     assert matching.match(b"abcabc", [[b"bc"]]).lengths.tolist() == [0, 1, 2, 0, 1, 2]
