@@ -25,11 +25,11 @@ WORDS = "the of and to a in that was his it with is é for as had – you not be
 CHILD = """
 import sys, time
 from pycharrnn.text.loader import CharSplitLMMinibatchLoader, TRAIN
-from pycharrnn.text.preprocessing import text_to_tensor
+from pycharrnn.text.preprocessing import cached
 quiet, folder = lambda line: None, sys.argv[2]
 start = time.perf_counter()
 if sys.argv[1] == "preprocess":
-    text_to_tensor(*(f"{folder}/{name}" for name in ("input.txt", "vocab.t7", "data.t7")), quiet)
+    cached(folder, quiet)
 else:
     loader = CharSplitLMMinibatchLoader(folder, 50, 50, (0.95, 0.05, 0), say=quiet)
     for _ in range(1000):

@@ -19,14 +19,15 @@ INTRODUCTION = """\
 # Every flag
 
 `python docs/flags.py` writes this page from the `options.py` of each package. `pycharrnn help COMMAND` and `pycharrnn
-COMMAND -help` print the same. Flags with a \\* are char-rnn's own, with its texts and defaults. With the defaults of all
-others, a training has char-rnn's log lines, digits and checkpoint names.
+COMMAND -help` print the same. Flags with a \\* are char-rnn's own, with its texts and defaults. With the defaults of
+all others, a training has char-rnn's log lines, digits and checkpoint names.
 [Old checkpoints](old-checkpoints.md#which-flag-is-which) lists them beside the flags of char-rnn and torch-rnn.
 
 A flag and its value are two words: `-rnn_size 256`. `--rnn_size 256` and `--rnn_size=256` work too. Numbers may be
 written as in Lua (`50`, `5e1`), and switches are 1 or 0. Quote text with spaces: `-primetext "The "`. In `-stop`,
 `\\n` is a newline, `\\r` a carriage return, `\\t` a tab and `\\\\` a backslash; in `-primetext` too if the model has no
-backslash, or if the text is nothing but `\\n`, `\\r` and `\\t`. Otherwise `-primetext` is taken as it is, as in char-rnn.
+backslash, or if the text is nothing but `\\n`, `\\r` and `\\t`. Otherwise `-primetext` is taken as it is, as in
+char-rnn.
 
 The exit status is 0; 1 for an error, with one sentence on stderr, and 1 without one if stdout is closed (`| head`); 2
 for an invalid command line; 3 for a training that diverged; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 149

@@ -16,6 +16,7 @@ import numpy as np
 
 from pycharrnn.analysis import likelihood, surprise
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints.inspection import for_json
 from pycharrnn.common.display import escape_separators
 from pycharrnn.sampling import model_labels
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
@@ -139,4 +140,4 @@ def as_row(found: Classified, top: int) -> bytes:
 def as_json(found: Classified, top: int) -> bytes:
     """The same as a JSON object on a line; what is not UTF-8 is replaced."""
     labels = {label.decode("utf-8", "replace"): prob for label, prob in found.labels[:top]}
-    return os.fsencode(json.dumps({"item": found.text.decode("utf-8", "replace"), "labels": labels}) + "\n")
+    return os.fsencode(json.dumps({"item": found.text.decode("utf-8", "replace"), "labels": for_json(labels)}) + "\n")

@@ -1,4 +1,4 @@
-"""Plots training and validation losses of runs into one image, for `plot` and Run.plot.
+"""Plots training and validation losses of runs into one image, for `plot` and the curve of library/run.py.
 
 The colors are those of Okabe and Ito (2008), which people with any color vision can tell apart; markers differ too.
 """
@@ -141,9 +141,9 @@ def save(path: str | os.PathLike[str], draw: Callable[[], Figure], count: int, t
         f.write(content)
 
 
-def picture(curves: list[Curve], svg: bool = False) -> bytes:
-    """The content of a .png or .svg file. Errors: UserError for too many runs, or without matplotlib."""
-    return _rendered(lambda: _figure(curves), len(curves), _TITLE, svg)
+def picture(curves: list[Curve]) -> bytes:
+    """The content of a .png file. Errors: UserError for too many runs, or without matplotlib."""
+    return _rendered(lambda: _figure(curves), len(curves), _TITLE, svg=False)
 
 
 def _rendered(draw: Callable[[], Figure], count: int, title: str, svg: bool) -> bytes:

@@ -41,10 +41,10 @@ def filled(conditions: Mapping[str, bool], inserted: Mapping[str, str]) -> str:
         inserted: name -> text. Where a comment is only "INSERT name", the text replaces the comment.
     """
     text = "\n".join(_resolved(_template().split("\n"), conditions))
-    for name, value in inserted.items():
-        comment, part = f"/* INSERT {name} */", f"INSERT {name}"
-        text = text.replace(comment if comment in text else part, value)
-    return text
+    names = "|".join(inserted)
+    # In one pass, since an inserted text may have the words of a place.
+    places = re.compile(rf"/\* INSERT ({names}) \*/|INSERT ({names})")
+    return places.sub(lambda place: inserted[place[1] or place[2]], text)
 
 
 def _resolved(lines: list[str], conditions: Mapping[str, bool]) -> Iterator[str]:

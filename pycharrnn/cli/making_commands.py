@@ -82,7 +82,7 @@ def serve_command(paths: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.server.options import ServeOptions
 
     opt = ServeOptions(**values)
-    use_threads(opt.threads)
+    use_threads(0)  # in each of its own threads
     with _requiring_extra_serve():
         from pycharrnn.server import serve
     serve.serve(list(paths), opt, say, note)
@@ -114,7 +114,7 @@ def studio_command(folder: str, **values: Any) -> None:
 
     opt = StudioOptions(**values)
     environment = dict(os.environ)
-    use_threads(opt.threads)
+    use_threads(0)  # in each of its own threads
     with _requiring_extra_serve():
         from pycharrnn.server.studio import open_studio
     open_studio.open_studio(folder, opt, environment, say, note)

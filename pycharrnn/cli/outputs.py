@@ -1,4 +1,4 @@
-"""Checks of a file to write, for score -html, plot, activations, convert and chat -o.
+"""Checks of a file to write, for score and copied -html, plot, activations, convert and chat -o.
 
 No command writes over a file that it reads, with one exception: chat -learn 1 may save a model in the model's file. A
 command replaces a picture or page that it wrote itself, which it can make again. It replaces any other file, a

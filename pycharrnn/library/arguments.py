@@ -85,12 +85,14 @@ def token_ids(value: Any) -> npt.NDArray[np.int64]:
         found = np.array(0.5)
     if found.ndim != 1 or (found.size and found.dtype.kind not in "iuO"):
         raise TypeError(f"numbers must be a list, an array or a tensor of whole numbers, not {reprlib.repr(value)}")
-    if found.dtype.kind != "O":
-        return found.astype(np.int64)
-    for number in found:
+    numbers = found.tolist()
+    for number in numbers:
         if not isinstance(number, int):
             raise TypeError(f"numbers must be whole numbers, not {reprlib.repr(number)}")
-    raise IndexError(f"numbers hold {max(found, key=abs)}, which no vocabulary has")
+    largest = max(numbers, key=abs, default=0)
+    if abs(largest) > np.iinfo(np.int64).max:
+        raise IndexError(f"numbers hold {largest}, which no vocabulary has")
+    return found.astype(np.int64)
 
 
 def tensor(value: object, device: str) -> torch.Tensor:

@@ -32,7 +32,9 @@ class NetworkOptions:
         group="network",
         allowed=number(1, 1000),
     )
-    threads: int = option(0, "number of threads for computing. 0 = one", group="machine", allowed=THREADS)
+    threads: int = option(
+        0, "number of threads for computing. 0 = one for each core, at most 4", group="machine", allowed=THREADS
+    )
 
     def __post_init__(self) -> None:
         """Errors: UserError for the first invalid value."""

@@ -9,9 +9,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Limits in bytes. JSON may encode a character as two escapes of six bytes. /api/score takes 20,000 characters, other
-# paths take a few thousand.
-MAX_BODY = {"/api/score": 1 << 18}
+# Limits in bytes. JSON may encode a character as two escapes of six bytes. Two paths take 20,000 characters, the others
+# a few thousand.
+MAX_BODY = dict.fromkeys(("/api/score", "/api/copied"), 1 << 18)
 MAX_OTHER_BODY = 1 << 16
 MAX_UPLOAD = 1 << 32
 

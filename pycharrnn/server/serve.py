@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import os
 import secrets
 import signal
 import socket
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 from fastapi import FastAPI
 
-from pycharrnn.common import interrupts
+from pycharrnn.common import cores, interrupts
 from pycharrnn.common.errors import UserError
 from pycharrnn.server import connections
 from pycharrnn.server.addresses import reachable_hosts
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 _MORE_CONNECTIONS = 512  # beside -streams: for the page's files, refusals, and idle connections
 _BACKLOG = 1024  # connections that wait to be accepted
-_MAX_THREADS = 4  # for models
+_MAX_THREADS = 4  # by default
 # Seconds that a thread may hold the GIL while others wait. With Python's default of 5 ms, the 99th percentile of the
 # time to the first character was half as long again: the event loop and the turns often wait for each other.
 _SWITCH_SECONDS = 0.0005
@@ -147,9 +146,8 @@ def listen(
     token = secrets.token_urlsafe(24) if opt.token == "new" else opt.token
     hosts = frozenset({"localhost", "127.0.0.1", "::1", opt.host.lower()}) if opt.is_loopback() else None
     max_connections = connections.connections_allowed(opt.streams + _MORE_CONNECTIONS)
-    scheduler = Scheduler(
-        min(opt.streams, max(1, max_connections // 2)), threads=min(_MAX_THREADS, os.cpu_count() or 1)
-    )
+    threads = opt.threads or min(_MAX_THREADS, cores.usable())
+    scheduler = Scheduler(min(opt.streams, max(1, max_connections // 2)), threads)
     app = create_app(models, scheduler, hosts, token, studio)
     server = Server(
         app,

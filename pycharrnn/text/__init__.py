@@ -1,4 +1,4 @@
 """Texts: gathering, download, statistics, the cache of token ids, batches. Independent of models.
 
-Entry points: `loaders`, `corpus`, `datasets`, `text_stats`, and `preprocessing.text_to_tensor`.
+Entry points: `loaders`, `corpus`, `datasets`, `text_stats`, and `preprocessing.cached`.
 """

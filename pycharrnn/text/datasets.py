@@ -7,6 +7,7 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 
 from compat.atomic_write import atomic_write
 from pycharrnn.common.errors import UserError
@@ -115,7 +116,7 @@ def _download(url: str, path: str) -> bytes:
                     advance(len(part))
             if total and done != total:
                 raise OSError(f"the connection broke after {done} of {total} bytes")
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, HTTPException) as e:
         reason = getattr(e, "reason", None) or e
         raise UserError(f"can't download {url} ({reason}): download it in another way to {path}.") from e
     return b"".join(parts)

@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from hashlib import blake2b
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -117,7 +118,7 @@ def _blocks(
     """The index in blocks, and the checks of `check`."""
     splitter = ItemSplitter(end)
     start = 0
-    for piece in (*text.pieces(), None):
+    for piece in chain(text.pieces(), (None,)):
         items = [splitter.rest()] if piece is None else splitter.push(piece)
         check.add(items)
         lengths = _lengths(items, is_utf8)

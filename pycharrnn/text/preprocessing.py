@@ -18,7 +18,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.progress import bar
 from pycharrnn.text import cache_files, cache_record
 from pycharrnn.text.encodings import ENCODINGS, InvalidUtf8, encoding_of
-from pycharrnn.text.text_stats import TextStats, stats_of_file, text_stats
+from pycharrnn.text.text_stats import TextStats, text_stats
 
 if TYPE_CHECKING:
     from pycharrnn.text.encodings import TokenIds
@@ -80,22 +80,6 @@ def cached(
         record.text, record.stats = stats.state, stats.fields()
     record.save(data_dir)
     return loaded
-
-
-def text_to_tensor(
-    in_textfile: str,
-    out_vocabfile: str,
-    out_tensorfile: str,
-    say: Callable[[str], None] = print,
-    progress: int = 0,
-    encoding: str = "bytes",
-) -> None:
-    """Write the vocabulary and the token ids of `in_textfile` as .t7 files, for bytes those of the Lua program.
-
-    Errors: OSError; UserError for an unreadable text, or one in another encoding.
-    """
-    stats = stats_of_file(in_textfile, os.path.getsize(in_textfile), progress)
-    _encode(in_textfile, out_vocabfile, out_tensorfile, stats, say, progress, encoding)
 
 
 def _encode(

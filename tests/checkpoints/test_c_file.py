@@ -260,7 +260,7 @@ def test_any_bytes_of_a_checkpoint_are_data(tmp_path):
         vocab_size=len(vocab),
         weights={name: random.uniform(-1, 1, shape) for name, shape in shapes.items()},
     )
-    place = 'data/*/ ??/ " \\ \udcff \n#error'
+    place = 'data/*/ ??/ " \\ \udcff \n#error /* INSERT weights */'
     model = Checkpoint(network, vocab, {"data_dir": place})
     source = written(tmp_path, model)
     content = source.read_bytes()

@@ -16,6 +16,7 @@ from conftest import run, sentence
 
 import pycharrnn
 from compat.item_options import record_labels
+from pycharrnn.analysis import classify
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import kernel_library
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
@@ -160,6 +161,11 @@ def test_which_for_programs_and_pipes(home):
     assert sum(found[0]["labels"].values()) == pytest.approx(1)
     assert found[0]["labels"].keys() == {"ab", "b", "cc"}
     assert "empty, so there is nothing to classify" in sentence(run("which", CV, "-", cwd=home, input=b"\n\n"))
+
+
+def test_which_of_weights_without_numbers_is_valid_json():
+    row = classify.as_json(classify.Classified(b"ab", [(b"x", math.nan)], Counter()), 1)
+    assert json.loads(row, parse_constant=pytest.fail) == {"item": "ab", "labels": {"x": None}}
 
 
 def test_which_leaves_out_the_labels_that_sample_prints(home):

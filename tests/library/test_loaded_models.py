@@ -69,6 +69,8 @@ def test_encode_and_decode():
             IndexError, match=f"numbers hold {wrong}, but the characters are 0 to {model.vocab_size - 1}"
         ):
             model.decode([0, wrong])
+    with pytest.raises(IndexError, match=f"numbers hold {2**63}, which no vocabulary has"):
+        model.decode([2**63])
 
 
 def test_score_and_activations():

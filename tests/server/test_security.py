@@ -89,7 +89,9 @@ def test_the_token_after_its_scheme(value, status):
     assert ask("/anything", token="", authorization=value).status_code == 200
 
 
-@pytest.mark.parametrize("path, most", [("/", 1 << 16), ("/api/sample", 1 << 16), ("/api/score", 1 << 18)])
+@pytest.mark.parametrize(
+    "path, most", [("/", 1 << 16), ("/api/sample", 1 << 16), ("/api/score", 1 << 18), ("/api/copied", 1 << 18)]
+)
 def test_the_largest_request_of_a_path(path, most):
     for length, status in ((most, 200), (most + 1, 413)):
         assert ask(path, token="", **{"content-length": str(length)}).status_code == status

@@ -31,7 +31,7 @@ from pycharrnn.page.page_files import page_files
 from pycharrnn.sampling import sampler, tokenizer
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.server import api, samples, scores, served_models
+from pycharrnn.server import api, samples, scores, serve, served_models
 from pycharrnn.server.app import create_app
 from pycharrnn.server.options import ServeOptions
 from pycharrnn.server.registry import Registry
@@ -887,3 +887,18 @@ def test_many_clients_for_some_seconds():
     result = subprocess.run(command, capture_output=True, text=True, timeout=600, preexec_fn=hear)
     assert result.returncode == 0, result.stdout + result.stderr
     assert " 0 errors" in result.stdout
+
+
+@pytest.mark.parametrize("threads, most", [(0, 4), (1, 1), (6, 6)])
+def test_the_threads_that_compute(monkeypatch, threads, most):
+    class Asked(Exception):
+        pass
+
+    def scheduler(max_clients: int, threads: int) -> Scheduler:
+        raise Asked(threads)
+
+    monkeypatch.setattr(serve, "Scheduler", scheduler)
+    monkeypatch.setattr(serve.cores, "usable", lambda: 64)
+    with pytest.raises(Asked) as e:
+        serve.serve([str(LSTM)], ServeOptions(threads=threads), print, print)
+    assert e.value.args == (most,)

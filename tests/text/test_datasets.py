@@ -26,10 +26,18 @@ def server(monkeypatch):
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            if self.path not in ("/whole", "/short", "/unmeasured"):
+            if self.path not in ("/whole", "/short", "/unmeasured", "/torn", "/nonsense"):
                 self.send_error(404)
                 return
+            if self.path == "/nonsense":
+                self.wfile.write(b"nonsense\r\n\r\n")
+                return
             self.send_response(200)
+            if self.path == "/torn":
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                self.wfile.write(b"100\r\nno 256 bytes")
+                return
             if self.path != "/unmeasured":
                 self.send_header("Content-Length", str(len(GUTENBERG) + (self.path == "/short")))
             self.end_headers()
@@ -82,7 +90,7 @@ def test_something_else_is_not_ulysses():
         datasets.strip_gutenberg(b"<html>captive portal</html>")
 
 
-@pytest.mark.parametrize("path", ["/short", "/missing"])
+@pytest.mark.parametrize("path", ["/short", "/missing", "/torn", "/nonsense"])
 def test_a_broken_download_leaves_nothing(tmp_path, server, monkeypatch, path):
     monkeypatch.setattr(datasets, "TINYSHAKESPEARE_URL", server + path)
     with pytest.raises(UserError, match="download it in another way to .*input.txt"):
