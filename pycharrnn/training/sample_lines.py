@@ -10,7 +10,7 @@ from compat import lua_format
 
 TEMPERATURE = 0.5  # shows the words that a young model has learnt
 MARGIN = "    | "  # no log line starts like this
-_HEADING = re.compile(r"(?:pycharrnn: )?a sample after iteration (\d+) \(epoch ([\d.]+)\), at temperature \S+:")
+_HEADING = re.compile(r"(?:pycharrnn: )?a sample after iteration (\d{1,18}) \(epoch (\d+\.\d+)\), at temperature \S+:")
 
 
 @dataclass(frozen=True)

@@ -251,6 +251,33 @@ def test_other_folders_in_the_trash_are_left_alone(studio):
         assert studio.post(f"/trash/{trash_id}/undo").status_code == 404
 
 
+@pytest.mark.parametrize(
+    "values", [{"deleted": None}, {"deleted": "x"}, {"bytes": []}, {"kind": "text"}, {"what": 1}, {"run": {}}, None]
+)
+def test_a_damaged_list_in_the_trash_is_left_out(with_model, values):
+    trash_id = with_model.post("/models/delete", model=LSTM.stem).json()["trash"]
+    path = Path(f"trash/{trash_id}/trash.json")
+    listed = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(values and {**listed, **values}), encoding="utf-8")
+    assert with_model.get("/trash").json() == {"trash": []}
+    assert with_model.post(f"/texts/{with_model.text()}/read").status_code == 200
+    assert with_model.post(f"/trash/{trash_id}/undo").status_code == 404
+
+
+def test_a_folder_that_can_not_be_listed_has_no_bytes(with_model, monkeypatch):
+    Path("cv/a/b").mkdir(parents=True)
+    Path("cv/a/c").write_bytes(b"four")
+    listed = os.listdir
+
+    def refuse(folder):
+        if folder.endswith("b"):
+            raise PermissionError(errno.EACCES, "Permission denied", folder)
+        return listed(folder)
+
+    monkeypatch.setattr(trash.os, "listdir", refuse)
+    assert trash.facts_of(["cv/a"]).bytes == 4
+
+
 # -- a folder of somebody else ----------------------------------------------------------------------------------------
 
 

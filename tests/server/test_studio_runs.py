@@ -19,7 +19,7 @@ from studio_tools import StudioApp, until, use_fake_training
 
 from pycharrnn.common import file_lock
 from pycharrnn.common.errors import UserError
-from pycharrnn.server.studio import run_process, run_record, studio_paths
+from pycharrnn.server.studio import run_process, studio_paths
 from pycharrnn.training import log_rows
 from pycharrnn.training.log_rows import Row
 from pycharrnn.training.options import TrainOptions
@@ -480,10 +480,3 @@ def test_the_models_of_a_run_are_those_of_its_name(studio):
     assert run["models"] == [LSTM.stem, "lm_lstm2_epoch2.71_2.9394"]
     assert run["best_model"] == LSTM.stem
     assert studio.start("lstm2") and studio.get("/runs").json()["runs"][0]["name"] == "lstm2_2"
-
-
-def test_records_of_another_version_are_left_out(studio):
-    run_id = studio.start()
-    path = Path(f"studio/runs/{run_id}/run.json")
-    path.write_text(path.read_text(encoding="utf-8").replace('"name"', '"title"'), encoding="utf-8")
-    assert run_record.load_all() == {}

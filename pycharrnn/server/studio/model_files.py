@@ -127,7 +127,7 @@ def _title(path: str, text_name: str) -> str:
 def clean() -> None:
     """Remove what requests of an earlier server left."""
     for folder, kind in ((INCOMING, "i"), (OUTGOING, "o")):
-        for name in os.listdir(folder):
+        for name in studio_paths.names_in(folder):
             if studio_paths.is_id(name, kind):  # others may be a user's own files
                 shutil.rmtree(f"{folder}/{name}", ignore_errors=True)
 
@@ -136,7 +136,7 @@ def names_of_file(path: str) -> list[str]:
     """A checkpoint and its second names, such as lm_poems_best.t7, which would keep it."""
     folder = os.path.dirname(path)
     names = [path]
-    for name in sorted(os.listdir(folder)):
+    for name in sorted(studio_paths.names_in(folder)):
         other = f"{folder}/{name}"
         with contextlib.suppress(OSError):
             if os.path.normpath(other) != os.path.normpath(path) and os.path.samefile(other, path):

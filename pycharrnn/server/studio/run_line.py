@@ -24,15 +24,14 @@ _STOPPED = ("stopped", "finished", "failed")
 class RunLine:
     """The runs of this folder. `note` prints a line on stderr. `environment`: of trainings."""
 
-    def __init__(
-        self, note: Callable[[str], None], environment: Mapping[str, str], clock: Callable[[], float] = time.time
-    ) -> None:
-        self._note, self._clock = note, clock
+    def __init__(self, note: Callable[[str], None], environment: Mapping[str, str]) -> None:
+        self._note = note
         self._processes = Processes(environment)
         self._unasked = set[str]()  # runs that are to stop, whose processes could not be asked yet
         self.records = run_record.load_all()
         order = (studio_paths.read_json(_ORDER) or {}).get("line")
-        known = [run_id for run_id in order if run_id in self.records] if isinstance(order, list) else []
+        listed = [run_id for run_id in order if isinstance(run_id, str)] if isinstance(order, list) else []
+        known = [run_id for run_id in listed if run_id in self.records]
         self.line = [run_id for run_id in dict.fromkeys([*known, *self.records]) if self._waits(run_id)]
         # What waits in a folder when a server opens it may be a stranger's command: the user begins it. While a
         # training is alive, it was begun on this machine, and the line goes on by itself.
@@ -137,7 +136,7 @@ class RunLine:
         return record.state in ACTIVE
 
     def _begin(self, record: RunRecord) -> None:
-        words, now = record.next_words, self._clock()
+        words, now = record.next_words, time.time()
         said = os.path.getsize(record.stderr) if os.path.exists(record.stderr) else 0
         begun: dict[str, Any] = {"command": words, "next_words": (), "began": now, "ended": None, "stops": 0}
         record = dataclasses.replace(record, **begun, said_before=said, attempts=record.attempts + 1, error="")
@@ -151,7 +150,7 @@ class RunLine:
 
     def _ended(self, record: RunRecord) -> RunRecord:
         status = run_process.status_of(record)
-        ended = dataclasses.replace(record, ended=self._clock())
+        ended = dataclasses.replace(record, ended=time.time())
         if status == 0:
             return dataclasses.replace(ended, state="finished", patience=run_process.patience_of(record))
         said = run_process.error_of(record, status)

@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from pycharrnn.checkpoints import run_names
 from pycharrnn.server.studio import studio_paths
 from pycharrnn.server.studio.run_schemas import State
@@ -67,6 +69,9 @@ class RunRecord:
         return owner_of(path) == self.name
 
 
+_RECORD = TypeAdapter(RunRecord)
+
+
 def owner_of(path: str) -> str:
     """The name of the run that writes a checkpoint at this path; "" for other paths."""
     folder, name = os.path.split(os.path.normpath(path))
@@ -82,23 +87,44 @@ def save(record: RunRecord) -> None:
 
 def load_all() -> dict[str, RunRecord]:
     """The runs of this folder by id, the oldest first; damaged files are left out."""
-    found = [record for run_id in os.listdir(RUNS) if (record := load(run_id))]
+    found = [record for run_id in studio_paths.names_in(RUNS) if (record := load(run_id))]
     return {record.id: record for record in sorted(found, key=lambda record: (record.created, record.id))}
+
+
+def texts_in_use() -> set[str] | None:
+    """The ids of the texts of all runs, also of those that `load` leaves out; None if one does not say its text."""
+    texts = set()
+    for run_id in studio_paths.names_in(RUNS):
+        if not studio_paths.is_id(run_id, "r") or _is_empty(f"{RUNS}/{run_id}"):
+            continue  # a folder is empty if its record could not be written
+        text = (_values(run_id) or {}).get("text")
+        if not isinstance(text, str) or not studio_paths.is_id(text, "t"):
+            return None
+        texts.add(text)
+    return texts
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        return not os.listdir(folder)
+    except OSError:
+        return False
 
 
 def load(run_id: str) -> RunRecord | None:
     """The run of this id; None if its file is missing or damaged."""
-    values = studio_paths.read_json(f"{RUNS}/{run_id}/run.json") if studio_paths.is_id(run_id, "r") else None
-    return _record(run_id, values) if values is not None else None
-
-
-def _record(run_id: str, values: dict[str, Any]) -> RunRecord | None:
-    try:
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        record = RunRecord(**{**values, "id": run_id})
-        return record if _is_safe(record) else None
-    except (TypeError, AttributeError):  # of another version
+    values = _values(run_id) if studio_paths.is_id(run_id, "r") else None
+    if values is None or not values.keys() <= RunRecord.__dataclass_fields__.keys():  # of another version
         return None
+    try:
+        record = _RECORD.validate_python({**values, "id": run_id})
+    except ValidationError:
+        return None
+    return record if _is_safe(record) else None
+
+
+def _values(run_id: str) -> dict[str, Any] | None:
+    return studio_paths.read_json(f"{RUNS}/{run_id}/run.json")
 
 
 def _is_safe(record: RunRecord) -> bool:
@@ -110,11 +136,11 @@ def _is_safe(record: RunRecord) -> bool:
 
 def names_with_checkpoints() -> set[str]:
     """The names of runs that have a checkpoint in cv/."""
-    return {owner_of(f"{CHECKPOINTS}/{name}") for name in os.listdir(CHECKPOINTS)} - {""}
+    return {owner_of(f"{CHECKPOINTS}/{name}") for name in studio_paths.names_in(CHECKPOINTS)} - {""}
 
 
 def checkpoints_of(record: RunRecord) -> list[str]:
     """The paths of a run's checkpoints in cv/, the newest first."""
-    paths = [f"{CHECKPOINTS}/{name}" for name in os.listdir(CHECKPOINTS)]
+    paths = [f"{CHECKPOINTS}/{name}" for name in studio_paths.names_in(CHECKPOINTS)]
     own = [path for path in paths if record.owns(path) and os.path.isfile(path)]
     return sorted(own, key=lambda path: (os.stat(path).st_mtime_ns, "_latest" in path), reverse=True)

@@ -66,10 +66,11 @@ class Studio:
         self._line, self._reader = RunLine(note, environment), TextReader(self._texts, environment)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="studio")  # all that changes runs
         self._one_conversion_at_a_time = asyncio.Lock()  # each takes memory
-        used = {record.text for record in self._line.records.values()}
-        for text_id in used:
+        used = run_record.texts_in_use()
+        for text_id in used or {record.text for record in self._line.records.values()}:
             self._texts.use(text_id)
-        self._texts.remove_all_but(used)
+        if used is not None:  # else any text may be that of a run
+            self._texts.remove_all_but(used)
         model_files.clean()
 
     async def beside(self) -> None:

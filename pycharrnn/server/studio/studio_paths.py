@@ -61,6 +61,14 @@ def is_id(text: str, kind: str) -> bool:
     return text.startswith(kind) and _ID.fullmatch(text) is not None
 
 
+def names_in(folder: str) -> list[str]:
+    """The names in a folder; [] if it was removed. Errors: OSError of a folder that is there."""
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
+
+
 def read_json(path: str) -> dict[str, Any] | None:
     """The object in a file; None if it is missing or damaged."""
     try:

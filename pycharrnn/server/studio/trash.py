@@ -7,11 +7,24 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
+
+from pydantic import BaseModel, ValidationError
 
 from pycharrnn.server.studio import studio_paths
 from pycharrnn.server.studio.run_schemas import Deleted, FilesToDelete, TrashEntry
 from pycharrnn.server.studio.studio_paths import CHECKPOINTS, MODELS, TRASH, Refusal
+
+
+class _Listed(BaseModel):
+    """What trash.json has. moved: (the path before, the path in the trash) of each file or folder."""
+
+    what: str
+    kind: Literal["run", "model"]
+    run: str  # its id, or ""
+    deleted: float
+    moved: list[tuple[str, str]]
+    bytes: int
 
 
 def facts_of(paths: Sequence[str]) -> FilesToDelete:
@@ -19,17 +32,17 @@ def facts_of(paths: Sequence[str]) -> FilesToDelete:
     return FilesToDelete(files=list(paths), bytes=sum(_size(path) for path in paths))
 
 
-def delete(paths: Sequence[str], what: str, kind: str, run_id: str = "") -> Deleted:
+def delete(paths: Sequence[str], what: str, kind: Literal["run", "model"], run_id: str = "") -> Deleted:
     """Move files and folders to the trash, all or none. `what`: a name for them. Errors: Refusal."""
     trash_id = studio_paths.new_id("d")
     folder = f"{TRASH}/{trash_id}"
-    listed: dict[str, Any] = {"what": what, "kind": kind, "run": run_id, "deleted": time.time()}
-    listed["moved"] = [[path, f"{folder}/files/{number}_{os.path.basename(path)}"] for number, path in enumerate(paths)]
-    listed["bytes"] = facts_of(paths).bytes
+    moved = [(path, f"{folder}/files/{number}_{os.path.basename(path)}") for number, path in enumerate(paths)]
+    size, now = facts_of(paths).bytes, time.time()
+    listed = _Listed(what=what, kind=kind, run=run_id, deleted=now, moved=moved, bytes=size)
     try:
         os.makedirs(f"{folder}/files")
-        studio_paths.write_json(f"{folder}/trash.json", listed)
-        _move_all(listed["moved"])
+        studio_paths.write_json(f"{folder}/trash.json", listed.model_dump())
+        _move_all(moved)
     except OSError as e:
         if all(map(os.path.lexists, paths)):  # else the trash has what could not be moved back
             shutil.rmtree(folder, ignore_errors=True)
@@ -44,7 +57,7 @@ def undo(trash_id: str) -> tuple[list[str], str]:
     listed = _listed(trash_id)
     if listed is None:
         raise Refusal(404, "this is not in the trash any more.")
-    back = [(stored, path) for path, stored in listed["moved"] if os.path.lexists(stored)]
+    back = [(stored, path) for path, stored in listed.moved if os.path.lexists(stored)]
     for _, path in back:
         if os.path.lexists(path):
             raise Refusal(409, f"{path} is there again: move it away first, or leave this in the trash.")
@@ -53,18 +66,18 @@ def undo(trash_id: str) -> tuple[list[str], str]:
             os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         _move_all(back)
     except OSError as e:
-        raise studio_paths.refusal_of(e, f"can't bring back {listed['what']}") from e
+        raise studio_paths.refusal_of(e, f"can't bring back {listed.what}") from e
     shutil.rmtree(f"{TRASH}/{trash_id}", ignore_errors=True)
-    return [path for _, path in back], str(listed["run"])
+    return [path for _, path in back], listed.run
 
 
 def entries() -> list[TrashEntry]:
     """What is in the trash, deleted last first."""
     found = []
-    for trash_id in os.listdir(TRASH):
+    for trash_id in studio_paths.names_in(TRASH):
         if listed := _listed(trash_id):
-            what = {name: listed[name] for name in ("what", "kind", "deleted", "bytes")}
-            found.append(TrashEntry(trash=trash_id, files=[path for path, _ in listed["moved"]], **what))
+            files = [path for path, _ in listed.moved]
+            found.append(TrashEntry(trash=trash_id, files=files, **listed.model_dump(exclude={"run", "moved"})))
     return sorted(found, key=lambda entry: entry.deleted, reverse=True)
 
 
@@ -86,21 +99,21 @@ def _move_all(moves: Sequence[Sequence[str]]) -> None:
         raise
 
 
-def _listed(trash_id: str) -> dict[str, Any] | None:
+def _listed(trash_id: str) -> _Listed | None:
+    """What was moved to a folder of the trash; None if its list is missing or damaged."""
     if not studio_paths.is_id(trash_id, "d"):
         return None
-    found = studio_paths.read_json(f"{TRASH}/{trash_id}/trash.json")
-    if not found or not {"what", "kind", "run", "deleted", "moved", "bytes"} <= found.keys():
+    try:
+        found = _Listed.model_validate(studio_paths.read_json(f"{TRASH}/{trash_id}/trash.json"))
+    except ValidationError:
         return None
-    return found if _are_moves_inside(found["moved"], f"{TRASH}/{trash_id}/files/") else None
+    return found if _are_moves_inside(found.moved, f"{TRASH}/{trash_id}/files/") else None
 
 
-def _are_moves_inside(moved: object, files: str) -> bool:
+def _are_moves_inside(moved: Sequence[tuple[str, str]], files: str) -> bool:
     """Whether a list, which may be a stranger's, has pairs of a path in this folder and one of the trash's files."""
-    return isinstance(moved, list) and all(
-        isinstance(pair, list)
-        and len(pair) == 2
-        and all(isinstance(path, str) and path == os.path.normpath(path).replace(os.sep, "/") for path in pair)
+    return all(
+        all(path == os.path.normpath(path).replace(os.sep, "/") for path in pair)
         and not os.path.isabs(pair[0])
         and pair[0].split("/")[0] in (CHECKPOINTS, MODELS, "studio")
         and pair[1].startswith(files)
@@ -109,10 +122,10 @@ def _are_moves_inside(moved: object, files: str) -> bool:
 
 
 def _size(path: str) -> int:
-    """Bytes of a file, or of all files below a folder."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        return sum(_size(os.path.join(path, name)) for name in os.listdir(path))
+    """Bytes of a file, or of all files below a folder; 0 of what can't be read, or has gone."""
     try:
+        if os.path.isdir(path) and not os.path.islink(path):
+            return sum(_size(os.path.join(path, name)) for name in os.listdir(path))
         return os.lstat(path).st_size
     except OSError:
         return 0

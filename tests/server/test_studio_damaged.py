@@ -1,0 +1,104 @@
+"""pycharrnn studio in a folder whose files are damaged, of another version, or gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import working_in
+from studio_tools import StudioApp, files_below
+
+from pycharrnn.server.studio import run_record
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    with working_in(tmp_path_factory.mktemp("studio")):
+        return StudioApp()
+
+
+@pytest.fixture
+def studio(tmp_path, monkeypatch, app):
+    monkeypatch.chdir(tmp_path)
+    app.begin_anew()
+    return app
+
+
+def change(run_id: str, **values: object) -> None:
+    path = Path(f"studio/runs/{run_id}/run.json")
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **values}), encoding="utf-8")
+
+
+def test_records_of_another_version_are_left_out(studio):
+    run_id = studio.start()
+    path = Path(f"studio/runs/{run_id}/run.json")
+    path.write_text(path.read_text(encoding="utf-8").replace('"name"', '"title"'), encoding="utf-8")
+    assert run_record.load_all() == {}
+
+
+def test_a_run_that_can_not_be_read_keeps_its_text(studio):
+    left_out, unused = studio.start(), studio.text()
+    text_id = studio.studio._line.records[left_out].text
+    change(left_out, of_another_version=1)
+    studio.begin_anew()
+    assert studio.get("/runs").json()["runs"] == []
+    assert Path(f"studio/texts/{text_id}/input/poems.txt").exists()
+    assert not os.path.exists(f"studio/texts/{unused}")
+
+
+@pytest.mark.parametrize("damaged", ["{", "{}", '{"text": 1}', '{"text": "poems"}', None])
+def test_no_text_is_removed_while_a_run_does_not_say_which_it_uses(studio, damaged):
+    run_id, other = studio.start(), studio.start()
+    texts = files_below("studio/texts")
+    path = Path(f"studio/runs/{run_id}/run.json")
+    if damaged is None:
+        path.rename(path.with_name("lost.json"))
+    else:
+        path.write_text(damaged, encoding="utf-8")
+    Path("studio/runs/r00000000").mkdir()  # of a run that could not be written
+    studio.begin_anew()
+    assert [run["id"] for run in studio.get("/runs").json()["runs"]] == [other]
+    assert files_below("studio/texts") == texts
+    shutil.rmtree(path.parent)
+    studio.begin_anew()
+    assert len(files_below("studio/texts")) == len(texts) / 2
+
+
+@pytest.mark.parametrize("values", [{"created": None}, {"state": "done"}, {"bytes": "x"}, {"words": ["train", 1]}])
+def test_a_run_with_a_value_of_another_type_is_left_out(studio, values):
+    damaged, other = studio.start(), studio.start()
+    change(damaged, **values)
+    studio.begin_anew()
+    assert [run["id"] for run in studio.get("/runs").json()["runs"]] == [other]
+
+
+@pytest.mark.parametrize("line", [[["x"]], [None], "x", 1])
+def test_a_damaged_line_is_in_the_order_of_its_runs(studio, line):
+    ids = [studio.start() for _ in range(2)]
+    Path("studio/runs/line.json").write_text(json.dumps({"line": line}), encoding="utf-8")
+    studio.begin_anew()
+    assert studio.get("/runs").json()["line"] == ids
+
+
+def test_a_stranger_s_heading_of_a_sample_is_a_line(studio):
+    run_id = studio.start()
+    said = "a sample after iteration 300 (epoch 1.2.3), at temperature 0.5:"
+    Path(f"studio/runs/{run_id}/stderr.txt").write_text(f"{said}\n", encoding="utf-8")
+    assert studio.run(run_id)["notes"] == [said]
+
+
+@pytest.mark.parametrize("removed", ["trash", "cv", "models", "studio/texts", "studio/runs"])
+def test_a_folder_that_the_user_removes_is_empty(studio, removed):
+    text_id = studio.text()
+    Path(removed).rename("moved")
+    assert studio.get("/trash").json() == {"trash": []}
+    assert studio.get("/runs").json()["runs"] == []
+    if removed == "studio/texts":
+        text_id = studio.text()
+    assert studio.post(f"/texts/{text_id}/read").status_code == 200
+    assert studio.post("/command", text=text_id, choice="quick").status_code == 200
+    run_id = studio.post("/runs", text=text_id, choice="quick").json()["id"]
+    assert studio.post(f"/runs/{run_id}/delete").status_code == 200
