@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import shutil
+import threading
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
 from conftest import working_in
 from serving_tools import LOOPBACK, LSTM
+from starlette.requests import Request
 from studio_tools import BYTES, PROSE, StudioApp, files_below
 
 from pycharrnn.checkpoints import payload
@@ -19,7 +22,8 @@ from pycharrnn.server import security
 from pycharrnn.server.app import create_app
 from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler
-from pycharrnn.server.studio import text_facts, uploads
+from pycharrnn.server.studio import studio_api, text_facts, text_reading, uploads
+from pycharrnn.server.studio.text_schemas import ReadText
 
 
 @pytest.fixture(scope="module")
@@ -280,6 +284,50 @@ def test_an_interrupted_upload_leaves_nothing(studio):
     assert studio.upload(text_id, "a.txt").json()["name"] == "a.txt"
 
 
+def test_an_upload_that_is_cancelled_while_a_thread_writes(studio, monkeypatch):
+    """As when the server ends: the file is closed after the thread has written, and its name is free."""
+    begun, may_end, events = threading.Event(), threading.Event(), []
+
+    @contextlib.contextmanager
+    def slow_file(path):
+        class File:
+            def write(self, content):
+                begun.set()
+                assert may_end.wait(60)
+                events.append("written")
+
+        try:
+            yield File()
+        finally:
+            events.append("closed")
+
+    async def cancelled(uploading) -> None:
+        task = asyncio.ensure_future(uploading)
+        while not begun.is_set():
+            await asyncio.sleep(0)
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0)
+        assert events == []
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    text_id = studio.post("/texts").json()["id"]
+    with monkeypatch.context() as patch:
+        patch.setattr(uploads, "atomic_write", slow_file)
+        asyncio.run(cancelled(studio_api._Api(studio.studio).upload(upload_of(b"abc"), text_id, "a.txt")))
+    assert events == ["written", "closed"]
+    assert studio.upload(text_id, "a.txt").json()["name"] == "a.txt"
+
+
+def upload_of(content: bytes) -> Request:
+    async def receive():
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    return Request({"type": "http", "headers": [(b"content-type", b"application/octet-stream")]}, receive)
+
+
 def test_a_full_disk(studio, monkeypatch):
     text_id = studio.post("/texts").json()["id"]
 
@@ -306,6 +354,27 @@ def test_texts_without_a_run_are_gone_with_the_server(studio):
     assert not os.path.exists(f"studio/texts/{unused}")
     assert again.post(f"/texts/{used}/read").json()["name"] == "poems_2"
     assert again.upload(used, "more.txt").status_code == 409
+
+
+def test_the_statistics_of_the_texts_that_were_read_last_are_kept(studio, monkeypatch):
+    read = []
+    reader = text_reading.TextReader(studio.studio.texts, os.environ)
+    monkeypatch.setattr(text_facts, "read", lambda text_id, *more: (read.append(text_id), None))
+
+    async def estimates(stats, options, environment):
+        return None
+
+    monkeypatch.setattr(text_facts, "estimates", estimates)
+    first, *others = (studio.text() for _ in range(text_reading._MAX_STATS + 1))
+
+    async def ask() -> None:
+        for text_id in [first, *others[:-1], first, others[-1]]:
+            await reader.read(text_id, ReadText())
+        read.clear()
+        await reader.estimates(first, ReadText())
+
+    asyncio.run(ask())
+    assert read == []
 
 
 # -- estimates ---------------------------------------------------------------------------------------------------------

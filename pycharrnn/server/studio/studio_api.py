@@ -160,7 +160,7 @@ class _Api:
             raise Refusal(422, f"can't keep {name[:100]!r} ({e.strerror or e}).") from e
         try:
             size = await _received(request, path, f"can't keep {os.path.basename(path)}")
-        except Refusal:
+        except BaseException:  # the server may end meanwhile
             texts.give_up(text, path)
             raise
         return Uploaded(name=os.path.basename(path), bytes=size)

@@ -36,6 +36,7 @@ class TextReader:
             shown = lambda sentence: self._texts.without_folder(text_id, page_words.reword(sentence))  # noqa: E731
             found, stats = await asyncio.to_thread(text_facts.read, text_id, paths, options, shown)
         self._stats[_key(text_id, asked)] = stats
+        self._stats.move_to_end(_key(text_id, asked))
         while len(self._stats) > _MAX_STATS:
             self._stats.popitem(last=False)
         return found

@@ -7,8 +7,8 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Collection
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Collection
+from typing import Any, TypeVar
 
 from compat.atomic_write import atomic_write
 from pycharrnn.common.display import escape_line
@@ -23,6 +23,8 @@ _LOOSE = "input"  # folder of files without one; `train` may name their text aft
 _PIECE = 1 << 20  # bytes in memory
 _ENDING = re.compile(r"\.\w{1,12}", re.ASCII)
 
+_Result = TypeVar("_Result")
+
 
 async def receive(stream: AsyncIterator[bytes], path: str) -> int:
     """Write a request's body to a file, which appears whole or not at all. Returns: bytes. Errors: OSError.
@@ -30,21 +32,28 @@ async def receive(stream: AsyncIterator[bytes], path: str) -> int:
     Whatever `stream` raises, such as a disconnected client, is raised.
     """
     size, waiting = 0, bytearray()
-    writing = atomic_write(path)
-    f = await asyncio.to_thread(writing.__enter__)
-    try:
+    with contextlib.ExitStack() as files:
+        f = await _in_thread(files.enter_context, atomic_write(path))
         async for piece in stream:
             waiting += piece
             size += len(piece)
             if len(waiting) >= _PIECE:
-                await asyncio.to_thread(f.write, bytes(waiting))
+                await _in_thread(f.write, bytes(waiting))
                 waiting.clear()
-        await asyncio.to_thread(f.write, bytes(waiting))
-    except BaseException as e:
-        writing.__exit__(type(e), e, e.__traceback__)
-        raise
-    await asyncio.to_thread(writing.__exit__, None, None, None)  # which waits for the disk
+        await _in_thread(f.write, bytes(waiting))
+        await _in_thread(files.close)  # which waits for the disk
     return size
+
+
+async def _in_thread(function: Callable[..., _Result], *arguments: Any) -> _Result:
+    """As asyncio.to_thread; when it is cancelled, it ends after the function: a thread may still use the open file."""
+    running = asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+    try:
+        return await asyncio.shield(running)
+    finally:
+        while not running.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([running])
 
 
 def check_space(size: int, what: str) -> None:
@@ -132,7 +141,7 @@ class Texts:
 
     def remove_all_but(self, used: Collection[str]) -> None:
         """Remove the texts that no run uses."""
-        for name in os.listdir(studio_paths.TEXTS):
+        for name in studio_paths.names_in(studio_paths.TEXTS):
             text_id = name.removesuffix(".json")
             if studio_paths.is_id(text_id, "t") and text_id not in used:  # others may be a user's own files
                 path = f"{studio_paths.TEXTS}/{name}"
