@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.tokenizer import MOST_NAMED_UNKNOWN, code_points_with, unknown_code_points
 from pycharrnn.text import cached_text, loaders
 from pycharrnn.text.batches import TEST, TRAIN, VAL, Batches
+from pycharrnn.text.fingerprint import with_short_hash
 from pycharrnn.training import recorded_options
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.settings import DataSettings, group
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     Given = Callable[[Sequence[bytes]], npt.NDArray[np.bool_]]
 
 SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
-_LONG_HASH = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")  # 8 digits are enough to tell texts apart
 _MAX_EXPONENT = 700  # exp() overflows above 709
 # Defaults of EvalOptions that mean "as in training".
 _AS_IN_TRAINING = {"data_dir": "", "batch_size": 0, "seq_length": 0, "train_frac": -1, "val_frac": -1}
@@ -319,7 +318,7 @@ def as_table(rows: list[tuple[str, float, float | None, str]], adapted: Mapping[
     ]
     for path, loss, stored, text in sorted(rows, key=lambda row: losses.sort_key(row[1])):
         numbers = (loss, loss / math.log(2), _perplexity(loss), stored, *([adapted[path]] if adapted else []))
-        cells.append((path, *("-" if x is None else f"{x:.6f}" for x in numbers), _LONG_HASH.sub(r"\1", text) or "-"))
+        cells.append((path, *("-" if x is None else f"{x:.6f}" for x in numbers), with_short_hash(text) or "-"))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
         "  ".join(

@@ -1,4 +1,4 @@
-"""Says for `eval` where a loss is of another split than in training, and where losses of models can't be compared.
+"""Says for `eval` where a loss is of another split or text than in training, and where losses can't be compared.
 
 The last also for `plot`, which draws the losses of the trainings.
 """
@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compat import item_options
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import flag
 from pycharrnn.text import source_files
+from pycharrnn.text.fingerprint import with_short_hash
 from pycharrnn.text.recorded_text import RecordedText, recorded_text
 from pycharrnn.text.text_stats import text_stats
 from pycharrnn.training import recorded_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from compat.charrnn import Checkpoint
     from pycharrnn.analysis.options import EvalOptions
@@ -73,6 +75,29 @@ def _on_torch_rnn(path: str, loaded: Checkpoint, opt: EvalOptions) -> str:
         " the text, the model was trained on most of these characters. Give pycharrnn score the part from 80 to 90 %"
         " for its val_loss."
     )
+
+
+def other_texts(texts: Iterable[RecordedText], data_dir: str) -> Iterator[str]:
+    """A message for each text that is read, but is not the one that models record; those of one text share it.
+
+    `data_dir`: the value of -data_dir. A checkpoint without a hash, as of char-rnn, is passed over. Errors: UserError
+    for a text that can't be read.
+    """
+    paths: dict[tuple[str, str], list[str]] = {}
+    for text in texts:
+        if text.fingerprint:
+            paths.setdefault((data_dir or text.folder, text.fingerprint), []).append(text.checkpoint)
+    for (folder, trained), found in paths.items():
+        read = text_stats(folder, -1).fingerprint
+        if read == trained:
+            continue
+        was, now = (with_short_hash(escape_line(fingerprint)) for fingerprint in (trained, read))
+        of_losses = "the losses are" if len(found) > 1 else "the loss is"
+        yield (
+            f"{escape_line(os.path.join(folder, 'input.txt'))} is not the text that {source_files.some(found)}"
+            f" {'were' if len(found) > 1 else 'was'} trained on: that was {was}; this is {now}. So {of_losses} of other"
+            " characters, some of which may have been trained on."
+        )
 
 
 def of(path: str, loaded: Checkpoint, opt: EvalOptions) -> Split:

@@ -87,6 +87,8 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
         raise failed[0][1]
     for path, error in failed:
         note(f"passed over: {error}" if path in str(error) else f"passed over {path}: {error}")
+    for said in split_options.other_texts((split.text for split in splits), opt.data_dir):
+        note(said)
     if opt.compare:
         say(scoring.as_table(rows, learnt))
         if said := split_options.not_comparable(splits, opt):

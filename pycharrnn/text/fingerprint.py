@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 
 MAX_HASHED = 1 << 30  # bytes; of a longer text, blocks are hashed
 _BLOCKS, _BLOCK = 1024, 1 << 20
+_LONG_HASH = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
 
 
 class TextHash:
@@ -38,3 +40,8 @@ def fingerprint_of_blocks(path: str | os.PathLike[str]) -> str:
             f.seek((size - _BLOCK) * k // (_BLOCKS - 1))
             digest.update(f.read(_BLOCK))
     return f"{size} bytes, SHA-256 of {_BLOCKS} blocks {digest.hexdigest()}"
+
+
+def with_short_hash(words: str) -> str:
+    """Words that may have a fingerprint, with 8 digits of its hash, enough to tell texts apart."""
+    return _LONG_HASH.sub(r"\1", words)

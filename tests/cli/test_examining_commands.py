@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 from conftest import GOLDEN
 
 from compat import save_t7
-from pycharrnn.analysis import activations, scoring
+from pycharrnn.analysis import activations, scoring, split_options
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli import console
 from pycharrnn.cli.commands import cli
@@ -36,8 +37,9 @@ def printed(*args: str, **keywords) -> list[str]:
 
 @pytest.fixture
 def loss(monkeypatch):
-    """A split's loss of 2.5 nats, without reading it."""
+    """A split's loss of 2.5 nats, without reading the text."""
     monkeypatch.setattr(scoring, "split_loss", lambda path, loaded, opt, where: 2.5)
+    monkeypatch.setattr(split_options, "other_texts", lambda texts, data_dir: [])
 
 
 def test_eval_of_one_and_of_several(loss):
@@ -99,6 +101,39 @@ def test_eval_of_models_with_different_splits(tmp_path, loss):
     assert compared(CHECKPOINT) == ""
     one_split = compared(CHECKPOINT, other, "-train_frac", "0.95", "-val_frac", "0.05")
     assert "splits differ" not in one_split and f"{other} was trained with -train_frac 0.8" in one_split
+
+
+def test_eval_says_that_a_text_is_not_that_of_training(tmp_path, monkeypatch):
+    """Of which a loss beside the checkpoint's val_loss would seem to be."""
+    text, changed = b"cab abc cc\n" * 200, b"cab abc cc\n" * 150
+    for name, model in (("one", "lstm"), ("two", "gru")):
+        (tmp_path / name).mkdir()
+        item_models.saved(tmp_path / name, "", text, model=model, letters="abc ", batch_size=5, seq_length=10)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/input.txt").write_bytes(changed)
+    monkeypatch.chdir(tmp_path / "one")
+    one, two = "cv/lm_list_best.t7", "../two/cv/lm_list_best.t7"
+    checkpoint.convert(dataclasses.replace(checkpoint.load(one), state=None), "cv/without.t7")  # as of char-rnn
+    split = ["-train_frac", "0.8", "-val_frac", "0.2"]
+    was, now = (f"{len(t)} bytes, SHA-256 {hashlib.sha256(t).hexdigest()[:8]}" for t in (text, changed))
+
+    def said(*args: str) -> str:
+        return invoke("eval", *args, *split, catch_exceptions=False).stderr
+
+    def of(path: str, models: str, losses: str) -> str:
+        return (
+            f"{path} is not the text that {models} trained on: that was {was}; this is {now}. So {losses} of other"
+            " characters, some of which may have been trained on.\n"
+        )
+
+    assert "is not the text" not in said(one) + said(one, two, "-compare", "1")
+    other = os.path.join("..", "other")
+    assert of(os.path.join(other, "input.txt"), f"{one} was", "the loss is") in said(one, "-data_dir", other)
+    (tmp_path / "one/data/list/input.txt").write_bytes(changed)
+    here = os.path.join("data/list", "input.txt")
+    assert of(here, f"{one} was", "the loss is") in said(one)
+    assert of(here, f"{one}, {two} were", "the losses are") in said(one, two, "-compare", "1")
+    assert "is not the text" not in said("cv/without.t7")
 
 
 @pytest.mark.parametrize(
