@@ -51,8 +51,10 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
     weights = torch_names.to_torch(checkpoint.network.model, checkpoint.network.weights)
     native = {name: np.array(w, w.dtype.newbyteorder("="), order="C") for name, w in weights.items()}
     state: dict[str, Any] = {name: torch.from_numpy(w) for name, w in native.items()}
+    content = io.BytesIO()  # torch.save into a file raises RuntimeError, not OSError, where the disk is full
+    torch.save({HEADER: metadata.text_of(checkpoint), **state}, content)
     with atomic_write(path) as f:
-        torch.save({HEADER: metadata.text_of(checkpoint), **state}, f)
+        f.write(content.getbuffer())
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import ROOT, run, sampled, sentence, working_in
+from conftest import ROOT, run, sampled, sentence, start, working_in
 from kinds import ORIGINALS, OTHERS, loaded, path_of
 
 import pycharrnn
@@ -60,6 +61,20 @@ def test_from_the_t7_file_too(tmp_path, ending, precision):
             assert result.stdout == f"saved {line[1]}\n"
     assert (tmp_path / "c.t7").read_bytes() == (tmp_path / "a.t7").read_bytes()
     assert (tmp_path / f"d{ending}").read_bytes() == (tmp_path / f"b{ending}").read_bytes()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a limit of POSIX stands for a full disk")
+@pytest.mark.parametrize("ending", formats.ALL_ENDINGS)
+def test_a_full_disk_is_named_with_the_file(tmp_path, ending):
+    checkpoint.convert(loaded("lstm dropout"), tmp_path / "a.t7")
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192));"
+    program = limited + "from pycharrnn.cli.commands import main; main(sys.argv[1:])"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = start("-c", program, "convert", "a.t7", f"b{ending}", cwd=tmp_path, **pipes)
+    _, error = process.communicate()
+    assert process.returncode == 1
+    assert error.decode() == f"pycharrnn: {tmp_path / f'b{ending}'}: {os.strerror(errno.EFBIG)}.\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.t7"]
 
 
 @pytest.mark.parametrize("ending", OTHER_FORMATS)
