@@ -124,7 +124,8 @@ class Corpus:
                         text_hash.update(piece)
                         f.write(piece)
                     if (text_hash.size, text_hash.fingerprint()) != (self.stats.size, self.stats.fingerprint):
-                        raise UserError(f"the text of {input_file} changed while it was read: start again.")
+                        shown = source_files.some([file.shown for file in self.files])
+                        raise UserError(f"{shown} changed while the training began: start again.")
             except BaseException:
                 with contextlib.suppress(OSError):
                     os.unlink(sources)

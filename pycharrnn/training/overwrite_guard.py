@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import filecmp
 import math
 import os
 from collections.abc import Callable
@@ -59,9 +58,9 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
             raise UserError(
                 f"{path} is an unfinished run: {_described(state)}; go on with it by {flag('resume', path)}, {ways_on}."
             )
-        initial = start.path if start and not start.is_resumed else ""
+        initial = start if start and not start.is_resumed else None
         for path in (best, latest):
-            if initial and _same_file(initial, path) and not _has_other_name(path, stem, ending):
+            if initial and _same_file(initial.path, path) and not run_files.with_loss_in_name(path, initial.checkpoint):
                 raise UserError(f"this training would overwrite {path}, from which it starts: {ways_on}.")
     if is_finished:
         for path, what, replaced in ((best, "best", _loaded(best)), (latest, "newest", found)):
@@ -91,15 +90,6 @@ def _same_file(a: str, b: str) -> bool:
         return os.path.samefile(a, b)
     except (OSError, ValueError):
         return False
-
-
-def _has_other_name(path: str, stem: str, ending: str) -> bool:
-    """Whether the checkpoint at `path` also has a name with its epoch and loss, which stays."""
-    found = _loaded(path)
-    if found is None or found.val_loss is None:
-        return False
-    name = run_names.named_checkpoint(stem, found.epoch, found.val_loss, ending)
-    return _same_file(path, name) or (os.path.exists(name) and filecmp.cmp(path, name, shallow=False))
 
 
 def _continues(resumed: Checkpoint, found: Checkpoint) -> bool:

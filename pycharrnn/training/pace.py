@@ -16,7 +16,9 @@ _MEMORY = 0.01  # over which the speed is averaged
 _LEAST_TIMED = 0.02  # before the first change, unless that many iterations are done
 _LEAST_ITERATIONS = 10
 _SHORTLY = 0.25  # of the iterations between two validations
+_NOTICED = 0.1  # of the memory: what is shorter changes the mean little
 _OF_LEFT = 0.1  # of the time that is left; added to the limits and the memory: early, there is time to correct later
+_PAUSE = 10  # times the usual time
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class Stopwatch:
 class Pace:
     """Times iterations and validations, and computes how many iterations the time allows.
 
+    Something that takes far longer than usual was a pause (the process was stopped, or its output was not read), and
+    says nothing of the speed, unless the next one takes as long.
+
     Args:
         minutes: of the run, from the start of `watch`. every: -eval_val_every.
         done: iterations before the first one that is timed.
@@ -49,7 +54,9 @@ class Pace:
         self._last, self._done = watch.seconds(), done
         self._changed = -math.inf  # when the length was changed last
         self._seconds = self._iterations = 0.0  # recent ones, older ones with less weight
+        self._pause: tuple[float, int] | None = None  # seconds and iterations that may have been one
         self._validation = validation  # in iterations
+        self._validation_paused = False
         self._validation_seconds: float | None = None  # of the longest one
 
     @property
@@ -61,16 +68,26 @@ class Pace:
         """Iteration `i` is done; on a GPU, which works through a queue, those before it may not have been reported."""
         now = self._watch.seconds()
         seconds, self._last = now - self._last, now
+        iterations, self._done = i - self._done, i
+        before, self._pause = self._pause, None
+        if self._iterations and self._is_pause(seconds, iterations * self._iteration, now):
+            if before is None:
+                self._pause = seconds, iterations
+                return
+            seconds, iterations = seconds + before[0], iterations + before[1]
         weight = math.exp(-seconds / self._memory(now))
         self._seconds = self._seconds * weight + seconds
-        self._iterations = self._iterations * weight + i - self._done
-        self._done = i
+        self._iterations = self._iterations * weight + iterations
 
     def validated(self) -> None:
         """A validation is done, and its checkpoint written, since the last call of `stepped`."""
         now = self._watch.seconds()
         seconds, self._last = now - self._last, now
-        self._validation_seconds = max(seconds, self._validation_seconds or 0)
+        self._validation_paused = (
+            bool(self._iterations) and not self._validation_paused and self._is_pause(seconds, self._of_validation, now)
+        )
+        if not self._validation_paused:
+            self._validation_seconds = max(seconds, self._validation_seconds or 0)
 
     def length(self, i: int, iterations: int) -> int:
         """The length that a run of `iterations` should have from iteration `i` on: the same unless its end is far off.
@@ -83,10 +100,14 @@ class Pace:
         left = self._total * _AIM - now
         off = self._needed(i, iterations) - left
         early, late = (limit * self._total + _OF_LEFT * max(0, left) for limit in (_EARLY, _LATE))
-        if -early <= off <= late or now - self._changed < self._memory(now) / 2:
+        waits = i < iterations and now - self._changed < self._memory(now) / 2
+        if -early <= off <= late or waits:
             return iterations
         self._changed = now
         return max(i, min(self._fitting(i, left), max(iterations, int(min(self._most, 1e12)))))
+
+    def _is_pause(self, seconds: float, usual: float, now: float) -> bool:
+        return seconds > max(_PAUSE * usual, _NOTICED * self._memory(now))
 
     def _memory(self, now: float) -> float:
         """Seconds over which the speed is averaged."""

@@ -138,6 +138,7 @@ _PART_OF_RATE = 0.5
 _PART_OF_RATE_FURTHER = 1 / 3  # with -init_from, on short lists: their rates are for a start from random weights
 LEAST_LENGTH = 1000  # characters of a text from which a model learns something
 LONGER_TEXT = f"too few to learn from: give {LEAST_LENGTH:,} at least; 100,000 are better"
+_NUMBERS = {field.name for field in dataclasses.fields(TrainOptions) if field.type == "float"}
 _OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from sets
 _SHOWN_FOR = (  # the texts of -help
     ("a megabyte of English", TextStats(1_000_000, 1_000_000), ""),
@@ -178,8 +179,10 @@ def with_defaults(opt: TrainOptions, given: Collection[str], text: TextStats, re
             found["warmup"] = WARMUP
         if "learning_rate" in found and opt.items == "line" and text.length(opt.encoding) < SHORT_LISTS[-1][0]:
             found["learning_rate"] = _two_digits(float(found["learning_rate"]) * _PART_OF_RATE_FURTHER)
-    plain = {"recipe": TrainOptions.recipe, "minutes": TrainOptions.minutes}
-    return dataclasses.replace(opt, **{**found, **plain})  # type: ignore[arg-type]  # of each its type
+    plain: dict[str, Value] = {"recipe": TrainOptions.recipe, "minutes": TrainOptions.minutes}
+    # Whole numbers become what the command line reads, so that checkpoints are the same byte for byte.
+    read = {name: float(value) if name in _NUMBERS else value for name, value in {**found, **plain}.items()}
+    return dataclasses.replace(opt, **read)  # type: ignore[arg-type]  # of each its type
 
 
 def of_kind(items: str) -> Mapping[str, Recipe]:

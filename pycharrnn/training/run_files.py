@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 
 from compat import atomic_write
+from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import run_names
 
 
@@ -27,6 +29,17 @@ def remove_temporary_files(stem: str) -> None:
         return (name is not None and name.run == run) or shortened.fullmatch(target) is not None
 
     atomic_write.remove_leftovers(folder, is_of_run)
+
+
+def with_loss_in_name(path: str, found: Checkpoint) -> str:
+    """The other name, with epoch and loss, of a checkpoint at `path`, cv/lm_lstm_best.t7, say; "" if it has none."""
+    name = run_names.parse(os.path.basename(path))
+    if name is None or found.val_loss is None:
+        return ""
+    stem = os.path.join(os.path.dirname(path), name.run)
+    other = run_names.named_checkpoint(stem, found.epoch, found.val_loss, name.ending)
+    is_same = os.path.exists(other) and (os.path.samefile(path, other) or filecmp.cmp(path, other, shallow=False))
+    return other if is_same else ""
 
 
 def is_of_run(path: str, stem: str) -> bool:

@@ -33,6 +33,7 @@ from pycharrnn.training import (
     time_plan,
 )
 from pycharrnn.training.distributed import Ranks
+from pycharrnn.training.initial_checkpoint import InitialCheckpoint
 from pycharrnn.training.machine import Machine, Process
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Stopwatch
@@ -109,7 +110,10 @@ def prepare(
     text = corpus.stats if corpus else None if options.resume else text_stats(options.data_dir, options.progress)
     machine = machine_of(options, process)
     timing = None
-    if options.minutes and text:
+    if options.minutes and text:  # measuring takes seconds, so first comes what can be refused at once
+        guess = settle(options, given, start, text, machine, step_timing.guess(options, given, start))
+        text_checks.check(guess, text)
+        _check_files(guess, start, lambda line: None)
         timing = step_timing.timing(options, given, start, text, machine, watch or Stopwatch.start())
     settings = settle(options, given, start, text, machine, timing)
     _require_text_of_resumed(settings, given)
@@ -124,9 +128,7 @@ def prepare(
     # Before the checks of the first process alone: when it is refused, the others learn that it has ended.
     ranks = distributed.join(process, settings.machine.device)
     if not ranks.rank:
-        run_lock.check(settings.files)
-        run_log.check(settings.files, settings.data.data_dir, resumed.checkpoint if resumed else None, note)
-        overwrite_guard.check(settings.files, start, note)
+        _check_files(settings, start, note)
     if corpus:
         text = corpus.write()
     for line in settings.log:
@@ -134,6 +136,14 @@ def prepare(
     from_texts = corpus is not None or (resumed is not None and checkpoint.is_from_texts(resumed.checkpoint))
     advise = options.recipe not in recipes.RECIPES and not options.minutes
     return _make(settings, text, from_texts, advise, ranks, say)
+
+
+def _check_files(settings: RunSettings, start: InitialCheckpoint | None, note: Say) -> None:
+    """Errors: UserError for a run that another one excludes, or that would replace what it may not."""
+    resumed = settings.resumed
+    run_lock.check(settings.files)
+    run_log.check(settings.files, settings.data.data_dir, resumed.checkpoint if resumed else None, note)
+    overwrite_guard.check(settings.files, start, note)
 
 
 def _epochs(iterations: int, ntrain: int) -> float:

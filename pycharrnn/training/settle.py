@@ -16,7 +16,7 @@ from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine import device as devices
 from pycharrnn.text.text_stats import TextStats
-from pycharrnn.training import recipes, recorded_options, time_plan
+from pycharrnn.training import recipes, recorded_options, run_files, time_plan
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint
 from pycharrnn.training.machine import Machine
 from pycharrnn.training.options import TrainOptions
@@ -121,7 +121,10 @@ def _with_network(
     found = {name: getattr(network, name) for name in _SIZES}
     if not start.checkpoint.names_gates and "forget_bias" not in given:
         found["forget_bias"] = 0  # train.lua looks for the forget gates by their names
-    return dataclasses.replace(options, init_from=start.path, **found)
+    path = start.path
+    if options.minutes or options.recipe in recipes.RECIPES:  # the log names flags, which shall repeat the run
+        path = run_files.with_loss_in_name(path, start.checkpoint) or path
+    return dataclasses.replace(options, init_from=path, **found)
 
 
 def _with_recipe(

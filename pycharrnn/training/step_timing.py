@@ -58,6 +58,11 @@ def timing(
     return Timing(watch.seconds(), steps)
 
 
+def guess(options: TrainOptions, given: Collection[str], start: InitialCheckpoint | None) -> Timing:
+    """A timing without a measurement, to check options with."""
+    return Timing(0, {_sizes(options, given, start)[0]: _GUESS})
+
+
 def _sizes(options: TrainOptions, given: Collection[str], start: InitialCheckpoint | None) -> tuple[int, ...]:
     """The sizes to choose from: one, if it was given or is that of -init_from."""
     if start is not None:

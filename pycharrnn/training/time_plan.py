@@ -86,7 +86,8 @@ def options_for(
     recipe = _recipe(opt, text, typed, rnn_size, 1)
     sizes = recipes.with_defaults(opt, given, text, recipe)  # rows, and the fraction to validate
     batches = text.length(sizes.encoding) / (sizes.batch_size * sizes.seq_length)
-    validation = VALIDATION_STEPS * batches * (1 - sizes.train_frac)  # in iterations
+    # In iterations. Without a validation split, which text_checks refuses, it is above 0 all the same.
+    validation = max(VALIDATION_STEPS * batches * (1 - sizes.train_frac), 1e-9)
     affordable = seconds * _USED / iteration
     validations = int(min(_MOST_VALIDATIONS, max(1, _FOR_VALIDATIONS * affordable / validation)))
     iterations = max(_LEAST_ITERATIONS, affordable - validations * validation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import signal
 
 import numpy as np
@@ -14,7 +15,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError
 from pycharrnn.text.text_stats import TextStats
-from pycharrnn.training import learning_rate, length_changes, loop, recipes, time_plan
+from pycharrnn.training import learning_rate, length_changes, loop, recipes, step_timing, time_plan
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.history import History
 from pycharrnn.training.options import TrainOptions
@@ -155,6 +156,40 @@ def test_the_pace_needs_no_report_of_every_iteration(reported):
     assert pace.length(100, 120) == 120  # so soon after, it stays
 
 
+@pytest.mark.parametrize("at, seconds", [(0.1, 100), (0.3, 200), (0.5, 240), (0.8, 120)])
+@pytest.mark.parametrize("in_validation", [False, True])
+def test_after_a_pause_the_time_that_is_left_is_used(at, seconds, in_validation):
+    now, total, validation = [0.0], 1800, 3.0
+    pace = Pace(30, Stopwatch(lambda: now[0], 0), every=2000, done=0, validation=300, most=1e9)
+    i, iterations, paused = 0, 160_000, False
+    while i < iterations:
+        i += 1
+        now[0] += 0.01
+        if now[0] > at * total and not paused and not in_validation:
+            now[0], paused = now[0] + seconds, True
+        pace.stepped(i)
+        iterations = pace.length(i, iterations)
+        if i % 2000 == 0 or i == iterations:
+            now[0] += validation
+            if now[0] > at * total and not paused:
+                now[0], paused = now[0] + seconds, True
+            pace.validated()
+    assert paused
+    assert 0.95 * total < now[0] < 1.02 * total
+
+
+def test_a_machine_that_becomes_much_slower_ends_in_time():
+    now, total = [0.0], 1800
+    pace = Pace(30, Stopwatch(lambda: now[0], 0), every=100_000, done=0, validation=1, most=1e9)
+    i, iterations = 0, 160_000
+    while i < iterations:
+        i += 1
+        now[0] += 0.01 if now[0] < 900 else 20
+        pace.stepped(i)
+        iterations = pace.length(i, iterations)
+    assert 0.95 * total < now[0] < 1.02 * total
+
+
 # -- resuming ----------------------------------------------------------------------------------------------------------
 
 
@@ -243,6 +278,30 @@ def test_on_resuming_flags_win_over_the_time(tmp_path, machine):
     lines, _ = machine.train(folder, resume="cv", max_epochs=float(last.epoch) + 1)
     assert checkpoint.load(folder / "cv/lm_lstm_latest.t7").epoch == pytest.approx(last.epoch + 1, abs=0.1)
     assert "minutes" not in lines[1]
+
+
+def test_no_flags_repeat_a_run_that_was_changed_on_resuming(tmp_path, machine):
+    folder = folder_with_text(tmp_path)
+    machine.stop_at = 25
+    with pytest.raises(RunStopped):
+        machine.train(folder, minutes=1, **SMALL)
+    lines, _ = machine.train(folder, resume="cv", learning_rate=0.001, batch_size=5, keep=3)
+    assert not any(line.startswith("as it was trained") for line in lines)
+    (said,) = (line for line in machine.notes if line.startswith("no flags repeat this run, since "))
+    assert "-learning_rate" in said and "-batch_size" in said and "keep" not in said
+
+
+def test_the_plan_names_a_first_model_that_stays(tmp_path, machine):
+    folder = folder_with_text(tmp_path / "a")
+    machine.train(folder, recipe="quick", max_epochs=1, **SMALL)
+    first = named(folder)[-1]
+    shutil.copytree(folder, tmp_path / "b")
+    lines, _ = machine.train(folder, minutes=0.5, init_from="cv/lm_lstm_best.t7", keep=1, **SMALL)
+    assert f" -init_from cv/{first.name} " in f"{lines[0]} "
+    error, _, _ = result_of(tmp_path / "b", *words_of(lines[0]), small=[])
+    assert error is None
+    paths = (path / "cv/lm_lstm_latest.t7" for path in (folder, tmp_path / "b"))
+    assert len({path.read_bytes() for path in paths}) == 1
 
 
 @pytest.mark.parametrize("first", [{"minutes": 0.5}, {"recipe": "quick", "max_epochs": 0.5}])
@@ -370,6 +429,22 @@ def test_validations_take_a_small_part_of_the_time():
 def test_what_contradicts_it_is_refused(tmp_path, flags, message):
     error, _, _ = result_of(folder_with_text(tmp_path), "-minutes", "2", *flags)
     assert str(error) == message
+
+
+def test_what_needs_no_speed_is_refused_before_it_is_measured(tmp_path, monkeypatch):
+    def measured(*args):
+        raise AssertionError
+
+    monkeypatch.setattr(step_timing, "step_seconds", measured)
+    folder = folder_with_text(tmp_path)
+    error, _, _ = result_of(folder, "-minutes", "2", "-val_frac", "0")
+    assert str(error).startswith("the val split has no batch of the ")
+    error, _, _ = result_of(folder, "-minutes", "2", "-seq_length", "50000")
+    assert str(error).startswith("input.txt has 2560 characters, fewer than ")
+    (folder / "cv").mkdir()
+    (folder / "cv/lm_lstm_latest.t7").write_bytes(b"no checkpoint")
+    error, _, _ = result_of(folder, "-minutes", "2")
+    assert "which this training would overwrite, is not a checkpoint" in str(error)
 
 
 def test_processes_of_torchrun_are_refused(tmp_path, machine, monkeypatch):

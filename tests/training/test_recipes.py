@@ -35,6 +35,13 @@ PLAIN = Recipe(
 )
 
 
+def test_numbers_are_those_that_the_command_line_reads():
+    opt = recipes.apply(TrainOptions(recipe="best"), (), ENGLISH)
+    numbers = [field.name for field in dataclasses.fields(opt) if field.type == "float" and field.name in opt.changed]
+    assert "embedding_rate" in numbers
+    assert {type(getattr(opt, name)) for name in numbers} == {float}
+
+
 def of(text: TextStats, **typed) -> TrainOptions:
     return recipes.apply(TrainOptions(recipe="quick", **typed), typed, text)
 
