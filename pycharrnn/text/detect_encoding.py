@@ -55,11 +55,12 @@ def decoding_of(path: str, shown: str, text_encoding: str = "") -> Decoding | No
         if text_encoding not in ("", RAW):
             return Decoding(text_encoding) if _printable(first, text_encoding, "replace") >= _MIN_PRINTABLE else None
         unicode = _utf16_or_32(first)
-        controls = len(first) - len(first.translate(None, _CONTROLS))
-        if unicode is None or (not unicode and controls > _MAX_CONTROLS * len(first)):
+        if not unicode and not _has_few_controls(first):
             return None
         if text_encoding:
             return Decoding(RAW)
+        if unicode is None:
+            return None
         if unicode:
             return Decoding(unicode, "replace")
         is_mac = first.count(b"\r") > 2 and b"\n" not in first
@@ -75,6 +76,8 @@ def _utf16_or_32(first: bytes) -> str | None:
             return encoding if _printable(first[len(mark) :], encoding) >= _MIN_PRINTABLE else None
     if 0 not in first:
         return ""
+    if _has_few_controls(first) and _is_utf8(first):  # pairs of ASCII letters are printable as UTF-16, too
+        return None
     little, big = (_printable(first, f"utf-16-{order}") for order in ("le", "be"))
     # The zeros of UTF-16 are the high bytes of Latin letters, blanks and newlines.
     is_little = first[1::2].count(0) > first[::2].count(0) if little == big else little > big
@@ -88,6 +91,19 @@ def _printable(first: bytes, encoding: str, errors: str = "strict") -> float:
     except UnicodeError:
         return 0
     return 0 if "\0" in text else sum(c.isprintable() or c in _SPACES + "\x1b" for c in text) / max(len(text), 1)
+
+
+def _has_few_controls(first: bytes) -> bool:
+    return len(first) - len(first.translate(None, _CONTROLS)) <= _MAX_CONTROLS * len(first)
+
+
+def _is_utf8(first: bytes) -> bool:
+    """Whether this is valid UTF-8, of which the last character may be cut."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(first)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _invalid_utf8(f: BufferedReader) -> int | None:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from compat import file_magic
-from pycharrnn.common.errors import wordings
+from pycharrnn.common.errors import flag, wordings
 
 _END = 1 << 16  # bytes; a zip archive lists its files there
 
@@ -61,6 +61,15 @@ _BY_CONTENT = (
     (re.compile(rb"WEBVTT[ \t\r\n]"), _SUBTITLES),
     (re.compile(rb"\s*\d+[ \t]*\r?\n\d+:\d\d:\d\d[,.]\d+[ \t]*-->"), _SUBTITLES),
 )
+_PACKED = {
+    b"\x1f\x8b": Kind("a gzip archive", "unpack it"),
+    b"BZh": Kind("a bzip2 archive", "unpack it"),
+    b"\xfd7zXZ\0": Kind("an xz archive", "unpack it"),
+    b"\x28\xb5\x2f\xfd": Kind("a zstd archive", "unpack it"),
+    b"7z\xbc\xaf'\x1c": Kind("a 7z archive", "unpack it"),
+    b"Rar!": Kind("a rar archive", "unpack it"),
+}
+_ZIP = Kind("a zip archive", "unpack it")  # by its ending: other programs' files are zip archives, too
 
 
 def kind_of(path: str, name: str) -> Kind | None:
@@ -83,6 +92,24 @@ def kind_of(path: str, name: str) -> Kind | None:
             f.seek(max(os.fstat(f.fileno()).st_size - _END, 0))
             if b"word/document.xml" in first + f.read(_END):
                 return _WORD
+    return None
+
+
+def kind_of_binary(path: str, name: str, is_almost_text: bool) -> Kind | None:
+    """The kind of a file that no encoding makes a text; None if it is unknown. Errors: OSError.
+
+    `is_almost_text`: whether few of its bytes are those of binary data.
+    """
+    with open(path, "rb") as f:
+        start = f.read(_END)
+    for beginning, kind in _PACKED.items():
+        if start.startswith(beginning):
+            return kind
+    if start.startswith(b"PK") and name.lower().endswith(".zip"):
+        return _ZIP
+    if is_almost_text and (zero := start.find(0)) >= 0:
+        way_out = f"remove such bytes, or keep all bytes by {flag('text_encoding', 'bytes')}"
+        return Kind(f"binary data, with the byte 0 at offset {zero:,}", way_out)
     return None
 
 

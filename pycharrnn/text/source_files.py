@@ -91,7 +91,7 @@ def find(
         if names:
             note(f"left out, since {words}: {some(names)}{advice}.")
     if not files:
-        what = ", ".join(escape_line(path) for path in paths)
+        what = ", ".join("standard input" if path == "-" else escape_line(path) for path in paths)
         raise UserError(f"there is no text in {what}: name files of plain text, or folders that hold some.")
     return list(files.values())
 
@@ -109,7 +109,7 @@ def _refusal(not_plain: Mapping[str, Kind]) -> str:
 
 
 def source_file(path: str, shown: str, size: int, text_encoding: str = "") -> SourceFile | Kind | None:
-    """A file that is trained on; or its kind, if it is not plain text; None for binary data and an empty file.
+    """A file that is trained on; or its kind, if it is not plain text; None for an empty file and unknown binary data.
 
     HTML is read as its text; with `text_encoding`, files with markup are read as they are. Errors: OSError; UserError
     without chardet.
@@ -123,7 +123,12 @@ def source_file(path: str, shown: str, size: int, text_encoding: str = "") -> So
     if kind and not is_html:
         return kind
     decoding = detect_encoding.decoding_of(path, shown, text_encoding)
-    return SourceFile(path, shown, dataclasses.replace(decoding, is_html=is_html), size) if decoding else None
+    if decoding:
+        return SourceFile(path, shown, dataclasses.replace(decoding, is_html=is_html), size)
+    if shown.endswith(file_kinds.CHECKPOINT_ENDINGS):
+        return None
+    is_almost_text = detect_encoding.decoding_of(path, shown, decode_text.RAW) is not None
+    return file_kinds.kind_of_binary(path, shown, is_almost_text)
 
 
 def read(path: str, note: Callable[[str], None], text_encoding: str = "", of_model: bytes = b"") -> bytes:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
+import gzip
+import io
+import lzma
 import os
 import random
 import socket
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -186,6 +191,40 @@ def test_files_that_are_not_plain_text(home):
     for text_encoding in ("utf-8", "bytes"):
         assert gather("f/d.html", text_encoding=text_encoding)[1] == b"<p>Caf&eacute;</p>"
         assert gather("f/c.srt", text_encoding=text_encoding)[1].startswith(b"1\n00:00")
+
+
+def test_a_text_with_a_zero_byte(home):
+    """Which is text except for a byte that the user can't see."""
+    put(home / "one.txt", b"A poem.\n" * 200 + b"\0")
+    said = (
+        "one.txt is binary data, with the byte 0 at offset 1,600, not plain text: remove such bytes, or keep all bytes"
+    )
+    assert refusal("one.txt") == f"{said} by -text_encoding bytes."
+    assert refusal("one.txt", text_encoding="cp1252") == f"{said} by -text_encoding bytes."
+    assert gather("one.txt", text_encoding="bytes")[1] == b"A poem.\n" * 200 + b"\0"
+    put(home / "photo.jpg", NO_TEXT)
+    assert refusal("photo.jpg", text_encoding="bytes").startswith("there is no text in photo.jpg: ")
+    put(home / "two.txt", "A poem.\n")
+    left_out = "they are not plain text: one.txt (binary data, with the byte 0 at offset 1,600)"
+    assert left_out in gather("one.txt", "two.txt")[2]
+
+
+@pytest.mark.parametrize("module, what", [(gzip, "a gzip"), (bz2, "a bzip2"), (lzma, "an xz")])
+def test_packed_texts(home, module, what):
+    put(home / "a.txt.packed", module.compress(bytes(range(256)) * 40))
+    assert refusal("a.txt.packed") == f"a.txt.packed is {what} archive, not plain text: unpack it."
+
+
+def test_a_zip_archive(home):
+    with zipfile.ZipFile(home / "texts.zip", "w") as archive:
+        archive.writestr("a", bytes(99))
+    assert refusal("texts.zip") == "texts.zip is a zip archive, not plain text: unpack it."
+
+
+def test_empty_standard_input(home, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b""), encoding="utf-8"))
+    said = refusal("-")
+    assert said == "there is no text in standard input: name files of plain text, or folders that hold some."
 
 
 def test_files_without_any_letter(home):

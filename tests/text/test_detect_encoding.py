@@ -166,12 +166,18 @@ def test_an_encoding_that_is_named(tmp_path):
         struct.pack("<500h", *(NOISE.randrange(-3000, 3000) for _ in range(500))),
         struct.pack("<500i", *range(500)),
         bytes(1000),
-        b"a text with a \0 in it",
         "a text with a \0 in it".encode("utf-16"),
     ],
 )
 def test_binary_data(tmp_path, content, text_encoding):
     assert decoded(tmp_path / "a", content, text_encoding) is None
+
+
+@pytest.mark.parametrize("text_encoding", ["", "bytes", "utf-8", "latin-1", "koi8-r", "cp437"])
+@pytest.mark.parametrize("text", ["a text with a \0 in it", "A poem.\n" * 60 + "\0", "\0" + FRENCH * 9])
+def test_a_zero_byte_in_a_text(tmp_path, text, text_encoding):
+    """Whose pairs of bytes would be printable characters of UTF-16."""
+    assert decoded(tmp_path / "a", text.encode(), text_encoding) == (text if text_encoding == "bytes" else None)
 
 
 def test_terminal_colors_are_text(tmp_path):
