@@ -69,13 +69,16 @@ def sample_command(model: str, **values: Any) -> None:
     if not opt.verbose:
         tell = lambda line: None  # noqa: E731
     primetext = read_primetext(opt.primetext, opt.primefile, loaded, opt.text_encoding)
-    model_labels.refuse_in_primetext(primetext, item_options.labels(loaded.vocab, loaded.opt))
+    if opt.primefile and item_options.kind(loaded.vocab, loaded.opt) == "line":
+        # With which editors end a file; it would end the item that the file begins.
+        primetext = primetext.removesuffix(b"\n").removesuffix(b"\r")
+    model_labels.refuse_in_primetext(primetext, item_options.labels(loaded.vocab, loaded.opt), opt.prime_option)
     left_out = ""
     missing = "missing seed text, using uniform probability over first character"
     if opt.ignore_bad_primetext:
         primetext, left_out = tokenizer.without_unknown(primetext, loaded.vocab)
     # Now, so that a character that the model lacks is refused before anything is printed.
-    prime = tokenizer.primetext_characters(primetext, loaded.vocab, "primefile" if opt.primefile else "primetext")
+    prime = tokenizer.primetext_characters(primetext, loaded.vocab, opt.prime_option)
     source = f"the text of {opt.primefile}" if opt.primefile and primetext else os.fsdecode(primetext)
     if end is not None:
         missing = f"drawing {opt.items} items"

@@ -153,8 +153,8 @@ def select_in_rounds(
     characters = characters_by_id(vocab)
     if characters[end] in prime:
         raise UserError(
-            f"{flag('primetext')} has {quote_character(characters[end])}, which ends an item: leave it out, since"
-            " an item begins by itself."
+            f"{flag(selection.opt.prime_option)} has {quote_character(characters[end])}, which ends an item: leave it"
+            " out, since an item begins by itself."
         )
     most = None if selection.may_leave_out else selection.opt.items
     beginning = b"".join(prime)

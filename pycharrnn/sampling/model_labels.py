@@ -81,12 +81,15 @@ def only(path: str, vocab: dict[bytes, int], known: Collection[bytes], label: st
     return LabelChoice(vocab, {require(path, known, label): 1})
 
 
-def refuse_in_primetext(primetext: bytes, known: Collection[bytes]) -> None:
-    """Errors: UserError for a primetext that begins with a known label and a tab, since items have one before it."""
+def refuse_in_primetext(primetext: bytes, known: Collection[bytes], option: str = "primetext") -> None:
+    """Errors: UserError for a primetext that begins with a known label and a tab, since items have one before it.
+
+    `option`: which gave the primetext, for the message.
+    """
     label, _ = labels.split_known(primetext, known)
     if label:
         raise UserError(
-            f"{flag('primetext')} begins with the label {escape_line(label, 40)} and a tab: leave them out, and give"
+            f"{flag(option)} begins with the label {escape_line(label, 40)} and a tab: leave them out, and give"
             f" the label by {wordings('-as', 'label')}."
         )
 

@@ -115,7 +115,8 @@ class SampleOptions(AdaptOptions):
     )
     primefile: str = option(
         "",
-        "file with the prompt, in place of -primetext; a byte order mark is left out. - = standard input",
+        "file with the prompt, in place of -primetext; a byte order mark is left out, and for a model of lines the line"
+        " break at the end. - = standard input",
         path="file",
         group="text",
     )
@@ -137,6 +138,11 @@ class SampleOptions(AdaptOptions):
     threads: int = option(
         0, "number of threads. 0 = one; with -samples or items, one per core", group="machine", allowed=THREADS
     )
+
+    @property
+    def prime_option(self) -> str:
+        """The option that gives the prompt, for messages."""
+        return "primefile" if self.primefile else "primetext"
 
     def __post_init__(self) -> None:
         """Errors: UserError for the first invalid value, or for options that exclude each other."""

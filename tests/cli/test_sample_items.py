@@ -211,6 +211,16 @@ def test_models_of_code_points(tmp_path):
     assert all(line.startswith("\u6c34") for line in done.stdout.decode().splitlines())
 
 
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
+def test_the_beginning_from_a_file(home, ending):
+    """Which an editor ends with a line break; another one would end the item."""
+    (home / "begin.txt").write_bytes(b"ab" + ending)
+    assert lines(home, "-primefile", "begin.txt") == lines(home, "-primetext", "ab")
+    (home / "begin.txt").write_bytes(b"ab\nc\n")
+    error = sentence(run(*SAMPLE, "-verbose", "0", "-primefile", "begin.txt", cwd=home))
+    assert "-primefile has '\\n', which ends an item: leave it out" in error
+
+
 @pytest.mark.parametrize(
     "options, said",
     [
