@@ -304,6 +304,9 @@ def _check_flags(command: click.Command, ctx: click.Context, args: list[str]) ->
                 raise click.UsageError(f"there is no flag {flag}; {' '.join(filter(None, (hint, *others)))}", ctx)
             close = difflib.get_close_matches(flag.lstrip("-"), [name.lstrip("-") for name in by_flag], 1, 0.7)
             hint = f"; did you mean -{close[0]}?" if close else "."
+            if os.path.exists(word):
+                what = "folder" if os.path.isdir(word) else "file"
+                hint = f"; for the {what} of this name, write {shell_words.quoted(shell_words.operand(word))}."
             raise click.UsageError(f"there is no flag {flag}{hint}", ctx)
 
 

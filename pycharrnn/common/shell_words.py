@@ -25,6 +25,11 @@ def quoted(word: str) -> str:
     return '"' + re.sub(r'(\\+)("|\Z)', r"\1\1\2", word).replace('"', '\\"') + '"'
 
 
+def operand(path: str) -> str:
+    """A path that no command takes for a flag: ./-x for -x."""
+    return f"./{path}" if path.startswith("-") else path
+
+
 def joined(words: Iterable[str]) -> str:
     """A command line of these words."""
     return " ".join(map(quoted, words))

@@ -200,7 +200,7 @@ class CheckpointKeeper:
         return f"that could not be saved ({why}), {self._last_good()}."
 
     def _note_sampling(self, path: str) -> None:
-        command = ["pycharrnn", "sample", path, *self._sample_flags]
+        command = ["pycharrnn", "sample", shell_words.operand(path), *self._sample_flags]
         loaded = f"pycharrnn.load({path!r})"
         program = f"list({loaded}.items())" if self._items else f"{loaded}.generate()"
         self._note(f"sample from it with: {wordings(shell_words.joined(command), program)}")
@@ -239,7 +239,7 @@ class CheckpointKeeper:
         self._note(f"finished; the best checkpoint is {path}, with validation loss {loss}.")
         self._note_sampling(sampled)
         page = f"{self._files.savefile}.html"
-        command = shell_words.joined(["pycharrnn", "convert", sampled, page])
+        command = shell_words.joined(["pycharrnn", "convert", *map(shell_words.operand, (sampled, page))])
         program = f"pycharrnn.load({sampled!r}).save({page!r})"
         self._note(f"write a page that runs it with: {wordings(command, program)}")
 

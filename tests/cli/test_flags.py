@@ -135,6 +135,14 @@ def test_unknown_flags_are_named_whole():
     assert fault("go", "x", "-whole", "3", "-whle", "3") == "there is no flag -whle; did you mean -whole?"
 
 
+def test_a_file_with_the_name_of_a_flag(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-lead.txt").touch()
+    (tmp_path / "-c5").mkdir()
+    assert fault("go", "-lead.txt") == "there is no flag -lead.txt; for the file of this name, write ./-lead.txt."
+    assert fault("go", "-c5") == "there is no flag -c5; for the folder of this name, write ./-c5."
+
+
 def test_unknown_commands():
     assert fault("leave") == "there is no command 'leave'; there are go, stop."
     assert fault("goo") == "there is no command 'goo'; did you mean go?"

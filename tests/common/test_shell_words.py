@@ -53,6 +53,10 @@ def test_a_command(monkeypatch):
     assert shell_words.joined(["train", "my cv", "x"]) == 'train "my cv" x'
 
 
+def test_a_path_is_no_flag():
+    assert [shell_words.operand(path) for path in ("-x.html", "cv/-x.t7", "/-x")] == ["./-x.html", "cv/-x.t7", "/-x"]
+
+
 @pytest.mark.parametrize("system, words", [("posix", "train 'my texts'."), ("nt", 'train "my texts".')])
 def test_a_message_proposes_what_can_be_typed(tmp_path, monkeypatch, system, words):
     (tmp_path / "my texts").mkdir()

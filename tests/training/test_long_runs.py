@@ -567,6 +567,18 @@ def test_a_finished_run_says_so(tmp_path):
         assert CliRunner().invoke(cli, ["convert", "cv/lm_lstm_best.t7", "lstm.html"]).exit_code == 0
 
 
+def test_the_commands_at_the_end_of_a_run_with_names_like_flags(tmp_path):
+    folder = folder_with_text(tmp_path)
+    names = ["-checkpoint_dir", "-c5", "-savefile", "-x"]
+    error, out, err = result_of(folder, "-max_epochs", "0.2", *names)
+    assert error is None
+    commands = [line.partition(" with: pycharrnn ")[2] for line in err.splitlines()[1:]]
+    assert commands == ["sample ./-c5/lm_-x_best.t7 -gpuid -1", "convert ./-c5/lm_-x_best.t7 ./-x.html"]
+    with working_in(folder):
+        for command in commands:
+            assert CliRunner().invoke(cli, command.split()).exit_code == 0
+
+
 def test_best_is_a_copy_where_links_do_not_work(tmp_path, monkeypatch):
     def no_links(*args):
         raise OSError(errno.EPERM, "Operation not permitted")
