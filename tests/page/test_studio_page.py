@@ -255,6 +255,7 @@ def test_an_upload_has_words_and_can_be_cancelled(chromium, studio, poems):
     studio.held.set()
     wait(chromium, lambda: element(chromium, "drop").is_displayed())
     assert text(chromium, "learn-problem") == ""
+    assert count_of(studio, "/api/studio/upload") == 0
     studio.refusals["/api/studio/upload"] = (507, "the disk is full: nothing was kept.")
     element(chromium, "files").send_keys(str(poems))
     shown(chromium, "learn-problem", "The disk is full: nothing was kept.")
@@ -391,6 +392,21 @@ def test_a_server_that_is_gone_and_comes_back(chromium, studio):
     studio.runs = [run("poems", "finished")]
     shown(chromium, "current-run", "Finished")
     assert text(chromium, "studio-notice") == ""
+
+
+@needs_browser
+@pytest.mark.parametrize("path", ["/api/studio/runs", "/api/studio/flags", "/api/models"])
+def test_a_server_that_refuses_at_first(chromium, studio, path):
+    opened(chromium, studio)
+    studio.refusals[path] = (503, "the server is stopping.")
+    chromium.refresh()
+    shown(chromium, "studio-notice", "The server is stopping.")
+    assert chromium.execute_script("return document.body.dataset.section") is None
+    studio.refusals.clear()
+    wait(chromium, lambda: chromium.execute_script("return document.body.dataset.section"))
+    drop(chromium, "drop", {"poems.txt": "A poem."})
+    shown(chromium, "found", "118,200 characters")
+    assert count_of(studio, "/api/studio/texts") == 1
 
 
 @needs_browser

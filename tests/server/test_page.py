@@ -350,6 +350,14 @@ def test_a_score_while_learning(page):
     wait(page, lambda: "learning" not in element(page, "score-status").text)
 
 
+def test_a_score_that_is_stopped_does_not_count_the_sample(page):
+    generated(page)
+    click(page, "tab-score")
+    fill(page, "own", "The night is the night\n" * 800)
+    page.execute_script("for (const id of ['score-button', 'stop']) document.getElementById(id).click()")
+    wait(page, lambda: text(page, "score-status") == "stopped")
+
+
 def test_score_tints_a_text_of_ones_own(page):
     click(page, "tab-score")
     assert not element(page, "text").is_displayed()

@@ -248,15 +248,16 @@ function continueSample() {
 async function score() {
   const { selected } = models;
   if (!check(scoreInputs(), { focus: true }) || !selected) return;
-  await run($("score-status"), async (signal) => {
-    const request = scoreRequestOf(selected);
+  const request = async (signal) => {
+    const asked = scoreRequestOf(selected);
     showStatus("scoring…", $("score-status"));
-    const answer = await source.score(request, signal, progressOf(request, $("score-progress")));
+    const answer = await source.score(asked, signal, progressOf(asked, $("score-progress")));
     scoreView.truncate();
     scoreView.append(answer.characters);
     scoredBy = selected;
     showStatus(scoreSentence(answer, selected.code_points), $("score-status"));
-  });
+  };
+  await run($("score-status"), request, () => "stopped");
 }
 
 // Shows a bar for a request that lets the model learn. Returns a function that receives its progress; `run` hides it.
@@ -265,8 +266,12 @@ function progressOf({ adapt }, bar) {
   return (progress) => (progress < 1 ? showProgress(bar, progress) : (bar.hidden = true));
 }
 
-// Runs one request at a time; shows in `status` how it ended.
-async function run(status, request) {
+function stoppedSample() {
+  return `stopped after ${content().count} ${models.selected?.items ? "items" : "characters"}`;
+}
+
+// Runs one request at a time; shows in `status` how it ended. stopped(): the words for one that the user stops.
+async function run(status, request, stopped = stoppedSample) {
   running?.abort();
   const mine = (running = new AbortController());
   showButtons();
@@ -274,7 +279,7 @@ async function run(status, request) {
     await request(mine.signal);
   } catch (error) {
     if (mine !== running) return;
-    if (error.name === "AbortError") showStatus(`stopped after ${content().count} ${models.selected?.items ? "items" : "characters"}`, status);
+    if (error.name === "AbortError") showStatus(stopped(), status);
     else report(error, status);
   } finally {
     if (mine === running) {

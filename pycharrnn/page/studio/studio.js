@@ -47,6 +47,7 @@ async function refresh() {
     await runs.refresh();
     const answer = await api.changed("api/models");
     if (answer) list.show((models = answer.models));
+    if (!document.body.dataset.section) showSection(firstSection(!models.length || runs.isBusy));
     await trash.showList();
   }, $("studio-notice"));
   if (reached) setText($("studio-notice"), "");
@@ -55,14 +56,9 @@ async function refresh() {
 }
 
 async function begin() {
-  const [about, { flags }, answer] = await Promise.all([
-    api.get("api/studio"),
-    api.get("api/studio/flags"),
-    api.changed("api/models"),
-  ]);
+  const [about, { flags }] = await Promise.all([api.get("api/studio"), api.get("api/studio/flags")]);
+  if (facts) return; // the page was hidden and shown meanwhile, and asked twice
   facts = about;
-  models = answer.models;
-  list.show(models);
   bring.describe(facts.bring_endings);
   if (facts.can_train)
     new Learn(
@@ -75,8 +71,6 @@ async function begin() {
     $("drop").hidden = true;
     setText($("learn-problem"), facts.why_not);
   }
-  await runs.refresh();
-  showSection(firstSection(!models.length || runs.isBusy));
 }
 
 // Whether an action succeeded; shows the sentence of a Problem, which is "" where the page asks for a token.

@@ -53,6 +53,7 @@ export class StudioApi {
   // Uploads a file as the body of a request. onProgress(bytes). Browsers report the progress of an XMLHttpRequest only.
   upload(path, file, onProgress, signal) {
     return new Promise((resolve, reject) => {
+      signal.throwIfAborted(); // it has no event any more
       const request = new XMLHttpRequest();
       const { token } = this.#source;
       request.open("PUT", path);
