@@ -43,7 +43,7 @@ class EvalOptions(AdaptOptions):
         """Errors: UserError for the first invalid value."""
         check(self)
         if self.old_exp and self.gpuid >= 0:
-            raise UserError(f"-old_exp works on the CPU only: leave {flag('gpuid')} out.")
+            raise UserError(f"{flag('old_exp')} works on the CPU only: leave {flag('gpuid')} out.")
         self.check_adapt("adapt", self.adapt)
         if self.adapt and self.gpuid >= 0:
             raise UserError(f"{flag('adapt', 1)} works on the CPU only: leave {flag('gpuid')} out.")

@@ -14,7 +14,7 @@ from typing import cast
 
 from pycharrnn.common import folder_walk, near_paths, shell_words
 from pycharrnn.common.display import escape_line
-from pycharrnn.common.errors import UserError, wordings
+from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.standard_streams import standard_input
 from pycharrnn.text import decode_text, detect_encoding, file_kinds, html_text
 from pycharrnn.text.decode_text import Decoding
@@ -161,7 +161,8 @@ def sentence_on_decoding(files: Sequence[SourceFile]) -> str:
     """`how_decoded` as a sentence, which says how to overrule a detected encoding; "" if all files were UTF-8."""
     how = how_decoded(files)
     is_detected = any(file.decoding.errors != "strict" for file in files)
-    return how and f"{how}{'; -text_encoding overrules this' if is_detected else ''}."
+    way_out = f"; {flag('text_encoding')} overrules this" if is_detected else ""
+    return how and f"{how}{way_out}."
 
 
 def how_decoded(files: Sequence[SourceFile]) -> str:

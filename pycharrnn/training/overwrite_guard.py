@@ -68,7 +68,7 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
                 continue  # best stays if it was written before the resumed state
             note(_on_replacing(path, what, replaced, stem, ending))
     for path, state in unfinished:
-        note(f"-overwrite 1 gives up the unfinished run {path}: {_described(state)}.")
+        note(f"{flag('overwrite', 1)} gives up the unfinished run {path}: {_described(state)}.")
 
 
 def _newer_in_another_format(stem: str, latest: str) -> str | None:

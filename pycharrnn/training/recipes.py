@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from pycharrnn.common import shell_words
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training.options import TrainOptions
 
@@ -159,7 +159,7 @@ def advice_on_encoding(text: TextStats, encoding: str) -> str:
     share = 100 * text.multibyte / (text.code_points or 1)
     return (
         f"{share:.0f} % of the characters take several bytes, and the model learns bytes: if samples show broken"
-        " characters, train with -encoding utf8."
+        f" characters, train with {flag('encoding', 'utf8')}."
     )
 
 

@@ -52,7 +52,7 @@ def check(files: FileSettings, data_dir: str, resumed: Checkpoint | None, note: 
     if resumed is not None and last is None and not files.overwrite:
         raise UserError(f"{path} begins after iteration {resumed.i}, so it may be the log of another run: {ways_on}.")
     if resumed is None or last is None:
-        note(f"-overwrite 1 gives up the log of another run, {path}.")
+        note(f"{flag('overwrite', 1)} gives up the log of another run, {path}.")
     elif not _is_of(last, resumed):
         raise UserError(f"{path} is the log of another run than the resumed one: choose another {flag('log')}.")
 

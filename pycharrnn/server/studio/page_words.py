@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from pycharrnn.common.errors import for_command_line
+
 # Flag -> the field of the page that sets it, and the words of its values.
 FIELDS: dict[str, tuple[str, dict[str, str]]] = {
     "items": (
@@ -60,6 +62,7 @@ def reword(sentence: str) -> str:
         >>> reword("-text_encoding overrules this."), reword("add -items line.")
         ('"Encoding of the files" overrules this.', 'add "The text is: a list: each line is an item".')
     """
+    sentence = for_command_line(sentence)
     for pattern, words in _REWORDED:
         sentence = pattern.sub(words, sentence)
     return _FLAG.sub(_field, sentence)
