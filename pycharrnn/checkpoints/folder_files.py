@@ -111,7 +111,7 @@ def each_once(paths: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _may_be_checkpoint(name: str) -> bool:
-    return name.endswith(formats.IN_FOLDERS) and not file_magic.CACHE_NAME.fullmatch(name) and name[0] != "."
+    return name.lower().endswith(formats.IN_FOLDERS) and not file_magic.CACHE_NAME.fullmatch(name) and name[0] != "."
 
 
 def _by_file(status: dict[str, os.stat_result]) -> list[list[str]]:

@@ -78,6 +78,10 @@ class Format:
     def endings(self) -> tuple[str, ...]:
         return self.ending, *self.others
 
+    def is_of(self, path: str | os.PathLike[str]) -> bool:
+        """Whether a path has an ending of this format, in upper or lower case."""
+        return os.fspath(path).lower().endswith(self.endings)
+
     def functions(self) -> FormatModule:
         return cast(FormatModule, import_module(f"{__package__}.{self.module}"))
 
@@ -95,7 +99,7 @@ FORMATS = (
     C,
     HTML,
 )
-_PAGE_AND_MODEL = re.compile(r"(?P<page>.*?\.html?)#(?P<model>.*)", re.DOTALL)
+_PAGE_AND_MODEL = re.compile(r"(?P<page>.*?\.html?)#(?P<model>.*)", re.DOTALL | re.IGNORECASE)
 ENDINGS = tuple(f.ending for f in FORMATS if f.written and f.read)
 ALL_ENDINGS = tuple(f.ending for f in FORMATS)
 IN_FOLDERS = tuple(f.ending for f in FORMATS if f.in_folders)
@@ -104,7 +108,7 @@ IN_FOLDERS = tuple(f.ending for f in FORMATS if f.in_folders)
 def of(path: str | os.PathLike[str]) -> Format | None:
     """The format of a path, by its ending, or None."""
     name, _ = page_and_model(path)
-    return next((f for f in FORMATS if name.endswith(f.endings)), None)
+    return next((f for f in FORMATS if f.is_of(name)), None)
 
 
 def page_and_model(path: str | os.PathLike[str]) -> tuple[str, str]:
@@ -125,7 +129,7 @@ _USED_BY = {
 
 def check_use(path: str, option: str, words: str) -> None:
     """Refuse an option for writing that the format of `path` does not use. `words`: the option. Errors: UserError."""
-    if of(path) and not path.endswith(_USED_BY[option]):
+    if (found := of(path)) and found.ending not in _USED_BY[option]:
         raise UserError(f"{words} is for {in_words(_USED_BY[option])} files, not for {path}: leave it out.")
 
 

@@ -52,7 +52,12 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
         formats.check_use(target, "encoding", flag("ascii", opt.ascii))
     if opt.longs != ConvertOptions.longs:
         formats.check_use(target, "long_size", flag("longs", opt.longs))
-    if target.endswith(formats.HTML.endings):
+    is_page, is_c = formats.HTML.is_of(target), formats.C.is_of(target)
+    if opt.weights and not is_c:
+        as_c = "end the command with a file name such as model.c"
+        instead = f"for a smaller page use {flag('half', 1)}" if is_page else as_c
+        raise UserError(f"{flag('weights', opt.weights)} is for a C program: {instead}.")
+    if is_page:
         _write_page(sources, target, opt)
         return
     if len(sources) > 1:
@@ -66,12 +71,7 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     for name, value in (("title", opt.title), ("about", opt.about)):
         if value:
             raise UserError(f"{flag(name)} is for a page: end the command with a file name such as page.html.")
-    is_c = target.endswith(formats.C.endings)
-    if opt.weights and not is_c:
-        raise UserError(
-            f"{flag('weights', opt.weights)} is for a C program: end the command with a file name such as model.c."
-        )
-    if target.endswith(".txt"):
+    if target.lower().endswith(".txt"):
         from pycharrnn.text import cached_text
 
         if code := cached_text.encoding_of(sources[0]):
@@ -95,7 +95,7 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
 def _refuse_words(files: tuple[str, ...], opt: ConvertOptions) -> None:
     """Errors: UserError for words of a title or a description that stand among the files, since quotes are missing."""
     words = [file for file in files if not formats.of(file) and not os.path.exists(file)]
-    if words == [files[-1]] and not any(file.endswith((".html", ".htm")) for file in files):
+    if words == [files[-1]] and not any(map(formats.HTML.is_of, files)):
         return  # the page's name, without its ending
     if words and (opt.title or opt.about):
         option = flag("title" if opt.title else "about")

@@ -463,7 +463,7 @@ class Model:
         ):
             if value != default:
                 formats.check_use(target, option, f"{option}={value!r}")
-        if target.endswith(formats.HTML.endings):
+        if formats.HTML.is_of(target):
             from pycharrnn.page import single_file
 
             output_folder.require_folder(target)

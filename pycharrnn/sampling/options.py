@@ -271,7 +271,7 @@ class ChatOptions(AdaptOptions):
             raise UserError(
                 f"{flag('o')} saves the model that {flag('learn', 1)} trains: add that flag, or leave {flag('o')} out."
             )
-        if self.o and not self.o.endswith(formats.ENDINGS):
+        if self.o and not self.o.lower().endswith(formats.ENDINGS):
             endings = formats.in_words(formats.ENDINGS)
             raise UserError(f"{flag('o')} must be a file that ends in {endings}, not {self.o}.")
         if self.overwrite and not self.o:

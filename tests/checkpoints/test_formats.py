@@ -101,6 +101,29 @@ def test_the_page_offers_every_format(tmp_path):
     assert [facts.id for facts in offered.all_facts()] == [path.stem for path in paths]
 
 
+@pytest.mark.parametrize("ending", formats.ALL_ENDINGS)
+def test_an_ending_may_be_in_upper_case(tmp_path, ending):
+    source, other = tmp_path / f"a{ending}", tmp_path / f"other{ending.upper()}"
+    checkpoint.convert(loaded("lstm dropout"), tmp_path / "m.t7")
+    for path in (source, other):
+        assert run("convert", "m.t7", path.name, cwd=tmp_path).stdout == f"saved {path.name}\n".encode()
+    assert other.read_bytes() == source.read_bytes()
+    if ending != ".c":
+        assert inspection.facts(other) == inspection.facts(source)
+        assert run("convert", other.name, "back.T7", cwd=tmp_path).returncode == 0
+        assert checkpoint.load(tmp_path / "back.T7").vocab == loaded("lstm dropout").vocab
+    options = {".T7": ["-longs", "4"], ".C": ["-weights", "int8"], ".HTML": ["-half", "1"]}.get(ending.upper(), [])
+    assert run("convert", "m.t7", f"b{ending.upper()}", *options, cwd=tmp_path).returncode == 0
+
+
+def test_a_folder_and_a_library_take_endings_in_upper_case_too(tmp_path):
+    pycharrnn.load(path_of("rnn")).save(tmp_path / "M.T7", long_size=4)
+    pycharrnn.load(tmp_path / "M.T7").save(tmp_path / "P.HTML", half=True)
+    assert b"M.T7, the only checkpoint" in run("sample", str(tmp_path), "-length", "5").stderr
+    page = f"{tmp_path / 'P.HTML'}#M"
+    assert pycharrnn.load(page).vocab == pycharrnn.load(tmp_path / "M.T7").vocab
+
+
 def test_exports_in_a_folder_are_not_its_checkpoints(tmp_path):
     for ending in formats.ENDINGS:
         checkpoint.convert(loaded("rnn"), tmp_path / f"lm_x_epoch1.00_2.0000{ending}")

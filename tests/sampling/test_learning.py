@@ -112,7 +112,7 @@ def test_a_model_that_cannot_be_replaced_stays(tmp_path):
     assert (tmp_path / "mine.t7").read_bytes() == CHECKPOINT.read_bytes()
 
 
-@pytest.mark.parametrize("ending", [".json", ".safetensors"])
+@pytest.mark.parametrize("ending", [".json", ".safetensors", ".JSON"])
 def test_a_model_of_another_format_goes_on_learning_too(tmp_path, ending):
     path = tmp_path / f"mine{ending}"
     checkpoint.convert(checkpoint.load(CHECKPOINT), path)

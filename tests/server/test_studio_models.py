@@ -69,6 +69,14 @@ def test_a_page_of_several_models_is_several_models(studio, tmp_path):
     assert bring(studio, "one.html", page.read_bytes()).json()["models"] == ["one"]
 
 
+def test_a_file_may_have_its_ending_in_upper_case(studio, tmp_path):
+    page = tmp_path / "page.html"
+    single_file.write(page, gallery.collect([str(LSTM), str(GRU)], False, print), False)
+    assert len(bring(studio, "GALLERY.HTML", page.read_bytes()).json()["models"]) == 2
+    assert bring(studio, "OLD.T7", LSTM.read_bytes()).json()["models"] == ["OLD"]
+    assert Path("models/OLD.t7").read_bytes() == LSTM.read_bytes()
+
+
 @pytest.mark.parametrize(
     "name, content, detail",
     [

@@ -52,6 +52,7 @@ def bring(path: str) -> list[str]:
         for model, name in _models_in(path):
             loaded = checkpoint.load(model)
             stem, ending = os.path.splitext(name)
+            ending = ending.lower()
             if model == path and (ending in formats.IN_FOLDERS or formats.of(path) is None):
                 target = _free(stem, ending if ending in formats.IN_FOLDERS else ".t7")
                 os.replace(path, target)
@@ -73,7 +74,7 @@ def bring(path: str) -> list[str]:
 def _models_in(path: str) -> list[tuple[str, str]]:
     """(path for `load`, name of a file) of each model in a file. Errors: UserError."""
     name = os.path.basename(path)
-    if not name.endswith(formats.HTML.endings):
+    if not formats.HTML.is_of(name):
         return [(path, name)]
     with checkpoint.reading(path):
         names = html_file.names(path)
