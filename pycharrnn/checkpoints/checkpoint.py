@@ -18,7 +18,7 @@ from compat.t7_objects import DamagedT7Error
 from compat.vocabulary import characters_by_id
 from pycharrnn._version import __version__
 from pycharrnn.checkpoints import formats, names
-from pycharrnn.common import output_folder
+from pycharrnn.common import output_folder, shell_words
 from pycharrnn.common.display import escape_line, replace_surrogates
 from pycharrnn.common.errors import UserError
 
@@ -64,10 +64,20 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
     except IsADirectoryError:
         raise UserError(f"{path} is a folder: name one of the checkpoints in it.") from None
     except (OSError, CheckpointError) as e:
+        if not isinstance(e, OSError) and (cache := file_magic.CACHE_NAME.fullmatch(os.path.basename(path))):
+            raise _is_cache(os.fspath(path), f"data{cache['encoding'] or ''}.t7") from None
         reason = getattr(e, "strerror", None) or str(e)
         damaged = isinstance(e, (DamagedT7Error, DamagedCheckpointError))
         way_out = "; use another copy of the file, or an earlier checkpoint" if damaged else ""
         raise UserError(f"can't read {path} as a checkpoint: {reason}{way_out}.") from e
+
+
+def _is_cache(path: str, data_name: str) -> UserError:
+    """The error for a file of a cache, of a text or of its characters. `data_name`: of the file of the text."""
+    data = os.path.join(os.path.dirname(path), data_name)
+    command = escape_line(shell_words.joined(["pycharrnn", "convert", data, "input.txt"]), None)
+    way_out = f"{command} writes the text" if os.path.isfile(data) else "name a checkpoint"
+    return UserError(f"{path} is char-rnn's cache of a text, not a checkpoint: {way_out}.")
 
 
 def text_name(loaded: charrnn.Checkpoint) -> str:

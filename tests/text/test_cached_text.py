@@ -21,6 +21,7 @@ from pycharrnn.text.encodings import ENCODINGS
 
 MODEL = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 COMMAND = "pycharrnn convert old/data.t7 old/input.txt"
+OF_A_TEXT = "is char-rnn's cache of a text, not a checkpoint: pycharrnn convert old/data.t7 input.txt writes the text."
 
 
 @pytest.fixture
@@ -114,6 +115,12 @@ def test_a_cache_without_one_of_its_files_is_refused_at_once(home, name, put):
     assert not (home / "a.txt").exists()
 
 
+def test_the_text_of_a_vocabulary_alone_is_lost(home):
+    (home / "old" / "data.t7").unlink()
+    said = with_slashes(sentence(run("sample", "old/vocab.t7", cwd=home)))
+    assert said.endswith("old/vocab.t7 is char-rnn's cache of a text, not a checkpoint: name a checkpoint.\n")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 def test_a_cache_from_a_pipe_is_read_once(home):
     content = (home / "old" / "data.t7").read_bytes()
@@ -136,6 +143,10 @@ def test_options_for_checkpoints_are_refused(home):
         (["train", "old/data.t7"], "old/data.t7 is char-rnn's cache of a text, not plain text: pycharrnn convert"),
         (["copied", "text", "-text", "old/vocab.t7"], "old/vocab.t7 is char-rnn's cache of a text"),
         (["eval", "lm.t7", "-data_dir", "old"], f"{COMMAND} writes it from char-rnn's cache."),
+        (["convert", "old/data.t7"], f"old/data.t7 {OF_A_TEXT}"),
+        (["convert", "old/data.t7", "d.html"], f"old/data.t7 {OF_A_TEXT}"),
+        (["convert", "old/vocab.t7", "d.json"], f"old/vocab.t7 {OF_A_TEXT}"),
+        (["sample", "old/data.t7"], f"old/data.t7 {OF_A_TEXT}"),
         (["score", "lm.t7", "old/data.t7"], "old/data.t7 is char-rnn's cache of a text"),
         (["score", "lm.t7", "lm.t7"], "lm.t7 is a checkpoint: score takes one model, then the files that it reads."),
         (["score", "lm.t7", "text", "lm.t7"], "lm.t7 is a checkpoint: score takes one model"),
