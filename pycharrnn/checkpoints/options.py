@@ -11,7 +11,12 @@ from pycharrnn.common.option_fields import SWITCH, check, one_of, option
 class InspectOptions:
     """Options of `pycharrnn inspect`."""
 
-    json: int = option(0, "1 = print JSON, for programs", group="display", allowed=SWITCH)
+    json: int = option(
+        0,
+        "1 = print JSON, for programs, one object a line; a .t7 file that is not a checkpoint is an error",
+        group="display",
+        allowed=SWITCH,
+    )
 
     def __post_init__(self) -> None:
         check(self)

@@ -51,10 +51,12 @@ def _inspect(file: str, as_json: int) -> None:
         file, _ = paths.load_best(file, note)
     found = inspection.look(file)
     if found.facts is None:
-        if not as_json:
-            say(found.tree)
-        raise UserError(f"{file} is not a checkpoint of a character model: {found.fault}.")
-    if as_json:
+        said = f"{file} is not a checkpoint of a character model: {found.fault}."
+        if as_json:
+            raise UserError(said)
+        say(found.tree)
+        note(said)
+    elif as_json:
         import json
 
         say(json.dumps({"file": file, **inspection.for_json(found.facts)}))

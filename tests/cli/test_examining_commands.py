@@ -318,10 +318,12 @@ def test_a_pipe_in_the_place_of_a_checkpoint_is_not_opened(tmp_path):
 
 def test_inspect_of_what_is_no_checkpoint(tmp_path):
     save_t7(tmp_path / "x.t7", {b"a": 1})
-    for args, shown in (([], True), (["-json", "1"], False)):
-        result = invoke("inspect", str(tmp_path / "x.t7"), *args)
-        assert "is not a checkpoint of a character model: " in str(result.exception)
-        assert bool(result.stdout) == shown
+    result = invoke("inspect", str(tmp_path / "x.t7"))
+    assert (result.exit_code, result.stdout.splitlines()[1]) == (0, "table of 1")
+    assert "x.t7 is not a checkpoint of a character model: " in result.stderr
+    result = invoke("inspect", str(tmp_path / "x.t7"), "-json", "1")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "x.t7 is not a checkpoint of a character model: " in str(result.exception)
     assert json.loads(printed("inspect", CHECKPOINT, "-json", "1")[0])["rnn_size"] == 16
     assert any(line.split()[:1] == ["model"] for line in printed("inspect", CHECKPOINT))
 
@@ -338,8 +340,10 @@ def test_inspect_of_all_files_of_a_folder(tmp_path):
         "missing.t7 does not exist" in result.stderr
         and "x.t7 is not a checkpoint of a character model" in result.stderr
     )
+    assert str(result.exception) == "1 of 4 files could not be described."
+    result = invoke("inspect", *files, "-json", "1")
     assert str(result.exception) == "2 of 4 files could not be described."
-    found = [json.loads(line) for line in invoke("inspect", *files, "-json", "1").stdout.splitlines()]
+    found = [json.loads(line) for line in result.stdout.splitlines()]
     assert [one["file"] for one in found] == [str(CHECKPOINT)] * 2
 
 

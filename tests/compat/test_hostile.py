@@ -13,7 +13,7 @@ from array import array
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import GOLDEN, run, sentence
+from conftest import GOLDEN, run
 from torchrnn_tables import make
 
 from compat import (
@@ -247,8 +247,7 @@ def test_class_names_that_are_no_text(tmp_path, typename):
             module._typename = b"nn.\xb3\x1b[31m\n"
     save_t7(tmp_path / "x.t7", table)
     result = run("inspect", str(tmp_path / "x.t7"))
-    error = sentence(result)
-    assert r"nn.\xb3\x1b[31m\n" in error
+    assert result.returncode == 0 and r"nn.\xb3\x1b[31m\n" in result.stderr.decode()
     assert b"\x1b" not in result.stdout + result.stderr
 
 
@@ -662,7 +661,7 @@ def test_the_tree_is_shown_whatever_the_name(tmp_path):
         with open(tmp_path / name, "ab") as f:
             f.write(bytes(8))
         result = CliRunner().invoke(cli, ["inspect", str(tmp_path / name)])
-        assert "is not a checkpoint of a character model" in str(result.exception)
+        assert result.exit_code == 0 and "is not a checkpoint of a character model" in result.stderr
         assert "table of 1\n" in result.stdout
         assert "after it: 2 more objects" in result.stdout
 
