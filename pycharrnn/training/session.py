@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from compat.lua_random import LuaRandom
-from pycharrnn.checkpoints import checkpoint, safetensors_file, t7_file
+from pycharrnn.checkpoints import checkpoint, run_names, safetensors_file, t7_file
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine import device, precision, tf32
 from pycharrnn.engine.model import CharRNN
@@ -42,6 +42,9 @@ from pycharrnn.training.settle import settle
 from pycharrnn.training.trainer import Trainer
 
 Say = Callable[[str], None]  # prints a line
+
+_MAX_NAME = 255  # bytes
+_LARGE_LOSS = 9.9999  # larger ones are of trainings that diverge
 
 
 @dataclass(frozen=True)
@@ -141,9 +144,30 @@ def prepare(
 def _check_files(settings: RunSettings, start: InitialCheckpoint | None, note: Say) -> None:
     """Errors: UserError for a run that another one excludes, or that would replace what it may not."""
     resumed = settings.resumed
+    _check_names(settings)
     run_lock.check(settings.files)
     run_log.check(settings.files, settings.data.data_dir, resumed.checkpoint if resumed else None, note)
     overwrite_guard.check(settings.files, start, note)
+
+
+def _check_names(settings: RunSettings) -> None:
+    """Errors: UserError for a checkpoint directory that is a file, or names that are longer than a file's can be."""
+    files = settings.files
+    folder, stem = os.path.split(files.stem)
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise _unusable(folder, "it is a file, not a folder")
+    ending = f".{files.checkpoint_format}"
+    name = run_names.named_checkpoint("lm_<savefile>", settings.optimisation.max_epochs, _LARGE_LOSS, ending)
+    size = len(os.fsencode(name.replace("lm_<savefile>", stem)))
+    if size > _MAX_NAME:
+        raise UserError(
+            f"{flag('savefile')} is too long: the name of a checkpoint, {name}, would have {size} bytes, and a file's"
+            f" name may have {_MAX_NAME}: choose a shorter one."
+        )
+
+
+def _unusable(folder: str, why: str | None) -> UserError:
+    return UserError(f"can't write checkpoints to {folder} ({why}): choose another {flag('checkpoint_dir')}.")
 
 
 def _epochs(iterations: int, ntrain: int) -> float:
@@ -203,9 +227,7 @@ def _make_checkpoint_dir(path: str) -> None:
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(None, "no permission to write there")
     except OSError as e:
-        raise UserError(
-            f"can't write checkpoints to {path} ({e.strerror}): choose another {flag('checkpoint_dir')}."
-        ) from e
+        raise _unusable(path, e.strerror) from e
 
 
 def _loader(settings: RunSettings, text: TextStats, ranks: Ranks, advise: bool, say: Say) -> Batches:

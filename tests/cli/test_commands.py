@@ -276,8 +276,25 @@ def test_init_from_another_vocabulary(tmp_path):
 def test_unwritable_checkpoint_dir(corpus, tmp_path):
     (tmp_path / "cv").write_text("a file where the folder should be", encoding="utf-8")
     error = sentence(run("train", "-data_dir", str(corpus), *SMALL, cwd=tmp_path))
-    assert "can't write checkpoints to cv" in error
-    assert "-checkpoint_dir" in error
+    assert "can't write checkpoints to cv (it is a file, not a folder): choose another -checkpoint_dir." in error
+    (tmp_path / "a.txt").write_text("What a text.\n" * 200, encoding="utf-8")
+    error = sentence(run("train", "a.txt", "-checkpoint_dir", "a.txt", cwd=tmp_path))
+    assert "can't write checkpoints to a.txt (it is a file" in error
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_savefile_that_makes_names_too_long(corpus, tmp_path):
+    """Said before an epoch is trained: a name has 255 bytes at most."""
+    longest = 255 - len("lm__epoch1.00_9.9999.t7")
+    args = ["train", "-data_dir", str(corpus), *SMALL, "-max_epochs", "1", "-savefile"]
+    error = sentence(run(*args, "\u00e9" * 150, cwd=tmp_path))
+    name = "lm_<savefile>_epoch1.00_9.9999.t7"
+    assert (
+        f"-savefile is too long: the name of a checkpoint, {name}, would have 323 bytes, and a file's name may" in error
+    )
+    assert not (tmp_path / "cv").exists()
+    assert run(*args, "x" * longest, cwd=tmp_path).returncode == 0
+    assert "would have 256 bytes" in sentence(run(*args, "x" * (longest + 1), cwd=tmp_path))
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")

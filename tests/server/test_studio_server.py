@@ -51,7 +51,10 @@ def test_a_studio_is_served_from_a_folder_that_it_makes(tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == ["cv", "models", "studio", "trash"]
     (folder / "models").rmdir()
     (folder / "models").write_text("")
-    assert sentence(run("studio", str(folder), "-open", "0")).startswith(f"pycharrnn: can't use the folder {folder} (")
+    said = f"pycharrnn: can't use the folder {folder} (models is a file): name another one.\n"
+    assert sentence(run("studio", str(folder), "-open", "0")) == said
+    said = f"pycharrnn: can't use the folder {folder / 'models'} ({folder / 'models'} is a file): name another one.\n"
+    assert sentence(run("studio", str(folder / "models"), "-open", "0")) == said
 
 
 def test_the_page_is_opened_in_the_browser(monkeypatch):

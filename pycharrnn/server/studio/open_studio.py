@@ -34,7 +34,9 @@ def open_studio(folder: str, opt: StudioOptions, environment: Mapping[str, str],
         os.chdir(folder)
         studio_paths.make_folders()
     except OSError as e:
-        raise UserError(f"can't use the folder {escape_line(folder)} ({e.strerror or e}): name another one.") from e
+        is_file = isinstance(e, FileExistsError)  # the folder, or one that belongs into it
+        why = f"{escape_line(e.filename)} is a file" if is_file else e.strerror or e
+        raise UserError(f"can't use the folder {escape_line(folder)} ({why}): name another one.") from e
     lock = studio_paths.lock()
     try:
         serve.prepare_process()
