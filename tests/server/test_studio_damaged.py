@@ -83,10 +83,13 @@ def test_a_damaged_line_is_in_the_order_of_its_runs(studio, line):
     assert studio.get("/runs").json()["line"] == ids
 
 
-def test_a_stranger_s_heading_of_a_sample_is_a_line(studio):
+@pytest.mark.parametrize("iteration, epoch", [("300", "1.2.3"), ("3" * 5000, "1.00")])
+def test_what_no_training_has_said_is_only_shown(studio, iteration, epoch):
     run_id = studio.start()
-    said = "a sample after iteration 300 (epoch 1.2.3), at temperature 0.5:"
+    said = f"a sample after iteration {iteration} (epoch {epoch}), at temperature 0.5:"
     Path(f"studio/runs/{run_id}/stderr.txt").write_text(f"{said}\n", encoding="utf-8")
+    step = f"1/{iteration} (epoch {epoch}), train_loss = 2.7\n"
+    Path(f"studio/runs/{run_id}/stdout.txt").write_text(step, encoding="utf-8")
     assert studio.run(run_id)["notes"] == [said]
 
 

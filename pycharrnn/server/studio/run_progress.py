@@ -18,7 +18,7 @@ from pycharrnn.server.studio.run_record import RunRecord
 from pycharrnn.training import log_rows
 from pycharrnn.training.log_rows import Row
 
-_STEP = re.compile(r"(\d+)/(\d+) \(epoch [\d.]+\), train_loss = ")  # a line of training
+_STEP = re.compile(r"(\d{1,18})/(\d{1,18}) \(epoch [\d.]+\), train_loss = ")  # a line of training
 _TAIL = 1 << 13  # bytes of stdout that have the last of these lines
 _RECENT = 12  # rows at least, and a third of all, over which the speed is averaged
 _MAX_POINTS = 400  # of a curve
