@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from pycharrnn._version import __version__
-from pycharrnn.cli.console import note, notice_a_closed_pipe, say
+from pycharrnn.cli.console import note, say
 from pycharrnn.cli.convert_command import convert_command
 from pycharrnn.cli.copied_command import copied_command
 from pycharrnn.cli.examining_commands import activations_command, inspect_command, plot_command
@@ -134,7 +134,7 @@ def main(args: list[str] | None = None) -> None:
         args: the words after the program's name; None = those of the process.
     """
     standard_streams.replace_closed()
-    notice_a_closed_pipe()
+    standard_streams.watch_output()
     numpy_warnings.be_silent()
     try:
         try:
@@ -162,6 +162,9 @@ def _run(args: list[str] | None) -> int:
         return e.status
     except OSError as e:
         what = f"{e.filename}: " if getattr(e, "filename", None) else ""
+        if e.filename == standard_streams.OUTPUT:
+            note(f"can't write standard output: {e.strerror}.")
+            return 1
         if what and e.errno == errno.EROFS:
             note(f"can't write {what}{e.strerror}; name a file in another folder.")
             return 1

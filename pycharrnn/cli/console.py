@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import errno
-import io
 import itertools
 import os
 import re
-import stat
 import sys
 from typing import TYPE_CHECKING
 
@@ -19,8 +16,6 @@ from pycharrnn.common.errors import UserError, flag, for_command_line
 from pycharrnn.common.standard_streams import standard_input, write_line
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
-
     from compat.charrnn import Checkpoint
 
 _EXAMINED_FILES = 100  # of a folder, for a hint
@@ -37,30 +32,6 @@ def use_threads(count: int) -> None:
         os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(count)))
     else:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
-
-def notice_a_closed_pipe() -> None:
-    """Make Windows report a closed pipe on stdout as EPIPE; it reports EINVAL."""
-    with contextlib.suppress(io.UnsupportedOperation):  # a stream of the caller's, which is no file
-        if os.name == "nt" and stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
-            pipe = io.BufferedWriter(_Pipe(sys.stdout.fileno(), "w", closefd=False))
-            sys.stdout = io.TextIOWrapper(pipe, sys.stdout.encoding, sys.stdout.errors)
-
-
-class _Pipe(io.FileIO):
-    _is_read = True
-
-    def write(self, content: ReadableBuffer, /) -> int:
-        """Errors: BrokenPipeError, once, if the pipe is closed; OSError."""
-        if not self._is_read:  # what was left in a buffer, which Python would complain of when it ends
-            return memoryview(content).nbytes
-        try:
-            return super().write(content)
-        except OSError as e:
-            if e.errno != errno.EINVAL:
-                raise
-            self._is_read = False
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
 
 
 def say(line: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
 import sys
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
@@ -13,6 +14,8 @@ from pycharrnn.common.errors import UserError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+OUTPUT = "<stdout>"  # the file name in an error of writing to standard output, as Python names the stream
 
 
 def replace_closed() -> None:
@@ -47,6 +50,41 @@ class _Closed(io.FileIO):
             self.refuses = False
             raise OSError(errno.EBADF, "standard output is closed: connect it to a file, a pipe or a terminal")
         return memoryview(content).nbytes
+
+
+def watch_output() -> None:
+    """Name standard output in the errors of writing to it, and report a closed pipe on Windows as EPIPE, not EINVAL.
+
+    A terminal stays as it is, and so does a stream that the caller has put in the place of standard output.
+    """
+    plain = sys.stdout
+    buffer = getattr(plain, "buffer", None)
+    if not isinstance(plain, io.TextIOWrapper) or plain.isatty():
+        return
+    if type(getattr(buffer, "raw", buffer)) is not io.FileIO:  # it is the one of a Windows console, or `_Closed`
+        return
+    raw = _Output(plain.fileno(), "w", closefd=False)
+    output = raw if type(buffer) is io.FileIO else io.BufferedWriter(raw)  # as it is with PYTHONUNBUFFERED, or is not
+    sys.stdout = io.TextIOWrapper(output, plain.encoding, plain.errors, write_through=plain.write_through)
+
+
+class _Output(io.FileIO):
+    """Standard output, whose errors have the file name OUTPUT."""
+
+    _is_closed = False  # what is left in a buffer of a closed pipe would be another error when Python ends
+
+    def write(self, content: ReadableBuffer, /) -> int:
+        """Errors: OSError; BrokenPipeError, once, for a closed pipe."""
+        size = memoryview(content).nbytes
+        if self._is_closed or not size:  # click writes nothing to learn whether a stream is one of bytes
+            return size
+        try:
+            return super().write(content)
+        except OSError as e:
+            number = e.errno or 0
+            if os.name == "nt" and number == errno.EINVAL and stat.S_ISFIFO(os.fstat(self.fileno()).st_mode):
+                self._is_closed, number = True, errno.EPIPE
+            raise OSError(number, os.strerror(number), OUTPUT) from None
 
 
 def standard_input() -> BinaryIO:

@@ -204,6 +204,25 @@ def test_a_closed_pipe_of_windows(words):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "words",
+    [["help"], ["help", "train"], ["sample", LSTM, "-length", "9"], ["score", LSTM, __file__], ["inspect", LSTM]],
+    ids=lambda words: " ".join(map(str, words[:1])) + str(len(words)),
+)
+def test_a_full_disk_under_standard_output_is_named(words, unbuffered):
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "pycharrnn", *words],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+        )
+    last = result.stderr.decode().splitlines()[-1]
+    assert (result.returncode, last) == (1, f"pycharrnn: can't write standard output: {os.strerror(errno.ENOSPC)}.")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 def test_a_full_disk_under_the_last_lines_changes_no_status():
     """What is left in a buffer at the end can't be written."""
     code = "import sys; from pycharrnn.cli import commands; print('left'); commands._exit(3)"
