@@ -30,7 +30,7 @@ class RecordedItems(NamedTuple):
 
         Errors: UserError if the text is missing, or has changed since; OSError.
         """
-        yield from items.of_input(file_pieces(self.text.checked_path()), self.end)
+        yield from items.of_input(file_pieces(self.text.checked_path()), self.end, items.MAX_ITEM)
 
 
 def recorded_items(path: str, loaded: Checkpoint) -> RecordedItems:

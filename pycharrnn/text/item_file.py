@@ -29,9 +29,9 @@ def items_of_file(
     "" to detect it. `note`: prints how they are decoded. Errors: OSError; UserError.
     """
     if kind == "line":
-        yield from items.of_input(decoded(path, text_encoding, note), end)
+        yield from items.of_input(decoded(path, text_encoding, note), end, items.MAX_READ_ITEM)
     elif _is_input(path, end):
-        yield from items.of_input(file_pieces(path), end)
+        yield from items.of_input(file_pieces(path), end, items.MAX_READ_ITEM)
     else:
         with contextlib.ExitStack() as until_read:
             for file in _found(path, until_read, text_encoding, note):
@@ -61,7 +61,7 @@ def labelled_items_of_file(
                 whole = items.as_input(pieces, kind, file.shown, items.MAX_READ_ITEM)
                 found: Iterator[bytes] = (item[: -len(end)] for item in whole)
             else:
-                found = items.of_input(file_pieces(file.path), end)
+                found = items.of_input(file_pieces(file.path), end, items.MAX_READ_ITEM)
             for item in found:
                 if labels.split_known(item, known)[0]:
                     yield item

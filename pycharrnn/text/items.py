@@ -23,24 +23,29 @@ _BLANKS = b" \t\r"
 class ItemSplitter:
     """Splits a text that arrives in pieces at the end characters of its items.
 
+    `longest`: the most bytes of an item.
+
     Example:
         >>> splitter = ItemSplitter(b"\\n")
         >>> splitter.push(b"Ada\\n\\nBo"), splitter.push(b"b\\nC"), splitter.rest()
         ([b'Ada', b''], [b'Bob'], b'C')
     """
 
-    def __init__(self, end: bytes) -> None:
-        self._end, self._held, self._size = end, [b""], 0
+    def __init__(self, end: bytes, longest: int = MAX_ITEM) -> None:
+        self._end, self._longest, self._held, self._size = end, longest, [b""], 0
 
     def push(self, piece: bytes) -> list[bytes]:
-        """The items, empty ones included, that end in this piece. Errors: UserError for a longer one than MAX_ITEM."""
+        """The items, empty ones included, that end in this piece. Errors: UserError for one that is too long."""
         first, *others = piece.split(self._end)
         self._held.append(first)
         self._size += len(first)
-        if self._size > MAX_ITEM:
-            raise too_long(self.rest())
+        if self._size > self._longest:
+            raise too_long(self.rest(), self._longest)
         if not others:
             return []
+        longest = max(others, key=len)
+        if len(longest) > self._longest:
+            raise too_long(longest, self._longest)
         items = [b"".join(self._held), *others[:-1]]
         self._held, self._size = [others[-1]], len(others[-1])
         return items
@@ -111,9 +116,9 @@ def too_long(item: bytes, longest: int = MAX_ITEM) -> UserError:
     )
 
 
-def of_input(pieces: Iterable[bytes], end: bytes) -> Iterator[bytes]:
-    """The items of an input.txt, read in pieces. Errors: UserError for a longer one than MAX_ITEM."""
-    splitter = ItemSplitter(end)
+def of_input(pieces: Iterable[bytes], end: bytes, longest: int) -> Iterator[bytes]:
+    """The items of an input.txt, read in pieces. Errors: UserError for one of more than `longest` bytes."""
+    splitter = ItemSplitter(end, longest)
     for piece in pieces:
         yield from filter(None, splitter.push(piece))
     if splitter.rest():
@@ -129,9 +134,9 @@ def of_text(text: bytes, kind: str) -> Iterator[bytes]:
     """
     end = END_CHARACTERS[kind]
     if kind == "line" or end in text:
-        yield from of_input([text], end)
+        yield from of_input([text], end, MAX_READ_ITEM)
     else:
-        yield from (item.removesuffix(end) for item in as_input([text], kind, "the text"))
+        yield from (item.removesuffix(end) for item in as_input([text], kind, "the text", MAX_READ_ITEM))
 
 
 def between_ends(items: Iterable[bytes], end: bytes) -> bytes:
@@ -142,12 +147,12 @@ def between_ends(items: Iterable[bytes], end: bytes) -> bytes:
 def as_input(pieces: Iterable[bytes], kind: str, shown: str, longest: int = MAX_ITEM) -> Iterator[bytes]:
     """The items of a source file, each with its end, as input.txt holds them.
 
-    `longest`: the most bytes of an item of -items blank or file. Errors: UserError for a longer one; for these -items
-    also for a file that contains U+001E.
+    `longest`: the most bytes of an item. Errors: UserError for a longer one; for -items blank and file also for a file
+    that contains U+001E.
     """
     end = END_CHARACTERS[kind]
     if kind == "line":
-        yield from (item + end for item in of_input(pieces, end))
+        yield from (item + end for item in of_input(pieces, end, longest))
         return
     checked = _without_end(pieces, end, kind, shown)
     for item in [_whole(checked, longest)] if kind == "file" else _between_blank_lines(checked, longest):
@@ -179,7 +184,7 @@ def _between_blank_lines(pieces: Iterable[bytes], longest: int) -> Iterator[byte
     """Lines without a blank one between them; a blank line has spaces and tabs at most."""
     lines: list[bytes] = []
     size = 0
-    for line in _lines(pieces):
+    for line in _lines(pieces, longest):
         if line.strip(_BLANKS):
             lines.append(line)
             size += len(line) + 1
@@ -191,8 +196,8 @@ def _between_blank_lines(pieces: Iterable[bytes], longest: int) -> Iterator[byte
     yield b"\n".join(lines)
 
 
-def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    splitter = ItemSplitter(b"\n")
+def _lines(pieces: Iterable[bytes], longest: int) -> Iterator[bytes]:
+    splitter = ItemSplitter(b"\n", longest)
     for piece in pieces:
         yield from splitter.push(piece)
     yield splitter.rest()

@@ -18,8 +18,28 @@ def test_pieces_do_not_matter(text, size):
     assert [*found, splitter.rest()] == text.split(b"\n")
 
 
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 100])
+def test_the_limit_holds_in_all_pieces(size):
+    def found(text: bytes) -> list[bytes]:
+        pieces = (text[first : first + size] for first in range(0, len(text), size))
+        return list(items.of_input(pieces, b"\n", 7))
+
+    assert found(b"a\nbcdefgh\nc\nijklmno") == [b"a", b"bcdefgh", b"c", b"ijklmno"]
+    for text in (b"a\nbcdefghi\nc", b"a\nc\nbcdefghi", b"bcdefghi\na\n", b"a\nbcdefghi"):
+        with pytest.raises(UserError, match="the item that begins with 'bcdefghi?' has more than 7 bytes"):
+            found(text)
+
+
 def test_blank_lines_in_several_pieces():
     assert list(items.as_input([b"a\n\n", b"\nb\nc", b"\n \n"], "blank", "a.txt")) == [b"a\x1e", b"b\nc\x1e"]
+
+
+def test_a_line_that_is_not_trained_on_may_be_longer(tmp_path):
+    path = tmp_path / "lines.txt"
+    path.write_bytes(b"a\n" + b"b" * 1_200_000 + b"\n")
+    assert [len(item) for item in item_file.items_of_file(str(path), "line", b"\n")] == [1, 1_200_000]
+    (text,) = items.of_text(b"b" * 1_200_000, "blank")
+    assert len(text) == 1_200_000
 
 
 def test_an_item_that_is_not_trained_on_may_be_longer_but_not_endless(tmp_path, monkeypatch):
