@@ -72,7 +72,7 @@ def find(arguments: Sequence[str], note: Callable[[str], None]) -> list[Run]:
 def curves(runs: Sequence[Run]) -> list[Curve]:
     """The losses of the runs. Errors: UserError for a file without losses, or an invalid -log file."""
     return [
-        log_curve(run.path, name) if run.checkpoint is None else loss_curve(run.checkpoint, name)
+        log_curve(run.path, name) if run.checkpoint is None else loss_curve(run.checkpoint, name, run.path)
         for run, name in zip(runs, _names(runs), strict=True)
     ]
 

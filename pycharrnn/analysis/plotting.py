@@ -72,15 +72,15 @@ class Curve:
         return float(self.val[0][lowest]), float(self.val[1][lowest])
 
 
-def loss_curve(loaded: Checkpoint, name: str) -> Curve:
-    """The losses in a checkpoint. Errors: UserError if it has none."""
+def loss_curve(loaded: Checkpoint, name: str, path: str = "") -> Curve:
+    """The losses in a checkpoint. `path`: of its file, for the message. Errors: UserError if it has none."""
     network = loaded.network
     train = range(1, len(loaded.train_losses) + 1), loaded.train_losses
     validations = checkpoints.validations(loaded)
     val = sorted(validations), [validations[i] for i in sorted(validations)]
     per_iteration = loaded.epoch / loaded.i if loaded.i > 0 and loaded.epoch > 0 else 0.0
     label = f"{name}: {network.model}, {network.num_layers} x {network.rnn_size}"
-    return curve(name, label, train, val, per_iteration)
+    return curve(path or name, label, train, val, per_iteration)
 
 
 def log_curve(path: str, name: str) -> Curve:
@@ -92,15 +92,15 @@ def log_curve(path: str, name: str) -> Curve:
         x.append(row.iteration)
         y.append(math.nan if loss is None else loss)
         per_iteration = row.epoch / row.iteration
-    return curve(name, name, train, val, per_iteration)
+    return curve(path, name, train, val, per_iteration)
 
 
-def curve(name: str, label: str, train: _Points, val: _Points, per_iteration: float) -> Curve:
-    """A curve of the points that can be plotted. Errors: UserError if there are none."""
+def curve(source: str, label: str, train: _Points, val: _Points, per_iteration: float) -> Curve:
+    """A curve of the points that can be plotted. Errors: UserError if there are none, which names their `source`."""
     train_points, val_points = _drawable(*train), _drawable(*val)
     if not len(train_points[0]) and not len(val_points[0]):
         raise UserError(
-            f"{name} holds no losses to draw: choose what `pycharrnn train` has written, after a first loss."
+            f"{source} holds no losses to draw: choose what `pycharrnn train` has written, after a first loss."
         )
     smoothed, window = smooth(*train_points)
     if not 1 / _LARGEST < per_iteration < _LARGEST:

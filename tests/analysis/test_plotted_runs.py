@@ -143,8 +143,12 @@ def test_losses_of_a_log_that_are_no_numbers_are_left_out(tmp_path):
         ("a.csv", b"date,price\n1,2\n", "a.csv is not a log of pycharrnn train -log: line 1 is not one of its rows."),
         ("a.jsonl", b"{}\n", "a.jsonl is not a log of pycharrnn train -log: line 1 is not one of its rows."),
         ("a.csv", b"\x1b[31m" * 1000, "a.csv is not a log of pycharrnn train -log: line 1 is not one of its rows."),
-        ("a.csv", header("a.csv"), "a holds no losses to draw: choose what `pycharrnn train` has written"),
-        ("a.jsonl", b"", "a holds no losses to draw: choose what `pycharrnn train` has written"),
+        (
+            "a.csv",
+            header("a.csv"),
+            "pycharrnn: a.csv holds no losses to draw: choose what `pycharrnn train` has written",
+        ),
+        ("a.jsonl", b"", "pycharrnn: a.jsonl holds no losses to draw: choose what `pycharrnn train` has written"),
     ],
 )
 def test_what_is_no_log_is_a_sentence(tmp_path, name, content, words):
