@@ -203,5 +203,5 @@ class ActivationsOptions:
     def __post_init__(self) -> None:
         """Errors: UserError for the first invalid value."""
         check(self)
-        if bool(self.primetext) == bool(self.primefile):
-            raise UserError(f"give a text to read: either {flag('primetext')} TEXT or {flag('primefile')} FILE.")
+        if self.primetext and self.primefile:
+            raise UserError(f"{flag('primetext')} and {flag('primefile')} exclude each other: leave one out.")

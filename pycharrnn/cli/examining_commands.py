@@ -11,7 +11,7 @@ from pycharrnn.cli.console import is_plain_text, note, read_primetext, say, use_
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common.display import escape_line
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 
 
 @click.command(
@@ -137,6 +137,8 @@ def activations_command(path: str, **values: Any) -> None:
     out = Output(opt.o, "-o ", opt.overwrite, "activations")
     out.check_folder()
     file, loaded = load_best(path, note)
+    if not opt.primetext and not opt.primefile:
+        raise UserError(f"give a text to read: either {flag('primetext')} TEXT or {flag('primefile')} FILE.")
     out.check(file, opt.primefile)
     text = read_primetext(opt.primetext, opt.primefile, loaded, opt.text_encoding)
     if opt.ignore_bad_primetext:

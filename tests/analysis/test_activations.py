@@ -220,7 +220,7 @@ def test_a_long_text_is_cut():
     "args, words",
     [
         ([], "either -primetext TEXT or -primefile FILE"),
-        (["-primetext", "a", "-primefile", "text"], "either -primetext TEXT or -primefile FILE"),
+        (["-primetext", "a", "-primefile", "text"], "-primetext and -primefile exclude each other: leave one out."),
         (["-primefile", "nowhere"], "nowhere: No such file"),
         (["-primefile", os.devnull], "the text is empty"),
         (["-primetext", "a\u00fc"], "'\u00fc'"),
@@ -238,6 +238,10 @@ def test_errors_are_one_sentence(tmp_path, args, words):
     assert words in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_wrong_path_is_named_before_a_missing_text(tmp_path):
+    assert "nope.t7 does not exist" in page_of("nope.t7", cwd=tmp_path).stderr.decode()
 
 
 def test_help_is_complete():
