@@ -25,12 +25,18 @@ _DEFAULT_ITEMS = 10
 def options_for(path: str, opt: SampleOptions, has_items: bool) -> SampleOptions:
     """The options for the model at `path`, with the number of items. Errors: UserError for those that don't fit it."""
     if not has_items:
-        for name in ("items", "label", "new", "unique", "least", "most", "json"):
+        for name, instead in (  # of a label, model_labels.choice says what the model lacks
+            ("items", f"; {flag('samples')} N draws several texts"),
+            ("new", f"; {flag('max_copy')} N draws no passage of more than N characters of the training text"),
+            ("unique", ""),
+            ("least", ""),
+            ("most", f"; {flag('length')} N ends a text after N characters"),
+            ("json", ""),
+        ):
             if value := getattr(opt, name):
-                name = "as" if name == "label" else name
                 raise UserError(
                     f"{flag(name, value)} is for a model of items, which pycharrnn train FILE -items line makes, and"
-                    f" {path} is a model of a text: leave it out; {flag('samples')} N draws several texts."
+                    f" {path} is a model of a text: leave it out{instead}."
                 )
         require_max_copy(opt)
         return opt

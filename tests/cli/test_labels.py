@@ -114,7 +114,9 @@ def test_a_label_that_is_not_there(home):
         error = sentence(run(*args, cwd=home))
         assert f"{CV} is a model without labels: train one by pycharrnn train lists/*.txt -items line -label" in error
     item_models.saved(home, "")
-    assert "-as ab is for a model of items" in sentence(run(*SAMPLE, "-as", "ab", cwd=home))
+    for name in ("-as", "-label"):
+        error = sentence(run(*SAMPLE, name, "ab", cwd=home))
+        assert error.startswith(f"pycharrnn: {CV} is a model without labels: train one by pycharrnn train lists/*.txt")
     with pytest.raises(pycharrnn.UserError, match="is a model without labels"):
         pycharrnn.load(home / CV).which("a")
     assert pycharrnn.load(home / CV).labels == {}

@@ -241,11 +241,21 @@ def test_options_without_a_meaning(home, options, said):
     assert said in sentence(run(*SAMPLE, "-verbose", "0", *options, cwd=home))
 
 
-@pytest.mark.parametrize("option", ["items", "new", "unique", "least", "most", "json"])
-def test_options_of_items_for_a_model_of_a_text(option):
+@pytest.mark.parametrize(
+    "option, instead",
+    [
+        ("items", "; -samples N draws several texts"),
+        ("new", "; -max_copy N draws no passage of more than N characters of the training text"),
+        ("unique", ""),
+        ("least", ""),
+        ("most", "; -length N ends a text after N characters"),
+        ("json", ""),
+    ],
+)
+def test_options_of_items_for_a_model_of_a_text(option, instead):
     error = sentence(run("sample", LSTM, "-gpuid", "-1", f"-{option}", "1"))
     assert f"-{option} 1 is for a model of items, which pycharrnn train FILE -items line makes" in error
-    assert "-samples N draws several texts" in error
+    assert error.endswith(f" is a model of a text: leave it out{instead}.\n")
 
 
 def started(home, *more: str) -> subprocess.Popen[bytes]:
