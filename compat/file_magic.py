@@ -12,7 +12,7 @@ _WORD = re.compile(rb"[A-Za-z]{2}|[\x80-\xff]{2}[ \r\n.,]")
 _UTF16_STARTS = (b"\xff\xfe", b"\xfe\xff")
 MODEL_IN_PAGE = b'<script type="application/json" class="model">'  # before each model of a page
 _OUR_ONNX_START = b"\x08\x07\x12\x09pycharrnn"
-CACHE_NAME = re.compile(r"(vocab|data)(?P<encoding>_utf8)?(_without_\w+)?\.t7")  # of the files beside input.txt
+CACHE_NAME = re.compile(r"(vocab|data)(_utf8)?(_without_\w+)?\.t7")  # of the files beside input.txt
 _T7_STARTS = (b"\3\0\0\0\1\0\0\0", b"\4\0\0\0\1\0\0\0")  # a table, an object
 _LONGEST_HEADER = 100_000_000  # bytes of a .safetensors file's header, as the library allows
 _READS = "pycharrnn reads the .t7 files of char-rnn and torch-rnn, and what its convert writes"

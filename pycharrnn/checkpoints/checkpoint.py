@@ -36,11 +36,15 @@ def load(path: str | os.PathLike[str]) -> charrnn.Checkpoint:
 
 def format_of(path: str | os.PathLike[str]) -> formats.Format:
     """The format in which to read a file: that of its ending, but T7 for other endings and for renamed .t7 files."""
-    start = b""
-    if os.path.isfile(path):  # not a pipe, on which this would wait
+    return formats.T7 if file_magic.is_t7(_start(path)) else formats.of(path) or formats.T7
+
+
+def _start(path: str | os.PathLike[str]) -> bytes:
+    """The first bytes of a file; none of a pipe, on which this would wait, and of what can't be read."""
+    if os.path.isfile(path):
         with contextlib.suppress(OSError), open(path, "rb") as f:
-            start = f.read(_START)
-    return formats.T7 if file_magic.is_t7(start) else formats.of(path) or formats.T7
+            return f.read(_START)
+    return b""
 
 
 @contextlib.contextmanager
@@ -64,20 +68,20 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
     except IsADirectoryError:
         raise UserError(f"{path} is a folder: name one of the checkpoints in it.") from None
     except (OSError, CheckpointError) as e:
-        if not isinstance(e, OSError) and (cache := file_magic.CACHE_NAME.fullmatch(os.path.basename(path))):
-            raise _is_cache(os.fspath(path), f"data{cache['encoding'] or ''}.t7") from None
+        if isinstance(e, CheckpointError) and file_magic.is_cache(os.path.basename(path), _start(path)):
+            raise UserError(_of_cache(os.fspath(path))) from None
         reason = getattr(e, "strerror", None) or str(e)
         damaged = isinstance(e, (DamagedT7Error, DamagedCheckpointError))
         way_out = "; use another copy of the file, or an earlier checkpoint" if damaged else ""
         raise UserError(f"can't read {path} as a checkpoint: {reason}{way_out}.") from e
 
 
-def _is_cache(path: str, data_name: str) -> UserError:
-    """The error for a file of a cache, of a text or of its characters. `data_name`: of the file of the text."""
-    data = os.path.join(os.path.dirname(path), data_name)
+def _of_cache(path: str) -> str:
+    """Why a file of a cache, with a text or its characters, is not read as a checkpoint, and how to get the text."""
+    data = os.path.join(os.path.dirname(path), "data_utf8.t7" if "_utf8" in os.path.basename(path) else "data.t7")
     command = escape_line(shell_words.joined(["pycharrnn", "convert", data, "input.txt"]), None)
     way_out = f"{command} writes the text" if os.path.isfile(data) else "name a checkpoint"
-    return UserError(f"{path} is char-rnn's cache of a text, not a checkpoint: {way_out}.")
+    return f"{path} is char-rnn's cache of a text, not a checkpoint: {way_out}."
 
 
 def text_name(loaded: charrnn.Checkpoint) -> str:

@@ -119,6 +119,8 @@ def test_the_text_of_a_vocabulary_alone_is_lost(home):
     (home / "old" / "data.t7").unlink()
     said = with_slashes(sentence(run("sample", "old/vocab.t7", cwd=home)))
     assert said.endswith("old/vocab.t7 is char-rnn's cache of a text, not a checkpoint: name a checkpoint.\n")
+    (home / "old" / "data.t7").write_bytes(b"only a name\n")
+    assert "old/data.t7 as a checkpoint: it is a text" in with_slashes(sentence(run("sample", "old/data.t7", cwd=home)))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
