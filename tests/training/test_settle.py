@@ -63,7 +63,9 @@ def test_code_points_are_advised_for_a_text_with_many_multibyte_characters():
         return settle(TrainOptions(recipe="quick", gpuid=-1, **given), {"recipe", *given}, None, text, CPU).notes
 
     (advice,) = notes(12_000)
-    assert advice.startswith("12 % of the characters take several bytes") and advice.endswith("-encoding utf8.")
+    assert advice.startswith("12 % of the characters take several bytes") and for_command_line(advice).endswith(
+        "-encoding utf8."
+    )
     assert notes(4_900) == notes(60_000) == ()  # 60 %: code points are the default
     assert notes(12_000, encoding="utf8") == notes(12_000, encoding="bytes") == ()
 
