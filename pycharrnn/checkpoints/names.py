@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Sequence
 
-from pycharrnn.checkpoints.formats import ALL_ENDINGS, page_and_model
+from pycharrnn.checkpoints import run_names
+from pycharrnn.checkpoints.formats import ALL_ENDINGS, IN_FOLDERS, page_and_model
 from pycharrnn.common import near_paths
 from pycharrnn.common.display import escape_line, replace_surrogates
 
@@ -31,10 +33,17 @@ def short_names(paths: Sequence[str]) -> list[str]:
 
 
 def near(path: str) -> str:
-    """An existing checkpoint or folder for which a mistyped path may stand, in its folder or in cv; "" if none.
+    """An existing checkpoint or folder for which a path may stand, in its folder or in cv; "" if none.
 
-    For example, near("cv/lm_poems_bset.t7") is "cv/lm_poems_best.t7" if that file exists.
+    A name of a run stands for its best checkpoint. For example, near("cv/lm_poems_bset.t7"), near("cv/lm_poems") and
+    near("poems") are "cv/lm_poems_best.t7" if that file exists.
     """
+    folder, run = os.path.split(path)
+    for place in (folder,) if folder else ("", "cv"):
+        for stem, ending in itertools.product((run, f"lm_{run}"), IN_FOLDERS):
+            best = run_names.best_checkpoint(os.path.join(place, stem), ending)
+            if os.path.isfile(best):
+                return best
     return near_paths.near(path, lambda p: p.endswith(ALL_ENDINGS) or os.path.isdir(p), ["cv"])
 
 

@@ -213,7 +213,9 @@ def test_a_mistyped_path_is_answered_by_one_that_exists(tmp_path, monkeypatch):
     (tmp_path / "cv").mkdir()
     (tmp_path / "cv" / "lm_poems_best.t7").write_bytes(b"")
     near = os.path.join("cv", "lm_poems_best.t7")
-    for typed in ("cv/lm_poems_bset.t7", "lm_poem_best.t7", "lm_poems_best.t7", "./lm_poems_best.t7"):
+    mistyped = "cv/lm_poems_bset.t7", "lm_poem_best.t7", "lm_poems_best.t7", "./lm_poems_best.t7"
+    runs = "poems", "lm_poems", "cv/poems", "cv/lm_poems"
+    for typed in mistyped + runs:
         with pytest.raises(UserError) as error:
             checkpoint.load(typed)
         assert str(error.value) == f"File {typed} does not exist; did you mean {near}?"
