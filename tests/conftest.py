@@ -214,9 +214,13 @@ def integers_of_windows(monkeypatch) -> None:
 
         return short
 
-    array, arange = np.array, np.arange
+    def cumsum(content, axis=None, dtype=None):
+        return with_short_integers(lambda content, dtype: long_cumsum(content, axis, dtype))(content, dtype)
+
+    array, arange, long_cumsum = np.array, np.arange, np.cumsum
     monkeypatch.setattr(np, "array", with_short_integers(array))
     monkeypatch.setattr(np, "arange", with_short_integers(lambda stop, dtype: arange(stop, dtype=dtype)))
+    monkeypatch.setattr(np, "cumsum", cumsum)
 
 
 def sampled(checkpoint: Path, args: list[str]) -> bytes:

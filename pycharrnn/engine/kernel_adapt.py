@@ -43,7 +43,7 @@ class KernelLearner(adapt.Learner):
             size for layer in range(L) for size in ((G * S, G, G * S, G) if layer else (n.vocab_size * G, G, G * S, G))
         ]
         self._sizes += [N * S, N]
-        self._offsets = np.cumsum([0, *self._sizes[:-1]])
+        self._offsets = np.cumsum([0, *self._sizes[:-1]], dtype=np.int64)  # C reads it; see kernel_streams.py
         self._arrays = {
             name: _zeros(shape)
             for name, shape in {

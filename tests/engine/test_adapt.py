@@ -70,6 +70,13 @@ def test_the_same_bits_whatever_the_instructions_and_threads(level, model, lengt
 
 
 @needs_kernel
+def test_weights_are_where_c_reads_them_on_windows(integers_of_windows):
+    of = network("lstm", 2)
+    found, expected = (kind(of, HOW).read(IDS[:35], IDS[1:36]) for kind in (adapt.learner, TorchLearner))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@needs_kernel
 def test_a_character_that_returns_has_decayed_meanwhile():
     """A text that lacks a character for long: its weights are pulled back, in the kernel, when they are needed."""
     of = network("gru", 1)
