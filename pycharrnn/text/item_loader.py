@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat.item_options import END_CHARACTERS, TAB
-from pycharrnn.common.display import quote_character
+from pycharrnn.common.display import escape_line, quote_character, quote_characters
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.losses import IGNORED
-from pycharrnn.text import item_index, labels
+from pycharrnn.text import item_index, items, labels
 from pycharrnn.text.batches import SPLIT_NAMES, TEST, TRAIN, VAL, Batches, check_fractions, no_data
 from pycharrnn.text.item_order import Order, Splits
 from pycharrnn.text.item_rows import ItemRows, Piece
@@ -79,6 +79,9 @@ class ItemLoader(Batches):
         self.end_id = _end_id(text, folder, kind, leave_out_others)
         if label and leave_out_others and TAB not in text.vocab:
             raise _lacks(TAB, f"the labels of {flag('label', label)}")
+        if label and text.left_out:
+            whole = TokenText(folder, lambda line: None, progress, encoding, None, False, stats)
+            _refuse_cut_labels(whole, text.left_out, END_CHARACTERS[kind], label)
         self._index = item_index.load(folder, text, kind, end, encoding == "utf8", progress, label)
         self._splits = Splits(self._index, split_fractions, seed)
         self._seed, self._in_order, self._is_utf8 = seed, in_order, encoding == "utf8"
@@ -223,6 +226,18 @@ def _lacks(character: bytes, ended: str) -> UserError:
         f"the checkpoint's vocabulary lacks {quote_character(character)}, which ends {ended}: use"
         f" {flag('vocab', 'extend')}."
     )
+
+
+def _refuse_cut_labels(whole: TokenText, left_out: Collection[bytes], end: bytes, label: str) -> None:
+    """Errors: UserError for a label of the whole text with a character that is left out."""
+    found = {labels.split(item, label)[0] for item in items.of_input(whole.pieces(), end, items.MAX_ITEM)}
+    whole.close()
+    for name in sorted(found):
+        if missing := [character for character in left_out if character in name]:
+            raise UserError(
+                f"the checkpoint's vocabulary lacks {quote_characters(missing)} of the label {escape_line(name, 40)}:"
+                f" use {flag('vocab', 'extend')}, or rename the label."
+            )
 
 
 def _too_short(length: int, batch_size: int, seq_length: int) -> str:

@@ -39,6 +39,7 @@ class TokenText:
     Attributes:
         vocab: character -> token id from 1, in the order of their bytes. path: of the file with the ids.
         dtype: of the ids: uint8, or int32 if the vocabulary may be too large for it.
+        left_out: characters of input.txt that are left out.
 
     Errors: UserError.
     """
@@ -55,10 +56,11 @@ class TokenText:
     ):
         vocab, text = preprocessing.cached(data_dir, say, progress, encoding, stats)
         self.vocab, self._cached_vocab = vocab, vocab
+        self.left_out: list[bytes] = []
         if model_characters is not None:
             new = sorted(set(vocab) - set(model_characters))
             if new and leave_out_others:
-                length = len(text)
+                length, self.left_out = len(text), new
                 text = preprocessing.without_characters(data_dir, text, vocab, new, progress)
                 say(f"characters left out of the text ({length - len(text)} of {length}): {quote_characters(new)}")
             elif new:

@@ -171,3 +171,19 @@ def test_a_vocabulary_without_a_tab(tmp_path):
     folder(tmp_path)
     with pytest.raises(UserError, match=r"lacks '\\t', which ends the labels of -label column: use -vocab extend"):
         loader(tmp_path, model_characters=[b"\n", b"a"], leave_out_others=True)
+
+
+@pytest.mark.parametrize("encoding", ["bytes", "utf8"])
+def test_no_label_loses_a_character(tmp_path, encoding):
+    """Else items of two labels would have one label, and -as would not find the label of the file."""
+    text = "a\u00e9\tab\na\u00e8\tb\nab\taxb\n" * 9
+    (tmp_path / "input.txt").write_bytes(text.encode())
+    known = {c.encode() for c in "ab\n\t\u00e9"} if encoding == "utf8" else {bytes([b]) for b in b"ab\n\t\xc3\xa9"}
+    how = {"encoding": encoding, "leave_out_others": True}
+    missing = r"\\xa8" if encoding == "bytes" else "U\\+00E8"
+    with pytest.raises(
+        UserError, match=f"lacks .*{missing}.* of the label a\u00e8: use -vocab extend, or rename the label"
+    ):
+        loader(tmp_path, model_characters=known, **how)
+    (tmp_path / "input.txt").write_bytes(text.replace("\u00e8", "\u00e9").encode())
+    assert loader(tmp_path, model_characters=known, **how).label_counts.keys() == {"a\u00e9".encode(), b"ab"}
