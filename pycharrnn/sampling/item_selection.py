@@ -51,6 +51,7 @@ class Selection:
     Attributes:
         known_items: those of the training text; None if there is no such text to compare with.
         gave_up: whether the last MAX_TRIES items were all left out; of equal ones, by -sample 0, a single one.
+            With -sample 0 items are equal if their labels are.
     """
 
     opt: SampleOptions
@@ -88,7 +89,8 @@ class Selection:
         self.cut += item.cut
         if not has_length or (known and self.opt.new) or (repeated and self.opt.unique):
             self._left_out += 1
-            self.gave_up = self._left_out == (MAX_TRIES if self.opt.sample else 1)
+            may_vary = self.opt.sample or (label and not self.opt.label)
+            self.gave_up = self._left_out == (MAX_TRIES if may_vary else 1)
             return None
         self._left_out = 0
         self.printed += 1
@@ -104,7 +106,8 @@ class Selection:
         """A sentence for the command line, if `gave_up`."""
         found = f"found {self.printed} of {self.opt.items} items"
         if not self.opt.sample:
-            return f"{found}: with -sample 0 all are equal."
+            which = "all" if self._left_out == 1 else "those of a label"
+            return f"{found}: with -sample 0 {which} are equal."
         given = {name: getattr(self.opt, name) for name in ("new", "unique", "least", "most")}
         limits = " and ".join(f"-{name} {value}" for name, value in given.items() if value)
         return (
@@ -135,7 +138,8 @@ def select(
 ) -> Iterator[SelectedItem]:
     """Draw items, see items.draw, until `selection` has its number of them or gives up.
 
-    Errors: UserError for a `prime` that has the end of an item, or a model that predicts NaN.
+    Errors: UserError for a `prime` that has the end of an item, for -least and -most that no item has, or a model that
+    predicts NaN.
     """
     return itertools.chain.from_iterable(select_in_rounds(selection, predictor_of, vocab, end, prime, labels, copies))
 
@@ -158,6 +162,7 @@ def select_in_rounds(
         )
     most = None if selection.may_leave_out else selection.opt.items
     beginning = b"".join(prime)
+    _require_possible_length(selection.opt, prime)
     for drawn in items.draw_in_rounds(predictor_of, vocab, end, prime, selection.opt, most, labels, copies):
         selected = list[SelectedItem]()
         for item in drawn:
@@ -169,6 +174,24 @@ def select_in_rounds(
         yield selected
         if selection.has_ended:
             return
+
+
+def _require_possible_length(opt: SampleOptions, prime: list[bytes]) -> None:
+    """Errors: UserError if every item would be left out by its length: it begins with `prime`, and goes on to -length.
+
+    An item may have fewer characters than the model's, which may be bytes.
+    """
+    shortest, longest = len(b"".join(prime).decode("utf-8", "ignore")), len(prime) + opt.length
+    if opt.least > longest:
+        raise UserError(
+            f"no item has {flag('least', opt.least)} or more characters with {flag('length', opt.length)}: raise"
+            f" {flag('length')}, or lower {flag('least')}."
+        )
+    if opt.most and shortest > opt.most:
+        raise UserError(
+            f"{flag(opt.prime_option)} alone has {shortest} characters, more than {flag('most', opt.most)}: raise"
+            f" {flag('most')}, or shorten it."
+        )
 
 
 def characters_in(text: bytes) -> int:

@@ -141,6 +141,16 @@ def test_it_ends_where_nothing_new_comes(home):
     assert greedy.stdout.count(b"\n") == 1
 
 
+def test_lengths_that_no_item_has_are_refused_before_drawing(home):
+    error = sentence(run(*SAMPLE, "-least", "9", "-length", "6", "-primetext", "a", "-verbose", "0", cwd=home))
+    assert "no item has -least 9 or more characters with -length 6: raise -length, or lower -least." in error
+    done = run(*SAMPLE, "-least", "8", "-length", "7", "-primetext", "a", "-verbose", "0", "-items", "1", cwd=home)
+    assert "no item has" not in done.stderr.decode()
+    error = sentence(run(*SAMPLE, "-most", "1", "-primetext", "ab", "-verbose", "0", cwd=home))
+    assert "-primetext alone has 2 characters, more than -most 1: raise -most, or shorten it." in error
+    assert all(item == "\u00e9".encode() for item in lines(home, "-most", "1", "-primetext", "\u00e9", "-items", "1"))
+
+
 def test_a_line_between_poems_of_several_paragraphs(tmp_path):
     item_models.saved(tmp_path, "file", b"ab\n\nc\x1eb\x1e", letters="abc\n")
     done = run(*SAMPLE, "-items", "9", cwd=tmp_path)
