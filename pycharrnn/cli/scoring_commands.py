@@ -253,8 +253,9 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
         for file in files:
             for item in items_of_file(file, kind, END_CHARACTERS[kind]):
                 label, without = labels.split_known(item, classifier.labels)
-                labelled += label != b""
-                yield without
+                if without:  # else a label alone, which training drops, too
+                    labelled += label != b""
+                    yield without
 
     write, unknown = classify.as_json if opt.json else classify.as_row, []
     found = False

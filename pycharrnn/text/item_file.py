@@ -51,7 +51,8 @@ def labelled_items_of_file(
     """As items_of_file, each with a label and a tab before it, for a model with labels.
 
     `label`: the value of -label. `known`: the model's labels. An item that begins with one of these and a tab has it,
-    as in an input.txt; others have that of their file. Errors: OSError; UserError for a label that is not known.
+    as in an input.txt; others have that of their file. A label alone is no item. Errors: OSError; UserError for a label
+    that is not known.
     """
     with contextlib.ExitStack() as until_read:
         for file in _found(path, until_read, text_encoding, note):
@@ -63,12 +64,14 @@ def labelled_items_of_file(
             else:
                 found = items.of_input(file_pieces(file.path), end, items.MAX_READ_ITEM)
             for item in found:
+                of_item, tab, rest = item.partition(TAB)
+                if tab and not rest and (not before or of_item in known):
+                    continue  # a label without an item
                 if labels.split_known(item, known)[0]:
                     yield item
                 elif before[:-1] in known:
                     yield before + item
                 else:
-                    of_item, tab, _ = item.partition(TAB)
                     raise labels.not_of_model(file, of_item if tab and not before else before[:-1], known)
 
 

@@ -186,6 +186,27 @@ def test_a_label_does_not_stand_in_the_primetext(home):
         pycharrnn.load(home / CV).items(1, primetext="cc\tab")
 
 
+def test_with_sample_0_each_label_has_an_item(home):
+    done = run(*SAMPLE, "-sample", "0", "-unique", "1", "-items", "4", cwd=home)
+    assert "found 3 of 4 items: with -sample 0 those of a label are equal." in sentence(done)
+    found = done.stdout.split(b"\n")[:-1]
+    assert sorted(item.partition(b"\t")[0] for item in found) == sorted(COUNTS)
+    done = run(*SAMPLE, "-sample", "0", "-unique", "1", "-items", "4", "-as", "cc", cwd=home)
+    assert "found 1 of 4 items: with -sample 0 all are equal." in sentence(done)
+
+
+def test_a_label_alone_is_no_item_as_in_training(home):
+    """The text of a training with -label column: an item without characters is dropped, and so is its label."""
+    item_models.saved(home / "column", "line", TEXT, **{**OPT, "label": "column"})
+    text = b"ab\t\nab\ta\nac\t\nb\tb\n"
+    for command in (("score", CV, "-", "-lines", "1"), ("which", CV, "-", "-top", "1")):
+        done = run(*command, cwd=home / "column", input=text.replace(b"ac\t\n", b"") if "which" in command else text)
+        assert done.returncode == 0, done.stderr.decode()
+        assert len(done.stdout.splitlines()) == 2
+    error = sentence(run("score", CV, "-", "-lines", "1", cwd=home / "column", input=b"ac\ta\n"))
+    assert "model's labels are ab, b, cc" in error
+
+
 def test_scores_are_those_of_items_after_their_labels(home):
     (home / "cc.txt").write_bytes(b"ab\nb\tb\nca\n")  # the second has a label of its own
     done = run("score", CV, "cc.txt", "-lines", "1", cwd=home)
