@@ -140,6 +140,7 @@ class Scheduler:
             return await turn.result
         finally:
             self._waiting.pop(number, None)  # if the client disconnects before its turn
+            del turn, work  # an error's traceback has this frame, which would keep the error and the client's model
 
     def _run_first(self, loop: asyncio.AbstractEventLoop) -> None:
         turn, done = self._first_turns.next(), Future[Any]()
@@ -151,6 +152,7 @@ class Scheduler:
             except BaseException as e:
                 done.set_exception(e)
         _call_soon(loop, self._end_first, turn, done)
+        del turn, done  # as in _in_turn
 
     def _end_first(self, turn: _Turn | None, done: Future[Any]) -> None:
         self._first_turns.unfinished -= 1

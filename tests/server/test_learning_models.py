@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import time
 from pathlib import Path
 
 import httpx
@@ -25,6 +26,7 @@ from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler
 
 HOW = AdaptOptions().adaptation
+PATIENCE = 1000  # hundredths of a second after which a test gives up
 TEXT = "the night, the night\nThe night is the night\n" * 6
 
 
@@ -176,6 +178,27 @@ def test_its_memory_counts_and_ends_with_the_request(tmp_path):
     of_segments = [learning_models.nbytes_of(models.facts(LSTM.stem), length) for length in (HOW.length, 10_000)]
     assert asyncio.run(held()) == of_segments[0] > 28 * network.parameters
     assert of_segments[1] - of_segments[0] > 9980 * 4 * (7 * network.num_layers * network.rnn_size)
+
+
+@pytest.mark.parametrize(
+    "path, body",
+    [("sample", {"primetext": "~"}), ("items", {"primetext": "~"}), ("score", {"text": "~", "progress": True})],
+)
+def test_its_memory_ends_with_a_refusal(tmp_path, path, body):
+    """Not with a later garbage collection: until then, the next request might get no memory."""
+    labels = record_labels({b"ab": 3}) if path == "score" else {}
+    file = LSTM if path == "sample" else item_models.saved(tmp_path, letters="abc\t", label=labels and "file", **labels)
+    models = Registry([str(file)], print, print)
+    gc.collect()
+    gc.disable()
+    try:
+        assert post(models, path, model=file.stem, **body, adapt=True).status_code == 422
+        for _ in range(PATIENCE):  # the thread of the turn may have to end it
+            if models._cache._alive:
+                time.sleep(0.01)
+        assert not models._cache._alive
+    finally:
+        gc.enable()
 
 
 def test_where_there_is_no_memory_or_no_file(tmp_path):
