@@ -119,7 +119,17 @@ class _Request(Request):
 
 
 def _parse_json(body: bytes) -> Any:
-    return json.loads(body, object_pairs_hook=_json_object)
+    """Errors: json.JSONDecodeError; HTTPException for what FastAPI would not name."""
+    try:
+        return json.loads(body, object_pairs_hook=_json_object)
+    except json.JSONDecodeError:
+        raise
+    except UnicodeDecodeError as e:
+        raise HTTPException(422, f"the body is not JSON: invalid UTF-8, at {e.start}.") from None
+    except RecursionError:
+        raise HTTPException(422, "a body of so many nested lists or objects is not part of any request.") from None
+    except ValueError:  # sys.get_int_max_str_digits
+        raise HTTPException(422, "a number of so many digits is not part of any request.") from None
 
 
 def _json_object(fields: list[tuple[str, object]]) -> dict[str, object]:
