@@ -25,7 +25,7 @@ from page_tools import (
 )
 from serving_tools import GRU, LSTM
 
-from pycharrnn.analysis import adapted
+from pycharrnn.analysis import adapted, scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine.adapt_options import AdaptOptions
 
@@ -356,6 +356,37 @@ def test_a_score_that_is_stopped_does_not_count_the_sample(page):
     fill(page, "own", "The night is the night\n" * 800)
     page.execute_script("for (const id of ['score-button', 'stop']) document.getElementById(id).click()")
     wait(page, lambda: text(page, "score-status") == "stopped")
+
+
+def test_a_request_that_one_of_the_other_tab_ends_says_so(page, slow_network):
+    """Its status would stay that of a running one."""
+    generated(page)
+    click(page, "tab-score")
+    fill(page, "own", "The night is the night\n" * 800)
+    page.execute_script("for (const id of ['score-button', 'tab-sample', 'dice']) document.getElementById(id).click()")
+    wait(page, lambda: text(page, "score-status") == "stopped")
+    fill(page, "length", 10_000)
+    wait(page, lambda: "length=10000" in page.current_url)
+    fill(page, "own", "The night")
+    page.execute_script("for (const id of ['tab-score', 'score-button']) document.getElementById(id).click()")
+    wait(page, lambda: text(page, "scored") == "The night")
+    assert status(page).startswith("stopped after ")
+
+
+def test_a_model_that_is_chosen_during_the_first_score_scores(page):
+    generated(page)
+    click(page, "tab-score")
+    fill(page, "own", told := "The night is the night\n" * 800)
+    page.execute_script(
+        "document.getElementById('score-button').click();"
+        "const model = document.getElementById('model');"
+        "model.value = arguments[0];"
+        "model.dispatchEvent(new Event('change', { bubbles: true }));",
+        GRU.stem,
+    )
+    score = scoring.score(checkpoint.load(GRU), told.encode()).bits_per_character
+    wait(page, lambda: "bits per character" in text(page, "score-status"))
+    assert text(page, "score-status").startswith(f"{score:.3f} bits")
 
 
 def test_score_tints_a_text_of_ones_own(page):

@@ -41,7 +41,7 @@ let source = null;
 let shown = null;
 let scoredBy = null; // facts of the model that scored the other text
 let described = ""; // facts of the model that the page describes, as JSON
-let running = null; // AbortController of the request that runs
+let running = null; // the request that runs: {controller: AbortController, status, stopped}, as in `run`
 let outdated = false; // whether to repeat that request when it has ended, since its model has changed
 let changed = false; // whether a control has changed since the last key or pointer went down
 let polling = false; // whether the list of models is polled
@@ -272,11 +272,13 @@ function stoppedSample() {
 
 // Runs one request at a time; shows in `status` how it ended. stopped(): the words for one that the user stops.
 async function run(status, request, stopped = stoppedSample) {
-  running?.abort();
-  const mine = (running = new AbortController());
+  const before = running;
+  before?.controller.abort();
+  if (before && before.status !== status) showStatus(before.stopped(), before.status); // of the other tab
+  const mine = (running = { controller: new AbortController(), status, stopped });
   showButtons();
   try {
-    await request(mine.signal);
+    await request(mine.controller.signal);
   } catch (error) {
     if (mine !== running) return;
     if (error.name === "AbortError") showStatus(stopped(), status);
@@ -295,7 +297,7 @@ async function run(status, request, stopped = stoppedSample) {
 function rerun() {
   outdated = false;
   if ($("score").hidden) generate();
-  else if (scoredBy) score();
+  else if (scoredBy || running?.status === $("score-status")) score();
 }
 
 function showButtons() {
@@ -362,7 +364,7 @@ for (const [id, action] of [["generate", generateNext], ["score-button", score]]
   });
 }
 $("continue").addEventListener("click", continueSample);
-$("stop").addEventListener("click", () => running?.abort());
+$("stop").addEventListener("click", () => running?.controller.abort());
 $("dice").addEventListener("click", generateAnother);
 $("temperature").addEventListener("input", refresh);
 $("model").addEventListener("change", () => {
