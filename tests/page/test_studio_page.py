@@ -395,6 +395,27 @@ def test_a_server_that_is_gone_and_comes_back(chromium, studio):
 
 
 @needs_browser
+def test_an_answer_of_which_the_end_is_missing(chromium, studio):
+    """The server is killed, or the machine sleeps; the page goes on asking."""
+    studio.runs = [run("poems", "running")]
+    opened(chromium, studio, "learn")
+    chromium.execute_script(
+        "const { fetch } = window;"
+        "window.fetch = async (path, options) => {"
+        "  const response = await fetch(path, options);"
+        "  if (path !== 'api/studio/runs' || !response.ok) return response;"
+        "  window.fetch = fetch;"
+        "  return new Response((await response.text()).slice(0, -1));"
+        "};"
+    )
+    studio.runs = [run("poems", "finished")]
+    wait(chromium, lambda: "native code" in chromium.execute_script("return window.fetch.toString()"))
+    studio.runs = [run("poems", "stopped")]
+    shown(chromium, "current-run", "Stopped")
+    assert text(chromium, "studio-notice") == ""
+
+
+@needs_browser
 @pytest.mark.parametrize("path", ["/api/studio/runs", "/api/studio/flags", "/api/models"])
 def test_a_server_that_refuses_at_first(chromium, studio, path):
     opened(chromium, studio)

@@ -105,6 +105,21 @@ def test_a_stream_that_ends_without_its_last_line(page):
     assert "problem" in element(page, "status").get_attribute("class")
 
 
+def test_a_score_of_which_the_end_is_missing(page):
+    page.execute_script(
+        "const fetch = window.fetch;"
+        "window.fetch = async (path, options) => {"
+        "  const response = await fetch(path, options);"
+        "  return path === 'api/score' ? new Response((await response.text()).slice(0, -1)) : response;"
+        "};"
+    )
+    generated(page)
+    click(page, "tab-score")
+    element(page, "own").send_keys("The night", Keys.CONTROL, Keys.ENTER)
+    wait(page, lambda: text(page, "score-status") == "The connection was lost.")
+    assert "problem" in element(page, "score-status").get_attribute("class")
+
+
 def test_a_text_to_score_that_is_missing_or_too_long(page):
     click(page, "tab-score")
     click(page, "score-button")

@@ -5,3 +5,12 @@ export class Problem extends Error {
     this.token = token;
   }
 }
+
+export const CONNECTION_LOST = "The connection was lost.";
+
+// What a promise gives that reads a response. Throws Problem for an incomplete response, or one that is no JSON.
+export function received(reading) {
+  return reading.catch((error) => {
+    throw error.name === "AbortError" ? error : new Problem(CONNECTION_LOST);
+  });
+}

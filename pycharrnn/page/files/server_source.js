@@ -1,9 +1,8 @@
 // Source of models for the page of `pycharrnn serve`: the server's API.
 
-import { Problem } from "./problem.js";
+import { CONNECTION_LOST, Problem, received } from "./problem.js";
 
 const STORED_TOKEN = "pycharrnn-token";
-const CONNECTION_LOST = "The connection was lost.";
 
 export class ServerSource {
   #etag = ""; // of the last list of models
@@ -27,14 +26,14 @@ export class ServerSource {
   async models() {
     const response = await this.#fetch("api/models", { headers: this.#etag ? { "If-None-Match": this.#etag } : {} });
     if (response.status === 304) return null;
-    const list = await response.json();
+    const list = await received(response.json());
     this.#etag = response.headers.get("ETag");
     return list;
   }
 
   // {train, val, epochs_per_iteration, window}
   async losses(model) {
-    return (await this.#fetch(`api/losses?${new URLSearchParams({ model })}`)).json();
+    return received((await this.#fetch(`api/losses?${new URLSearchParams({ model })}`)).json());
   }
 
   // Yields lists of {text, given, probability, candidates, activation}. onEarly: called if max_copy ends the sample.
@@ -53,7 +52,7 @@ export class ServerSource {
   // {characters: [{text, bits}], bits_per_character, known, code_points, unknown}, with `adapt` also {plain}. onProgress:
   // as in FileSource.
   async score(request, signal, onProgress) {
-    if (!request.adapt) return (await this.#fetch("api/score", { body: request, signal })).json();
+    if (!request.adapt) return received((await this.#fetch("api/score", { body: request, signal })).json());
     let last;
     for await (const lines of this.#lines("api/score", { ...request, progress: true }, signal)) {
       for (last of lines) if (!last.done) onProgress?.(last.progress);
@@ -63,7 +62,7 @@ export class ServerSource {
 
   // {passages: [{start, length, text_line, text_column}], or null without the training text}
   async copied(request, signal) {
-    return (await this.#fetch("api/copied", { body: request, signal })).json();
+    return received((await this.#fetch("api/copied", { body: request, signal })).json());
   }
 
   // Yields lists of the lines of a response, the last one included.
@@ -72,9 +71,7 @@ export class ServerSource {
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (let complete = false; ; ) {
-      const { value, done } = await reader.read().catch((error) => {
-        throw error.name === "AbortError" ? error : new Problem(CONNECTION_LOST);
-      });
+      const { value, done } = await received(reader.read());
       if (done && !complete) throw new Problem(CONNECTION_LOST); // the last line is missing
       if (done) return;
       const pieces = (rest + value).split("\n");

@@ -1,6 +1,6 @@
 // The studio's requests to its server. Errors are Problems, whose message is a sentence to show.
 
-import { Problem } from "./problem.js";
+import { Problem, received } from "./problem.js";
 import { sentence } from "./studio_dom.js";
 
 export const UNREACHABLE = "The server can't be reached. Is pycharrnn studio still running?";
@@ -21,7 +21,7 @@ export class StudioApi {
     const etag = this.#etags.get(path);
     const response = await this.#fetch(path, { headers: etag ? { "If-None-Match": etag } : {} });
     if (response.status === 304) return null;
-    const answer = await response.json();
+    const answer = await received(response.json());
     if (response.headers.has("ETag")) this.#etags.set(path, response.headers.get("ETag"));
     return answer;
   }
@@ -32,17 +32,17 @@ export class StudioApi {
   }
 
   async get(path) {
-    return (await this.#fetch(path)).json();
+    return received((await this.#fetch(path)).json());
   }
 
   async post(path, body = {}, { method = "POST", signal } = {}) {
     const headers = { "Content-Type": "application/json" };
-    return (await this.#fetch(path, { method, headers, body: JSON.stringify(body), signal })).json();
+    return received((await this.#fetch(path, { method, headers, body: JSON.stringify(body), signal })).json());
   }
 
   // A file of the server, which the browser saves under its name.
   async download(path, name) {
-    const blob = await (await this.#fetch(path)).blob();
+    const blob = await received((await this.#fetch(path)).blob());
     const anchor = document.createElement("a");
     anchor.href = URL.createObjectURL(blob);
     anchor.download = name;
