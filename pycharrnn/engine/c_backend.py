@@ -22,9 +22,10 @@ _CELL_NUMBERS = {CELLS[name]: number for name, number in CELL_NUMBERS.items()}
 
 
 class _Pointee(NamedTuple):
-    """A tensor that a structure points to, kept alive, and its storage's address and size."""
+    """A tensor that a structure points to, kept alive; the type and shape that C takes it for; its address and size."""
 
     tensor: torch.Tensor
+    dtype: torch.dtype
     shape: tuple[int, ...]
     storage: torch.UntypedStorage
     address: int
@@ -33,7 +34,7 @@ class _Pointee(NamedTuple):
     @classmethod
     def at(cls, name: str, tensor: torch.Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> _Pointee:
         address, storage = kernel.address(name, tensor, dtype, shape), tensor.untyped_storage()
-        return cls(tensor, shape, storage, address, storage.nbytes())
+        return cls(tensor, dtype, shape, storage, address, storage.nbytes())
 
     def has_moved(self) -> bool:
         return self.tensor.data_ptr() != self.address or self.storage.nbytes() != self.nbytes
@@ -168,10 +169,10 @@ class CBackend(CellBackend):
         self._parameters[prefix] = pointees
 
     def _follow_moved_storage(self) -> None:
-        """Set the pointers of tensors whose storage has moved, as by share_memory_(). Errors: ValueError."""
+        """Set the pointers of tensors whose storage has moved, as by share_memory_(). Errors: TypeError, ValueError."""
         for (index, name), pointee in self._pointees.items():
             if pointee.has_moved():
-                self._point(index, name, pointee.tensor, pointee.shape, pointee.tensor.dtype)
+                self._point(index, name, pointee.tensor, pointee.shape, pointee.dtype)
         if any(pointee.has_moved() for pointee in self._parameters[""]):
             self._point_linears("", self.weights)
 

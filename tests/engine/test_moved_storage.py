@@ -124,6 +124,16 @@ def test_storage_that_is_too_small_is_an_error(resized):
             bptt.forward(x)
 
 
+def test_a_result_of_another_type_is_an_error():
+    net, x = network()
+    if not kernel.usable(net.flat):
+        pytest.skip("PyTorch's own functions don't check it")
+    bptt = net.bptt(T, B)
+    bptt.log_probs.data = bptt.log_probs.data.float()
+    with pytest.raises(TypeError, match="must be of torch.float64, not torch.float32"):
+        bptt.forward(x)
+
+
 def test_passes_of_several_threads_are_an_error_or_one_after_the_other():
     net, x = network(H=200)
     bptt, errors = net.bptt(T, B), []
