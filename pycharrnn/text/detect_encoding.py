@@ -25,7 +25,7 @@ _BYTE_ORDER_MARKS = (  # UTF-32's first, since it begins with UTF-16's
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _SPACES = "\t\n\v\f\r"
-_CONTROLS = bytes(code for code in range(32) if chr(code) not in _SPACES + "\b\x1b")
+_CONTROLS = bytes(code for code in range(32) if chr(code) not in _SPACES + "\b\x1b\x1e")  # U+001E ends items
 _MAX_CONTROLS = 0.05  # fraction of the bytes; of random bytes it is 0.1
 _MIN_PRINTABLE = 0.95  # fraction of the characters
 

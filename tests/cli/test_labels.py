@@ -226,6 +226,16 @@ def test_scores_are_those_of_items_after_their_labels(home):
     )
 
 
+def test_the_text_of_short_items_is_read_again(tmp_path):
+    """Each ends with U+001E, a control character, of which binary data has many."""
+    text = b"ab\ta\x1eb\tb\x1ecc\tab\x1e" * 9
+    item_models.saved(tmp_path, "blank", text, **OPT)
+    done = run("score", CV, "data/list/input.txt", "-lines", "1", cwd=tmp_path)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 27), done.stderr.decode()
+    error = sentence(run("train", "data/list/input.txt", "-items", "blank", cwd=tmp_path))
+    assert "contains U+001E, the record separator, which ends the items of -items blank: remove it" in error
+
+
 REFUSED = r"is a model with labels \(ab, b, cc\) and has read no item without one: "
 
 
