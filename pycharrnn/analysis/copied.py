@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from compat import item_options
@@ -127,6 +127,9 @@ def passages(found: Comparison, text: Text, least: int, each_once: bool = True) 
 
 def with_places(sample: bytes, text: Text, found: list[Copy]) -> list[Passage]:
     """The passages with their places in the sample and in the text. Errors: OSError; UserError for a changed text."""
+    uncertain = sorted({copy.passage for copy in found if not copy.is_first})
+    first = copies.first_positions(uncertain, text.pieces)
+    found = [replace(copy, position=first.get(copy.passage, copy.position)) for copy in found]
     own = places([sample], [copy.start for copy in found])
     others = places(text.pieces(), [copy.position for copy in found])
     if len(others) < len({copy.position for copy in found}):

@@ -11,12 +11,14 @@ from pycharrnn.engine import matching
 from pycharrnn.text.places import boundaries
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
     import numpy.typing as npt
 
     _Numbers = npt.NDArray[np.int64]
 
+_SEARCHED = 1 << 20  # bytes of passages that are searched at a time
+_NOT_UTF8 = b"\xff"
 CURVE = (4, 6, 8, 12, 16, 24, 32, 48)  # lengths of the n-grams of a novelty curve
 
 
@@ -27,12 +29,14 @@ class Copy:
     Attributes:
         length: its characters. passage: its bytes.
         start: offset of its first byte in the sample. position: offset of its first byte in the text.
+        is_first: whether the text has it nowhere before; else it may, since there the bytes before it are the sample's.
     """
 
     length: int
     passage: bytes
     start: int
     position: int
+    is_first: bool
 
 
 class Comparison(NamedTuple):
@@ -42,6 +46,7 @@ class Comparison(NamedTuple):
         sample: its bytes. boundaries: offsets of its characters and of its end, (N + 1,).
         lengths: characters of the longest passage that ends with each character and is in the text, (N,).
         positions: offset of that passage in the text, in bytes, (N,); -1 for none.
+        are_first: whether that is surely where it first stands in the text, (N,).
         possible: characters from the start of the sample's piece up to and with each, (N,).
     """
 
@@ -49,6 +54,7 @@ class Comparison(NamedTuple):
     boundaries: _Numbers
     lengths: _Numbers
     positions: _Numbers
+    are_first: npt.NDArray[np.bool_]
     possible: _Numbers
 
     def copies(self, least: int) -> list[Copy]:
@@ -57,10 +63,11 @@ class Comparison(NamedTuple):
         is_last = np.append(starts[1:] > starts[:-1], True)[: len(starts)]  # a longer passage does not contain it
         ends = np.flatnonzero(is_last & (self.lengths >= max(least, 1)))
         ends = ends[np.argsort(-self.lengths[ends], kind="stable")]
-        columns = self.boundaries[starts[ends]], self.boundaries[ends + 1], self.lengths[ends], self.positions[ends]
+        places = self.boundaries[starts[ends]], self.boundaries[ends + 1]
+        columns = *places, self.lengths[ends], self.positions[ends], self.are_first[ends]
         return [
-            Copy(length, self.sample[start:end], start, position)
-            for start, end, length, position in zip(*(column.tolist() for column in columns), strict=True)
+            Copy(length, self.sample[start:end], start, position, is_first)
+            for start, end, length, position, is_first in zip(*(column.tolist() for column in columns), strict=True)
         ]
 
     def share(self, n: int) -> float | None:
@@ -102,4 +109,36 @@ def compare(
     lengths = np.where(is_left_out, 0, np.arange(1, len(ends) + 1) - first_characters)
     possible[is_left_out] = 0
     positions = np.where(lengths > 0, found.positions[ends - 1] + all_offsets[first_characters] - first_bytes, -1)
-    return Comparison(sample, all_offsets, lengths, positions, possible)
+    are_first = all_offsets[first_characters] == first_bytes  # what is matched has no bytes before the passage
+    return Comparison(sample, all_offsets, lengths, positions, are_first, possible)
+
+
+def first_positions(
+    passages: Sequence[bytes], text: Callable[[], Iterable[bytes]], threads: int = 1
+) -> dict[bytes, int]:
+    """Where passages of a text first stand in it, in bytes. `text`: reads it once.
+
+    A passage is left out if it is not there, or if the text has the byte 0xFF, which is not in UTF-8, before it.
+    """
+    found: dict[bytes, int] = {}
+    for some in _of_size(passages, _SEARCHED):
+        sample = b"".join(_NOT_UTF8 + passage for passage in some)
+        matches = matching.match(sample, [text()], threads)
+        ends = np.cumsum([len(passage) + 1 for passage in some]) - 1
+        columns = matches.lengths[ends].tolist(), matches.positions[ends].tolist()
+        found |= {p: position for p, length, position in zip(some, *columns, strict=True) if length == len(p)}
+    return found
+
+
+def _of_size(passages: Iterable[bytes], most: int) -> Iterator[list[bytes]]:
+    """The passages in lists of `most` bytes, or of one passage that is longer."""
+    some: list[bytes] = []
+    size = 0
+    for passage in passages:
+        if some and size + len(passage) > most:
+            yield some
+            some, size = [], 0
+        some.append(passage)
+        size += len(passage)
+    if some:
+        yield some

@@ -90,6 +90,13 @@ def test_a_passage_that_the_sample_repeats_is_listed_once(home):
     assert (home / "page.html").read_text(encoding="utf-8").count("copied: 15 characters, line 2") == 2
 
 
+def test_the_first_place_of_a_passage_in_whole_characters(home):
+    """The character before it in the sample has its last byte in common with that before its second place."""
+    (home / "s.txt").write_text("ũthe cat sat", encoding="utf-8")
+    (home / "t.txt").write_text("a\nthe cat sat\néthe cat sat\n", encoding="utf-8")
+    assert copied("s.txt", "-text", "t.txt", "-least", "8").splitlines()[1].split(None, 3)[:3] == ["11", "1:2", "2:1"]
+
+
 def test_a_page_is_escaped_and_needs_nothing_else(home):
     (home / "s.txt").write_bytes(b"\n<b>&\xff One day, the")
     (home / "t.txt").write_bytes(b"x\n<b>& Two\nOne day, the")

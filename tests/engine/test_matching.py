@@ -9,8 +9,8 @@ import pytest
 from kernel_levels import kernel_is_on, needs_kernel  # noqa: F401
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.engine import kernel_library, matching
-from pycharrnn.engine.copies import compare
+from pycharrnn.engine import copies, kernel_library, matching
+from pycharrnn.engine.copies import compare, first_positions
 from pycharrnn.engine.matching import KernelAutomaton, PythonAutomaton
 
 
@@ -130,6 +130,30 @@ def test_passages_begin_and_end_with_whole_characters():
     # é and ñ have their first byte in common.
     assert compare(["ñ".encode()], [["é".encode()]]).copies(1) == []
     assert compare([b"ab\xff\xfec"], [[b"b\xff\xfec"]]).copies(1)[0].length == 4
+
+
+def test_first_places_of_whole_characters():
+    """The sample's ũ and the text's é end with the same byte, so more bytes stand at the second place of "ab"."""
+    text = "xab, éab".encode()
+    (copy,) = compare(["ũab".encode()], [[text]]).copies(1)
+    assert (copy.passage, copy.position, copy.is_first) == (b"ab", 7, False)
+    assert first_positions([copy.passage, b"ab,"], lambda: [text[:2], text[2:]]) == {b"ab": 1, b"ab,": 1}
+    assert first_positions([], lambda: pytest.fail("the text need not be read")) == {}
+    draw = random.Random(5)
+    for _ in range(300):
+        text, sample = ("".join(draw.choices("aéũ日", k=draw.randint(1, 40))).encode() for _ in range(2))
+        found = compare([sample], [[text]]).copies(1)
+        searched_again = first_positions(
+            [copy.passage for copy in found if not copy.is_first], lambda text=text: [text]
+        )
+        for copy in found:
+            assert searched_again.get(copy.passage, copy.position) == text.find(copy.passage)
+
+
+def test_passages_are_searched_some_at_a_time(monkeypatch):
+    monkeypatch.setattr(copies, "_SEARCHED", 5)
+    passages = [b"b", b"cd", b"bcd", b"abcdefgh", b"e", b"zz"]
+    assert first_positions(passages, lambda: [b"--abcdefgh"]) == {b"b": 3, b"cd": 4, b"bcd": 3, b"abcdefgh": 2, b"e": 6}
 
 
 def test_shares_of_n_grams_within_pieces():
