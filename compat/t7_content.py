@@ -37,6 +37,8 @@ def content_of(source: Source) -> bytes | bytearray:
     if not isinstance(source, (bytes, bytearray, memoryview)) and not hasattr(source, "read"):
         raise TypeError(f"source must be a path, bytes or a binary stream, not {reprlib.repr(source)}")
     content = bytes(source) if isinstance(source, (bytes, bytearray, memoryview)) else source.read()
+    if not isinstance(content, (bytes, bytearray)):
+        raise TypeError(f"the stream must be binary, as open(path, 'rb') is, but it reads {reprlib.repr(content)}")
     if not len(content):
         raise DamagedT7Error("it is empty")
     return content

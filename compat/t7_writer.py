@@ -42,12 +42,13 @@ def save_t7(
 
     Args:
         value: as load_t7 returns; also dict, list, tuple and array.array("d") (as tables), str (as UTF-8), and NumPy
-            arrays (as tensors).
+            scalars (as numbers and booleans) and arrays (as tensors; an empty one without its shape, as Torch7's).
         encoding: "binary", or "ascii" as torch.save(path, value, 'ascii').
         long_size: bytes of a long in the binary encoding; 4 for Torch7 on Windows or a 32-bit system.
         written: called with the number of elements just written.
 
-    Errors: OSError; TypeError for a value without a Torch7 type; ValueError for a number beyond the long size.
+    Errors: OSError; TypeError for a value without a Torch7 type; ValueError for a number beyond the long size or
+        the range of a double, and for a key that is None or NaN.
 
     Example:
         >>> save_t7("numbers.t7", {"mean": 0.5, "values": np.arange(3.0)})
@@ -85,11 +86,11 @@ class T7Writer:
         if isinstance(value, bytes):
             self._int(torchfile.TYPE_STRING)
             self._string(value)
-        elif isinstance(value, (bool, BooleanKey)):
+        elif isinstance(value, (bool, np.bool_, BooleanKey)):
             self._int(torchfile.TYPE_BOOLEAN)
-            self._int(value.value if isinstance(value, BooleanKey) else value)
-        elif isinstance(value, (int, float)):
-            self._number(value)
+            self._int(value.value if isinstance(value, BooleanKey) else bool(value))
+        elif isinstance(value, (int, float, np.integer, np.floating)):
+            self._number(_double(value))
         elif value is None:
             self._int(torchfile.TYPE_NIL)
         elif isinstance(value, TorchObject):
@@ -116,6 +117,8 @@ class T7Writer:
         self._int(len(value))
         if isinstance(value, array):
             return self._write_numbers(value)
+        if isinstance(value, dict) and any(key is None or _is_nan(key) for key in value):
+            raise ValueError("a table of a .t7 file can't have a key that is None or NaN")
         entries = value.items() if isinstance(value, dict) else enumerate(value, 1)
         return (part for entry in entries for part in entry)
 
@@ -166,7 +169,7 @@ class T7Writer:
         kind = _KINDS.get(value.dtype.str.lstrip("<|"))
         if kind is None:
             raise TypeError(f"an array of {value.dtype} can't be written to a .t7 file")
-        tensor = Tensor.of_array(value, kind)
+        tensor = Tensor.of_array(value if value.size else value.reshape(0), kind)
         return self._write_tensor(tensor)
 
     def _begin_object(self, value: TorchObject | Tensor | Storage) -> bool:
@@ -213,6 +216,18 @@ class T7Writer:
             piece = elements[start : start + _PIECE]
             self._f.write(piece.data)
             self._written(len(piece))
+
+
+def _double(value: int | float | np.integer[Any] | np.floating[Any]) -> float:
+    """Errors: ValueError for a number beyond the range of a double."""
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("a whole number is beyond the range of a number of a .t7 file") from None
+
+
+def _is_nan(key: object) -> bool:
+    return isinstance(key, (float, np.floating)) and bool(key != key)
 
 
 class _AsciiT7Writer(T7Writer):

@@ -95,6 +95,8 @@ def test_bytes_streams_and_gzip(tmp_path):
     content, want = path.read_bytes(), load_t7(path).items()
     assert load_t7(content).items() == want
     assert load_t7(io.BytesIO(content)).items() == want
+    with pytest.raises(TypeError, match="the stream must be binary"), open(path, encoding="latin-1") as f:
+        load_t7(f)
     (tmp_path / "v.t7").write_bytes(gzip.compress(content))
     assert load_t7(tmp_path / "v.t7").items() == want
     for broken in (gzip.compress(content)[:-9], gzip.compress(content)[:40], gzip.compress(bytes(1 << 26))):
@@ -167,6 +169,19 @@ def test_scalars_and_containers(tmp_path):
     assert [read[k] for k in (b"a", b"b", b"c", b"d", b"e")] == [None, True, 3, 0.25, b"\x00\xff"]
     assert read[1].as_list() == [False, -2]
     assert isinstance(read[2.5], Table) and not read[2.5]
+
+
+@pytest.mark.parametrize("encoding", ["binary", "ascii"])
+def test_scalars_of_numpy_are_numbers(tmp_path, encoding):
+    save_t7(tmp_path / "v.t7", {np.int64(3): np.uint8(7), "mean": np.float32(0.5), "is_odd": np.bool_(True)}, encoding)
+    assert dict(load_t7(tmp_path / "v.t7")) == {3: 7, b"mean": 0.5, b"is_odd": True}
+
+
+@pytest.mark.parametrize("shape", [0, (0, 3), (3, 0)])
+def test_an_empty_array_comes_back_empty(tmp_path, shape):
+    save_t7(tmp_path / "v.t7", np.zeros(shape, "f4"))
+    read = load_t7(tmp_path / "v.t7")
+    assert read.typename == b"torch.FloatTensor" and read.numpy().shape == (0,)
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "i4", "i8", "f4", "f8"])
@@ -288,6 +303,12 @@ def test_unwritable_values_are_refused(tmp_path):
     for value in (object(), {b"x": 1j}, np.zeros(2, "c16")):
         with pytest.raises(TypeError, match="can't be written"):
             save_t7(tmp_path / "v.t7", value)
+    for key in (None, np.nan, np.float32(np.nan)):  # no key of a Lua table
+        with pytest.raises(ValueError, match="can't have a key that is None or NaN"):
+            save_t7(tmp_path / "v.t7", [{1: 2, key: 3}])
+    for encoding in ("binary", "ascii"):
+        with pytest.raises(ValueError, match="beyond the range of a number"):
+            save_t7(tmp_path / "v.t7", {"x": 10**400}, encoding)
     assert not list(tmp_path.iterdir())
 
 
