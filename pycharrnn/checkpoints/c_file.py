@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from compat import item_options
 from compat.atomic_write import atomic_write
 from compat.graph_expressions import CheckpointError
+from compat.t7_content import file_content
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import c_template, c_weights
 from pycharrnn.checkpoints import checkpoint as checkpoints
@@ -30,9 +31,9 @@ _RANDOM_WORDS = 625  # of the Mersenne Twister, with its position; 4 bytes each
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
-    """Errors: CheckpointError, always."""
-    with open(path, "rb"):
-        raise CheckpointError("it is C source; name the checkpoint that it was made from")
+    """Errors: OSError; CheckpointError, always."""
+    file_content(path)  # its errors come first; it does not wait for a pipe
+    raise CheckpointError("it is C source; name the checkpoint that it was made from")
 
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
@@ -63,6 +64,10 @@ def source_of(checkpoint: Checkpoint, weights: str) -> str:
             f"a model of {network.parameters} parameters with {network.rnn_size} units in a layer is too large for a .c"
             f" file: with {flag('weights', weights)} it may have {_MOST_BYTES // _WEIGHT_BYTES[weights]} and"
             f" {_MOST_UNITS}."
+        )
+    if not c_weights.are_finite(network, weights):
+        raise UserError(
+            f"the weights have numbers beyond the range of {flag('weights', weights)}: use an earlier checkpoint."
         )
     characters = characters_by_id(checkpoint.vocab)
     labels = list(item_options.labels(checkpoint.vocab, checkpoint.opt))

@@ -42,6 +42,14 @@ def size(network: Network, weights: str) -> int:
     return sum(array.nbytes + _zero_bytes(array) for array in _members(network, weights).values())
 
 
+def are_finite(network: Network, weights: str) -> bool:
+    """Whether the weights of a network without NaN and infinity are in the range of one of TYPES."""
+    with np.errstate(over="ignore"):
+        members = _members(network, weights)
+    reals = (array.view(f"f{array.itemsize}") for array in members.values() if array.dtype != np.int8)
+    return all(np.isfinite(array).all() for array in reals)
+
+
 def _zero_bytes(array: Array) -> int:
     """Of the strings in which rows of int8 are written."""
     return array.size // array.shape[-1] if array.dtype == np.int8 else 0

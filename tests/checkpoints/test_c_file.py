@@ -417,6 +417,11 @@ def test_what_c_cannot_hold_is_refused(tmp_path, monkeypatch):
     model = with_weights(loaded("rnn"), **{"decoder.bias": np.full(loaded("rnn").network.vocab_size, np.nan)})
     with pytest.raises(UserError, match=r"the weights have NaN or infinity, which a \.c file can't hold"):
         written(tmp_path, model)
+    for weights, bias in (("double", 1.7e308), ("float", 1e39), ("int8", 1e39)):
+        biases = {f"{name}_1.bias": np.full(loaded("rnn").network.rnn_size, bias) for name in ("i2h", "h2h")}
+        model = with_weights(loaded("rnn"), **biases)
+        with pytest.raises(UserError, match=f"numbers beyond the range of -weights {weights}: use an earlier checkp"):
+            written(tmp_path, model, weights)
     monkeypatch.setattr(c_file, "_MOST_BYTES", 1000)
     with pytest.raises(UserError, match=r"is too large for a \.c file: with -weights int8 it may have 1000 and 4096"):
         written(tmp_path, loaded("rnn"), "int8")

@@ -67,6 +67,15 @@ def test_a_device_is_no_file(tmp_path):
             checkpoint.load(tmp_path / f"x{ending}")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs mkfifo")
+@pytest.mark.parametrize("ending", formats.ALL_ENDINGS)
+def test_a_pipe_is_no_file(tmp_path, ending):
+    """A test that waits for the pipe never ends."""
+    os.mkfifo(tmp_path / f"x{ending}")
+    with pytest.raises(UserError, match="a device or a pipe"):
+        checkpoint.load(tmp_path / f"x{ending}")
+
+
 # -- JSON ------------------------------------------------------------------------------------------------------------
 
 
