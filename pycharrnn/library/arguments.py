@@ -101,6 +101,8 @@ def tensor(value: object, device: str) -> torch.Tensor:
     import torch
 
     try:
+        if isinstance(value, np.ndarray):  # PyTorch has neither negative strides nor other orders of bytes
+            value = np.array(value, value.dtype.newbyteorder("="), order="C")
         return torch.as_tensor(value, device=device)
     except (RuntimeError, TypeError, ValueError, OverflowError):
         raise TypeError(f"x must be a tensor or an array (T, B), not {reprlib.repr(value)}") from None

@@ -81,7 +81,9 @@ class CurrentWeights:
             weight = torch.as_tensor(np.asarray(self._loaded.network.weights[name]))
             return weight.to(self._first_dtype()).to(view)
 
-        return all(torch.equal(as_loaded(name, view), view) for name, view in module.weights.items())
+        pairs = ((as_loaded(name, view), view) for name, view in module.weights.items())
+        # NaN differs from itself, so that the weights of a failed training are not equal to themselves.
+        return all(torch.equal(a, b) or torch.allclose(a, b, rtol=0, atol=0, equal_nan=True) for a, b in pairs)
 
     def _first_dtype(self) -> torch.dtype:
         import torch

@@ -212,6 +212,24 @@ def test_texts_and_pieces_are_pickled_and_copied():
         assert twin[1].candidates(2) == piece.candidates(2)
 
 
+def test_a_failed_model_keeps_its_losses_beside_its_module(tmp_path):
+    loaded = checkpoint.load(GRU[0])
+    loaded.network.weights["decoder.bias"] = np.full(loaded.network.vocab_size, np.nan)
+    checkpoint.convert(loaded, tmp_path / "failed.t7")
+    model = pycharrnn.load(tmp_path / "failed.t7")
+    assert model.module.flat.isnan().any()
+    model.save(tmp_path / "copy.t7")
+    assert pycharrnn.load(tmp_path / "copy.t7").train_losses == model.train_losses != []
+
+
+@pytest.mark.parametrize("change", ["reversed", "big-endian", "read-only"])
+def test_a_call_takes_any_array_of_token_ids(change):
+    model, token_ids = pycharrnn.load(GRU[0]), np.array([[2, 1], [0, 3]])
+    same = {"reversed": token_ids[::-1].copy()[::-1], "big-endian": token_ids.astype(">i4"), "read-only": token_ids}
+    same["read-only"].flags.writeable = False
+    assert torch.equal(model(same[change])[0], model(torch.from_numpy(token_ids.copy()))[0])
+
+
 def test_threads_share_one_module():
     model = pycharrnn.load(LSTM[-1])
     barrier = threading.Barrier(6)
