@@ -126,6 +126,17 @@ def test_a_score_is_that_of_the_label(labelled):
     assert said[0][1].replace("\t", " ").split() == ["b", "ca", "ab", "b"]
 
 
+def test_labels_count_in_the_length_of_a_text_to_score(labelled):
+    click(labelled, "tab-score")
+    fill(labelled, "own", "a\n" * 10_000)  # without its labels, the longest
+    click(labelled, "score-button")
+    words = "Your text: at most 20000 characters, together with a label before each item"
+    wait(labelled, lambda: text(labelled, "score-status") == words)
+    fill(labelled, "own", "\n\n")
+    click(labelled, "score-button")
+    wait(labelled, lambda: text(labelled, "score-status") == "no score")
+
+
 def test_the_list_is_what_sample_prints(both, pages):
     expected = printed(pages)
     assert [text or "(empty)" for text in expected] == drawn(both)

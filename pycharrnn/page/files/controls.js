@@ -1,6 +1,7 @@
 // The controls: reading, setting and checking their values.
 
 import { inputOf } from "./item_selection.js";
+import { Problem } from "./problem.js";
 import { typedNumber } from "./typed_number.js";
 
 const $ = (id) => document.getElementById(id);
@@ -69,11 +70,14 @@ export function itemsRequestOf(values, facts) {
 }
 
 // The request for a score of a text. Items of a model with labels get the chosen one, unless they begin with one and a
-// tab.
-export function scoreRequestOf(facts) {
+// tab. most: characters of the text with these labels. Throws Problem for more.
+export function scoreRequestOf(facts, most) {
   const adapt = $("score-adapt").checked ? "1" : "0";
   const own = $("own").value;
-  const text = facts.labels.length ? inputOf(own, facts.items, $("label").value, facts.labels) : own;
+  // A text of empty items is sent as it is: the server refuses an empty one.
+  const text = (facts.labels.length && inputOf(own, facts.items, $("label").value, facts.labels)) || own;
+  if ([...text].length > most)
+    throw new Problem(`Your text: at most ${most} characters, together with a label before each item`);
   return { model: facts.id, text, ...adaptOf({ adapt, ...adaptValues() }) };
 }
 

@@ -249,7 +249,7 @@ async function score() {
   const { selected } = models;
   if (!check(scoreInputs(), { focus: true }) || !selected) return;
   const request = async (signal) => {
-    const asked = scoreRequestOf(selected);
+    const asked = scoreRequestOf(selected, models.limits.score);
     showStatus("scoring…", $("score-status"));
     const answer = await source.score(asked, signal, progressOf(asked, $("score-progress")));
     scoreView.truncate();
