@@ -177,8 +177,12 @@ def test_a_token_from_the_link_or_typed(chromium):
         assert element(chromium, "token-problem").text == ""
         assert not element(chromium, "generate").is_displayed()
         assert not element(chromium, "model").is_displayed()
-        element(chromium, "token").send_keys("wrong wrong wrong", Keys.ENTER)
-        wait(chromium, lambda: element(chromium, "token-problem").text == "This token is wrong.")
+        for wrong in ("wrong wrong wrong", f"\u201c{token}\u201d", f"{token}\u2026"):
+            element(chromium, "token").send_keys(Keys.CONTROL, "a")
+            element(chromium, "token").send_keys(wrong)
+            assert element(chromium, "token-problem").text == ""
+            element(chromium, "token").send_keys(Keys.ENTER)
+            wait(chromium, lambda: element(chromium, "token-problem").text == "This token is wrong.")
         assert not element(chromium, "generate").is_displayed()
         element(chromium, "token").send_keys(Keys.CONTROL, "a")
         element(chromium, "token").send_keys("0")

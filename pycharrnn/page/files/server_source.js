@@ -7,8 +7,9 @@ const STORED_TOKEN = "pycharrnn-token";
 export class ServerSource {
   #etag = ""; // of the last list of models
 
+  // A header can't have every character. One that no token has stands for the others, so that the server refuses it.
   set token(token) {
-    if (token) sessionStorage.setItem(STORED_TOKEN, token);
+    if (token) sessionStorage.setItem(STORED_TOKEN, token.replace(/[^!-~]/g, "?"));
     else sessionStorage.removeItem(STORED_TOKEN);
   }
 
