@@ -17,7 +17,7 @@ parser.add_argument("prompt", nargs="?", default="The ")
 parser.add_argument("length", type=int, nargs="?", default=200)
 parser.add_argument("temperature", type=float, nargs="?", default=0.7)
 args = parser.parse_args()
-if args.temperature <= 0:
+if not args.temperature > 0:  # NaN too
     parser.error("the temperature must be above 0")
 for name in {"SIGINT", "SIGPIPE"} & set(dir(signal)):  # end without a traceback on Ctrl-C and a closed pipe
     signal.signal(getattr(signal, name), signal.SIG_DFL)
@@ -55,12 +55,13 @@ def read(character: bytes) -> np.ndarray:
 is_utf8 = facts["encoding"] == "utf8"
 given: list[bytes] = []
 for letter in args.prompt:
-    given += [letter.encode()] if is_utf8 else [bytes([byte]) for byte in letter.encode()]
+    encoded = letter.encode(errors="surrogateescape")  # a byte that is not UTF-8 as it is
+    given += [encoded] if is_utf8 else [bytes([byte]) for byte in encoded]
     if not set(given) <= set(vocab):
         sys.exit(f"onnx_sample.py: the model has no character for {letter!r}")
 label = given[: given.index(b"\t") + 1] if labels else []
 
-sys.stdout.buffer.write(args.prompt.encode())
+sys.stdout.buffer.write(args.prompt.encode(errors="surrogateescape"))
 log_probs = read(end) if end else np.zeros(len(vocab))
 for character in given:
     log_probs = read(character)

@@ -58,13 +58,17 @@ function makeReader(parameters) {
 }
 
 function main(file, prompt, length) {
-  let model;
+  let content, model;
   try {
-    model = JSON.parse(require("fs").readFileSync(file, "utf8"));
+    content = require("fs").readFileSync(file, "utf8");
+    model = JSON.parse(content);
   } catch (error) {
     if (!(error instanceof SyntaxError)) return error.message;
+    if (/[[ ](NaN|-?Infinity)[,\]]/.test(content))
+      return `${file} has NaN or Infinity, which JavaScript's JSON lacks: convert a checkpoint without them`;
   }
-  if (!model?.weights) return `${file} is not a .json file that \`pycharrnn convert\` has written`;
+  if (!model?.weights || !model.opt || !Array.isArray(model.vocab))
+    return `${file} is not a .json file that \`pycharrnn convert\` has written`;
   // opt.labels has a line for each label, after its number of items.
   const labels = model.opt.labels?.split("\n").map((line) => `${line.split("\t")[1]}\t`) ?? [];
   if (labels.length && !labels.some((label) => prompt.startsWith(label)))

@@ -32,7 +32,7 @@ try:
     labels = [line.partition("\t")[2] for line in lines if line]
 except OSError as e:
     sys.exit(f"read_model.py: {e}")
-except (ValueError, LookupError, TypeError):
+except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
     sys.exit(f"read_model.py: {args.file} is not a .json file that `pycharrnn convert` has written")
 if labels and not any(prompt.startswith(os.fsencode(f"{label}\t")) for label in labels):
     sys.exit(f"read_model.py: begin the prompt with a label and a tab, for example with {labels[0] + chr(9)!r}")

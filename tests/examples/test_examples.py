@@ -102,6 +102,8 @@ WRONG = [  # arguments, the exit status, and a part of the message
     ("onnx_sample.py", ["text.txt"], 1, "text.txt is not a .onnx file that"),
     ("onnx_sample.py", ["model.onnx", "\u4f60"], 1, "the model has no character for '\u4f60'"),
     ("onnx_sample.py", ["model.onnx", "The ", "9", "0"], 2, "the temperature must be above 0"),
+    ("onnx_sample.py", ["model.onnx", "The ", "9", "nan"], 2, "the temperature must be above 0"),
+    ("onnx_sample.py", ["model.onnx", "\udcff"], 1, "the model has no character for '\\udcff'"),
     ("read_model.py", ["model.json", "The "], 2, "arguments are required: length"),
     ("read_model.py", ["nowhere.json", "The ", "4"], 1, "No such file or directory: 'nowhere.json'"),
     ("read_model.py", ["text.txt", "The ", "4"], 1, "text.txt is not a .json file that"),

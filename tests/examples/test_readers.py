@@ -117,6 +117,28 @@ def test_a_reader_names_an_unknown_character_and_its_arguments(exported, command
         assert re.search(message, result.stderr) and "Error" not in result.stderr
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("content", ['{"rnn_size": 1, "weights": {}, "vocab": [], "opt": null}', "[" * 100_000])
+def test_a_reader_says_that_json_is_no_model(command, content, tmp_path):
+    (tmp_path / "other.json").write_text(content, encoding="utf-8")
+    result = subprocess.run([*command, "other.json", "a", "3"], capture_output=True, text=True, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert re.fullmatch(r"read_model.+: other\.json is not a \.json file that `.*` has written\n", result.stderr)
+
+
+@needs_node
+@pytest.mark.parametrize("exported", [("rnn", 1)], indirect=True, ids=str)
+@pytest.mark.parametrize("loss", [np.nan, -np.inf])
+def test_javascript_names_numbers_that_json_lacks(exported, loss, tmp_path):
+    loaded = checkpoint.load(exported[1])
+    loaded.train_losses.append(loss)
+    checkpoint.convert(loaded, tmp_path / "failed.json")
+    result = subprocess.run(
+        ["node", str(JAVASCRIPT), "failed.json", "a", "3"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert "failed.json has NaN or Infinity, which JavaScript's JSON lacks" in result.stderr
+
+
 @needs_node
 def test_javascript_names_a_wrong_file_and_wrong_arguments(tmp_path):
     (tmp_path / "text.txt").write_text("A text.\n", encoding="utf-8")
