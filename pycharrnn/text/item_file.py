@@ -35,8 +35,7 @@ def items_of_file(
     else:
         with contextlib.ExitStack() as until_read:
             for file in _found(path, until_read, text_encoding, note):
-                pieces = decode_text.pieces(file.path, file.decoding, file.shown)
-                yield from (item[: -len(end)] for item in items.as_input(pieces, kind, file.shown, items.MAX_READ_ITEM))
+                yield from _items_in(file, kind, end)
 
 
 def labelled_items_of_file(
@@ -57,13 +56,7 @@ def labelled_items_of_file(
     with contextlib.ExitStack() as until_read:
         for file in _found(path, until_read, text_encoding, note):
             before = labels.prefix(file, label)
-            if kind == "line" or not _is_input(file.path, end):
-                pieces = decode_text.pieces(file.path, file.decoding, file.shown)
-                whole = items.as_input(pieces, kind, file.shown, items.MAX_READ_ITEM)
-                found: Iterator[bytes] = (item[: -len(end)] for item in whole)
-            else:
-                found = items.of_input(file_pieces(file.path), end, items.MAX_READ_ITEM)
-            for item in found:
+            for item in _items_in(file, kind, end):
                 of_item, tab, rest = item.partition(TAB)
                 if tab and not rest and (not before or of_item in known):
                     continue  # a label without an item
@@ -73,6 +66,15 @@ def labelled_items_of_file(
                     yield before + item
                 else:
                     raise labels.not_of_model(file, of_item if tab and not before else before[:-1], known)
+
+
+def _items_in(file: SourceFile, kind: str, end: bytes) -> Iterator[bytes]:
+    """The items of a file, which may be an input.txt or a pipe with one. Errors: OSError; UserError."""
+    if kind != "line" and _is_input(file.path, end):
+        yield from items.of_input(file_pieces(file.path), end, items.MAX_READ_ITEM)
+    else:
+        pieces = decode_text.pieces(file.path, file.decoding, file.shown)
+        yield from (item[: -len(end)] for item in items.as_input(pieces, kind, file.shown, items.MAX_READ_ITEM))
 
 
 def decoded(path: str, text_encoding: str = "", note: Callable[[str], None] = _silent) -> Iterator[bytes]:

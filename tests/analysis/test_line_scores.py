@@ -55,6 +55,17 @@ def test_items_of_a_list_each_by_itself(tmp_path, monkeypatch, kernel):
     assert table(by_likelihood) == sorted(found, key=lambda row: row[0])
 
 
+def test_the_text_of_a_training_from_a_pipe_or_in_a_folder(tmp_path):
+    item_models.saved(tmp_path, "blank", letters="abc\n")
+    text = b"a\nb\x1ec\x1e"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "input.txt").write_bytes(text)
+    of_file = run("score", ITEMS, "mine/input.txt", "-lines", "1", cwd=tmp_path).stdout
+    assert [item for _, _, item in table(of_file)] == [rb"a\nb", b"c"]
+    assert run("score", ITEMS, "-", "-lines", "1", cwd=tmp_path, input=text).stdout == of_file
+    assert run("score", ITEMS, "mine", "-lines", "1", cwd=tmp_path).stdout == of_file
+
+
 def test_items_of_several_lines_are_escaped(tmp_path):
     item_models.saved(tmp_path, "blank", letters="abc\n\t\\")
     (tmp_path / "list.txt").write_bytes(b"a\n\tb\n\n\\c\n")
