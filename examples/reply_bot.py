@@ -36,7 +36,8 @@ if __name__ == "__main__":
     args = parser.parse_args()
     try:
         loaded = pycharrnn.load(args.checkpoint)
-        for line in sys.stdin:
-            print(reply(loaded, line.rstrip("\n"), args.seed), flush=True)
+        for line in sys.stdin.buffer:
+            message = line.decode(errors="replace").rstrip("\r\n")
+            print(reply(loaded, message, args.seed), flush=True)
     except pycharrnn.UserError as e:
         sys.exit(f"reply_bot.py: {e}")

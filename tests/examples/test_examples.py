@@ -56,6 +56,16 @@ def test_a_bot_replies_to_each_line():
     assert replies[0] == expected.strip().partition("\n")[0]
 
 
+def test_a_bot_replies_to_a_line_that_is_not_utf8():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8:strict"}
+    command = [sys.executable, str(EXAMPLES / "reply_bot.py"), ONE, "7"]
+    lines = b"How was the n\xefght?\nHow was the nght?\n"
+    result = subprocess.run(command, input=lines, capture_output=True, env=environment)
+    assert (result.returncode, result.stderr) == (0, b"")
+    first, second = result.stdout.splitlines()
+    assert first == second
+
+
 def test_mails_are_scored(tmp_path):
     mails = {
         "known.eml": "The night was long.\nThe night was quiet.",
