@@ -138,6 +138,6 @@ def as_row(found: Classified, top: int) -> bytes:
 
 
 def as_json(found: Classified, top: int) -> bytes:
-    """The same as a JSON object on a line; what is not UTF-8 is replaced."""
-    labels = {label.decode("utf-8", "replace"): prob for label, prob in found.labels[:top]}
+    """The same as a JSON object on a line; what is not UTF-8 is replaced in the item, and escaped in labels."""
+    labels = {label.decode("utf-8", "backslashreplace"): prob for label, prob in found.labels[:top]}
     return os.fsencode(json.dumps({"item": found.text.decode("utf-8", "replace"), "labels": for_json(labels)}) + "\n")

@@ -170,6 +170,12 @@ def test_which_of_weights_without_numbers_is_valid_json():
     assert json.loads(row, parse_constant=pytest.fail) == {"item": "ab", "labels": {"x": None}}
 
 
+def test_which_keeps_labels_apart_that_are_not_utf8():
+    found = [(b"\xe9a", 0.5), (b"\xe8a", 0.375), (b"b", 0.125)]
+    row = json.loads(classify.as_json(classify.Classified(b"ab", found, Counter()), 3))
+    assert row["labels"] == {r"\xe9a": 0.5, r"\xe8a": 0.375, "b": 0.125}
+
+
 def test_which_leaves_out_the_labels_that_sample_prints(home):
     labelled = run("which", CV, "-", cwd=home, input=b"ab\tbab\ncc\tca\nca\tb\n")
     plain = run("which", CV, "-", cwd=home, input=b"bab\nca\nca\tb\n")
