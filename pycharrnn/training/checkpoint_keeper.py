@@ -101,9 +101,9 @@ class CheckpointKeeper:
             self._delete_all_but(self._files.keep, path)
 
     def is_due(self) -> bool:
-        """Whether -save_every_minutes have passed since the last save or attempt."""
+        """Whether -save_every_minutes have passed since the last save or attempt; only the first process counts."""
         minutes = self._files.save_every_minutes
-        return 0 < minutes <= (time.monotonic() - self._last_attempt) / 60
+        return not self._ranks.rank and 0 < minutes <= (time.monotonic() - self._last_attempt) / 60
 
     def save_latest(self, checkpoint: Checkpoint) -> None:
         """Write the latest checkpoint, unless the same one has been saved or weights are not finite."""

@@ -414,6 +414,20 @@ def test_time_is_counted_from_the_last_save(tmp_path, monkeypatch):
     assert not keeper.is_due(), "a save that failed is tried again in its time, not at every step"
 
 
+def test_of_several_processes_the_first_counts_the_time(tmp_path, monkeypatch):
+    """It alone writes: another one would ask for a save after every step."""
+    now = 1000.0
+    monkeypatch.setattr(checkpoint_keeper.time, "monotonic", lambda: now)
+    first, trainer = a_keeper(tmp_path, monkeypatch, save_every_minutes=2)
+    files = group(FileSettings, TrainOptions(save_every_minutes=2), checkpoint_format="t7")
+    second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None)
+    now += 120
+    assert first.is_due() or second.is_due()
+    for keeper in (first, second):
+        keeper.save_latest(after(1, trainer))
+    assert not first.is_due() and not second.is_due()
+
+
 def _no_space(*args, **keywords):
     raise OSError(errno.ENOSPC, "No space left on device")
 
