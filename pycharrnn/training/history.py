@@ -39,6 +39,11 @@ class History:
     def last_val_loss(self) -> float | None:
         return self.val_losses[max(self.val_losses)] if self.val_losses else None
 
+    @property
+    def has_newest(self) -> bool:
+        """Whether the newest training loss is one: not before the first, nor after those that were not recorded."""
+        return bool(self.train_losses) and not math.isnan(self.train_losses[-1])
+
     def is_exploding(self) -> bool:
         """Whether the newest training loss is more than three times the first. Source: train.lua."""
         return self.train_losses[-1] > self.max_loss

@@ -114,7 +114,7 @@ def _iterate(run: CurrentRun, stop: GracefulStop) -> None:
             i += 1
             logs = run.log is not None and (i % print_every == 0 or run.log.is_due())
             # Reading a loss waits for the GPU, so not after every iteration.
-            if settings.machine.device == "cpu" or i % print_every == 0 or logs or not history.train_losses:
+            if settings.machine.device == "cpu" or i % print_every == 0 or logs or not history.has_newest:
                 history.train_losses.extend(trainer.new_losses())
                 run.change_length(i)
             iterations = run.session.iterations

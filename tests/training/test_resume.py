@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import shutil
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 from conftest import GOLDEN, working_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pretended_device import pretended_gpu
 from runs import SMALL, TEXT, copied, folder_with_text, named, result_of, steps, train
 
 import compat
@@ -285,6 +288,17 @@ def test_losses_keep_their_iterations_where_the_checkpoint_records_none(tmp_path
     losses = checkpoint.load(named(folder)[-1]).train_losses
     assert len(losses) == 18
     assert [math.isnan(loss) for loss in losses] == [False] * 3 + [True] * 9 + [False] * 6
+
+
+def test_a_gpu_goes_on_from_a_checkpoint_that_records_no_losses(tmp_path):
+    """Where losses are not read after every step, one that is unknown is none that is not a number."""
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.05")
+    (path,) = named(folder)
+    charrnn.save(path, dataclasses.replace(checkpoint.load(path), train_losses=array("d")))
+    with pretended_gpu():
+        lines = train(folder, "-resume", str(path), "-gpuid", "0", "-max_epochs", "0.2", "-print_every", "5", small=[])
+    assert any("5/12 (epoch" in line for line in lines)
 
 
 def test_inspect_and_convert_know_the_state(tmp_path):
