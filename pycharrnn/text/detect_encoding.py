@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 from pycharrnn.common.errors import UserError, flag
@@ -28,6 +29,7 @@ _SPACES = "\t\n\v\f\r"
 _CONTROLS = bytes(code for code in range(32) if chr(code) not in _SPACES + "\b\x1b\x1e")  # U+001E ends items
 _MAX_CONTROLS = 0.05  # fraction of the bytes; of random bytes it is 0.1
 _MIN_PRINTABLE = 0.95  # fraction of the characters
+_UNPRINTED = ("Zs", "Zl", "Zp", "Cf")  # categories of blanks, line ends and marks that are not printed
 
 _PLACES, _SAMPLED = 16, 1 << 12  # places of a file that are looked at, and bytes from each
 _LINE_ENDS, _ASCII = re.compile(rb"[\r\n]+"), re.compile(rb"[\0-\x7f]*")
@@ -85,12 +87,17 @@ def _utf16_or_32(first: bytes) -> str | None:
 
 
 def _printable(first: bytes, encoding: str, errors: str = "strict") -> float:
-    """The fraction of printable characters and blanks; 0 for invalid text, or one with NUL."""
+    """The fraction of characters that are printed, or form lines and words; 0 for invalid text, or one with NUL."""
     try:
         text = codecs.getincrementaldecoder(encoding)(errors).decode(first).removeprefix("\ufeff")
     except UnicodeError:
         return 0
-    return 0 if "\0" in text else sum(c.isprintable() or c in _SPACES + "\x1b" for c in text) / max(len(text), 1)
+    return 0 if "\0" in text else sum(map(_is_text, text)) / max(len(text), 1)
+
+
+def _is_text(c: str) -> bool:
+    """Whether a text may hold a character often; Japanese has its own blank, Persian a joiner that is not printed."""
+    return c.isprintable() or c in _SPACES + "\x1b" or unicodedata.category(c) in _UNPRINTED
 
 
 def _has_few_controls(first: bytes) -> bool:

@@ -128,6 +128,13 @@ def test_unicode(tmp_path, text, codec):
     assert decoded(tmp_path / "a", b"\xfe\xff" + text.encode("utf-16-be")) == text
 
 
+@pytest.mark.parametrize("text", ["\u3000吾輩は猫である。\n", "می\u200cخواهم آن\u200cها\n", "a\xa0b\u2028c\u200fא\n"])
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_unicode_with_wide_blanks_and_marks_of_direction(tmp_path, text, codec):
+    assert decoded(tmp_path / "a", (text * 100).encode(codec)) == text * 100
+    assert decoded(tmp_path / "a", (text * 100).encode(codec), codec) == text * 100
+
+
 def test_utf8_with_a_few_invalid_bytes_stays_utf8(tmp_path):
     text = (GERMAN * 3000).encode()
     assert decoded(tmp_path / "a", text + b"\x93Zo\xeb\x94\n" + text) == GERMAN * 3000 + "“Zoë”\n" + GERMAN * 3000
