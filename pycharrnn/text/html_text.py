@@ -44,6 +44,13 @@ class _Reader(HTMLParser):
         self._newlines = 2  # at the end of `parts`
         self._space = False  # whether a blank comes before the next word
 
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
+        """Skip <![...]>; one that the parser does not know, as browsers do, up to its >."""
+        try:
+            return super().parse_marked_section(i, report)
+        except AssertionError:  # before Python 3.13.4
+            return self.parse_bogus_comment(i, report)
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Begin a line, or skip the element."""
         if tag in _SKIPPED and not self._skipped:

@@ -34,6 +34,7 @@ def test_many_comments_without_an_end_take_no_longer_than_text():
         ("<!-- a comment --><?php echo ?>&#x1F600;&nbsp;&lt;b&gt;", "😀\xa0<b>\n"),
         ("\ufeff<html><script/><p>x</p></html>", "x\n"),
         ("<p>cut off <b", "cut off <b\n"),
+        ("a<![>b<![ if]>c<![x[y]]>d<![if !vml]>e<![endif]>f", "abcdef\n"),
         ("<script>only code</script>", ""),
         ("", ""),
     ],
