@@ -22,6 +22,7 @@ from pycharrnn.text.file_kinds import HTML, Kind
 
 SOURCES = ".sources"  # marks a folder as the text of earlier sources; it holds their paths, one a line
 _MAX_NAMED = 8  # files in a message
+_MAX_WORDS = 32  # of a name that was not quoted
 _PIECE = 1 << 20
 
 
@@ -216,8 +217,9 @@ def _walk(
 
 def _divided_at_spaces(paths: Sequence[str], part: str) -> str:
     """A file whose name was typed without quotes, so that its words are several paths; "" if there is none."""
-    for first in range(paths.index(part) + 1):
-        for end in range(max(first + 2, paths.index(part) + 1), len(paths) + 1):
+    at = paths.index(part)
+    for first in range(max(at + 1 - _MAX_WORDS, 0), at + 1):  # not all of thousands of names, which takes minutes
+        for end in range(max(first + 2, at + 1), min(first + _MAX_WORDS, len(paths)) + 1):
             if os.path.exists(whole := " ".join(paths[first:end])):
                 return shell_words.joined([whole])
     return ""

@@ -318,6 +318,17 @@ def test_a_name_with_spaces_that_was_not_quoted(home):
     assert "quote it" not in refusal("other.txt", "new")
 
 
+def test_a_missing_file_among_thousands_is_named_at_once(home, monkeypatch):
+    """All ways of joining neighbours to one name were tried, which took minutes."""
+    names = [f"{number}.txt" for number in range(2000)]
+    for name in names:
+        put(home / name, "a")
+    tried = []
+    monkeypatch.setattr(os.path, "exists", lambda path: tried.append(path))
+    assert refusal(*names[:1000], "gone", *names[1000:]).startswith("can't read gone (No such file or directory): ")
+    assert len(tried) < 10_000
+
+
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
 def test_what_may_not_be_read_is_said(home):
     put(home / "a/b.txt", "b").chmod(0)
