@@ -250,7 +250,7 @@ class Group(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Errors: click.UsageError."""
-        if args:
+        if args and not ctx.resilient_parsing:  # an error in completion would be printed into the typed line
             self.named(ctx, args[0])
         return super().resolve_command(ctx, args)
 

@@ -195,6 +195,7 @@ def launcher(tmp_path) -> dict[str, str]:
         ("eval lm.t7 -comp", {"-compare"}),
         ("sample -no_such_flag 3 -top", {"-topk", "-topp"}),
         ("sample lm.t7 -primetext -5 -tem", {"-temperature"}),
+        ("no_such_command lm", set()),
     ],
 )
 def test_completion_in_bash(launcher, typed, want):
@@ -204,7 +205,7 @@ def test_completion_in_bash(launcher, typed, want):
         ' _pycharrnn_completion pycharrnn; echo "${COMPREPLY[@]}"'
     )
     result = subprocess.run(["bash", "-c", code, "bash", *words], env=launcher, capture_output=True, text=True)
-    assert set(result.stdout.split()) == want, result.stderr
+    assert (set(result.stdout.split()), result.stderr) == (want, "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX that starts scripts")
