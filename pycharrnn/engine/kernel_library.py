@@ -97,7 +97,7 @@ def load(
     if wanted == _OFF:
         return None
     usable = LEVELS[LEVELS.index(best) :: -1]
-    if wanted and wanted not in usable:
+    if wanted and wanted not in usable and not _none_is_built(folder):  # without one, `best` is not known
         _say(f"this processor lacks what PYCHARRNN_KERNEL={wanted} needs, {SLOWER}: set it to {' or '.join(usable)}.")
         return None
     path = next(filter(None, (built(folder, level) for level in ([wanted] if wanted else usable))), None)
@@ -119,7 +119,11 @@ def level(library: ctypes.CDLL) -> str:
 
 def is_missing() -> bool:
     """Whether no kernel was compiled, and PYCHARRNN_KERNEL is not set."""
-    return not os.environ.get("PYCHARRNN_KERNEL") and not any(built(folder(), level) for level in LEVELS)
+    return not os.environ.get("PYCHARRNN_KERNEL") and _none_is_built(folder())
+
+
+def _none_is_built(folder: Path) -> bool:
+    return not any(built(folder, level) for level in LEVELS)
 
 
 def why_not_better() -> list[str]:
