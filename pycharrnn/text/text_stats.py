@@ -91,10 +91,21 @@ def stats_of_fields(fields: dict[str, Any], state: FileState | None = None) -> T
     found: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     stats = TextStats(**found, state=state)
     bytes(stats.byte_values), stats.characters("utf8")
-    numbers = (stats.size, stats.multibyte, stats.code_points or 0, stats.invalid_at or 0)
-    if not isinstance(stats.fingerprint, str) or not all(isinstance(n, int) for n in numbers):
+    if not isinstance(stats.fingerprint, str) or not _are_possible(stats):
         raise TypeError("other values")
     return stats
+
+
+def _are_possible(stats: TextStats) -> bool:
+    """Whether the numbers may be those of a text, of the size in `state` if that is known."""
+    size = stats.size if stats.state is None else stats.state[0]
+    either = stats.invalid_at if stats.code_points is None else stats.code_points
+    return (
+        all(type(n) is int and 0 <= n <= size for n in (stats.size, stats.multibyte, either))
+        and stats.size == size
+        and None in (stats.code_points, stats.invalid_at)
+        and all(isinstance(values, tuple) for values in (stats.byte_values, stats.code_point_values))
+    )
 
 
 def stats_of_file(path: str, size: int, progress: int = 0) -> TextStats:

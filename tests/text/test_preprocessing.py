@@ -212,7 +212,9 @@ def test_a_record_of_something_else_is_ignored(tmp_path, content):
 
 
 @pytest.mark.parametrize("field, value", [("code_point_values", [0xD800]), ("code_point_values", [1 << 40]),
-    ("byte_values", [300]), ("size", "x"), ("fingerprint", 5), ("other", 1)])  # fmt: skip
+    ("byte_values", [300]), ("byte_values", {}), ("size", "x"), ("size", -1), ("size", True), ("size", 1 << 100),
+    ("code_points", -1), ("code_points", []), ("code_points", None), ("invalid_at", {}), ("invalid_at", 5),
+    ("fingerprint", 5), ("other", 1)])  # fmt: skip
 def test_a_record_with_odd_values_is_ignored(tmp_path, field, value):
     make_cache(tmp_path, b"abcd" * 9)
     path = tmp_path / "input.txt"
