@@ -89,11 +89,24 @@ class CheckpointKeeper:
         if not self._write(path, checkpoint) or not good:
             return
         self._good, self._good_at = path, i
+        self._update_others(path, None if latest is checkpoint else latest)
+
+    def complete(self, resumed: Checkpoint) -> None:
+        """Do what a run that was killed after writing its last named checkpoint, `resumed`, has left undone."""
+        losses, source = self._history.val_losses, self._resumed
+        if self._ranks.rank or source is None or resumed.i not in finite(losses) or not resumed.network.is_finite():
+            return
+        path = self.path_of(resumed.i)
+        if os.path.exists(path) and os.path.samefile(path, source):
+            self._update_others(path)
+
+    def _update_others(self, path: str, latest: Checkpoint | None = None) -> None:
+        """Update best and latest after the named checkpoint at `path`; delete by -keep. `latest`: as in save_named."""
         best = self._best_written()
         if best is not None and best != self._best_shown and self._link(self.path_of(best), self._best):
             self._best_shown = best
         if self._files.save_every_minutes or os.path.exists(self._latest):
-            if latest is None or latest is checkpoint:
+            if latest is None:
                 self._link(path, self._latest)
             elif self._write(self._latest, latest):
                 self._good = self._latest

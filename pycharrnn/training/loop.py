@@ -108,6 +108,8 @@ def _iterate(run: CurrentRun, stop: GracefulStop) -> None:
     print_every, eval_val_every = settings.display.print_every, settings.files.eval_val_every
     patience = settings.optimisation.patience
     i = history.done
+    if settings.resumed and i == session.iterations:
+        keeper.complete(settings.resumed.checkpoint)
     try:
         while i < run.session.iterations:  # which -minutes may change
             seconds = _timed_step(session, trainer)

@@ -593,6 +593,38 @@ def test_the_commands_at_the_end_of_a_run_with_names_like_flags(tmp_path):
             assert CliRunner().invoke(cli, command.split()).exit_code == 0
 
 
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    "undone, more",
+    [
+        ("best", ()),
+        ("latest", ()),
+        ("best", ("-save_every_minutes", "0")),
+        ("latest", ("-checkpoint_format", "safetensors")),
+    ],
+)
+def test_a_run_killed_after_its_last_checkpoint_has_all_files_once_resumed(tmp_path, monkeypatch, undone, more):
+    args = ("-max_epochs", "0.3", "-eval_val_every", "6", "-keep", "1", *more)
+    whole, killed = (folder_with_text(tmp_path / name) for name in ("whole", "killed"))
+    train(whole, *args)
+    link = checkpoint_keeper.atomic_link
+
+    def until_the_end(source, target):
+        if "epoch0.30" in source and undone in target:
+            raise Killed
+        link(source, target)
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(checkpoint_keeper, "atomic_link", until_the_end)
+        train(killed, *args)
+    train(killed, "-resume", "cv", small=[])
+    found = [{path.name: path.read_bytes() for path in (folder / "cv").iterdir()} for folder in (whole, killed)]
+    assert found[0] == found[1]
+
+
 def test_best_is_a_copy_where_links_do_not_work(tmp_path, monkeypatch):
     def no_links(*args):
         raise OSError(errno.EPERM, "Operation not permitted")
