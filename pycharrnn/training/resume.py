@@ -67,10 +67,13 @@ def restore(
 def _learning_rate(start: InitialCheckpoint, opt: OptimisationSettings, ntrain: int, iterations: int) -> float:
     """The learning rate to continue with, by command line, checkpoint or decay rule. Errors: UserError."""
     found = start.checkpoint
-    if "learning_rate" in start.overridden:
+    is_given = "learning_rate" in start.overridden
+    if is_given and not (opt.anneal or found.i < opt.warmup):
         rate = opt.learning_rate
+    elif is_given or not found.state:  # the loop computes the rates of all later steps in this way, too
+        rate = learning_rate.after(opt, found.i, ntrain, iterations)
     else:
-        rate = found.state.learning_rate if found.state else learning_rate.after(opt, found.i, ntrain, iterations)
+        rate = found.state.learning_rate
     if not 0 <= rate < math.inf:
         raise UserError(f"{start.path} records the learning rate {rate:g}: give {flag('learning_rate')}.")
     return rate

@@ -11,6 +11,7 @@ from runs import folder_with_text, named, train
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.training import learning_rate
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.trainer import Trainer
 
 
 def test_the_decay_rule_at_any_iteration():
@@ -77,6 +78,24 @@ def test_a_warmup_is_a_line_from_the_first_iteration(tmp_path, flags):
 def test_a_warmup_makes_the_first_step_smaller():
     assert learning_rate.first(TrainOptions(learning_rate=0.02, warmup=50)) == pytest.approx(0.0004)
     assert learning_rate.first(TrainOptions(learning_rate=0.02)) == 0.02
+
+
+@pytest.mark.parametrize(
+    ("flags", "parts"),
+    [
+        (["-anneal", "1"], [0.5, 29 / 60, 28 / 60]),
+        (["-warmup", "40"], [31 / 40, 32 / 40, 33 / 40]),
+        (["-warmup", "30"], [1, 1, 1]),
+    ],
+)
+def test_another_rate_of_a_resumed_run_is_a_fraction_from_its_first_step(tmp_path, monkeypatch, flags, parts):
+    folder = folder_with_text(tmp_path)
+    train(folder, *flags, "-max_epochs", "1", "-eval_val_every", "30")
+    used, step = [], Trainer.step
+    monkeypatch.setattr(Trainer, "step", lambda self: used.append(self.optimizer.learning_rate) or step(self))
+    resume = ["-resume", str(named(folder)[0]), "-learning_rate", "0.01", "-overwrite", "1"]
+    train(folder, *resume, small=[])
+    assert used[:3] == pytest.approx([0.01 * part for part in parts])
 
 
 def _rates(folder, *flags):
