@@ -48,9 +48,9 @@ def test_the_encoding_of_a_text(here):
     (here / "night.txt").write_bytes(text.encode("koi8-r"))
     small = {**SMALL, "rnn_size": 4, "max_epochs": 0.1, "quiet": True}
     for source, options, notes in (
-        ("night.txt", {}, "night.txt: read as koi8-r; -text_encoding overrules this."),
+        ("night.txt", {}, "night.txt: read as koi8-r; text_encoding overrules this."),
         ("night.txt", {"text_encoding": "koi8-u"}, "night.txt: read as koi8-u."),
-        (text.encode("cp1251"), {}, "the text: read as cp1251; -text_encoding overrules this."),
+        (text.encode("cp1251"), {}, "the text: read as cp1251; text_encoding overrules this."),
     ):
         run = pycharrnn.train(source, savefile="night", overwrite=1, **options, **small)
         assert notes in run.notes
