@@ -33,13 +33,7 @@ class SampleOptions(AdaptOptions):
         group="text",
         charrnn=True,
     )
-    length: int = option(
-        2000,
-        "number of characters to sample. 0 = until -stop or Ctrl-C",
-        group="sampling",
-        allowed=number(0),
-        charrnn=True,
-    )
+    length: int = option(2000, "number of characters to sample", group="sampling", allowed=number(0), charrnn=True)
     temperature: Ramp = option(1, "temperature of sampling", short="t", group="sampling", charrnn=True)
     gpuid: int = option(0, "which gpu to use. -1 = use CPU", group="machine", charrnn=True)
     opencl: int = option(0, "use OpenCL (instead of CUDA)", group="machine", allowed=SWITCH, charrnn=True)
@@ -96,8 +90,9 @@ class SampleOptions(AdaptOptions):
     )
     stop: str = option(
         "",
-        r"stop after sampling this text; \n, \r, \t and \\ mean newline, carriage return, tab and backslash. In"
-        r" -primetext they do if the model has no backslash, or if the text is nothing but \n, \r and \t",
+        r"stop after sampling this text; with -length 0, only then or after Ctrl-C. \n, \r, \t and \\ mean newline,"
+        r" carriage return, tab and backslash. In -primetext they do if the model has no backslash, or if the text is"
+        r" nothing but \n, \r and \t",
         group="sampling",
     )
     max_copy: int = option(

@@ -92,6 +92,8 @@ def test_labels_are_read_and_have_no_bits(tmp_path, adapt):
     assert [found.bits[:6].sum(), found.bits[6:].sum()] == pytest.approx(rows, abs=1e-5)
 
 
-def test_a_message_names_no_flags():
+def test_a_message_names_no_flags(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.txt").write_text("a" * 1_000_001 + "\n", encoding="utf-8")
     with pytest.raises(pycharrnn.UserError, match="than 1,000,000 bytes, .* or train without items"):
-        Model(item_models.made()).score("a" * 1_000_001)
+        pycharrnn.train("list.txt", items="line", gpuid=-1, quiet=True)
