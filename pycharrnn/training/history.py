@@ -41,7 +41,7 @@ class History:
 
     @property
     def has_newest(self) -> bool:
-        """Whether the newest training loss is one: not before the first, nor after those that were not recorded."""
+        """Whether the newest training loss is known: not before the first, nor if the resumed checkpoint lacks it."""
         return bool(self.train_losses) and not math.isnan(self.train_losses[-1])
 
     def is_exploding(self) -> bool:
