@@ -19,7 +19,7 @@ from compat.atomic_write import atomic_write
 from pycharrnn.analysis import own_files
 from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.common import extras
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training import log_rows
 
 if TYPE_CHECKING:
@@ -100,7 +100,8 @@ def curve(source: str, label: str, train: _Points, val: _Points, per_iteration: 
     train_points, val_points = _drawable(*train), _drawable(*val)
     if not len(train_points[0]) and not len(val_points[0]):
         raise UserError(
-            f"{source} holds no losses to draw: choose what `pycharrnn train` has written, after a first loss."
+            f"{source} has no losses to plot: choose a checkpoint or a {flag('log')} file that `pycharrnn train` has"
+            " written after its first loss."
         )
     smoothed, window = smooth(*train_points)
     if not 1 / _LARGEST < per_iteration < _LARGEST:

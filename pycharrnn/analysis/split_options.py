@@ -78,10 +78,10 @@ def _on_torch_rnn(path: str, loaded: Checkpoint, opt: EvalOptions) -> str:
 
 
 def other_texts(texts: Iterable[RecordedText], data_dir: str) -> Iterator[str]:
-    """A message for each text that is read, but is not the one that models record; those of one text share it.
+    """A message for each text that `eval` reads in place of the one that models were trained on.
 
-    `data_dir`: the value of -data_dir. A checkpoint without a hash, as of char-rnn, is passed over. Errors: UserError
-    for a text that can't be read.
+    Models of the same text share a message. A checkpoint without a hash, as of char-rnn, is passed over. `data_dir`:
+    the value of -data_dir. Errors: UserError for a text that can't be read.
     """
     paths: dict[tuple[str, str], list[str]] = {}
     for text in texts:
@@ -92,11 +92,12 @@ def other_texts(texts: Iterable[RecordedText], data_dir: str) -> Iterator[str]:
         if read == trained:
             continue
         was, now = (with_short_hash(escape_line(fingerprint)) for fingerprint in (trained, read))
-        of_losses = "the losses are" if len(found) > 1 else "the loss is"
+        are_many = len(found) > 1
+        of_losses = "the losses can't be compared with those" if are_many else "the loss can't be compared with that"
         yield (
             f"{escape_line(os.path.join(folder, 'input.txt'))} is not the text that {source_files.some(found)}"
-            f" {'were' if len(found) > 1 else 'was'} trained on: that was {was}; this is {now}. So {of_losses} of other"
-            " characters, some of which may have been trained on."
+            f" {'were' if are_many else 'was'} trained on: that was {was}; this is {now}. So {of_losses} of the"
+            f" training: the {'models' if are_many else 'model'} may have been trained on parts of this text."
         )
 
 

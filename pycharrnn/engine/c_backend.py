@@ -22,7 +22,10 @@ _CELL_NUMBERS = {CELLS[name]: number for name, number in CELL_NUMBERS.items()}
 
 
 class _Pointee(NamedTuple):
-    """A tensor that a structure points to, kept alive; the type and shape that C takes it for; its address and size."""
+    """A tensor that a structure points to, which this keeps alive, with the dtype and shape that C expects.
+
+    `address`, `nbytes`: of its storage.
+    """
 
     tensor: torch.Tensor
     dtype: torch.dtype

@@ -29,7 +29,7 @@ class Copy:
     Attributes:
         length: its characters. passage: its bytes.
         start: offset of its first byte in the sample. position: offset of its first byte in the text.
-        is_first: whether the text has it nowhere before; else it may, since there the bytes before it are the sample's.
+        is_first: True if `position` is surely that of its first occurrence in the text.
     """
 
     length: int
@@ -46,7 +46,7 @@ class Comparison(NamedTuple):
         sample: its bytes. boundaries: offsets of its characters and of its end, (N + 1,).
         lengths: characters of the longest passage that ends with each character and is in the text, (N,).
         positions: offset of that passage in the text, in bytes, (N,); -1 for none.
-        are_first: whether that is surely where it first stands in the text, (N,).
+        are_first: True where that is surely the passage's first occurrence in the text, (N,).
         possible: characters from the start of the sample's piece up to and with each, (N,).
     """
 
@@ -109,21 +109,20 @@ def compare(
     lengths = np.where(is_left_out, 0, np.arange(1, len(ends) + 1) - first_characters)
     possible[is_left_out] = 0
     positions = np.where(lengths > 0, found.positions[ends - 1] + all_offsets[first_characters] - first_bytes, -1)
-    are_first = all_offsets[first_characters] == first_bytes  # what is matched has no bytes before the passage
+    # A match that begins with bytes before the passage may occur later in the text than the passage alone.
+    are_first = all_offsets[first_characters] == first_bytes
     return Comparison(sample, all_offsets, lengths, positions, are_first, possible)
 
 
-def first_positions(
-    passages: Sequence[bytes], text: Callable[[], Iterable[bytes]], threads: int = 1
-) -> dict[bytes, int]:
-    """Where passages of a text first stand in it, in bytes. `text`: reads it once.
+def first_positions(passages: Sequence[bytes], text: Callable[[], Iterable[bytes]]) -> dict[bytes, int]:
+    """Passage -> offset in bytes of its first occurrence in a text. `text()`: its bytes, in pieces.
 
-    A passage is left out if it is not there, or if the text has the byte 0xFF, which is not in UTF-8, before it.
+    A passage is left out if the text lacks it, or has it after a byte 0xFF, which UTF-8 never has.
     """
     found: dict[bytes, int] = {}
     for some in _of_size(passages, _SEARCHED):
         sample = b"".join(_NOT_UTF8 + passage for passage in some)
-        matches = matching.match(sample, [text()], threads)
+        matches = matching.match(sample, [text()])
         ends = np.cumsum([len(passage) + 1 for passage in some]) - 1
         columns = matches.lengths[ends].tolist(), matches.positions[ends].tolist()
         found |= {p: position for p, length, position in zip(some, *columns, strict=True) if length == len(p)}

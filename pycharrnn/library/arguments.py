@@ -85,11 +85,13 @@ def token_ids(value: Any) -> npt.NDArray[np.int64]:
         found = np.array(0.5)
     if found.ndim != 1 or (found.size and found.dtype.kind not in "iuO"):
         raise TypeError(f"numbers must be a list, an array or a tensor of whole numbers, not {reprlib.repr(value)}")
-    numbers = found.tolist()
+    if not found.size or np.can_cast(found.dtype, np.int64):
+        return found.astype(np.int64)
+    numbers = found.tolist()  # of an array of uint64 or of objects
     for number in numbers:
         if not isinstance(number, int):
             raise TypeError(f"numbers must be whole numbers, not {reprlib.repr(number)}")
-    largest = max(numbers, key=abs, default=0)
+    largest = max(numbers, key=abs)
     if abs(largest) > np.iinfo(np.int64).max:
         raise IndexError(f"numbers hold {largest}, which no vocabulary has")
     return found.astype(np.int64)
@@ -101,7 +103,8 @@ def tensor(value: object, device: str) -> torch.Tensor:
     import torch
 
     try:
-        if isinstance(value, np.ndarray):  # PyTorch has neither negative strides nor other orders of bytes
+        if isinstance(value, np.ndarray):
+            # PyTorch refuses negative strides and other byte orders, and warns of read-only arrays.
             value = np.array(value, value.dtype.newbyteorder("="), order="C")
         return torch.as_tensor(value, device=device)
     except (RuntimeError, TypeError, ValueError, OverflowError):

@@ -105,7 +105,7 @@ def _has_few_controls(first: bytes) -> bool:
 
 
 def _is_utf8(first: bytes) -> bool:
-    """Whether this is valid UTF-8, of which the last character may be cut."""
+    """Whether these bytes are valid UTF-8. They may end within a character."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(first)
     except UnicodeDecodeError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,8 +81,8 @@ class ItemLoader(Batches):
         if label and leave_out_others and TAB not in text.vocab:
             raise _lacks(TAB, f"the labels of {flag('label', label)}")
         if label and text.left_out:
-            whole = TokenText(folder, lambda line: None, progress, encoding, None, False, stats)
-            _refuse_cut_labels(whole, text.left_out, END_CHARACTERS[kind], label)
+            with closing(TokenText(folder, lambda line: None, progress, encoding, None, False, stats)) as whole:
+                _refuse_cut_labels(whole, text.left_out, END_CHARACTERS[kind], label)
         self._index = item_index.load(folder, text, kind, end, encoding == "utf8", progress, label)
         self._splits = Splits(self._index, split_fractions, seed)
         self._seed, self._in_order, self._is_utf8 = seed, in_order, encoding == "utf8"
@@ -231,7 +232,6 @@ def _lacks(character: bytes, ended: str) -> UserError:
 def _refuse_cut_labels(whole: TokenText, left_out: Collection[bytes], end: bytes, label: str) -> None:
     """Errors: UserError for a label of the whole text with a character that is left out."""
     found = {labels.split(item, label)[0] for item in items.of_input(whole.pieces(), end, items.MAX_ITEM)}
-    whole.close()
     for name in sorted(found):
         if missing := [character for character in left_out if character in name]:
             raise UserError(

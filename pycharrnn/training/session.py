@@ -113,7 +113,8 @@ def prepare(
     text = corpus.stats if corpus else None if options.resume else text_stats(options.data_dir, options.progress)
     machine = machine_of(options, process)
     timing = None
-    if options.minutes and text:  # measuring takes seconds, so first comes what can be refused at once
+    if options.minutes and text:
+        # Before the seconds of measuring, refuse what can be refused; below again, since another run may have begun.
         guess = settle(options, given, start, text, machine, step_timing.guess(options, given, start))
         text_checks.check(guess, text)
         _check_files(guess, start, lambda line: None)

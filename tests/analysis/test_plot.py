@@ -276,7 +276,7 @@ def test_names_tell_files_apart():
         (["empty"], "the folder empty has no checkpoint"),
         (["nowhere.t7"], "nowhere.t7 does not exist"),
         (["nowhere.t7", "-o", "no/folder/x.png"], "-o no/folder/x.png: there is no folder no/folder; make it first"),
-        (["untrained.safetensors"], "pycharrnn: untrained.safetensors holds no losses to draw"),
+        (["untrained.safetensors"], "pycharrnn: untrained.safetensors has no losses to plot"),
     ],
 )
 def test_errors_are_one_sentence(tmp_path, args, words):

@@ -146,9 +146,9 @@ def test_losses_of_a_log_that_are_no_numbers_are_left_out(tmp_path):
         (
             "a.csv",
             header("a.csv"),
-            "pycharrnn: a.csv holds no losses to draw: choose what `pycharrnn train` has written",
+            "pycharrnn: a.csv has no losses to plot: choose a checkpoint or a -log file",
         ),
-        ("a.jsonl", b"", "pycharrnn: a.jsonl holds no losses to draw: choose what `pycharrnn train` has written"),
+        ("a.jsonl", b"", "pycharrnn: a.jsonl has no losses to plot: choose a checkpoint or a -log file"),
     ],
 )
 def test_what_is_no_log_is_a_sentence(tmp_path, name, content, words):

@@ -120,19 +120,21 @@ def test_eval_says_that_a_text_is_not_that_of_training(tmp_path, monkeypatch):
     def said(*args: str) -> str:
         return invoke("eval", *args, *split, catch_exceptions=False).stderr
 
-    def of(path: str, models: str, losses: str) -> str:
+    def of(path: str, models: str, losses: str, owners: str) -> str:
         return (
-            f"{path} is not the text that {models} trained on: that was {was}; this is {now}. So {losses} of other"
-            " characters, some of which may have been trained on.\n"
+            f"{path} is not the text that {models} trained on: that was {was}; this is {now}. So {losses} of the"
+            f" training: the {owners} may have been trained on parts of this text.\n"
         )
 
     assert "is not the text" not in said(one) + said(one, two, "-compare", "1")
+    single = "the loss can't be compared with that", "model"
     other = os.path.join("..", "other")
-    assert of(os.path.join(other, "input.txt"), f"{one} was", "the loss is") in said(one, "-data_dir", other)
+    assert of(os.path.join(other, "input.txt"), f"{one} was", *single) in said(one, "-data_dir", other)
     (tmp_path / "one/data/list/input.txt").write_bytes(changed)
     here = os.path.join("data/list", "input.txt")
-    assert of(here, f"{one} was", "the loss is") in said(one)
-    assert of(here, f"{one}, {two} were", "the losses are") in said(one, two, "-compare", "1")
+    assert of(here, f"{one} was", *single) in said(one)
+    several = "the losses can't be compared with those", "models"
+    assert of(here, f"{one}, {two} were", *several) in said(one, two, "-compare", "1")
     assert "is not the text" not in said("cv/without.t7")
 
 

@@ -1,5 +1,7 @@
 """pycharrnn studio in a folder whose files are damaged, of another version, or gone."""
 
+# ruff: noqa: F811 (the fixtures are imported)
+
 from __future__ import annotations
 
 import json
@@ -8,23 +10,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import working_in
-from studio_tools import StudioApp, files_below
+from studio_tools import files_below
+from test_studio_models import app, studio  # noqa: F401
 
 from pycharrnn.server.studio import run_record
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory):
-    with working_in(tmp_path_factory.mktemp("studio")):
-        return StudioApp()
-
-
-@pytest.fixture
-def studio(tmp_path, monkeypatch, app):
-    monkeypatch.chdir(tmp_path)
-    app.begin_anew()
-    return app
 
 
 def change(run_id: str, **values: object) -> None:

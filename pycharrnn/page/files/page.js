@@ -270,7 +270,7 @@ function stoppedSample() {
   return `stopped after ${content().count} ${models.selected?.items ? "items" : "characters"}`;
 }
 
-// Runs one request at a time; shows in `status` how it ended. stopped(): the words for one that the user stops.
+// Runs one request at a time; shows in `status` how it ended. stopped(): what to show if the user stops it.
 async function run(status, request, stopped = stoppedSample) {
   const before = running;
   before?.controller.abort();

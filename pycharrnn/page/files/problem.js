@@ -8,7 +8,7 @@ export class Problem extends Error {
 
 export const CONNECTION_LOST = "The connection was lost.";
 
-// What a promise gives that reads a response. Throws Problem for an incomplete response, or one that is no JSON.
+// Awaits the promise that reads a response's body. Throws Problem if the body is incomplete, or no JSON.
 export function received(reading) {
   return reading.catch((error) => {
     throw error.name === "AbortError" ? error : new Problem(CONNECTION_LOST);

@@ -7,7 +7,7 @@ const STORED_TOKEN = "pycharrnn-token";
 export class ServerSource {
   #etag = ""; // of the last list of models
 
-  // A header can't have every character. One that no token has stands for the others, so that the server refuses it.
+  // A header holds ASCII only. Any other character becomes ?, which no token has: the server then refuses the token.
   set token(token) {
     if (token) sessionStorage.setItem(STORED_TOKEN, token.replace(/[^!-~]/g, "?"));
     else sessionStorage.removeItem(STORED_TOKEN);

@@ -34,7 +34,7 @@ def open_studio(folder: str, opt: StudioOptions, environment: Mapping[str, str],
         os.chdir(folder)
         studio_paths.make_folders()
     except OSError as e:
-        is_file = isinstance(e, FileExistsError)  # the folder, or one that belongs into it
+        is_file = isinstance(e, FileExistsError)  # in place of `folder`, or of a folder in it
         why = f"{escape_line(e.filename)} is a file" if is_file else e.strerror or e
         raise UserError(f"can't use the folder {escape_line(folder)} ({why}): name another one.") from e
     lock = studio_paths.lock()

@@ -17,7 +17,7 @@ from pycharrnn.server.studio.studio_paths import CHECKPOINTS, MODELS, TRASH, Ref
 
 
 class _Listed(BaseModel):
-    """What trash.json has. moved: (the path before, the path in the trash) of each file or folder."""
+    """The content of trash.json. moved: (original path, path in the trash) of each file or folder."""
 
     what: str
     kind: Literal["run", "model"]
@@ -122,7 +122,7 @@ def _are_moves_inside(moved: Sequence[tuple[str, str]], files: str) -> bool:
 
 
 def _size(path: str) -> int:
-    """Bytes of a file, or of all files below a folder; 0 of what can't be read, or has gone."""
+    """Size in bytes of a file, or of all files below a folder; what can't be read, or is gone, counts as 0."""
     try:
         if os.path.isdir(path) and not os.path.islink(path):
             return sum(_size(os.path.join(path, name)) for name in os.listdir(path))
