@@ -252,17 +252,17 @@ def _history(session: Session, trainer: Trainer, say: Say, note: Say) -> History
             epochs = flag("max_epochs", settings.optimisation.max_epochs)
             note(f"nothing is trained: {epochs} is less than one batch of {session.loader.ntrain}; raise it.")
         return History()
-    resume.restore(
+    found = resumed.checkpoint
+    of_these_splits = resume.restore(
         resumed, trainer, settings.optimisation, session.iterations, session.fingerprint, settings.data.data_dir, say
     )
-    found = resumed.checkpoint
     done, iterations = found.i, session.iterations
     if done >= iterations:
         note(f"iteration {done} of {iterations}: nothing is left to train; a larger {flag('max_epochs')} goes on.")
         if found.state and found.train_losses and done == iterations and done % settings.display.print_every == 0:
             # The run may have ended between saving its last checkpoint and this line.
             say(_step_line(session, done, found.train_losses[-1], found.state.norm_ratio, 0.0))
-    return History.resumed(found.train_losses, found.val_losses, done)
+    return History.resumed(found.train_losses, found.val_losses if of_these_splits else {}, done)
 
 
 def _step_line(session: Session, i: int, train_loss: float, norm_ratio: float, seconds: float) -> str:

@@ -25,43 +25,52 @@ def restore(
     text: str,
     data_dir: str,
     say: Callable[[str], None],
-) -> None:
+) -> bool:
     """Restore the state of a trainer from its checkpoint, and print which parts the checkpoint lacks.
 
-    `iterations`: of the whole run. `text`: the fingerprint of the present input.txt. Errors: UserError.
+    `iterations`: of the whole run. `text`: the fingerprint of the present input.txt.
+
+    Returns: whether the splits are those of the checkpoint, so that its validation losses compare with later ones.
+
+    Errors: UserError.
     """
     found, loader = start.checkpoint, trainer.loader
     state = found.state
     trainer.optimizer.learning_rate = _learning_rate(start, optimisation, loader.ntrain, iterations)
+    layout = _LAYOUT if loader.end_id is None else (*_LAYOUT, "seed")  # which draws the splits and the order of a list
+    changed = [f"-{name}" for name in layout if name in start.overridden]
     if state is None:
-        loader.reset_batch_pointer(TRAIN, found.i)
         say(
             f"{start.path} holds weights, losses and the iteration, but no run state (the Lua program and -save_state"
             " 0 write none): the decay rule gives the learning rate,"
             f" {lua_format.tostring(trainer.optimizer.learning_rate)}; RMSprop's mean squares and the hidden state"
             " start from zero, and dropout from -seed."
         )
-        return
-    trainer.restore(state)
-    if "seed" not in start.overridden:
-        trainer.random.set_state(state.random_words, state.random_position)
-    layout = _LAYOUT if loader.end_id is None else (*_LAYOUT, "seed")  # which draws the splits and the order of a list
-    changed = [f"-{name}" for name in layout if name in start.overridden]
-    if text != state.text:
-        say(f"{data_dir}/input.txt is not the text of the checkpoint: it was {state.text}; it is {text}.")
-        changed.append("the text")
+    else:
+        trainer.restore(state)
+        if "seed" not in start.overridden:
+            trainer.random.set_state(state.random_words, state.random_position)
+        if text != state.text:
+            say(f"{data_dir}/input.txt is not the text of the checkpoint: it was {state.text}; it is {text}.")
+            changed.append("the text")
     if changed:
         trainer.reset_position()
         epoch = lua_format.fixed(found.i / loader.ntrain, 2)
-        say(f"{' and '.join(changed)} changed: at the text's start, hidden state from zero; epoch counted as {epoch}.")
+        say(
+            f"{' and '.join(changed)} changed: at the text's start, hidden state from zero; epoch counted as {epoch};"
+            " earlier validation losses are left out, since they are of other splits."
+        )
+    elif state is None:
+        loader.reset_batch_pointer(TRAIN, found.i)
     else:
         for split, position in state.batch_positions.items():
             loader.reset_batch_pointer(split, position)
         loader.restore_items(state.item_positions)
     ours = trainer.versions()
-    for program, version in sorted((state.versions or {}).items()):
+    for program, version in sorted((state.versions or {}).items() if state else ()):
         if ours.get(program, version) != version:
             say(f"written by {program} {version}, going on with {ours[program]}: last digits may differ.")
+    return not changed
 
 
 def _learning_rate(start: InitialCheckpoint, opt: OptimisationSettings, ntrain: int, iterations: int) -> float:

@@ -186,9 +186,34 @@ def test_another_batch_size_starts_the_text_anew(tmp_path):
     train(folder, "-max_epochs", "0.5")
     lines = train(folder, "-resume", "cv", "-batch_size", "10", "-max_epochs", "2", small=[])
     # of 60 iterations a pass, 30 were done; with ten texts side by side there are 30 a pass
-    said = "-batch_size changed: at the text's start, hidden state from zero; epoch counted as 1.00."
-    assert said in lines
+    said = "-batch_size changed: at the text's start, hidden state from zero; epoch counted as 1.00; earlier validation"
+    assert any(line.startswith(said) for line in lines)
     assert steps(lines)[0].startswith("31/60")
+
+
+@pytest.mark.parametrize("change", ["batch_size", "text"])
+def test_validations_of_other_splits_are_not_compared(tmp_path, change):
+    """Neither best, -keep nor -patience counts those before the change, although their losses are lower."""
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "1", "-eval_val_every", "20", "-save_every_minutes", "0")
+    before = named(folder)
+    flags = ["-learning_rate", "0.0001", "-keep", "1", "-patience", "1", "-eval_val_every", "10", "-max_epochs", "3"]
+    if change == "text":
+        (folder / "data" / "input.txt").write_bytes(bytes(reversed(TEXT)))
+        for name in ("vocab.t7", "data.t7"):
+            os.utime(folder / "data" / name, (1e9, 1e9))
+    else:
+        flags += ["-batch_size", "10"]
+    lines = train(folder, "-resume", "cv", *flags, small=[])
+    written = [line.rpartition("/")[2] for line in lines if line.startswith("saving checkpoint")]
+    losses = [float(name.rpartition("_")[2].removesuffix(".t7")) for name in written]
+    assert losses[0] > min(checkpoint.validation_loss(checkpoint.load(path)) for path in before)
+    assert len(losses) > 1  # -patience 1 let it go on
+    best = checkpoint.load(folder / "cv/lm_lstm_best.t7")
+    assert round(checkpoint.validation_loss(best), 4) == min(losses)
+    assert min(best.val_losses) > 60
+    assert set(before) < set(named(folder))
+    assert len(set(named(folder)) - set(before)) <= 2  # the best and the newest
 
 
 @pytest.mark.parametrize("stopped", [False, True])
