@@ -53,7 +53,8 @@ def flag(name: str, value: float | str | None = None) -> str:
         return wordings(f"-{name}", name)
     if isinstance(value, str):
         return wordings(f"-{name} {quoted(value)}", f"{name}={value!r}")
-    return wordings(f"-{name} {value:.10g}", f"{name}={value:.10g}")
+    digits = str(value) if isinstance(value, int) else f"{value:.10g}"
+    return wordings(f"-{name} {digits}", f"{name}={digits}")
 
 
 def wordings(command_line: str, program: str) -> str:

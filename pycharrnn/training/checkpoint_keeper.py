@@ -73,10 +73,12 @@ class CheckpointKeeper:
         """The path of the named checkpoint of the validation after iteration `i`."""
         return run_names.named_checkpoint(self._stem, i / self._ntrain, self._history.val_losses[i], self._ending)
 
-    def save_named(self, checkpoint: Checkpoint, latest: Checkpoint | None = None) -> None:
+    def save_named(self, checkpoint: Checkpoint, latest: Checkpoint | None = None) -> str | None:
         """Write the checkpoint of a validation, update best and latest, and delete by -keep.
 
         latest: what is written as latest, and resumed, if it is not the same checkpoint.
+
+        Returns: the path of the checkpoint; None if it could not be written.
         """
         i = checkpoint.i
         path = self.path_of(i)
@@ -86,10 +88,12 @@ class CheckpointKeeper:
             self._note(
                 f"{path} holds numbers that are not finite: lower -learning_rate or -grad_clip; {self._last_good()}."
             )
-        if not self._write(path, checkpoint) or not good:
-            return
-        self._good, self._good_at = path, i
-        self._update_others(path, None if latest is checkpoint else latest)
+        if not self._write(path, checkpoint):
+            return None
+        if good:
+            self._good, self._good_at = path, i
+            self._update_others(path, None if latest is checkpoint else latest)
+        return path
 
     def complete(self, resumed: Checkpoint) -> None:
         """Do what a run that was killed after writing its last named checkpoint, `resumed`, has left undone."""

@@ -227,9 +227,9 @@ def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
             model, columns = run.session.model, run.live.columns
             sample = shown_sample(run.draw, model, checkpoint, display.show, seed, columns, stop)
             checkpoint = run.with_copies(checkpoint, sample.drawn)
-        run.keeper.save_named(checkpoint, run.unfinished(checkpoint))
+        path = run.keeper.save_named(checkpoint, run.unfinished(checkpoint))
         is_best = best_iteration(run.history.val_losses) == i
-        report = Validation(i, run.session.iterations, checkpoint.epoch, loss, run.keeper.path_of(i), is_best)
+        report = Validation(i, run.session.iterations, checkpoint.epoch, loss, path, is_best)
         stop.call(run.callbacks.on_validation, report)
         if sample.lines:
             run.note(sample.lines)

@@ -31,19 +31,20 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class Validation:
-    """A validation whose checkpoint has been written.
+    """A validation, after its checkpoint has been written.
 
     Attributes:
         iteration, iterations, epoch: of the last training step, as in TrainStep.
         val_loss: nats per character of the validation split.
-        path: of the checkpoint. is_best: whether all validations before had higher losses.
+        path: of the checkpoint; None if it could not be written.
+        is_best: whether all validations before had higher losses.
     """
 
     iteration: int
     iterations: int
     epoch: float
     val_loss: float
-    path: str
+    path: str | None
     is_best: bool
 
 

@@ -162,7 +162,9 @@ def test_a_sample_is_shown_while_it_is_drawn(monkeypatch, tmp_path, args, live, 
 
 
 @pytest.mark.parametrize(
-    "seed, same", [("-1", "4294967295"), ("4294967296", "0"), ("-4294967173", "123")], ids=["-1", "2^32", "wide"]
+    "seed, same",
+    [("-1", "4294967295"), ("4294967296", "0"), ("-4294967173", "123"), ("12345678901", "3755744309")],
+    ids=["-1", "2^32", "wide", "11 digits"],
 )
 @pytest.mark.parametrize("command", [["sample"], ["chat"]], ids=["sample", "chat"])
 def test_a_seed_beyond_the_generators_is_explained(command, seed, same):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import errno
 import os
 import pickle
 import re
@@ -21,6 +22,7 @@ from conftest import GOLDEN, ROOT, needs_signals, not_found, run, sampled, start
 from runs import masked
 
 import pycharrnn
+from compat import charrnn
 from pycharrnn.library import training
 from pycharrnn.training.history import History
 from pycharrnn.training.options import TrainOptions
@@ -89,6 +91,24 @@ def test_it_trains_and_prints_as_the_command_does(here, capfd):
     assert "finished; the best checkpoint is cv/lm_poems_epoch" in with_slashes(err)
     ours, theirs = ({path.name: path.read_bytes() for path in folder.glob("cv/*.t7")} for folder in (here, elsewhere))
     assert ours and ours == theirs
+
+
+def test_a_validation_names_only_a_checkpoint_that_was_written(here, monkeypatch):
+    written: list = []
+    save, failures = charrnn.save, iter([False, True, False])
+
+    def save_or_fail(path, checkpoint):
+        if "epoch" in path and next(failures, False):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(path, checkpoint)
+
+    def report(validation):
+        written.append(validation.path and Path(validation.path).is_file())
+
+    monkeypatch.setattr(charrnn, "save", save_or_fail)
+    pycharrnn.train("poems.txt", quiet=True, on_validation=report, **{**SMALL, "eval_val_every": 2})
+    assert written[:3] == [True, None, True]
+    assert all(written[3:])
 
 
 def test_what_a_run_knows(trained, monkeypatch):

@@ -217,6 +217,7 @@ def test_only_with_the_token(studio):
         ({"origin": "http://localhost"}, 200),
         ({"origin": "http://localhost:1234"}, 403),
         ({"origin": "http://elsewhere.example"}, 403),
+        ({"origin": "http://["}, 403),
         ({"origin": "null"}, 403),
         ({"sec-fetch-site": "same-origin"}, 200),
         ({"sec-fetch-site": "cross-site"}, 403),

@@ -272,7 +272,8 @@ class Studio:
         return deleted
 
     async def files_of_model(self, model_id: str) -> FilesToDelete:
-        return trash.facts_of(model_files.names_of_file(self._path_of(model_id)))
+        path = self._path_of(model_id)
+        return await self._call(lambda: trash.facts_of(model_files.names_of_file(path)))
 
     async def delete_model(self, model_id: str) -> Deleted:
         """Errors: Refusal."""

@@ -102,8 +102,16 @@ def _of_this_site(request: Request) -> None:
     """Errors: Refusal for a request that a page of another site makes."""
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "none")
     own = request.headers.get("host", "").lower()
-    if site not in ("none", "same-origin") or (origin is not None and urlsplit(origin).netloc.lower() != own):
+    if site not in ("none", "same-origin") or (origin is not None and _host_of(origin) != own):
         raise Refusal(403, "requests from other sites are refused.")
+
+
+def _host_of(origin: str) -> str | None:
+    """Host and port of an Origin header in lower case; None for one that is no address."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _has_folder() -> None:
