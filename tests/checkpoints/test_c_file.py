@@ -24,7 +24,7 @@ from c_programs import (
     with_weights,
 )
 from click.testing import CliRunner
-from conftest import ROOT, run, sentence
+from conftest import GOLDEN, ROOT, run, sentence
 from item_models import made, saved
 from kinds import loaded
 
@@ -274,6 +274,18 @@ def test_any_bytes_of_a_checkpoint_are_data(tmp_path):
 
 def test_string_literals():
     assert c_template.string(b'a"??/\n\x001\\') == '"a\\"\\?\\?/\\n\\0001\\\\"'
+
+
+@needs_gcc
+@pytest.mark.parametrize("weights", ["float", "int8"])
+def test_a_low_temperature_takes_the_most_probable_characters(tmp_path, weights):
+    """Of which a float would hold no exp(log_probs / temperature), nor the sum of those before the first character."""
+    path = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
+    program = compiled(written(tmp_path, checkpoint.load(path), weights))
+    flags = ("-temperature", "0.0001", "-length", "100")
+    greedy = run("sample", str(path), "-gpuid", "-1", "-sample", "0", "-primetext", "the", "-length", "100").stdout
+    assert greedy.endswith(output(program, "-primetext", "the", *flags))
+    assert len(output(program, *flags)) == 101
 
 
 @needs_gcc

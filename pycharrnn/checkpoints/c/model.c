@@ -82,7 +82,11 @@ int model_find(const char *text);
 void model_feed(struct model_state *state, int id);
 
 /* Draw the next character, read it, and return its id. temperature: above 0; 1 keeps the model's probabilities, less
+#if DOUBLE
    favors probable characters. Returns -1 if the temperature is so extreme that no probability is a positive number. */
+#else
+   favors probable characters. Returns -1 if no probability is a positive number, but NaN. */
+#endif
 int model_next(struct model_state *state, model_real temperature);
 #if ITEMS
 
@@ -410,12 +414,18 @@ static void begin_with_layer_below(struct model_state *s, int layer) {
 }
 #endif
 
+static real largest_of(const real *x) {
+  real largest = x[0];
+  int k;
+  for (k = 1; k < V; k++) largest = x[k] > largest ? x[k] : largest;
+  return largest;
+}
+
 /* logits -> log-probabilities, in place: log(exp(x) / the sum of all exp(x)). A common number subtracted from all x
    changes nothing; with the largest, no exp overflows. */
 static void log_softmax(real *x, real *exps) {
-  real largest = x[0], log_sum;
+  real largest = largest_of(x), log_sum;
   int k;
-  for (k = 1; k < V; k++) largest = x[k] > largest ? x[k] : largest;
   for (k = 0; k < V; k++) exps[k] = exp_of(x[k] - largest);
   log_sum = largest + log_of(sum_of(exps));
   for (k = 0; k < V; k++) x[k] -= log_sum;
@@ -506,10 +516,15 @@ int model_find(const char *text) {
 
 /* The probabilities at a temperature: exp(log_probs / temperature), scaled to the sum 1. */
 static void set_probs(struct model_state *s, real temperature) {
+#if DOUBLE
+  const real subtracted = 0;
+#else
+  const real subtracted = largest_of(s->log_probs); /* else all exps would be 0 in a float at a low temperature */
+#endif
   real sum;
   int k;
   for (k = 0; k < V; k++) {
-    real x = s->log_probs[k] / temperature;
+    real x = (s->log_probs[k] - subtracted) / temperature;
     s->probs[k] = x < -LARGEST_EXPONENT ? 0 : exp_of(x);
   }
   sum = sum_of(s->probs);
