@@ -160,8 +160,8 @@ def read_text(file: str, loaded: Checkpoint | None, text_encoding: str) -> bytes
 def read_primetext(primetext: str, primefile: str, loaded: Checkpoint, text_encoding: str) -> bytes:
     """The text of -primefile without a byte order mark, or -primetext. Errors: as `read_text`.
 
-    char-rnn takes -primetext as it is. Here escapes are replaced where they are all of it, or where the model has no
-    backslash, so that char-rnn would fail.
+    char-rnn replaces no escapes. Here they are replaced if the prompt has nothing else, or if the vocabulary lacks the
+    backslash, with which char-rnn fails.
     """
     if primefile:
         return read_text(primefile, loaded, text_encoding).removeprefix(codecs.BOM_UTF8)

@@ -6,12 +6,9 @@ import contextlib
 import os
 import sys
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 import click
-
-from pycharrnn.common import losses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +22,6 @@ _SHOW_CURSOR = b"\x1b[?25h"
 _REDRAW_SECONDS = 0.1  # a person can't read faster
 _BAR_AFTER_SECONDS = 1  # shorter work needs no bar
 _LONGEST_LABEL = 36  # leaves room for a bar in 80 columns
-_SPEED_OVER = 100  # redraws; the speed is the mean over them
 
 
 def enabled(choice: int) -> bool:
@@ -165,69 +161,6 @@ def _in_foreground(fd: int) -> bool:
         return os.tcgetpgrp(fd) == os.getpgrp()
     except OSError:  # not the controlling terminal, as under torchrun
         return True
-
-
-class Figures:
-    """The text of the status line: progress, time left, speed and best loss.
-
-    Args:
-        iterations: of the whole run; done: before a resume.
-        ntrain, nval: batches of the training and validation splits. characters: in a batch.
-        val_losses: iteration -> validation loss; the run adds to it.
-    """
-
-    def __init__(
-        self,
-        iterations: int,
-        done: int,
-        ntrain: int,
-        nval: int,
-        characters: int,
-        eval_val_every: int,
-        val_losses: dict[int, float],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.iterations = iterations  # the run may change it
-        self._ntrain, self._nval = ntrain, nval
-        self._characters, self._every, self._val_losses = characters, eval_val_every, val_losses
-        self._clock = clock
-        self._validation_total = 0.0  # seconds that all validations and their checkpoints took
-        self._last_validation: float | None = None  # seconds
-        self._times = deque([(clock(), done)], _SPEED_OVER)  # (seconds of training, iteration)
-
-    def training(self, i: int) -> list[str]:
-        """Parts of the line after iteration `i`."""
-        self._times.append((self.training_seconds(), i))
-        (first, before), (last, _) = self._times[0], self._times[-1]
-        parts = [f"epoch {i / self._ntrain:.2f} of {self.iterations / self._ntrain:.4g}"]
-        if last > first and i > before:
-            step = (last - first) / (i - before)
-            # The guess before the first validation: it has no backward pass, and so takes about a third of a step.
-            validation = self._nval * step / 3 if self._last_validation is None else self._last_validation
-            validations = self.iterations // self._every - i // self._every + (self.iterations % self._every > 0)
-            left = (self.iterations - i) * step + (validations if i < self.iterations else 0) * validation
-            parts += [f"ETA {duration(left)}", f"{self._characters / step:,.0f} characters/s"]
-        best = losses.best_loss(self._val_losses)
-        if best is not None:
-            parts.append(f"best val_loss {best:.4f}")
-        return parts
-
-    def training_seconds(self) -> float:
-        """A clock that stops during validations and saving."""
-        return self._clock() - self._validation_total
-
-    def validating(self, k: int) -> list[str]:
-        """Parts of the line after `k` batches of a validation."""
-        filled = 30 * k // self._nval
-        return [f"validating [{'#' * filled}{'-' * (30 - filled)}] {k}/{self._nval}"]
-
-    @contextlib.contextmanager
-    def validation(self) -> Iterator[None]:
-        """A context for a validation and the saving after it, which are excluded from the training speed."""
-        start = self._clock()
-        yield
-        self._last_validation = self._clock() - start
-        self._validation_total += self._last_validation
 
 
 def duration(seconds: float) -> str:

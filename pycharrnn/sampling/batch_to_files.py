@@ -100,7 +100,7 @@ def _write_on_threads(
 
 
 def _groups(seeds: Sequence[int], threads: int, max_size: int) -> Iterator[Sequence[int]]:
-    """The seeds in groups of nearly equal size, as many for each thread as for any other."""
+    """Divide the seeds into groups of nearly equal size, the same number of groups for each thread."""
     rounds = -(-len(seeds) // (threads * max_size))
     groups = min(rounds * threads, len(seeds))
     for k in range(groups):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pycharrnn.sampling.kernel_predictor import KernelPredictor, State
     from pycharrnn.sampling.options import SampleOptions
 
-_STEPS = 64  # in a call, shared by its streams: one item takes 64, of 64 items each takes one
+_STEPS = 64  # of a kernel call, divided among its streams
 _ROUND_SECONDS = 0.02  # after which a thread hands over its items
 _NUMBERS = 64  # random numbers to draw for an item at first
 

@@ -265,8 +265,11 @@ def _place(
             held = None if is_free else _held(folder, files, kind, label, stats)
             if is_free or held:
                 if number > 1:
-                    name, run = escape_line(os.path.basename(folder)), f"so is its run without {flag('savefile')}"
-                    note(f"{escape_line(wanted)} holds another text, so this text is named {name}, and {run}.")
+                    name = escape_line(os.path.basename(folder))
+                    note(
+                        f"{escape_line(wanted)} holds another text, so this text is named {name}; its run has that name"
+                        f" too, unless {flag('savefile')} gives another."
+                    )
                 return folder, held
         except OSError as e:
             raise UserError(f"can't read {escape_line(e.filename or folder)}: {e.strerror or e}.") from e

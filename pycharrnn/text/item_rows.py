@@ -46,7 +46,7 @@ class ItemRows:
         self._last = [piece and (piece[0], piece[1] - columns, *piece[2:]) for piece in self._last]
 
     def columns(self) -> int:
-        """The number of columns of all items of an order of one pass, which are taken."""
+        """The number of columns that the items of one pass fill; consumes its order."""
         for _, _, _, length in self._order:
             column, row = self._free[0]
             heapq.heapreplace(self._free, (column + length + 1, row))

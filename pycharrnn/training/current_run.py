@@ -7,7 +7,7 @@ import math
 
 from compat.charrnn import Checkpoint
 from pycharrnn.common.errors import flag
-from pycharrnn.common.progress import Figures, Live
+from pycharrnn.common.progress import Live
 from pycharrnn.training import recorded_options, time_plan
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.history import History
@@ -17,6 +17,7 @@ from pycharrnn.training.run_log import RunLog
 from pycharrnn.training.session import Say, Session
 from pycharrnn.training.shown_copies import ShownCopies
 from pycharrnn.training.shown_sample import Draw
+from pycharrnn.training.status_figures import StatusFigures
 from pycharrnn.training.trainer import Trainer
 
 
@@ -58,7 +59,7 @@ class CurrentRun:
             sample_flags,
             settings.data.items,
         )
-        self.figures = Figures(
+        self.figures = StatusFigures(
             session.iterations,
             history.done,
             loader.ntrain,
@@ -101,7 +102,7 @@ class CurrentRun:
         )
 
     def with_copies(self, checkpoint: Checkpoint, sample: bytes) -> Checkpoint:
-        """The checkpoint with a record of what its sample has copied; as it is in a run on -data_dir, as char-rnn's."""
+        """The checkpoint with a record of what its sample has copied; unchanged with -data_dir, to equal char-rnn's."""
         found = self.copies.add(sample)
         if not found or not self.session.from_texts:
             return checkpoint

@@ -30,9 +30,9 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Ranks(Process):
-    """This process among those of the run; `gpus` sums tensors on GPUs, None on CPUs."""
+    """This process among those of the run; `all_reduce` sums tensors on GPUs, None on CPUs."""
 
-    gpus: NCCLAllReduce | None = None
+    all_reduce: NCCLAllReduce | None = None
 
     def rows(self, batch_size: int) -> slice:
         """The rows of a batch that this process computes."""
@@ -52,12 +52,12 @@ class Ranks(Process):
 
     def wait(self) -> None:
         """Wait for begin_sum. Errors: UserError if another process has ended."""
-        if self.gpus:
-            self._collective(self.gpus.wait)
+        if self.all_reduce:
+            self._collective(self.all_reduce.wait)
 
     def _all_reduce(self, tensor: torch.Tensor) -> None:
-        gpus = self.gpus if tensor.device.type != "cpu" else None
-        self._collective(lambda: gpus.begin(tensor) if gpus else dist.all_reduce(tensor))
+        on_gpus = self.all_reduce if tensor.device.type != "cpu" else None
+        self._collective(lambda: on_gpus.begin(tensor) if on_gpus else dist.all_reduce(tensor))
 
     def whole_batch(self, part: torch.Tensor, batch_size: int) -> torch.Tensor:
         """The tensor (batch_size, ...) of which each process has its rows."""
@@ -87,7 +87,7 @@ class Ranks(Process):
         try:
             call()
         except RuntimeError as e:
-            if self.gpus:
+            if self.all_reduce:
                 atexit.register(_end_at_once)
             if memory.ran_out(e) or str(e).startswith("CUDA error"):  # a fault of this process
                 raise
@@ -102,7 +102,7 @@ def join(process: Process, where: str) -> Ranks:
     ranks = Ranks(process.rank, process.size, process.local_rank)
     if ranks.size > 1:
         try:
-            return replace(ranks, gpus=connect(where))
+            return replace(ranks, all_reduce=connect(where))
         except (RuntimeError, ValueError) as e:
             raise UserError(f"process {ranks.rank} of {ranks.size} can't reach the others: {e}.") from e
     return ranks

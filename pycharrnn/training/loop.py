@@ -238,7 +238,7 @@ def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
 
 
 def _with_more_time(session: Session) -> Session:
-    """A finished run that -minutes continues has twice its length at first, which its pace then changes."""
+    """Plan a finished run that -minutes continues for twice its iterations; its pace then changes their number."""
     settings, resumed = session.settings, session.settings.resumed
     if resumed is None or not settings.minutes or resumed.checkpoint.i < session.iterations:
         return session

@@ -16,8 +16,8 @@ _MEMORY = 0.01  # over which the speed is averaged
 _LEAST_TIMED = 0.02  # before the first change, unless that many iterations are done
 _LEAST_ITERATIONS = 10
 _SHORTLY = 0.25  # of the iterations between two validations
-_NOTICED = 0.1  # of the memory: what is shorter changes the mean little
-_OF_LEFT = 0.1  # of the time that is left; added to the limits and the memory: early, there is time to correct later
+_NOTICED = 0.1  # of _MEMORY: a shorter delay changes the average little, and is not treated as a pause
+_OF_LEFT = 0.1  # of the time that is left: added to _LATE, _EARLY and _MEMORY, since there is time to correct later
 _PAUSE = 10  # times the usual time
 
 

@@ -143,7 +143,7 @@ def prepare(
 
 
 def _check_files(settings: RunSettings, start: InitialCheckpoint | None, note: Say) -> None:
-    """Errors: UserError for a run that another one excludes, or that would replace what it may not."""
+    """Errors: UserError if another run is writing the same files, or this one would overwrite files of another run."""
     resumed = settings.resumed
     _check_names(settings)
     run_lock.check(settings.files)

@@ -36,7 +36,7 @@ class Trainer:
     Args:
         random: Torch7's generator, for dropout. note: prints a line on stderr.
         exact: the hidden state behaves as in the original, which keeps it by reference to buffers that are overwritten
-            later: see `_forward_backward` and `evaluate`. The items of a list, which char-rnn lacks, need it as it is.
+            later: see `_forward_backward` and `evaluate`. Not for lists, whose items each start from zeros.
         products: precision of mixed-precision products; None for that of the parameters.
         old_exp: LogSoftMax as Torch7 computed it before 27 April 2016, in training and validation; in float64 on a CPU.
     """

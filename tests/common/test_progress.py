@@ -262,48 +262,6 @@ def test_downloads_show_a_bar(tmp_path):
     assert terminal.lines()[-1] == "data/tinyshakespeare/input.txt: 1048576 characters, 1 distinct"
 
 
-# -- the figures -----------------------------------------------------------------------------------------------------
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_figures():
-    clock, losses = Clock(), {}
-    figures = progress.Figures(200, 0, 50, 6, 1000, 60, losses, clock)
-    assert figures.training(0) == ["epoch 0.00 of 4"]
-    clock.now += 10
-    # 2 s an iteration; validations after 60, 120, 180 and 200, guessed at 6 * 2 / 3 s each
-    assert figures.training(5) == ["epoch 0.10 of 4", f"ETA {progress.duration(195 * 2 + 4 * 4)}", "500 characters/s"]
-    with figures.validation():
-        clock.now += 30
-        losses[60] = 1.25
-    clock.now += 110
-    expected = f"ETA {progress.duration(140 * 2 + 3 * 30)}"
-    assert figures.training(60) == ["epoch 1.20 of 4", expected, "500 characters/s", "best val_loss 1.2500"]
-    losses[120] = float("nan")
-    assert figures.training(60)[-1] == "best val_loss 1.2500"
-    clock.now += 280
-    assert figures.training(200)[1] == "ETA 0:00:00"
-
-
-def test_figures_of_a_resumed_run():
-    clock = Clock()
-    figures = progress.Figures(200, 100, 50, 6, 1000, 1000, {}, clock)
-    clock.now += 10
-    assert figures.training(110)[1:] == [f"ETA {progress.duration(90 + 2)}", "1,000 characters/s"]
-
-
-def test_a_validation_as_a_bar():
-    figures = progress.Figures(200, 0, 50, 6, 1000, 60, {})
-    assert figures.validating(2) == [f"validating [{'#' * 10}{'-' * 20}] 2/6"]
-    assert figures.validating(6) == [f"validating [{'#' * 30}] 6/6"]
-
-
 def test_nothing_without_streams(monkeypatch):
     """As under pythonw, or where a caller has put something else in their place."""
     monkeypatch.setattr(sys, "stdout", None)

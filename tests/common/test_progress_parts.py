@@ -199,42 +199,6 @@ def test_a_bar_comes_late_and_counts_from_the_start(monkeypatch):
     assert len(Bar.made) == 1
 
 
-def test_the_speed_is_that_of_the_last_hundred_redraws():
-    now = [0.0]
-    figures = progress.Figures(1000, 0, 100, 1, 10, 10**6, {}, lambda: now[0])
-    for i in range(1, 101):
-        now[0] += 4
-        figures.training(i)
-    for i in range(101, 199):
-        now[0] += 1
-        line = figures.training(i)
-    assert line[2] == f"{10 * 99 / (98 + 4):,.0f} characters/s"
-    now[0] += 1
-    assert figures.training(199)[2] == "10 characters/s"
-
-
-def test_the_best_loss_is_the_lowest_number():
-    now = [0.0]
-    losses = {1: float("nan"), 2: 1.5, 3: 1.25, 4: 2.0}
-    figures = progress.Figures(1000, 0, 100, 1, 10, 10**6, losses, lambda: now[0])
-    assert figures.training(5)[-1] == "best val_loss 1.2500"
-    losses.clear()
-    assert figures.training(5) == ["epoch 0.05 of 10"]
-
-
-@pytest.mark.parametrize(
-    "iterations, every, i, validations",
-    [(100, 10, 9, 10), (100, 10, 10, 9), (105, 10, 10, 10), (105, 10, 104, 1), (5, 10, 1, 1)],
-)
-def test_the_time_left_counts_validations(iterations, every, i, validations):
-    now = [0.0]
-    figures = progress.Figures(iterations, 0, 10, 6, 10, every, {}, lambda: now[0])
-    with figures.validation():
-        now[0] += 50
-    now[0] += 2 * i
-    assert figures.training(i)[1] == f"ETA {progress.duration(2 * (iterations - i) + 50 * validations)}"
-
-
 @pytest.mark.parametrize(
     "seconds, words",
     [

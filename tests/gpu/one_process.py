@@ -16,5 +16,5 @@ class _Summing(distributed.Ranks):
 
 
 if __name__ == "__main__":
-    distributed.join = lambda process, where: _Summing(gpus=distributed.connect(where))
+    distributed.join = lambda process, where: _Summing(all_reduce=distributed.connect(where))
     main()

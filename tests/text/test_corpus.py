@@ -428,7 +428,8 @@ def test_a_text_that_has_changed_gets_its_own_folder(home):
     folder, _, said = gather("a.txt")
     assert folder == "data/a_2"
     assert said.splitlines() == [
-        "data/a holds another text, so this text is named a_2, and so is its run without -savefile.",
+        "data/a holds another text, so this text is named a_2; its run has that name too, unless -savefile gives"
+        " another.",
         "data/a_2/input.txt: 3 bytes, as before, from 1 file: a.txt (3 bytes).",
     ]
 

@@ -96,7 +96,7 @@ def test_a_text_that_has_grown_since(home):
     before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file() and path.suffix == ".t7"}
     (home / "my text.txt").write_bytes(TEXT + b"more")
     _, said = trained(home, "my text.txt")
-    assert "this text is named my_text_2, and so is its run without -savefile.\n" in said
+    assert "this text is named my_text_2; its run has that name too, unless -savefile gives another.\n" in said
     assert (home / "data/my_text/input.txt").read_bytes() == TEXT
     assert (home / "cv/lm_my_text_2_best.t7").exists()
     assert all(path.read_bytes() == content for path, content in before.items())
