@@ -5,6 +5,7 @@ Pydantic puts the fields' descriptions into the schema of the server's API.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -95,8 +96,8 @@ def facts_of(loaded: Checkpoint, name: str, saved: float, has_text: bool = False
         newline=b"\n" in loaded.vocab,
         code_points=encoding == "utf8",
         multibyte=encoding == "bytes" and any(character >= b"\x80" for character in loaded.vocab),
-        epoch=float(loaded.epoch) if has_epoch and np.isfinite(loaded.epoch) else None,
-        val_loss=loss if loss is not None and np.isfinite(loss) else None,
+        epoch=float(loaded.epoch) if has_epoch and math.isfinite(loaded.epoch) else None,
+        val_loss=loss if loss is not None and math.isfinite(loss) else None,
         best_val_loss=losses.best_loss(checkpoint.validations(loaded)),
         program=loaded.program,
         saved=saved,

@@ -35,6 +35,12 @@ def test_what_is_told_of_a_model(loaded, losses, epoch, best, told):
     assert (facts.id, facts.best_val_loss, facts.epoch, facts.saved) == ("x", best, told, 12.5)
 
 
+def test_a_whole_number_of_any_size_is_told(loaded):
+    """As the loss of a run that has diverged, which a .t7 file of Lua holds like any other number."""
+    facts = facts_of(dataclasses.replace(loaded, val_losses={}, val_loss=10**20, epoch=10**20), "x", 0)
+    assert (facts.val_loss, facts.best_val_loss, facts.epoch) == (1e20, 1e20, 1e20)
+
+
 def test_bytes_of_characters_are_told_from_ascii_and_from_code_points(loaded):
     ascii_only = {character: number for character, number in loaded.vocab.items() if character < b"\x80"}
     told = [
