@@ -19,11 +19,10 @@ from compat.lua_random import LuaRandom
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.engine.precision import MIXED
 from pycharrnn.text.loader import CharSplitLMMinibatchLoader
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.settings import OptimisationSettings, group
+from pycharrnn.training.settings import MachineSettings, OptimisationSettings, group
 from pycharrnn.training.trainer import Trainer
 
 SMALL = [
@@ -129,8 +128,10 @@ def a_trainer(folder: Path, **options) -> Trainer:
     loader = CharSplitLMMinibatchLoader(folder / "data", 5, 8, (0.9, 0.1, 0), say=lambda line: None)
     model = CharRNN(opt.model, loader.vocab_size, 6, 2, opt.dropout, dtype=torch.float64)
     model.reset_parameters(LuaRandom(1))
-    parts = model, loader, LuaRandom(opt.seed), Ranks(), group(OptimisationSettings, opt)
-    return Trainer(*parts, bool(opt.exact), MIXED.get(opt.dtype), old_exp=bool(opt.old_exp))
+    machine = group(MachineSettings, opt, device="cpu", parameters="float64", products=opt.dtype)
+    return Trainer(
+        model, loader, LuaRandom(opt.seed), Ranks(), group(OptimisationSettings, opt), machine, lambda line: None
+    )
 
 
 # -- the recorded runs -------------------------------------------------------------------------------------------------

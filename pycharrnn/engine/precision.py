@@ -1,4 +1,4 @@
-"""The mixed precisions of -dtype, and whether this PyTorch can train in them."""
+"""The precisions of -dtype, and whether this PyTorch can train in the mixed ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 
 from pycharrnn.engine.model import CharRNN
 
+PARAMETERS = {"float64": torch.float64, "float32": torch.float32}
 MIXED = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _TRIED = 512  # units at most: cuDNN's algorithms for small layers end below
 

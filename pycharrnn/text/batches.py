@@ -12,7 +12,6 @@ from pycharrnn.common.errors import UserError, flag
 
 if TYPE_CHECKING:
     from pycharrnn.text.encodings import TokenIds
-    from pycharrnn.text.token_text import TokenText
 
 TRAIN, VAL, TEST = 1, 2, 3
 SPLIT_NAMES = {TRAIN: "train", VAL: "val", TEST: "test"}
@@ -34,12 +33,11 @@ class Batches(ABC):
 
     end_id: int | None = None
 
-    def __init__(self, text: TokenText, batch_size: int, seq_length: int):
-        self._text = text
+    def __init__(self, vocab: dict[bytes, int], batch_size: int, seq_length: int):
         self.label_counts: dict[bytes, int] = {}
         self.counted = batch_size * seq_length
         self.batch_size, self.seq_length = batch_size, seq_length
-        self.vocab_mapping, self.vocab_size = text.vocab, len(text.vocab)
+        self.vocab_mapping, self.vocab_size = vocab, len(vocab)
 
     def _set_sizes(self, ntrain: int, nval: int, ntest: int) -> None:
         self.ntrain, self.nval, self.ntest = ntrain, nval, ntest
@@ -72,9 +70,9 @@ class Batches(ABC):
     def restore_items(self, positions: Sequence[int]) -> None:  # noqa: B027, of a list
         """Go on with the training batches where item_positions() returned `positions`. Errors: UserError."""
 
+    @abstractmethod
     def close(self) -> None:
         """Close the cache, which Windows can't replace or remove before."""
-        self._text.close()
 
 
 def check_sizes(batch_size: object, seq_length: object) -> None:

@@ -76,7 +76,8 @@ class ItemLoader(Batches):
         check_fractions(*split_fractions)
         folder, end = os.fspath(data_dir), END_CHARACTERS[kind]
         text = TokenText(folder, say, progress, encoding, model_characters, leave_out_others, stats)
-        super().__init__(text, batch_size, seq_length)
+        super().__init__(text.vocab, batch_size, seq_length)
+        self._text = text
         self.end_id = _end_id(text, folder, kind, leave_out_others)
         if label and leave_out_others and TAB not in text.vocab:
             raise _lacks(TAB, f"the labels of {flag('label', label)}")
@@ -195,6 +196,9 @@ class ItemLoader(Batches):
         restored = self._start(TRAIN, passes, position)
         restored.restore(numbers, read, found["start"].tolist(), found["length"].tolist())
         self._of_split[TRAIN] = restored
+
+    def close(self) -> None:
+        self._text.close()
 
 
 def _spans(first: Numbers, counts: Numbers) -> tuple[Numbers, Numbers]:

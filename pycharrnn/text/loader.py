@@ -85,7 +85,8 @@ class CharSplitLMMinibatchLoader(Batches):
             raise TypeError(f"split_fractions must be three numbers (train, val, test), not {given}")
         stored = os.fspath(data_dir), say, progress, encoding, model_characters, leave_out_others, stats
         text = TokenText(*stored)
-        super().__init__(text, batch_size, seq_length)
+        super().__init__(text.vocab, batch_size, seq_length)
+        self._text = text
         self._rows = range(batch_size)[rows]
         length = len(text) - len(text) % (batch_size * seq_length)
         if length != len(text):
@@ -159,6 +160,9 @@ class CharSplitLMMinibatchLoader(Batches):
                 to[-1:] = self._text.read(0, 1)
         self._window, self._columns = window, range(start, stop)
         return window
+
+    def close(self) -> None:
+        self._text.close()
 
 
 def split(nbatches: int, fractions: Fractions) -> tuple[int, int, int]:

@@ -81,10 +81,8 @@ class Session:
         return dataclasses.replace(self, settings=settings)
 
     def make_trainer(self, note: Say) -> Trainer:
-        machine = self.settings.machine
-        products = precision.MIXED.get(machine.products)
-        parts = self.model, self.loader, self.random, self.ranks, self.settings.optimisation
-        return Trainer(*parts, bool(machine.exact), products, note, bool(machine.old_exp))
+        opt = self.settings
+        return Trainer(self.model, self.loader, self.random, self.ranks, opt.optimisation, opt.machine, note)
 
 
 def prepare(
@@ -202,7 +200,7 @@ def _make(settings: RunSettings, text: TextStats, from_texts: bool, advise: bool
     loader = ranks.first_on_each_machine(lambda: _loader(settings, text, ranks, advise, say))
     text_checks.check_splits(data, loader.ntrain, loader.nval, loader.nbatches)
     say(f"vocab size: {loader.vocab_size}")
-    dtype = text_checks.parameter_dtype(settings)
+    dtype = precision.PARAMETERS[settings.machine.parameters]
     if ranks.rank == 0:
         _make_checkpoint_dir(os.path.dirname(settings.files.stem))
     if settings.resumed:

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from compat.lua_random import LuaRandom
 from pycharrnn.engine import device, precision, tf32
@@ -72,7 +71,7 @@ def _sizes(options: TrainOptions, given: Collection[str], start: InitialCheckpoi
 
 def step_seconds(settings: RunSettings, vocab_size: int, clock: Clock, least: float) -> float:
     """The seconds of one iteration with these settings, on random characters: the mean over `least` seconds or more."""
-    where, dtype = settings.machine.device, getattr(torch, settings.machine.parameters)
+    where, dtype = settings.machine.device, precision.PARAMETERS[settings.machine.parameters]
     device.make_current(where)
     tf32.allow(not settings.machine.exact)
     sizes = settings.model
@@ -81,9 +80,7 @@ def step_seconds(settings: RunSettings, vocab_size: int, clock: Clock, least: fl
     model.reset_parameters(random)
     batches = _RandomBatches(vocab_size, settings.data.batch_size, settings.data.seq_length, bool(settings.data.items))
     model.end_id = batches.end_id
-    products = precision.MIXED.get(settings.machine.products)
-    parts = model, batches, random, Ranks(), settings.optimisation
-    trainer = Trainer(*parts, bool(settings.machine.exact), products, _ignore, bool(settings.machine.old_exp))
+    trainer = Trainer(model, batches, random, Ranks(), settings.optimisation, settings.machine, _ignore)
     for _ in range(_WARM_UP):
         trainer.step()
     trainer.new_losses()  # waits for a GPU
@@ -103,8 +100,7 @@ class _RandomBatches(Batches):
     """Batches of random token ids, for timing."""
 
     def __init__(self, vocab_size: int, batch_size: int, seq_length: int, has_items: bool):
-        self.vocab_size, self.vocab_mapping = vocab_size, {}
-        self.batch_size, self.seq_length, self.counted = batch_size, seq_length, batch_size * seq_length
+        super().__init__({b"%d" % k: k + 1 for k in range(vocab_size)}, batch_size, seq_length)
         self.end_id = 0 if has_items else None
         self._ids = np.random.default_rng(1).integers(0, vocab_size, (batch_size, seq_length + 1)).astype(np.int32)
 

@@ -12,6 +12,7 @@ from compat.nngraph import parameter_shapes
 from pycharrnn.common import memory, shell_words
 from pycharrnn.common.display import escape_line, quote_characters
 from pycharrnn.common.errors import UserError, flag, wordings
+from pycharrnn.engine import precision
 from pycharrnn.text import loader
 from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint
@@ -30,7 +31,8 @@ def check(settings: RunSettings, text: TextStats) -> None:
     if data.vocab != "keep" and not data.items:  # the loader counts what is left of the text, and the items
         _check_batches(data, text.length(data.encoding))
     if start is None:
-        _check_memory(settings.model, data, len(characters), settings.machine.device, parameter_dtype(settings))
+        dtype = precision.PARAMETERS[settings.machine.parameters]
+        _check_memory(settings.model, data, len(characters), settings.machine.device, dtype)
     elif data.vocab == "strict":
         _check_same_vocabulary(data, start, characters)
     elif start.is_resumed and data.vocab == "extend":  # the run may have characters that the text lacks
@@ -47,10 +49,6 @@ def advice_on_bytes(data: DataSettings, text: TextStats) -> str:
         f"{escape_line(file)} is not UTF-8 at offset {text.invalid_at}, and its bytes are kept as they are: if it is a"
         f" text in another encoding, {train} converts it."
     )
-
-
-def parameter_dtype(settings: RunSettings) -> torch.dtype:
-    return torch.float64 if settings.machine.parameters == "float64" else torch.float32
 
 
 def check_splits(data: DataSettings, ntrain: int, nval: int, nbatches: int, length: int = 0) -> None:

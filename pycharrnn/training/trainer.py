@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
@@ -16,13 +15,14 @@ from compat.run_state import RunState
 from pycharrnn._version import __version__
 from pycharrnn.engine.cuda_graph import CUDAGraphStep
 from pycharrnn.engine.model import CharRNN
+from pycharrnn.engine.precision import MIXED
 from pycharrnn.engine.rmsprop import RMSprop
 from pycharrnn.engine.weight_drop import WeightDrop
 from pycharrnn.text.batches import TRAIN, Batches
 from pycharrnn.text.token_text import TextChanged
 from pycharrnn.training import learning_rate
 from pycharrnn.training.distributed import Ranks
-from pycharrnn.training.settings import OptimisationSettings
+from pycharrnn.training.settings import MachineSettings, OptimisationSettings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -35,10 +35,9 @@ class Trainer:
 
     Args:
         random: Torch7's generator, for dropout. note: prints a line on stderr.
-        exact: the hidden state behaves as in the original, which keeps it by reference to buffers that are overwritten
-            later: see `_forward_backward` and `evaluate`. Not for lists, whose items each start from zeros.
-        products: precision of mixed-precision products; None for that of the parameters.
-        old_exp: LogSoftMax as Torch7 computed it before 27 April 2016, in training and validation; in float64 on a CPU.
+        machine: with `exact`, the hidden state behaves as in the original, which keeps it by reference to buffers that
+            are overwritten later: see `_forward_backward` and `evaluate`. Not for lists, whose items each start from
+            zeros. With `old_exp`, LogSoftMax is that of Torch7 before 27 April 2016.
     """
 
     def __init__(
@@ -48,16 +47,15 @@ class Trainer:
         random: LuaRandom,
         ranks: Ranks,
         optimisation: OptimisationSettings,
-        exact: bool = True,
-        products: torch.dtype | None = None,
-        note: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
-        old_exp: bool = False,
+        machine: MachineSettings,
+        note: Callable[[str], None],
     ):
-        self.model, self.loader, self.random, self.ranks, self._exact = model, loader, random, ranks, exact
-        self._has_habits = exact and loader.end_id is None
-        self._old_exp, self._grad_clip = old_exp, optimisation.grad_clip
+        self.model, self.loader, self.random, self.ranks = model, loader, random, ranks
+        self._exact, self._old_exp, self._grad_clip = bool(machine.exact), bool(machine.old_exp), optimisation.grad_clip
+        self._has_habits = self._exact and loader.end_id is None
         self._rows = ranks.rows(loader.batch_size)
         shape = loader.seq_length, self._rows.stop - self._rows.start
+        products = MIXED.get(machine.products)
         self.bptt = model.bptt(*shape, loader.batch_size, training_only=True, precision=products)
         flat = self.bptt.flat
         self._summed = flat.new_zeros(flat.numel() + 1)  # over ranks: the gradient, and the loss
