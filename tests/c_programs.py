@@ -13,7 +13,6 @@ import pytest
 from compat.charrnn import Checkpoint
 from compat.graph_match import Network
 from compat.nngraph import MODELS, parameter_shapes
-from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.sampling import inference, items, sampler, tokenizer
 from pycharrnn.sampling.options import SampleOptions
@@ -62,9 +61,9 @@ def items_of(loaded: Checkpoint, seed: int, count: int, length: int) -> list[byt
     opt = SampleOptions(seed=seed, length=length, items=count)
     assert loaded.network.end_id is not None
     network = loaded.network
-    drawn = items.draw(lambda n: inference.on_cpu(network, n), loaded.vocab, network.end_id, [], opt, count)
-    characters = characters_by_id(loaded.vocab)
-    return [b"".join(characters[k] for k in item.token_ids) for item in drawn]
+    model = items.ItemModel(lambda n: inference.on_cpu(network, n), loaded.vocab, network.end_id)
+    drawn = items.draw(model, opt, count)
+    return [b"".join(model.characters[k] for k in item.token_ids) for item in drawn]
 
 
 def random_model(seed: int) -> Checkpoint:

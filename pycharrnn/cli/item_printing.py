@@ -67,20 +67,20 @@ def print_items(
     Errors: UserError, without a message after one line has said why, if there are fewer than -items.
     """
     from compat import item_options
-    from compat.vocabulary import characters_by_id
     from pycharrnn.sampling import inference, item_selection, known_items
     from pycharrnn.sampling.item_writer import ItemWriter
+    from pycharrnn.sampling.items import ItemModel
 
     end = loaded.network.end_id
     assert end is not None  # else this is not called
-    characters = characters_by_id(loaded.vocab)
-    selection = item_selection.Selection(opt, known_items.for_options(path, loaded, opt))
-    writer = ItemWriter(sys.stdout.buffer, characters, prime, opt, item_options.kind(loaded.vocab, loaded.opt))
 
     def predictor_of(streams: int) -> Predictor:
         return inference.make_predictor(loaded, where, streams)
 
-    for selected in item_selection.select(selection, predictor_of, loaded.vocab, end, prime, labels, copies):
+    model = ItemModel(predictor_of, loaded.vocab, end, prime, labels, copies)
+    selection = item_selection.Selection(opt, known_items.for_options(path, loaded, opt))
+    writer = ItemWriter(sys.stdout.buffer, model.characters, prime, opt, item_options.kind(loaded.vocab, loaded.opt))
+    for selected in item_selection.select(selection, model):
         if opt.json:
             writer.put_json(selected)
         elif opt.o:

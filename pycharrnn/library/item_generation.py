@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 
 from compat import item_options
-from compat.vocabulary import characters_by_id
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import MAX_COUNT
 from pycharrnn.library.generated import GeneratedText, text_of
 from pycharrnn.library.generation import SEEDS
 from pycharrnn.library.keywords import in_words_of_a_program, options_of
 from pycharrnn.sampling import item_selection, known_items, model_labels
+from pycharrnn.sampling.items import ItemModel
 from pycharrnn.sampling.options import SampleOptions
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def draw_items(
 
     Errors: UserError for a model of a text, or for a missing text; while it runs for a model that predicts NaN.
     """
-    end, characters = loaded.network.end_id, characters_by_id(loaded.vocab)
+    end = loaded.network.end_id
     if end is None:
         raise UserError("this is not a model of items: generate() samples its text.")
     if not opt.length:
@@ -116,8 +116,8 @@ def draw_items(
         model_labels.refuse_in_primetext(b"".join(prime), item_options.labels(loaded.vocab, loaded.opt))
         known = known_items.for_options(path or "the model", loaded, opt)
     selection = item_selection.Selection(opt, known)
-    selected = item_selection.select(selection, predictor_of, loaded.vocab, end, prime, labels, copies)
-    return _items(selected, characters, [] if opt.hide_prime else prime)
+    model = ItemModel(predictor_of, loaded.vocab, end, prime, labels, copies)
+    return _items(item_selection.select(selection, model), model.characters, [] if opt.hide_prime else prime)
 
 
 def _items(selected: Iterator[SelectedItem], characters: list[bytes], prime: list[bytes]) -> Iterator[Item]:

@@ -7,19 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from compat.item_options import TAB
-from compat.vocabulary import characters_by_id
 from pycharrnn.common.display import quote_character
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.sampling import items
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
-    from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.item_streams import DrawnItem
-    from pycharrnn.sampling.model_labels import LabelChoice
+    from pycharrnn.sampling.items import ItemModel
     from pycharrnn.sampling.options import SampleOptions
-    from pycharrnn.sampling.predictor import Predictor
 
 MAX_TRIES = 1000  # items in a row that are left out, after which no more are drawn
 
@@ -127,47 +124,31 @@ class Selection:
         return ", ".join(parts)
 
 
-def select(
-    selection: Selection,
-    predictor_of: Callable[[int], Predictor],
-    vocab: dict[bytes, int],
-    end: int,
-    prime: list[bytes],
-    labels: LabelChoice | None = None,
-    copies: CopyLimits | None = None,
-) -> Iterator[SelectedItem]:
+def select(selection: Selection, model: ItemModel) -> Iterator[SelectedItem]:
     """Draw items, see items.draw, until `selection` has its number of them or gives up.
 
     Errors: UserError for a `prime` that has the end of an item, for -least and -most that no item has, or a model that
     predicts NaN.
     """
-    return itertools.chain.from_iterable(select_in_rounds(selection, predictor_of, vocab, end, prime, labels, copies))
+    return itertools.chain.from_iterable(select_in_rounds(selection, model))
 
 
-def select_in_rounds(
-    selection: Selection,
-    predictor_of: Callable[[int], Predictor],
-    vocab: dict[bytes, int],
-    end: int,
-    prime: list[bytes],
-    labels: LabelChoice | None = None,
-    copies: CopyLimits | None = None,
-) -> Iterator[list[SelectedItem]]:
+def select_in_rounds(selection: Selection, model: ItemModel) -> Iterator[list[SelectedItem]]:
     """As `select`, in lists that may be empty: see items.draw_in_rounds."""
-    characters = characters_by_id(vocab)
-    if characters[end] in prime:
+    characters = model.characters
+    if characters[model.end] in model.prime:
         raise UserError(
-            f"{flag(selection.opt.prime_option)} has {quote_character(characters[end])}, which ends an item: leave it"
-            " out, since an item begins by itself."
+            f"{flag(selection.opt.prime_option)} has {quote_character(characters[model.end])}, which ends an item:"
+            " leave it out, since an item begins by itself."
         )
     most = None if selection.may_leave_out else selection.opt.items
-    beginning = b"".join(prime)
-    _require_possible_length(selection.opt, prime)
-    for drawn in items.draw_in_rounds(predictor_of, vocab, end, prime, selection.opt, most, labels, copies):
+    beginning = b"".join(model.prime)
+    _require_possible_length(selection.opt, model.prime)
+    for drawn in items.draw_in_rounds(model, selection.opt, most):
         selected = list[SelectedItem]()
         for item in drawn:
             text = beginning + b"".join([characters[k] for k in item.token_ids.tolist()])
-            if one := selection.take(item, text, labels.labels[labels.number(item.seed)] if labels else b""):
+            if one := selection.take(item, text, model.label(item.seed)):
                 selected.append(one)
             if selection.has_ended:
                 break
@@ -176,7 +157,7 @@ def select_in_rounds(
             return
 
 
-def _require_possible_length(opt: SampleOptions, prime: list[bytes]) -> None:
+def _require_possible_length(opt: SampleOptions, prime: Sequence[bytes]) -> None:
     """Errors: UserError if every item would be left out by its length: it begins with `prime`, and goes on to -length.
 
     An item may have fewer characters than the model's, which may be bytes.

@@ -10,6 +10,8 @@ import itertools
 import os
 import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,66 +39,67 @@ _SECONDS_BETWEEN_SIGNALS = 0.1
 _ROUNDS_AHEAD = 16  # items, for each stream, that may be ready before an item that takes long
 
 
-def draw(
-    predictor_of: Callable[[int], Predictor],
-    vocab: dict[bytes, int],
-    end: int,
-    prime: list[bytes],
-    opt: SampleOptions,
-    most: int | None = None,
-    labels: LabelChoice | None = None,
-    copies: CopyLimits | None = None,
-) -> Iterator[DrawnItem]:
-    """Draw the items of the seeds opt.seed, opt.seed + 1, ..., in this order: `most` of them, or without end.
+@dataclass(frozen=True)
+class ItemModel:
+    """A model of a list, and how its items begin.
 
-    Args:
+    Attributes:
         predictor_of: number of streams -> a predictor with hidden states of zeros.
         end: token id of the end of an item, which is read before its first character.
         prime: the beginning of every item, as characters of vocab. labels: which are read before it; None for none.
-        opt: `items` is how many may be wanted, at least; at most `length` characters are drawn, the end included.
         copies: of opt.max_copy, for passages within an item; None for no limit. The end may always follow.
+    """
+
+    predictor_of: Callable[[int], Predictor]
+    vocab: dict[bytes, int]
+    end: int
+    prime: Sequence[bytes] = ()
+    labels: LabelChoice | None = None
+    copies: CopyLimits | None = None
+
+    def number(self, seed: int) -> int:
+        """Which of the `beginnings` the item of a seed has."""
+        return self.labels.number(seed) if self.labels else 0
+
+    def label(self, seed: int) -> bytes:
+        """The label of the item of a seed; b"" without labels."""
+        return self.labels.labels[self.labels.number(seed)] if self.labels else b""
+
+    @cached_property
+    def characters(self) -> list[bytes]:
+        """By token id."""
+        return characters_by_id(self.vocab)
+
+    @cached_property
+    def beginnings(self) -> list[list[bytes]]:
+        """What items read first: the end character, for each label the label, and the prime."""
+        of_labels = self.labels.beginnings if self.labels else [[]]
+        return [[self.characters[self.end], *of_label, *self.prime] for of_label in of_labels]
+
+
+def draw(model: ItemModel, opt: SampleOptions, most: int | None = None) -> Iterator[DrawnItem]:
+    """Draw the items of the seeds opt.seed, opt.seed + 1, ..., in this order: `most` of them, or without end.
+
+    `opt`: `items` is how many may be wanted, at least; at most `length` characters are drawn, the end included.
 
     Errors: UserError for a model that predicts NaN.
     """
-    return itertools.chain.from_iterable(draw_in_rounds(predictor_of, vocab, end, prime, opt, most, labels, copies))
+    return itertools.chain.from_iterable(draw_in_rounds(model, opt, most))
 
 
-def draw_in_rounds(
-    predictor_of: Callable[[int], Predictor],
-    vocab: dict[bytes, int],
-    end: int,
-    prime: list[bytes],
-    opt: SampleOptions,
-    most: int | None = None,
-    labels: LabelChoice | None = None,
-    copies: CopyLimits | None = None,
-) -> Iterator[list[DrawnItem]]:
+def draw_in_rounds(model: ItemModel, opt: SampleOptions, most: int | None = None) -> Iterator[list[DrawnItem]]:
     """As `draw`, in lists that may be empty, so that the caller regains control after each round of about 20 ms."""
-    first = predictor_of(1)
-    number: Callable[[int], int] = labels.number if labels else lambda seed: 0
-    begins = [[characters_by_id(vocab)[end], *of_label, *prime] for of_label in (labels.beginnings if labels else [[]])]
+    first, vocab = model.predictor_of(1), model.vocab
     if isinstance(first, KernelPredictor):
-        ids = [[vocab[character] - 1 for character in begin] for begin in begins]
-        limit = copies.limit([vocab[character] - 1 for character in prime]) if copies else None
-        return _Drawing(first, ids, number, opt, most, limit).rounds()
-    return _in_groups(predictor_of, vocab, lambda seed: begins[number(seed)], end, opt, most, copies, len(prime))
+        ids = [[vocab[character] - 1 for character in begin] for begin in model.beginnings]
+        limit = model.copies.limit([vocab[character] - 1 for character in model.prime]) if model.copies else None
+        return _Drawing(first, ids, model.number, opt, most, limit).rounds()
+    return _in_groups(model, opt, most)
 
 
-def _in_groups(
-    predictor_of: Callable[[int], Predictor],
-    vocab: dict[bytes, int],
-    begin: Callable[[int], list[bytes]],
-    end: int,
-    opt: SampleOptions,
-    most: int | None,
-    copies: CopyLimits | None,
-    own: int,
-) -> Iterator[list[DrawnItem]]:
-    """Draw items in groups, for any predictor.
-
-    `begin`: seed -> what its item reads first, with the end character. `own`: how much of it is the item's.
-    """
-    until_end = dataclasses.replace(opt, stop=os.fsdecode(characters_by_id(vocab)[end]), items=0)
+def _in_groups(model: ItemModel, opt: SampleOptions, most: int | None) -> Iterator[list[DrawnItem]]:
+    """Draw items in groups, for any predictor."""
+    until_end = dataclasses.replace(opt, stop=os.fsdecode(model.characters[model.end]), items=0)
     size, no_ids, no_probs = min(MAX_STREAMS, opt.items), np.empty(0, np.int64), np.empty(0)
     for start in itertools.count(0, size):
         seeds = range(opt.seed + start, opt.seed + (start + size if most is None else min(start + size, most)))
@@ -104,15 +107,18 @@ def _in_groups(
             return
         ids: list[list[npt.NDArray[np.int64]]] = [[] for _ in seeds]
         probs: list[list[npt.NDArray[np.float64]]] = [[] for _ in seeds]
-        predictor, primes = predictor_of(len(seeds)), list(map(begin, seeds))
-        for chunk in sampler.sample_streams(predictor, primes, vocab, until_end, seeds, copies=copies, own=own):
+        predictor, primes = model.predictor_of(len(seeds)), [model.beginnings[model.number(seed)] for seed in seeds]
+        chunks = sampler.sample_streams(
+            predictor, primes, model.vocab, until_end, seeds, copies=model.copies, own=len(model.prime)
+        )
+        for chunk in chunks:
             if not chunk.given:
                 ids[chunk.stream].append(chunk.token_ids)
                 probs[chunk.stream].append(chunk.token_probs)
             yield []
         yield [
             DrawnItem.up_to_end(
-                seed, np.concatenate([no_ids, *of_seed]), np.concatenate([no_probs, *probs_of_seed]), end
+                seed, np.concatenate([no_ids, *of_seed]), np.concatenate([no_probs, *probs_of_seed]), model.end
             )
             for seed, of_seed, probs_of_seed in zip(seeds, ids, probs, strict=True)
         ]

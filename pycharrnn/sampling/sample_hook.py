@@ -59,12 +59,13 @@ def _with_labels(
     checkpoint: Checkpoint, predictor_of: Callable[[int], Predictor], labels: LabelChoice, opt: SampleOptions
 ) -> Iterator[bytes]:
     """The characters of items with their labels, until they have -length characters."""
-    characters, end = characters_by_id(checkpoint.vocab), checkpoint.network.end_id
+    end = checkpoint.network.end_id
     assert end is not None  # since it has labels
     between, count = b"\n" + item_options.BETWEEN[item_options.kind(checkpoint.vocab, checkpoint.opt)], 0
-    for item in items.draw(predictor_of, checkpoint.vocab, end, [], opt, None, labels):
-        label = labels.labels[labels.number(item.seed)]
-        for character in (label, TAB, *(characters[k] for k in item.token_ids.tolist()), between):
+    model = items.ItemModel(predictor_of, checkpoint.vocab, end, labels=labels)
+    for item in items.draw(model, opt):
+        own = [model.characters[k] for k in item.token_ids.tolist()]
+        for character in (model.label(item.seed), TAB, *own, between):
             yield character
             count += 1
             if count == opt.length:

@@ -12,6 +12,7 @@ from pycharrnn.common.display import quote_character
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import model_labels
 from pycharrnn.sampling.item_selection import Selection, select_in_rounds
+from pycharrnn.sampling.items import ItemModel
 from pycharrnn.server.samples import characters_of, error_line
 from pycharrnn.text import labels
 
@@ -104,7 +105,7 @@ def lines(
         return model.predictor.fresh(1, streams)
 
     selection = Selection(opt, known)
-    rounds = select_in_rounds(selection, predictor_of, model.vocab, end_id, prime, of_label, copies)
+    rounds = select_in_rounds(selection, ItemModel(predictor_of, model.vocab, end_id, prime, of_label, copies))
     while True:
         try:
             with np.errstate(all="ignore"):  # the sampler finds infinity and NaN

@@ -210,12 +210,13 @@ def test_items_copy_no_more_than_they_may_of_an_item(with_kernel, prime, tmp_pat
     copies = copy_limits.for_options(str(path), loaded, 3)
     model = inference.on_cpu(loaded.network) if with_kernel else NumpyPredictor(loaded.network)
     opt = SampleOptions(items=40, length=30, max_copy=3)
-    found = list(items.draw(lambda streams: model.fresh(1, streams), loaded.vocab, 0, prime, opt, 40, copies=copies))
+    without_limit = items.ItemModel(lambda streams: model.fresh(1, streams), loaded.vocab, 0, prime)
+    found = list(items.draw(dataclasses.replace(without_limit, copies=copies), opt, 40))
     characters = characters_by_id(loaded.vocab)
     for one in found:
         item = b"".join([*prime, *(characters[k] for k in one.token_ids.tolist())])
         assert not any(item[k : k + 4] in ITEM_TEXT for k in range(max(0, len(prime) - 3), len(item) - 3))
-    plain = items.draw(lambda streams: model.fresh(1, streams), loaded.vocab, 0, prime, opt, 40)
+    plain = items.draw(without_limit, opt, 40)
     assert [one.token_ids.tolist() for one in plain] != [one.token_ids.tolist() for one in found]
     assert sum(not one.cut for one in found) > 30
 
@@ -234,8 +235,8 @@ def test_items_of_labels_do_not_count_their_label(tmp_path, monkeypatch):
     opt = SampleOptions(items=40, length=20, max_copy=3)
     drawn = []
     for model in (inference.on_cpu(loaded.network), NumpyPredictor(loaded.network)):
-        of_list = loaded.vocab, loaded.vocab[b"\n"] - 1, [], opt, 40, labels, copies
-        found = items.draw(lambda streams: model.fresh(1, streams), *of_list)  # noqa: B023
+        of_list = loaded.vocab, loaded.vocab[b"\n"] - 1, [], labels, copies
+        found = items.draw(items.ItemModel(lambda streams: model.fresh(1, streams), *of_list), opt, 40)  # noqa: B023
         drawn.append([one.token_ids.tolist() for one in found])
     assert drawn[0] == drawn[1] and any(len(ids) > 1 for ids in drawn[0])
 

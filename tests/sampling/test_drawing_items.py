@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Sequence
 
 import item_models
 import pytest
@@ -29,10 +30,13 @@ def with_or_without_kernel(request, monkeypatch):
         pytest.skip("no kernel was compiled here")
 
 
-def drawn(loaded, prime: list[bytes] = (), most: int | None = 40, **options) -> list[item_streams.DrawnItem]:
+def model_of(loaded, prime: Sequence[bytes] = ()) -> items.ItemModel:
+    return items.ItemModel(lambda n: on_cpu(loaded.network, n), loaded.vocab, loaded.network.end_id, prime)
+
+
+def drawn(loaded, prime: Sequence[bytes] = (), most: int | None = 40, **options) -> list[item_streams.DrawnItem]:
     opt = SampleOptions(**{"items": 40, "length": 50, "seed": 5, **options})
-    found = items.draw(lambda n: on_cpu(loaded.network, n), loaded.vocab, loaded.network.end_id, list(prime), opt, most)
-    return list(found)
+    return list(items.draw(model_of(loaded, prime), opt, most))
 
 
 def alone(loaded, prime: bytes, opt: SampleOptions) -> tuple[list[int], list[float]]:
@@ -91,8 +95,7 @@ def test_more_items_than_streams_and_longer_ones_than_the_first_random_numbers(m
 def test_without_a_number_items_never_end(with_or_without_kernel):
     loaded = MODELS["line"]
     opt = SampleOptions(items=2, seed=5)
-    endless = items.draw(lambda n: on_cpu(loaded.network, n), loaded.vocab, loaded.network.end_id, [], opt)
-    found = list(itertools.islice(endless, 40))
+    found = list(itertools.islice(items.draw(model_of(loaded), opt), 40))
     assert [item.token_ids.tolist() for item in found] == [item.token_ids.tolist() for item in drawn(loaded)]
 
 
@@ -100,8 +103,8 @@ def test_pytorch_draws_the_same_items():
     loaded = MODELS["blank"]
     model = CharRNN.from_checkpoint(loaded)
     opt = SampleOptions(items=5, seed=5, length=50)
-    end = loaded.network.end_id
-    found = list(items.draw(lambda n: TorchPredictor(model, n), loaded.vocab, end, [b"a"], opt, 5))
+    of_pytorch = items.ItemModel(lambda n: TorchPredictor(model, n), loaded.vocab, loaded.network.end_id, [b"a"])
+    found = list(items.draw(of_pytorch, opt, 5))
     assert [item.token_ids.tolist() for item in found] == [
         item.token_ids.tolist() for item in drawn(loaded, [b"a"], most=5)
     ]
