@@ -37,11 +37,11 @@ def scores(
     loaded: Checkpoint, texts: Iterable[bytes], count: int, device: str = "cpu", threads: int = 1
 ) -> Iterator[Score]:
     """As scoring.scores, for a model without labels. Errors: also UserError for an item that is too long."""
-    waiting = deque[_Reading]()
+    waiting = deque[Reading]()
 
     def read() -> Iterator[bytes]:
         for text in texts:
-            waiting.append(_Reading(loaded, text))
+            waiting.append(Reading(loaded, text))
             yield waiting[-1].read
 
     for score in scoring.scores(loaded, read(), count, device, threads):
@@ -50,29 +50,24 @@ def scores(
 
 def score_by(predictor_of: Callable[[int], Predictor], loaded: Checkpoint, text: bytes) -> Score:
     """As scoring.score_by. Errors: UserError for an item that is too long, or that lacks its label."""
-    reading = _Reading(loaded, text)
+    reading = Reading(loaded, text)
     return reading.along_text(scoring.score_by(predictor_of, loaded, reading.read, reading.given))
 
 
 def learnt(loaded: Checkpoint, text: bytes, how: Adaptation, threads: int = 1, name: str = "") -> Score:
     """As adapted.score. Errors: also UserError for an item that is too long, or that lacks its label."""
-    reading = _Reading(loaded, text)
+    reading = Reading(loaded, text)
     return reading.along_text(adapted.score(loaded, reading.read, how, threads, name, reading.given))
 
 
-def require_labels(loaded: Checkpoint, text: bytes) -> None:
-    """Refuse a text of items without labels, for a model with labels. Errors: UserError."""
-    if known := item_options.labels(loaded.vocab, loaded.opt):
-        of_text = items.of_text(text, item_options.kind(loaded.vocab, loaded.opt))
-        model_labels.require_before(of_text, known, "this", GIVE_LABELS)
-
-
-class _Reading:
+class Reading:
     """A text as a model reads it.
 
     Attributes:
         read: the items between ends; the text itself for a model of a text.
         given: for scoring.score_by, the labels; None for a model without labels.
+
+    Errors: UserError for an item that is too long, or that lacks its label.
     """
 
     def __init__(self, loaded: Checkpoint, text: bytes) -> None:

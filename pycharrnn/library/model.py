@@ -332,13 +332,14 @@ class Model:
         """A copy of this model that has read a text once, and learnt from it; this model and its file stay as they are.
 
         It suits texts from some hundred characters on; `pycharrnn.train(text, init_from=...)` reads a text many times.
-        Characters that the vocabulary lacks are left out. On the CPU, in float32.
+        Characters that the vocabulary lacks are left out. On the CPU, in float32. A model of items reads each item of
+        the text by itself, with its end, as for `score`; it reads labels, but does not learn to predict them.
 
         Args:
             adapt_rate: learning rate. adapt_length: number of characters to read before each step of learning.
             adapt_pull: after each step, the weights return this fraction of the way to this model's.
 
-        Errors: TypeError; UserError for a value that is not allowed, or for an item without its label.
+        Errors: TypeError; UserError for a value that is not allowed, or an item that is too long or lacks its label.
 
         Example:
             >>> mine = model.learn("Dear Anna, ...")
@@ -346,10 +347,12 @@ class Model:
         """
         how = adaptation("learn", True, **options)
         assert how
-        characters = self._characters(text, "text", True)
-        text_scores.require_labels(self._weights.checkpoint(), b"".join(characters))
-        loaded = learning.learnt(self._weights.checkpoint(), characters, how)
-        return Model(loaded, self.path, device=self.device)
+        loaded = self._weights.checkpoint()
+        with in_words_of_a_program():
+            reading = text_scores.Reading(loaded, utf8(text, "text"))
+        characters = known_characters(reading.read, self.vocab, "text", True)
+        given = reading.given(characters) if reading.given else None
+        return Model(learning.learnt(loaded, characters, how, given=given), self.path, device=self.device)
 
     @property
     def labels(self) -> dict[str, int]:

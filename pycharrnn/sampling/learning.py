@@ -7,23 +7,33 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.losses import IGNORED
 from pycharrnn.common.progress import bar
 from pycharrnn.engine import adapt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
+
     from compat.charrnn import Checkpoint
     from pycharrnn.engine.adapt_options import Adaptation
 
 
-def learnt(loaded: Checkpoint, characters: Sequence[bytes], how: Adaptation, threads: int = 1) -> Checkpoint:
-    """A copy of `loaded` that has read a text of its vocabulary's characters once, and learnt from it.
+def learnt(
+    loaded: Checkpoint,
+    characters: Sequence[bytes],
+    how: Adaptation,
+    threads: int = 1,
+    given: npt.NDArray[np.bool_] | None = None,
+) -> Checkpoint:
+    """A copy of `loaded` that has read a text of its vocabulary's characters, N of them, once, and learnt from it.
 
-    Errors: UserError without the C kernel and PyTorch.
+    `given`: which of them the model only reads, (N,). Errors: UserError without the C kernel and PyTorch.
     """
     ids = np.array([loaded.vocab[character] - 1 for character in characters], np.int64)
+    targets = ids if given is None else np.where(given, IGNORED, ids)
     learner = adapt.learner(loaded.network, how, threads)
     with bar("learning", max(len(ids) - 1, 0)) as advance:
-        learner.read_all(ids[:-1], ids[1:], advance)
+        learner.read_all(ids[:-1], targets[1:], advance)
     return checkpoint.with_network(loaded, learner.network())

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import item_models
+import numpy as np
 import pytest
 from conftest import GOLDEN
 
 import pycharrnn
+from compat.item_options import record_labels
 from pycharrnn.analysis import adapted
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.losses import IGNORED
+from pycharrnn.engine import adapt
 from pycharrnn.engine.adapt_options import Adaptation
+from pycharrnn.library.model import Model
 
 CHECKPOINT = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 TEXT = "the night is the night\n" * 40
@@ -41,6 +47,25 @@ def test_a_score_while_learning():
     assert found.bits.tolist() == expected.bits.tolist()
     assert found.bits_per_character < model.score(TEXT).bits_per_character
     assert model.score(TEXT).bits.tolist() == pycharrnn.load(CHECKPOINT).score(TEXT).bits.tolist()
+
+
+@pytest.mark.parametrize("kind, text", [("line", "cab"), ("blank", "cab\n \ncab\n\n")])
+def test_a_model_of_items_learns_where_they_begin_and_end(kind, text):
+    mine = Model(item_models.made(kind, letters="abc\n "))
+    for _ in range(60):
+        mine = mine.learn(text, adapt_rate=0.02)
+    assert list(mine.items(1, sample=False, length=20)) == ["cab"]
+
+
+def test_a_model_with_labels_learns_the_items_after_them():
+    loaded = item_models.made(letters="abc\t", label="file", **record_labels({b"ab": 3, b"cc": 2}))
+    mine = Model(loaded).learn("ab\tba\ncc\taXb\n", adapt_length=5)
+    ids = np.array([loaded.vocab[bytes([byte])] - 1 for byte in b"\nab\tba\ncc\tab\n"])
+    counted = np.array([bool(int(digit)) for digit in "0000111000111"])
+    learner = adapt.learner(loaded.network, Adaptation(0, 5, 0.001))
+    learner.read(ids[:-1], np.where(counted, ids, IGNORED)[1:])
+    saved = mine._weights.checkpoint().network.weights
+    assert all(np.array_equal(saved[name], weight) for name, weight in learner.network().weights.items())
 
 
 def test_bad_arguments():
