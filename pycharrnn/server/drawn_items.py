@@ -83,7 +83,7 @@ def lines(
         opt: uses items, new, unique, seed, length, temperature, topk, topp and threads.
         known: the items of the training text.
         of_label: see label_choice.
-        learning: a copy of the model, which first learns from the primetext, and then draws.
+        learning: a copy of the model, which first learns from the primetext, without a label, and then draws.
         copies: of opt.max_copy.
 
     Errors: HTTPException for a primetext with an unknown character or the end of an item.
@@ -98,7 +98,8 @@ def lines(
         )
 
     if learning:
-        yield from learning.learn([end_id, *(model.vocab[character] - 1 for character in prime)])
+        _, own = labels.split_known(primetext, model.labels)
+        yield from learning.learn([end_id, *(model.vocab[character] - 1 for character in characters_of(own, model))])
         model = learning.served()
 
     def predictor_of(streams: int) -> Predictor:

@@ -157,6 +157,8 @@ def test_items_of_a_label(tmp_path, monkeypatch):
     assert [item["text"] for item in learnt] == as_printed(
         path, *flags, "-as", "ab", "-length", "400", "-adapt", "1", "-primetext", "a"
     )
+    *begun, _ = lines(path, **{**request, "primetext": "ab\ta"}, adapt=True)
+    assert [item["text"] for item in begun] == [f"ab\t{item['text']}" for item in learnt]
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ export class Model {
   }
 
   // Of a model of items: yields {text, known, seed, cut} for each item, and null while one is drawn. Returns the counts
-  // of an ItemSelection. learner: as for `sample`. Throws Problem.
+  // of an ItemSelection. learner: as for `sample`, but not from a label and its tab. Throws Problem.
   *items({ primetext, items, seed, new: isNew, unique, ...params }, learner = null) {
     const { endId } = this.#prepared;
     if (isNew && !this.#knownItems) throw new Problem(`new: ${NO_TEXT}.`);
@@ -72,7 +72,9 @@ export class Model {
       throw new Problem(`primetext has ${name}, which ends an item: leave it out, since an item begins by itself.`);
     }
     const selection = new ItemSelection({ items, new: isNew, unique }, this.#knownItems);
-    const network = new Network(yield* this.#learnt(learner, [endId, ...prime]));
+    const label = this.#facts.labels.find((one) => primetext.startsWith(`${one}\t`));
+    const own = label === undefined ? prime : this.#encode(primetext.slice(label.length + 1));
+    const network = new Network(yield* this.#learnt(learner, [endId, ...own]));
     const probs = new Float64Array(this.#vocabulary.size);
     for (; !selection.hasEnded; seed++) {
       const bytes = [];
