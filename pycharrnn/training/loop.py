@@ -108,10 +108,11 @@ def _iterate(run: CurrentRun, stop: GracefulStop) -> None:
     print_every, eval_val_every = settings.display.print_every, settings.files.eval_val_every
     patience = settings.optimisation.patience
     i = history.done
-    if settings.resumed and i == session.iterations:
+    is_over = i == session.iterations or _had_lost_patience(session, history)
+    if settings.resumed and is_over:
         keeper.complete(settings.resumed.checkpoint)
     try:
-        while i < run.session.iterations:  # which -minutes may change
+        while i < run.session.iterations and not is_over:  # -minutes may change the number of iterations
             seconds = _timed_step(session, trainer)
             i += 1
             logs = run.log is not None and (i % print_every == 0 or run.log.is_due())
@@ -257,12 +258,26 @@ def _history(session: Session, trainer: Trainer, say: Say, note: Say) -> History
         resumed, trainer, settings.optimisation, session.iterations, session.fingerprint, settings.data.data_dir, say
     )
     done, iterations = found.i, session.iterations
+    history = History.resumed(found.train_losses, found.val_losses if of_these_splits else {}, done)
+    lost_patience = _had_lost_patience(session, history)
     if done >= iterations:
         note(f"iteration {done} of {iterations}: nothing is left to train; a larger {flag('max_epochs')} goes on.")
-        if found.state and found.train_losses and done == iterations and done % settings.display.print_every == 0:
-            # The run may have ended between saving its last checkpoint and this line.
-            say(_step_line(session, done, found.train_losses[-1], found.state.norm_ratio, 0.0))
-    return History.resumed(found.train_losses, found.val_losses if of_these_splits else {}, done)
+    elif lost_patience:
+        note(patience_note(done, settings.optimisation.patience))
+        note(f"nothing is left to train; a larger {flag('patience')}, or {flag('max_epochs')}, goes on.")
+    is_over = done == iterations or lost_patience
+    if found.state and found.train_losses and is_over and done % settings.display.print_every == 0:
+        # The run may have ended between saving its last checkpoint and this line.
+        say(_step_line(session, done, found.train_losses[-1], found.state.norm_ratio, 0.0))
+    return history
+
+
+def _had_lost_patience(session: Session, history: History) -> bool:
+    """Whether -patience ended the resumed run at this checkpoint; one with other flags has another validation."""
+    resumed, losses = session.settings.resumed, history.val_losses
+    if resumed is None or resumed.overridden or history.done not in losses:
+        return False
+    return out_of_patience(losses, session.settings.optimisation.patience)
 
 
 def _step_line(session: Session, i: int, train_loss: float, norm_ratio: float, seconds: float) -> str:

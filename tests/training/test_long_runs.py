@@ -531,6 +531,15 @@ def test_patience(tmp_path):
     assert len(losses) == best / 10 + 3
     assert f"stopping after iteration {best + 30}: the last 3 validations (-patience) were no better." in err
     assert "finished; the best checkpoint is" in err
+    # Without another flag nothing is left to train. Killed before its latest was made, the run makes it.
+    before = {path.name: path.read_bytes() for path in (folder / "cv").iterdir()}
+    (folder / "cv" / "lm_lstm_latest.t7").unlink()
+    error, out, err = result_of(folder, "-resume", "cv", small=[])
+    assert error is None and steps(out) == [line for line in out if line.startswith(f"{best + 30}/")]
+    assert f"stopping after iteration {best + 30}: the last 3 validations (-patience) were no better." in err
+    assert "nothing is left to train; a larger -patience, or -max_epochs, goes on." in err
+    assert "finished; the best checkpoint is" in err
+    assert {path.name: path.read_bytes() for path in (folder / "cv").iterdir()} == before
     # A run that goes on has another validation before it.
     error, out, err = result_of(folder, "-resume", "cv/lm_lstm_latest.t7", "-seed", "5", small=[])
     assert error is None
