@@ -8,7 +8,7 @@ from collections.abc import Callable
 from compat import lua_format
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text.batches import TRAIN
-from pycharrnn.training import learning_rate
+from pycharrnn.training import learning_rate, recorded_options
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint
 from pycharrnn.training.settings import OptimisationSettings
 from pycharrnn.training.trainer import Trainer
@@ -79,10 +79,16 @@ def _learning_rate(start: InitialCheckpoint, opt: OptimisationSettings, ntrain: 
     is_given = "learning_rate" in start.overridden
     if is_given and not (opt.anneal or found.i < opt.warmup):
         rate = opt.learning_rate
-    elif is_given or not found.state:  # the loop computes the rates of all later steps in this way, too
+    elif is_given or _has_other_warmup(start, opt) or not found.state:  # as the loop computes the later rates, too
         rate = learning_rate.after(opt, found.i, ntrain, iterations)
     else:
         rate = found.state.learning_rate
     if not 0 <= rate < math.inf:
         raise UserError(f"{start.path} records the learning rate {rate:g}: give {flag('learning_rate')}.")
     return rate
+
+
+def _has_other_warmup(start: InitialCheckpoint, opt: OptimisationSettings) -> bool:
+    """Whether the recorded rate is a fraction by a -warmup that has been changed, or lacks that of the new one."""
+    recorded = recorded_options.find(start.checkpoint, "warmup") or 0
+    return "warmup" in start.overridden and start.checkpoint.i < max(opt.warmup, recorded)

@@ -98,6 +98,16 @@ def test_another_rate_of_a_resumed_run_is_a_fraction_from_its_first_step(tmp_pat
     assert used[:3] == pytest.approx([0.01 * part for part in parts])
 
 
+@pytest.mark.parametrize(("before", "given", "parts"), [("60", "0", [1, 1]), ("0", "60", [31 / 60, 32 / 60])])
+def test_another_warmup_of_a_resumed_run_holds_from_its_first_step(tmp_path, monkeypatch, before, given, parts):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-warmup", before, "-learning_rate", "0.01", "-max_epochs", "1", "-eval_val_every", "30")
+    used, step = [], Trainer.step
+    monkeypatch.setattr(Trainer, "step", lambda self: used.append(self.optimizer.learning_rate) or step(self))
+    train(folder, "-resume", str(named(folder)[0]), "-warmup", given, "-overwrite", "1", small=[])
+    assert used[:2] == pytest.approx([0.01 * part for part in parts])
+
+
 def _rates(folder, *flags):
     """Iteration -> the learning rate of the next one, from the checkpoints of a run."""
     folder_with_text(folder)
