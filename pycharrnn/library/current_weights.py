@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
 
 class CurrentWeights:
-    """A checkpoint, the module made from it on demand, and predictors with the current weights."""
+    """A checkpoint, the module made from it on demand, and predictors with the current weights.
+
+    Attributes:
+        dtype: of the module's parameters at first; None for float32.
+    """
 
     def __init__(self, loaded: Checkpoint, dtype: torch.dtype | None, device: torch.device | str | None) -> None:
-        self._loaded, self._dtype, self._device = loaded, dtype, device
+        self._loaded, self.dtype, self._device = loaded, dtype, device
 
     @lazy_property
     def module(self) -> CharRNN:
@@ -88,4 +92,4 @@ class CurrentWeights:
     def _first_dtype(self) -> torch.dtype:
         import torch
 
-        return torch.float32 if self._dtype is None else self._dtype
+        return torch.float32 if self.dtype is None else self.dtype

@@ -352,7 +352,8 @@ class Model:
             reading = text_scores.Reading(loaded, utf8(text, "text"))
         characters = known_characters(reading.read, self.vocab, "text", True)
         given = reading.given(characters) if reading.given else None
-        return Model(learning.learnt(loaded, characters, how, given=given), self.path, device=self.device)
+        learnt = learning.learnt(loaded, characters, how, given=given)
+        return Model(learnt, self.path, dtype=self._weights.dtype, device=self.device)
 
     @property
     def labels(self) -> dict[str, int]:

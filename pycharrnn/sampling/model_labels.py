@@ -30,10 +30,9 @@ def counts(path: str, loaded: Checkpoint) -> dict[bytes, int]:
     """
     found = item_options.labels(loaded.vocab, loaded.opt)
     if not found:
-        raise UserError(
-            f"{path or 'this'} is a model without labels: train one by pycharrnn train lists/*.txt -items line -label"
-            " file."
-        )
+        command = "pycharrnn train lists/*.txt -items line -label file"
+        train = wordings(command, 'pycharrnn.train("lists", items="line", label="file")')
+        raise UserError(f"{path or 'this'} is a model without labels: train one by {train}.")
     return found
 
 

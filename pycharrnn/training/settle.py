@@ -1,4 +1,4 @@
-"""Settles a run: one pure function from options to RunSettings, in the order of events, before any object is made."""
+"""Settles a run: from options to RunSettings, before any object is made or any file is written."""
 
 from __future__ import annotations
 

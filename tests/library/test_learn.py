@@ -5,6 +5,7 @@ from __future__ import annotations
 import item_models
 import numpy as np
 import pytest
+import torch
 from conftest import GOLDEN
 
 import pycharrnn
@@ -38,6 +39,11 @@ def test_the_learnt_model_is_saved_and_is_that_of_the_command_line(tmp_path):
     mine.save(tmp_path / "mine.t7")
     saved = pycharrnn.load(tmp_path / "mine.t7")
     assert saved.generate("a", length=30, seed=3) == mine.generate("a", length=30, seed=3)
+
+
+def test_the_learnt_model_has_the_dtype_of_the_model():
+    model = pycharrnn.load(CHECKPOINT, dtype=torch.float64)
+    assert model.learn(TEXT).module.flat.dtype == torch.float64
 
 
 def test_a_score_while_learning():

@@ -99,6 +99,12 @@ def test_a_text_of_ones_own(home):
         (lambda model: model.items(3, text=3), TypeError, "text must be a str, not 3"),
         (lambda model: model.items(3, primetext="X"), pycharrnn.UserError, "primetext has the character 'X'"),
         (lambda model: next(model.items(3, primetext="\n")), pycharrnn.UserError, r"primetext has '\\n', which ends"),
+        (
+            lambda model: model.items(3, label="a"),
+            pycharrnn.UserError,
+            r'labels: train one by pycharrnn.train\("lists",',
+        ),
+        (lambda model: model.which("a"), pycharrnn.UserError, r'labels: train one by pycharrnn.train\("lists",'),
     ],
 )
 def test_what_is_refused(home, call, error, said):
