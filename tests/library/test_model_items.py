@@ -102,9 +102,9 @@ def test_a_text_of_ones_own(home):
         (
             lambda model: model.items(3, label="a"),
             pycharrnn.UserError,
-            r'labels: train one by pycharrnn.train\("lists",',
+            r'train one by pycharrnn.train\("lists",',
         ),
-        (lambda model: model.which("a"), pycharrnn.UserError, r'labels: train one by pycharrnn.train\("lists",'),
+        (lambda model: model.which("a"), pycharrnn.UserError, r'train one by pycharrnn.train\("lists",'),
     ],
 )
 def test_what_is_refused(home, call, error, said):
