@@ -26,7 +26,7 @@ def adaptation(caller: str, adapt: bool, **values: Unpack[AdaptKeywords]) -> Ada
 
     Errors: see keywords.options_of; UserError for values without `adapt`.
     """
-    own = [] if caller == "learn" else ["adapt"]  # only to be suggested
+    own = [] if caller == "learn" else ["adapt"]  # no option: for hints on misspelled names
     opt = options_of(AdaptOptions, values, caller, [*own, *AdaptKeywords.__annotations__])
     adapt = switch("adapt", adapt)
     with in_words_of_a_program():

@@ -71,7 +71,7 @@ def options_for(caller: str, **values: Unpack[SampleKeywords]) -> SampleOptions:
         found["seed"] = random.SystemRandom().randrange(SEEDS)
     # A str of which the sampler makes the same bytes, in any locale.
     found["stop"] = os.fsdecode(utf8(found.get("stop", SampleOptions.stop), "stop"))
-    names = ["primetext", *SampleKeywords.__annotations__]  # primetext, of the caller, only to be suggested
+    names = ["primetext", *SampleKeywords.__annotations__]  # primetext is no option: for hints on misspelled names
     opt = options_of(SampleOptions, found, caller, names)
     with in_words_of_a_program():
         require_max_copy(opt)

@@ -89,7 +89,7 @@ def options_for(count: int, **values: Unpack[ItemKeywords]) -> SampleOptions:
         raise TypeError(f"count must be a whole number, not {reprlib.repr(count)}") from None
     if not 1 <= count <= MAX_COUNT:
         raise UserError(f"count must be from 1 to 1e12, not {count}.")
-    names = ["primetext", *ItemKeywords.__annotations__]  # primetext, of Model.items, only to be suggested
+    names = ["primetext", *ItemKeywords.__annotations__]  # primetext is no option: for hints on misspelled names
     opt = options_of(SampleOptions, given, "items", names)
     return dataclasses.replace(opt, items=count)
 

@@ -75,7 +75,7 @@ def train(
     extras.require_pytorch("training")
     if given.get("resume") is None:  # Run.last_path of a run that saved nothing
         given.pop("resume", None)
-    own = ("text", "quiet", "on_print", "on_validation")  # only to be suggested
+    own = ("text", "quiet", "on_print", "on_validation")  # no option: for hints on misspelled names
     opt = options_of(TrainOptions, given, "train", [*own, *TrainKeywords.__annotations__])
     with in_words_of_a_program(), _settings_of_pytorch_kept(), contextlib.ExitStack() as until_trained:
         from pycharrnn.training import loop

@@ -22,7 +22,12 @@ from pycharrnn.training.trainer import Trainer
 
 
 class CurrentRun:
-    """The objects that the events of a run share."""
+    """The objects that the events of a run share.
+
+    Attributes:
+        session: with the options that repeat the run as it is planned now.
+        has_changed_length: whether -minutes has changed the number of iterations.
+    """
 
     def __init__(
         self,
@@ -41,6 +46,7 @@ class CurrentRun:
         self.session, self.trainer, self.history = session, trainer, history
         self.say, self.note, self.live, self.callbacks = say, note, live, callbacks
         self.pace = pace
+        self.has_changed_length = False
         self._may_overfit = False  # whether a note has said so
         self.log: RunLog | None = None
         self.draw = draw if settings.display.show and not session.ranks.rank else None
@@ -69,6 +75,11 @@ class CurrentRun:
             history.val_losses,
         )
 
+    @property
+    def iterations(self) -> int:
+        """The length of the run as it is planned now."""
+        return self.session.iterations
+
     def begin_log(self) -> None:
         """Open -log; the caller holds the lock. Errors: UserError."""
         session, loader = self.session, self.session.loader
@@ -85,9 +96,9 @@ class CurrentRun:
             return
         self._note_many_epochs(i)
         self.pace.stepped(i)
-        iterations = self.pace.length(i, self.session.iterations)
-        if iterations != self.session.iterations:
-            self.session = self.session.with_length(iterations, i)
+        iterations = self.pace.length(i, self.iterations)
+        if iterations != self.iterations:
+            self.session, self.has_changed_length = self.session.with_length(iterations, i), True
             self.figures.iterations = iterations
 
     def _note_many_epochs(self, i: int) -> None:
@@ -110,7 +121,7 @@ class CurrentRun:
 
     def unfinished(self, checkpoint: Checkpoint) -> Checkpoint:
         """The checkpoint for -resume to go on with: with -minutes it records those that are left."""
-        if self.pace is None or checkpoint.i >= self.session.iterations:
+        if self.pace is None or checkpoint.i >= self.iterations:
             return checkpoint
         return dataclasses.replace(checkpoint, opt={**checkpoint.opt, "minutes": self.pace.minutes_left})
 

@@ -103,25 +103,24 @@ def train(
 
 def _iterate(run: CurrentRun, stop: GracefulStop) -> None:
     """Run the remaining iterations, each followed by decay, validation, log line, checks and saving."""
-    session, trainer, history, keeper = run.session, run.trainer, run.history, run.keeper
-    settings = session.settings
+    trainer, history, keeper = run.trainer, run.history, run.keeper
+    settings, ranks = run.session.settings, run.session.ranks
     print_every, eval_val_every = settings.display.print_every, settings.files.eval_val_every
     patience = settings.optimisation.patience
     i = history.done
-    is_over = i == session.iterations or _had_lost_patience(session, history)
+    is_over = i == run.iterations or _had_lost_patience(run.session, history)
     if settings.resumed and is_over:
         keeper.complete(settings.resumed.checkpoint)
     try:
-        while i < run.session.iterations and not is_over:  # -minutes may change the number of iterations
-            seconds = _timed_step(session, trainer)
+        while i < run.iterations and not is_over:  # -minutes may change their number
+            seconds = _timed_step(run.session, trainer)
             i += 1
             logs = run.log is not None and (i % print_every == 0 or run.log.is_due())
             # Reading a loss waits for the GPU, so not after every iteration.
             if settings.machine.device == "cpu" or i % print_every == 0 or logs or not history.has_newest:
                 history.train_losses.extend(trainer.new_losses())
                 run.change_length(i)
-            iterations = run.session.iterations
-            validates = i % eval_val_every == 0 or i == iterations
+            validates = i % eval_val_every == 0 or i == run.iterations
             if validates:
                 history.train_losses.extend(trainer.new_losses())
             _decay_learning_rate(run, i)
@@ -145,19 +144,19 @@ def _iterate(run: CurrentRun, stop: GracefulStop) -> None:
             if i in history.val_losses and out_of_patience(history.val_losses, patience):
                 run.note(patience_note(i, patience))
                 break
-            stopping, saving = session.ranks.any(bool(stop.cause), keeper.is_due())
+            stopping, saving = ranks.any(bool(stop.cause), keeper.is_due())
             if stopping or saving:
                 history.train_losses.extend(trainer.new_losses())
-            if stopping and i < iterations:
+            if stopping and i < run.iterations:
                 raise keeper.stopped(stop.cause, stop.status, run.unfinished(run.checkpoint(i)))
             if saving:
                 keeper.save_latest(run.unfinished(run.checkpoint(i)))
     except TextChanged as e:
         history.train_losses.extend(trainer.new_losses())
         # Saving is a collective call, but the other processes wait in the middle of a step.
-        saved = run.unfinished(run.checkpoint(i)) if session.ranks.size == 1 else None
+        saved = run.unfinished(run.checkpoint(i)) if ranks.size == 1 else None
         raise keeper.text_changed(str(e), saved) from e
-    if run.pace and (run.session is not session or settings.resumed):
+    if run.pace and (run.has_changed_length or settings.resumed):
         if changed := _changed_on_resuming(settings):
             run.note(f"no flags repeat this run, since {changed} changed when it was resumed.")
         else:
@@ -198,7 +197,7 @@ def _decay_learning_rate(run: CurrentRun, i: int) -> None:
     ntrain = run.session.loader.ntrain
     decays = not settings.anneal and learning_rate.decays_after(settings, i, ntrain)
     if settings.anneal or i <= settings.warmup:
-        optimizer.learning_rate = learning_rate.after(settings, i, ntrain, run.session.iterations)
+        optimizer.learning_rate = learning_rate.after(settings, i, ntrain, run.iterations)
     elif decays:
         optimizer.learning_rate *= settings.learning_rate_decay
     if decays:
@@ -230,7 +229,7 @@ def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
             checkpoint = run.with_copies(checkpoint, sample.drawn)
         path = run.keeper.save_named(checkpoint, run.unfinished(checkpoint))
         is_best = best_iteration(run.history.val_losses) == i
-        report = Validation(i, run.session.iterations, checkpoint.epoch, loss, path, is_best)
+        report = Validation(i, run.iterations, checkpoint.epoch, loss, path, is_best)
         stop.call(run.callbacks.on_validation, report)
         if sample.lines:
             run.note(sample.lines)
