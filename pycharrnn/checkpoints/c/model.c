@@ -85,7 +85,7 @@ void model_feed(struct model_state *state, int id);
 #if DOUBLE
    favors probable characters. Returns -1 if the temperature is so extreme that no probability is a positive number. */
 #else
-   favors probable characters. Returns -1 if no probability is a positive number, but NaN. */
+   favors probable characters. Returns -1 if the probabilities are NaN. */
 #endif
 int model_next(struct model_state *state, model_real temperature);
 #if ITEMS
