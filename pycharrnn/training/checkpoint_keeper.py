@@ -5,29 +5,27 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from compat import charrnn, lua_format
 from compat.atomic_write import atomic_link
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import formats, run_names, safetensors_file
-from pycharrnn.common import shell_words
-from pycharrnn.common.errors import UserError, flag, wordings
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.losses import best_first, best_iteration, finite
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History
+from pycharrnn.training.next_commands import NextCommands
 from pycharrnn.training.settings import FileSettings
 from pycharrnn.training.signals import RunStopped
 
 
 class CheckpointKeeper:
-    """Writes and deletes the checkpoints of one run, in its first process only, and prints the advice at its end.
+    """Writes and deletes the checkpoints of one run, in its first process only, and says at its end what it wrote.
 
     Args:
         ntrain: iterations of an epoch. note: prints a line on stderr.
-        resumed: path of the checkpoint of -resume; None for a new run.
-        resume_flags: flags for -resume that checkpoints don't record: ["-show", "200"].
-        sample_flags: flags that make `pycharrnn sample` use the device of the run. items: the value of -items.
+        commands: to recommend at the end. resumed: path of the checkpoint of -resume; None for a new run.
     """
 
     def __init__(
@@ -37,15 +35,11 @@ class CheckpointKeeper:
         ntrain: int,
         history: History,
         note: Callable[[str], None],
+        commands: NextCommands,
         resumed: str | None = None,
-        resume_flags: Sequence[str] = (),
-        sample_flags: Sequence[str] = (),
-        items: str = "",
     ):
         self._files, self._ranks, self._ntrain, self._history, self._note = files, ranks, ntrain, history, note
-        self._resume_flags, self._sample_flags, self._items = resume_flags, sample_flags, items
-        self._stem = files.stem
-        self._ending = f".{files.checkpoint_format}"
+        self._commands, self._stem, self._ending = commands, files.stem, files.ending
         self._latest = run_names.latest_checkpoint(self._stem, self._ending)
         self._best = run_names.best_checkpoint(self._stem, self._ending)
         self._best_shown: int | None = None  # the iteration that `best` is linked to
@@ -209,18 +203,10 @@ class CheckpointKeeper:
         """Save; return the advice on how to continue."""
         self.save_latest(checkpoint)
         if self._good is not None and self._good_at == checkpoint.i and checkpoint.i:
-            command = ["pycharrnn", "train", "-resume", self._good, *self._resume_flags]
-            program = f"pycharrnn.train(resume={self._good!r})"
-            self._note_sampling(self._good)
-            return f"go on with: {wordings(shell_words.joined(command), program)}"
+            self._note(self._commands.sample(self._good))
+            return self._commands.resume(self._good)
         why = self._failure or ("its numbers are not finite" if checkpoint.i else "nothing has been trained")
         return f"that could not be saved ({why}), {self._last_good()}."
-
-    def _note_sampling(self, path: str) -> None:
-        command = ["pycharrnn", "sample", shell_words.operand(path), *self._sample_flags]
-        loaded = f"pycharrnn.load({path!r})"
-        program = f"list({loaded}.items())" if self._items else f"{loaded}.generate()"
-        self._note(f"sample from it with: {wordings(shell_words.joined(command), program)}")
 
     def diverged(self) -> RunStopped:
         """The exception for a NaN or exploding loss, which names the newest good checkpoint."""
@@ -254,11 +240,8 @@ class CheckpointKeeper:
         path, loss = self.path_of(best), lua_format.fixed(self._history.val_losses[best], 4)
         sampled = self._best if self._best_shown == best and os.path.exists(self._best) else path
         self._note(f"finished; the best checkpoint is {path}, with validation loss {loss}.")
-        self._note_sampling(sampled)
-        page = f"{self._files.savefile}.html"
-        command = shell_words.joined(["pycharrnn", "convert", *map(shell_words.operand, (sampled, page))])
-        program = f"pycharrnn.load({sampled!r}).save({page!r})"
-        self._note(f"write a page that runs it with: {wordings(command, program)}")
+        self._note(self._commands.sample(sampled))
+        self._note(self._commands.page(sampled))
 
 
 def _reason(error: OSError) -> str:

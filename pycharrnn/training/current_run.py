@@ -11,6 +11,7 @@ from pycharrnn.common.progress import Live
 from pycharrnn.training import recorded_options, time_plan
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.history import History
+from pycharrnn.training.next_commands import NextCommands
 from pycharrnn.training.pace import Pace, Stopwatch
 from pycharrnn.training.reports import Callbacks, RunResult
 from pycharrnn.training.run_log import RunLog
@@ -51,20 +52,14 @@ class CurrentRun:
         self.log: RunLog | None = None
         self.draw = draw if settings.display.show and not session.ranks.rank else None
         self.copies = ShownCopies(loader, settings.data.data_dir, settings.data.items)
-        path = resumed.path if resumed else None
-        resume_flags = options.flags(("log", "log_every_seconds", "show"))
-        sample_flags = options.flags(("gpuid",)) if options.gpuid < 0 else []
-        self.keeper = CheckpointKeeper(
-            settings.files,
-            session.ranks,
-            loader.ntrain,
-            history,
-            note,
-            path,
-            resume_flags,
-            sample_flags,
+        commands = NextCommands(
+            settings.files.savefile,
             settings.data.items,
+            resume_flags=options.flags(("log", "log_every_seconds", "show")),
+            sample_flags=options.flags(("gpuid",)) if options.gpuid < 0 else [],
         )
+        path = resumed.path if resumed else None
+        self.keeper = CheckpointKeeper(settings.files, session.ranks, loader.ntrain, history, note, commands, path)
         self.figures = StatusFigures(
             session.iterations,
             history.done,

@@ -29,7 +29,7 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
     -resume of it or of a later one of its run, is not lost. If the newest state of this name is in another format, its
     run counts too: its files would mix with those of this one. Errors: UserError.
     """
-    stem, ending = files.stem, f".{files.checkpoint_format}"
+    stem, ending = files.stem, files.ending
     latest, best = run_names.latest_checkpoint(stem, ending), run_names.best_checkpoint(stem, ending)
     resumed = start if start and start.is_resumed and run_files.is_of_run(start.path, stem) else None
     if resumed and _same_file(resumed.path, latest):

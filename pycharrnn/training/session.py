@@ -155,8 +155,7 @@ def _check_names(settings: RunSettings) -> None:
     folder, stem = os.path.split(files.stem)
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise _unusable(folder, "it is a file, not a folder")
-    ending = f".{files.checkpoint_format}"
-    name = run_names.named_checkpoint("lm_<savefile>", settings.optimisation.max_epochs, _LARGE_LOSS, ending)
+    name = run_names.named_checkpoint("lm_<savefile>", settings.optimisation.max_epochs, _LARGE_LOSS, files.ending)
     size = len(os.fsencode(name.replace("lm_<savefile>", stem)))
     if size > _MAX_NAME:
         raise UserError(

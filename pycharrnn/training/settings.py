@@ -78,6 +78,11 @@ class FileSettings:
         """The common start of all file names of the run: cv/lm_lstm."""
         return f"{self.checkpoint_dir or '.'}/lm_{self.savefile}"
 
+    @property
+    def ending(self) -> str:
+        """Of all checkpoints: .t7 or .safetensors."""
+        return f".{self.checkpoint_format}"
+
 
 @dataclass(frozen=True)
 class MachineSettings:

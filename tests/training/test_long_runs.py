@@ -44,6 +44,7 @@ from pycharrnn.training import checkpoint_keeper, run_lock
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History, out_of_patience
+from pycharrnn.training.next_commands import NextCommands
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.settings import FileSettings, group
 from pycharrnn.training.signals import GracefulStop, Log, RunStopped
@@ -372,7 +373,7 @@ def a_keeper(folder: Path, monkeypatch, **options) -> tuple[CheckpointKeeper, Tr
     trainer.step()
     history = History(array("d", trainer.new_losses()))
     files = group(FileSettings, TrainOptions(**options), checkpoint_format="t7")
-    return CheckpointKeeper(files, trainer.ranks, 60, history, lambda line: None), trainer
+    return CheckpointKeeper(files, trainer.ranks, 60, history, lambda line: None, NextCommands("a")), trainer
 
 
 def after(i: int, trainer: Trainer) -> Checkpoint:
@@ -420,7 +421,7 @@ def test_of_several_processes_the_first_counts_the_time(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint_keeper.time, "monotonic", lambda: now)
     first, trainer = a_keeper(tmp_path, monkeypatch, save_every_minutes=2)
     files = group(FileSettings, TrainOptions(save_every_minutes=2), checkpoint_format="t7")
-    second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None)
+    second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None, NextCommands("a"))
     now += 120
     assert first.is_due() or second.is_due()
     for keeper in (first, second):
