@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from compat import item_options
 from compat.atomic_write import atomic_write
 from compat.graph_expressions import CheckpointError
+from compat.nngraph import NUM_GATES
 from compat.t7_content import file_content
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import c_template, c_weights
@@ -104,7 +105,7 @@ def _constants(checkpoint: Checkpoint, characters: list[bytes], labels: list[byt
         "MODEL_CHARACTERS": (len(characters), "in the vocabulary"),
         "MODEL_UNITS": (network.rnn_size, "of a layer"),
         "MODEL_LAYERS": (network.num_layers, ""),
-        "MODEL_GATES": ({"lstm": 4, "gru": 3, "rnn": 1}[network.model], "sums of weighted inputs for each unit"),
+        "MODEL_GATES": (NUM_GATES[network.model], "sums of weighted inputs for each unit"),
         "MODEL_LONGEST": (max(map(len, characters)), "character, in bytes"),
     }
     if network.end_id is not None:

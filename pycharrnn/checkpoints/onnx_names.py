@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compat.nngraph import NUM_GATES
+
 if TYPE_CHECKING:
     from compat.t7_objects import Array
     from pycharrnn.checkpoints.metadata import Shapes
@@ -23,7 +25,7 @@ _GRU_GATES = ("update", "reset", "candidate")  # ONNX's z, r, h
 
 def shapes(model: str, vocab_size: int, rnn_size: int, num_layers: int) -> Shapes:
     """Name -> shape of all tensors."""
-    rows = {"lstm": 4, "gru": 3, "rnn": 1}[model] * rnn_size
+    rows = NUM_GATES[model] * rnn_size
     found: Shapes = {}
     for layer in range(1, num_layers + 1):
         found[f"layer_{layer}.W"] = (1, rows, vocab_size if layer == 1 else rnn_size)

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic
 
+from compat.nngraph import NUM_GATES
 from pycharrnn.engine.operations import Allocator, Array, ForwardOperations, Operations
 
 
@@ -109,7 +110,7 @@ class LSTM(Cell[Array]):
     Source: Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000.
     """
 
-    num_gates = 4  # i, f, o, g
+    num_gates = NUM_GATES["lstm"]  # i, f, o, g
 
     def __init__(self, empty: Allocator[Array], T: int, B: int, H: int):
         self.gates = empty(T, B, 4 * H)
@@ -196,7 +197,7 @@ class GRU(Cell[Array]):
     Source: Chung et al. 2014, arXiv:1412.3555, as char-rnn writes it.
     """
 
-    num_gates = 3  # z (update), r (reset), candidate
+    num_gates = NUM_GATES["gru"]  # z (update), r (reset), candidate
     input_linears = ("update_i2h", "reset_i2h", "candidate_i2h")
     recurrent_linears = ("update_h2h", "reset_h2h", "candidate_h2h")
 
@@ -280,7 +281,7 @@ class GRU(Cell[Array]):
 class RNN(Cell[Array]):
     """h' = tanh(W x + U h). Source: Elman 1990."""
 
-    num_gates = 1
+    num_gates = NUM_GATES["rnn"]
 
     def __init__(self, empty: Allocator[Array], T: int, B: int, H: int):
         self.gates = empty(T, B, H)
