@@ -62,6 +62,7 @@ class Selection:
     gave_up: bool = False
     _before: set[bytes] = field(default_factory=set, init=False, repr=False)
     _left_out: int = field(default=0, init=False, repr=False)  # since the last that was not
+    _labels_vary: bool = field(default=False, init=False, repr=False)
 
     @property
     def may_leave_out(self) -> bool:
@@ -86,8 +87,8 @@ class Selection:
         self.cut += item.cut
         if not has_length or (known and self.opt.new) or (repeated and self.opt.unique):
             self._left_out += 1
-            may_vary = self.opt.sample or (label and not self.opt.label)
-            self.gave_up = self._left_out == (MAX_TRIES if may_vary else 1)
+            self._labels_vary = bool(label) and not self.opt.label
+            self.gave_up = self._left_out == (MAX_TRIES if self.opt.sample or self._labels_vary else 1)
             return None
         self._left_out = 0
         self.printed += 1
@@ -102,9 +103,9 @@ class Selection:
     def why_it_gave_up(self) -> str:
         """A sentence for the command line, if `gave_up`."""
         found = f"found {self.printed} of {self.opt.items} items"
-        if not self.opt.sample:
-            which = "all" if self._left_out == 1 else "those of a label"
-            return f"{found}: with -sample 0 {which} are equal."
+        if not self.opt.sample or self.opt.topk == 1:
+            which = "those of a label" if self._labels_vary else "all"
+            return f"{found}: with {'-topk 1' if self.opt.sample else '-sample 0'} {which} are equal."
         given = {name: getattr(self.opt, name) for name in ("new", "unique", "least", "most")}
         limits = " and ".join(f"-{name} {value}" for name, value in given.items() if value)
         return (

@@ -139,6 +139,8 @@ def test_it_ends_where_nothing_new_comes(home):
     greedy = run(*SAMPLE, "-sample", "0", "-unique", "1", "-verbose", "0", cwd=home)
     assert "found 1 of 10 items: with -sample 0 all are equal." in sentence(greedy)
     assert greedy.stdout.count(b"\n") == 1
+    greedy = run(*SAMPLE, "-topk", "1", "-unique", "1", "-length", "9", "-verbose", "0", cwd=home)
+    assert "found 1 of 10 items: with -topk 1 all are equal." in sentence(greedy)
 
 
 def test_lengths_that_no_item_has_are_refused_before_drawing(home):
