@@ -16,7 +16,7 @@ from pycharrnn.analysis import likelihood
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.screen_text import ScreenText
 from pycharrnn.sampling.inference import on_cpu
-from pycharrnn.sampling.tokenizer import primetext_characters
+from pycharrnn.sampling.tokenizer import item_start, primetext_characters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ class Reading:
 def record(
     loaded: Checkpoint, text: bytes, limit: int = 0, say: Callable[[str], None] = print, option: str = "primetext"
 ) -> Reading:
-    """Read a text from a hidden state of zeros, and record the activations.
+    """Read a text from a hidden state of zeros, and record the activations. In a model of items it begins an item.
 
     Args:
         limit: read only the first characters of a longer text, and tell `say`. 0 = all.
@@ -67,8 +67,9 @@ def record(
         for character, count in shown:
             characters.append(character)
             ends.append((ends[-1] if ends else -1) + count)
-    after_each = _after_each(loaded.network, np.array([loaded.vocab[piece] - 1 for piece in pieces]))
-    return Reading(characters, after_each[ends])
+    before = item_start(loaded)
+    after_each = _after_each(loaded.network, np.array([loaded.vocab[piece] - 1 for piece in [*before, *pieces]]))
+    return Reading(characters, after_each[len(before) :][ends])
 
 
 def _after_each(network: Network, token_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

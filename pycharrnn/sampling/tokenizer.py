@@ -88,12 +88,18 @@ def primetext_characters(
 def line_start(loaded: Checkpoint) -> list[bytes]:
     """The characters that a model reads, but doesn't show, before a text without a primetext: a newline.
 
-    So the text begins as a line does; that of a model of items begins with an item, after the end character. None for
-    a model of -data_dir or a Lua program, which begins as sample.lua does, nor for a vocabulary without a newline.
+    So the text begins as a line does; that of a model of items begins with an item, see item_start. None for a model of
+    -data_dir or a Lua program, which begins as sample.lua does, nor for a vocabulary without a newline.
     """
     if loaded.network.end_id is not None:
-        return [characters_by_id(loaded.vocab)[loaded.network.end_id]]
+        return item_start(loaded)
     return [b"\n"] if checkpoint.is_from_texts(loaded) and b"\n" in loaded.vocab else []
+
+
+def item_start(loaded: Checkpoint) -> list[bytes]:
+    """The end character, which a model of items reads before its first item; [] for a model of a text."""
+    end = loaded.network.end_id
+    return [] if end is None else [characters_by_id(loaded.vocab)[end]]
 
 
 def without_unknown(text: bytes, vocab: dict[bytes, int]) -> tuple[bytes, str]:

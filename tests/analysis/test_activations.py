@@ -8,6 +8,7 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import item_models
 import numpy as np
 import pytest
 import torch
@@ -68,6 +69,14 @@ def test_values_are_those_of_the_model(path):
     last = [c.tanh() for c in state[::2]] if path == LSTM else state
     assert values.shape == (len(text), loaded.network.num_layers, loaded.network.rnn_size)
     np.testing.assert_allclose(values[-1], torch.cat(last).detach().numpy(), atol=1e-6)
+
+
+def test_a_text_for_a_model_of_items_begins_an_item():
+    """The model has never read an item without the end before it; the second item begins as the first."""
+    loaded = item_models.made("line")
+    values = activations.record(loaded, b"ab\nab").values
+    assert len(values) == 5
+    assert np.array_equal(values[:2], values[3:])
 
 
 def test_fresh_predictors_share_weights_and_no_state():
