@@ -87,8 +87,7 @@ def sample_command(model: str, **values: Any) -> None:
         missing = "missing seed text, starting at the beginning of a line"
     stream.require_possible_stop(opt, loaded.vocab)
     if opt.adapt:
-        before = tokenizer.line_start(loaded) if end is not None else []
-        loaded = learning.learnt(loaded, [*before, *prime], opt.adaptation, opt.threads or 1)
+        loaded = learning.learnt(loaded, [*tokenizer.item_start(loaded), *prime], opt.adaptation, opt.threads or 1)
     beam.check_memory(loaded.network, opt.beam)
     if opt.o:
         if os.path.isfile(opt.o) or (opt.o.endswith(".txt") and not os.path.isdir(opt.o)):
@@ -193,7 +192,7 @@ def chat_command(model: str, **values: Any) -> None:
     from compat import item_options
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.engine import device
-    from pycharrnn.sampling import inference, model_labels
+    from pycharrnn.sampling import inference, model_labels, tokenizer
     from pycharrnn.sampling.chat import Chat, LearningChat
 
     explain_seed(opt.seed)
@@ -204,10 +203,13 @@ def chat_command(model: str, **values: Any) -> None:
     labels = item_options.labels(loaded.vocab, loaded.opt)  # an answer would begin an item, and have none
     instead = "draw items with pycharrnn sample -as LABEL, or find the label of one with pycharrnn which"
     model_labels.require_before([b""], labels, checkpoint_file, instead)
+    if item_options.kind(loaded.vocab, loaded.opt) == "line":
+        note(f"{checkpoint_file} is a model of items: an answer is another item, which doesn't continue your line.")
     copies = _copy_limits(checkpoint_file, loaded, opt)
     if not opt.learn:
         where = device.choose(opt.gpuid, opt.opencl, lambda line: None)
-        _converse(Chat(inference.make_predictor(loaded, where), loaded.vocab, opt, copies), opt, copies)
+        start = b"".join(tokenizer.item_start(loaded))
+        _converse(Chat(inference.make_predictor(loaded, where), loaded.vocab, opt, copies, start), opt, copies)
         return
     kept.check(opt.text)  # the model's file may be replaced: it has been read
     chat = LearningChat(loaded, opt, copies)

@@ -28,7 +28,9 @@ ANSWER_SHARE = 0.01
 class Chat:
     """Answers lines, each in the context of all lines and answers before it. The predictor has one stream and step.
 
-    `copies`: of opt.max_copy, for passages that go on from line to line; None for no limit.
+    Args:
+        copies: of opt.max_copy, for passages that go on from line to line; None for no limit.
+        start: what the model reads before the first line, as tokenizer.item_start.
 
     Attributes:
         is_empty: whether the last answer was only the newline with which an answer ends without -stop.
@@ -37,13 +39,18 @@ class Chat:
     is_empty = False
 
     def __init__(
-        self, predictor: Predictor, vocab: dict[bytes, int], opt: ChatOptions, copies: CopyLimits | None = None
+        self,
+        predictor: Predictor,
+        vocab: dict[bytes, int],
+        opt: ChatOptions,
+        copies: CopyLimits | None = None,
+        start: bytes = b"",
     ) -> None:
         self._predictor, self._vocab, self._opt = predictor, vocab, opt.sampling()
         self._has_default_stop = not opt.stop
         if not opt.stop and not StopText(self._opt.stop).can_occur(list(vocab)):
             self._opt = dataclasses.replace(self._opt, stop="")  # a model without newlines
-        self._unread = b""  # the last character of an answer: sampled, but not read yet
+        self._unread = start  # later the last character of an answer: sampled, but not read yet
         self._copies = copies
 
     def without_unknown(self, line: bytes) -> tuple[bytes, str]:
@@ -86,7 +93,7 @@ class LearningChat(Chat):
 
     def __init__(self, loaded: Checkpoint, opt: ChatOptions, copies: CopyLimits | None = None) -> None:
         self._local = inference.on_cpu(loaded.network)
-        super().__init__(self._local, loaded.vocab, opt, copies)
+        super().__init__(self._local, loaded.vocab, opt, copies, b"".join(tokenizer.item_start(loaded)))
         self._loaded, self._learner = loaded, adapt.learner(loaded.network, opt.adaptation, opt.threads or 1)
         self._last: list[int] = []  # the last character, if the next line does not begin with it
 

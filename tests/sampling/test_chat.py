@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import item_models
 import numpy as np
 import pytest
+from conftest import run
 
+import pycharrnn
+from pycharrnn.checkpoints import checkpoint
 from pycharrnn.sampling.chat import Chat
 from pycharrnn.sampling.options import ChatOptions
 from pycharrnn.sampling.predictor import Predictor
 
+NOTE = "is a model of items: an answer is another item, which doesn't continue your line."
 VOCAB = {b"a": 1, b"\n": 2, b"b": 3}
 
 
@@ -64,3 +69,17 @@ def test_what_the_model_has_never_seen_is_left_out():
         b"ab\n",
         "the characters U+007E \"~\" and '\ufffd' (byte 0xff), which the model has never seen",
     )
+
+
+@pytest.mark.parametrize("learn", ["0", "1"])
+@pytest.mark.parametrize("kind", ["line", "blank"])
+def test_a_chat_begins_with_an_item(tmp_path, kind, learn):
+    """As generate and items do: a model of items has never read a text that begins otherwise."""
+    loaded, path = item_models.decided(kind, letters="abcd"), tmp_path / "model.t7"
+    loaded.network.weights["decoder.bias"][loaded.network.end_id] -= 9
+    checkpoint.convert(loaded, path)
+    flags = ["-gpuid", "-1", "-seed", "3", "-length", "9", "-temperature", "0.2", "-learn", learn]
+    done = run("chat", str(path), *flags, input=b"ca")  # no line break, so that the answer continues the item
+    answer = pycharrnn.load(path).generate("ca", length=9, seed=3, temperature=0.2)[2:]
+    assert done.stdout.decode().rstrip("\n") == answer.partition("\n")[0]
+    assert (NOTE in done.stderr.decode()) == (kind == "line")
