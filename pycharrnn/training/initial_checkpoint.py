@@ -18,17 +18,21 @@ _MAX_ITERATION = 10**8  # more losses would not fit in memory
 
 @dataclass(frozen=True)
 class InitialCheckpoint:
-    """The checkpoint that a run starts from.
+    """The checkpoint that a run starts from: that of -init_from, of which it takes the weights, or a ResumedRun."""
+
+    path: str
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True)
+class ResumedRun(InitialCheckpoint):
+    """The checkpoint of -resume, whose run continues.
 
     Attributes:
-        is_resumed: its run continues (-resume); False: only its weights are used (-init_from).
         is_in_place: it lies in the -checkpoint_dir that it records.
         overridden: options of the command line that differ from the recorded ones.
     """
 
-    path: str
-    checkpoint: Checkpoint
-    is_resumed: bool
     is_in_place: bool = False
     overridden: frozenset[str] = frozenset()
 
@@ -39,7 +43,7 @@ def load(
     """Load the checkpoint of -resume or -init_from; None without either. Errors: UserError."""
     if options.init_from:
         path, loaded = paths.load_best(options.init_from, note)
-        return InitialCheckpoint(path, loaded, is_resumed=False)
+        return InitialCheckpoint(path, loaded)
     if not options.resume:
         return None
     if os.path.isdir(options.resume):
@@ -55,7 +59,7 @@ def load(
     val_losses = {i: loss for i, loss in loaded.val_losses.items() if isinstance(i, int) and 0 < i <= loaded.i}
     recorded_dir = recorded_options.find(loaded, "checkpoint_dir")
     is_in_place = recorded_dir is not None and run_files.same_folder(recorded_dir, os.path.dirname(path))
-    return InitialCheckpoint(path, dataclasses.replace(loaded, val_losses=val_losses), True, is_in_place)
+    return ResumedRun(path, dataclasses.replace(loaded, val_losses=val_losses), is_in_place)
 
 
 def _newest(

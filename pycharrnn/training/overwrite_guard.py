@@ -17,7 +17,7 @@ from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training import recorded_options, run_files
 from pycharrnn.training.history import out_of_patience
-from pycharrnn.training.initial_checkpoint import InitialCheckpoint
+from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
 from pycharrnn.training.settings import FileSettings
 
 
@@ -31,7 +31,7 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
     """
     stem, ending = files.stem, files.ending
     latest, best = run_names.latest_checkpoint(stem, ending), run_names.best_checkpoint(stem, ending)
-    resumed = start if start and start.is_resumed and run_files.is_of_run(start.path, stem) else None
+    resumed = start if isinstance(start, ResumedRun) and run_files.is_of_run(start.path, stem) else None
     if resumed and _same_file(resumed.path, latest):
         return
     other = f"choose another {flag('savefile')} or {flag('checkpoint_dir')}"
@@ -58,7 +58,7 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
             raise UserError(
                 f"{path} is an unfinished run: {_described(state)}; go on with it by {flag('resume', path)}, {ways_on}."
             )
-        initial = start if start and not start.is_resumed else None
+        initial = None if isinstance(start, ResumedRun) else start
         for path in (best, latest):
             if initial and _same_file(initial.path, path) and not run_files.with_loss_in_name(path, initial.checkpoint):
                 raise UserError(f"this training would overwrite {path}, from which it starts: {ways_on}.")

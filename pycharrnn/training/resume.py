@@ -9,7 +9,7 @@ from compat import lua_format
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text.batches import TRAIN
 from pycharrnn.training import learning_rate, recorded_options
-from pycharrnn.training.initial_checkpoint import InitialCheckpoint
+from pycharrnn.training.initial_checkpoint import ResumedRun
 from pycharrnn.training.settings import OptimisationSettings
 from pycharrnn.training.trainer import Trainer
 
@@ -18,7 +18,7 @@ _LAYOUT = ("batch_size", "seq_length", "train_frac", "val_frac", "vocab", "encod
 
 
 def restore(
-    start: InitialCheckpoint,
+    start: ResumedRun,
     trainer: Trainer,
     optimisation: OptimisationSettings,
     iterations: int,
@@ -73,7 +73,7 @@ def restore(
     return not changed
 
 
-def _learning_rate(start: InitialCheckpoint, opt: OptimisationSettings, ntrain: int, iterations: int) -> float:
+def _learning_rate(start: ResumedRun, opt: OptimisationSettings, ntrain: int, iterations: int) -> float:
     """The learning rate to continue with, by command line, checkpoint or decay rule. Errors: UserError."""
     found = start.checkpoint
     is_given = "learning_rate" in start.overridden
@@ -88,7 +88,7 @@ def _learning_rate(start: InitialCheckpoint, opt: OptimisationSettings, ntrain: 
     return rate
 
 
-def _has_other_warmup(start: InitialCheckpoint, opt: OptimisationSettings) -> bool:
+def _has_other_warmup(start: ResumedRun, opt: OptimisationSettings) -> bool:
     """Whether the recorded rate is a fraction by a -warmup that has been changed, or lacks that of the new one."""
     recorded = recorded_options.find(start.checkpoint, "warmup") or 0
     return "warmup" in start.overridden and start.checkpoint.i < max(opt.warmup, recorded)

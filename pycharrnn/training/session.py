@@ -33,7 +33,7 @@ from pycharrnn.training import (
     time_plan,
 )
 from pycharrnn.training.distributed import Ranks
-from pycharrnn.training.initial_checkpoint import InitialCheckpoint
+from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
 from pycharrnn.training.machine import Machine, Process
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Stopwatch
@@ -233,7 +233,9 @@ def _loader(settings: RunSettings, text: TextStats, ranks: Ranks, advise: bool, 
     model_characters: list[bytes] | None = None
     if start and data.vocab != "strict":
         model_characters = list(start.checkpoint.vocab)
-        if not start.is_resumed:  # a model of bytes that becomes one of code points loses parts of characters
+        if not isinstance(
+            start, ResumedRun
+        ):  # a model of bytes that becomes one of code points loses parts of characters
             model_characters = list(filter(ENCODINGS[data.encoding].is_character, model_characters))
     return loaders.open_batches(
         data.data_dir,
@@ -262,7 +264,7 @@ def _model(settings: RunSettings, loader: Batches, random: LuaRandom, dtype: tor
         new = CharRNN(model.model, *sizes, dtype=dtype, device=where)
         new.reset_parameters(random, forget_bias=False)
         return new
-    if start.is_resumed:
+    if isinstance(start, ResumedRun):
         resumed = CharRNN.from_checkpoint(start.checkpoint, dtype=dtype, device=where)
         if "dropout" in start.overridden:
             resumed.dropout = model.dropout

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pycharrnn.training.initial_checkpoint import InitialCheckpoint
+from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
 from pycharrnn.training.options import TrainOptions
 
 _Group = TypeVar("_Group")
@@ -137,8 +137,8 @@ class RunSettings:
     minutes: float = 0
 
     @property
-    def resumed(self) -> InitialCheckpoint | None:
-        return self.start if self.start and self.start.is_resumed else None
+    def resumed(self) -> ResumedRun | None:
+        return self.start if isinstance(self.start, ResumedRun) else None
 
 
 def group(kind: type[_Group], options: TrainOptions, **settled: Any) -> _Group:

@@ -17,7 +17,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine import device as devices
 from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training import recipes, recorded_options, run_files, time_plan
-from pycharrnn.training.initial_checkpoint import InitialCheckpoint
+from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
 from pycharrnn.training.machine import Machine
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.settings import (
@@ -59,11 +59,13 @@ def settle(
     that don't fit these or the machine.
     """
     lines, minutes = _Lines(), options.minutes
-    if checkpoint is not None and not checkpoint.is_resumed:  # before a recipe, whose learning rate is for a model
+    if checkpoint is not None and not isinstance(
+        checkpoint, ResumedRun
+    ):  # before a recipe, whose learning rate is for a model
         options = _with_network(options, given, checkpoint, lines)
     if options.recipe in recipes.RECIPES or timing is not None:
         options = _with_recipe(options, given, text, timing, lines)
-    if checkpoint is not None and checkpoint.is_resumed:
+    if isinstance(checkpoint, ResumedRun):
         options, checkpoint = _resumed(options, given, checkpoint, lines)
         time_plan.check(options, (), machine.process.size)
         minutes, options = options.minutes, dataclasses.replace(options, minutes=TrainOptions.minutes)
@@ -151,8 +153,8 @@ def _with_recipe(
 
 
 def _resumed(
-    options: TrainOptions, given: Collection[str], start: InitialCheckpoint, lines: _Lines
-) -> tuple[TrainOptions, InitialCheckpoint]:
+    options: TrainOptions, given: Collection[str], start: ResumedRun, lines: _Lines
+) -> tuple[TrainOptions, ResumedRun]:
     path, found = start.path, start.checkpoint
     lines.log.append(f"resuming from {path}, iteration {found.i}, epoch {lua_format.fixed(found.epoch, 2)}")
     overridden: dict[str, str] = {}  # name -> in words
@@ -189,7 +191,7 @@ def _resumed(
     return _in_place(options, start, given, lines), start
 
 
-def _in_place(options: TrainOptions, start: InitialCheckpoint, given: Collection[str], lines: _Lines) -> TrainOptions:
+def _in_place(options: TrainOptions, start: ResumedRun, given: Collection[str], lines: _Lines) -> TrainOptions:
     """Write beside the checkpoint of -resume unless -checkpoint_dir is given; a recorded folder may be a stranger's."""
     if "checkpoint_dir" in given or start.is_in_place:
         return options
@@ -223,7 +225,7 @@ def _checkpoint_format(
 ) -> str:
     """The format of the run's checkpoints: a .t7 file has the identity matrix of all characters, V x V float64."""
     chosen = options.checkpoint_format
-    if not chosen and start is not None and start.is_resumed:
+    if not chosen and isinstance(start, ResumedRun):
         chosen = "safetensors" if start.path.endswith(".safetensors") else "t7"
     if chosen == "safetensors" and not machine.has_safetensors:
         raise extras.missing(f"{flag('checkpoint_format', chosen)}", "safetensors")

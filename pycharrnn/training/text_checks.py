@@ -15,7 +15,7 @@ from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.engine import precision
 from pycharrnn.text import loader
 from pycharrnn.text.text_stats import TextStats
-from pycharrnn.training.initial_checkpoint import InitialCheckpoint
+from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
 from pycharrnn.training.settings import DataSettings, ModelSettings, RunSettings
 
 
@@ -35,7 +35,7 @@ def check(settings: RunSettings, text: TextStats) -> None:
         _check_memory(settings.model, data, len(characters), settings.machine.device, dtype)
     elif data.vocab == "strict":
         _check_same_vocabulary(data, start, characters)
-    elif start.is_resumed and data.vocab == "extend":  # the run may have characters that the text lacks
+    elif isinstance(start, ResumedRun) and data.vocab == "extend":  # the run may have characters that the text lacks
         _check_same_vocabulary(data, start, {*characters, *start.checkpoint.vocab})
 
 

@@ -13,7 +13,7 @@ from compat.nngraph import parameter_shapes
 from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.engine.device import GPUs
 from pycharrnn.text.text_stats import TextStats
-from pycharrnn.training.initial_checkpoint import InitialCheckpoint
+from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
 from pycharrnn.training.machine import Machine, Process, process_from_environment
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.settings import RunSettings
@@ -27,12 +27,14 @@ def settled(machine: Machine = CPU, start: InitialCheckpoint | None = None, **op
     return settle(TrainOptions(**options), set(options), start, ENGLISH, machine)
 
 
-def start_of(is_resumed: bool, vocab: str = "ab", path: str = "cv/lm_lstm_best.t7", **recorded) -> InitialCheckpoint:
+def start_of(
+    kind: type[InitialCheckpoint], vocab: str = "ab", path: str = "cv/lm_lstm_best.t7", **recorded
+) -> InitialCheckpoint:
     shapes = parameter_shapes("gru", len(vocab), 5, 3)
     network = Network("gru", 5, 3, len(vocab), 0, {name: np.zeros(shape) for name, shape in shapes.items()})
     characters = {c.encode(): k for k, c in enumerate(vocab, 1)}
     found = Checkpoint(network, characters, opt=recorded, i=30, epoch=0.5)
-    return InitialCheckpoint(path, found, is_resumed)
+    return kind(path, found)
 
 
 def test_a_run_by_the_defaults():
@@ -71,7 +73,7 @@ def test_code_points_are_advised_for_a_text_with_many_multibyte_characters():
 
 
 def test_a_recipe_leaves_the_network_of_init_from_alone():
-    settings = settled(start=start_of(False), recipe="quick", init_from="cv", gpuid=-1)
+    settings = settled(start=start_of(InitialCheckpoint), recipe="quick", init_from="cv", gpuid=-1)
     assert (settings.model.model, settings.model.rnn_size, settings.model.num_layers) == ("gru", 5, 3)
     assert settings.options.init_from == "cv/lm_lstm_best.t7"
     # start_of makes a gru, whose learning rate is half that of an lstm.
@@ -79,17 +81,17 @@ def test_a_recipe_leaves_the_network_of_init_from_alone():
 
 
 def test_dropout_stays_that_of_init_from_and_a_note_says_so():
-    (note,) = settled(start=start_of(False), init_from="cv", dropout=0.5, gpuid=-1).notes
+    (note,) = settled(start=start_of(InitialCheckpoint), init_from="cv", dropout=0.5, gpuid=-1).notes
     assert (
         for_command_line(note)
         == "-dropout 0.5 has no effect: a run with -init_from keeps the dropout of its checkpoint, 0."
     )
-    assert settled(start=start_of(False), init_from="cv", dropout=0, gpuid=-1).notes == ()
-    assert settled(start=start_of(False), init_from="cv", gpuid=-1).notes == ()
+    assert settled(start=start_of(InitialCheckpoint), init_from="cv", dropout=0, gpuid=-1).notes == ()
+    assert settled(start=start_of(InitialCheckpoint), init_from="cv", gpuid=-1).notes == ()
 
 
 def test_a_resumed_run_has_its_recorded_options_except_those_given():
-    start = start_of(True, rnn_size=9, learning_rate=0.5, max_epochs=3, checkpoint_dir="elsewhere", log="x.txt")
+    start = start_of(ResumedRun, rnn_size=9, learning_rate=0.5, max_epochs=3, checkpoint_dir="elsewhere", log="x.txt")
     settings = settled(start=start, resume="cv", max_epochs=5, gpuid=-1)
     assert (settings.model.model, settings.model.rnn_size) == ("gru", 5)
     assert (settings.optimisation.learning_rate, settings.optimisation.max_epochs) == (0.5, 5)
@@ -103,7 +105,7 @@ def test_a_resumed_run_has_its_recorded_options_except_those_given():
 
 def test_patience_of_a_resumed_run_ends_where_the_user_says_when_it_ends():
     def resumed(**given) -> tuple[int, tuple[str, ...]]:
-        start = dataclasses.replace(start_of(True, patience=4, max_epochs=3), is_in_place=True)
+        start = dataclasses.replace(start_of(ResumedRun, patience=4, max_epochs=3), is_in_place=True)
         settings = settled(start=start, resume="cv", **given)
         return settings.optimisation.patience, tuple(map(for_command_line, settings.notes))
 
@@ -115,7 +117,7 @@ def test_patience_of_a_resumed_run_ends_where_the_user_says_when_it_ends():
 
 
 def test_a_recorded_folder_is_kept_only_where_the_checkpoint_lies_in_it():
-    start = start_of(True, checkpoint_dir="elsewhere")
+    start = start_of(ResumedRun, checkpoint_dir="elsewhere")
     settings = settled(start=start, resume="cv")
     assert settings.files.checkpoint_dir == "cv"
     (note,) = map(for_command_line, settings.notes)
@@ -127,11 +129,11 @@ def test_a_recorded_folder_is_kept_only_where_the_checkpoint_lies_in_it():
 
 
 def test_an_early_checkpoint_records_float64_as_double():
-    assert settled(start=start_of(True, dtype="double"), resume="cv").options.dtype == "float64"
+    assert settled(start=start_of(ResumedRun, dtype="double"), resume="cv").options.dtype == "float64"
 
 
 def test_code_points_of_the_checkpoint():
-    settings = settled(start=start_of(False, "aé"), init_from="cv", gpuid=-1)
+    settings = settled(start=start_of(InitialCheckpoint, "aé"), init_from="cv", gpuid=-1)
     assert settings.data.encoding == "utf8"
     assert settings.log == ("overwriting encoding=utf8 based on the checkpoint.",)
 
@@ -197,7 +199,7 @@ def test_what_does_not_fit(options, machine, words):
 )
 def test_what_a_resumed_run_can_not_use(recorded, options, words):
     with pytest.raises(UserError) as raised:
-        settled(start=start_of(True, **recorded), resume="cv", **options)
+        settled(start=start_of(ResumedRun, **recorded), resume="cv", **options)
     assert words in str(raised.value)
 
 
@@ -208,7 +210,7 @@ def test_the_format_counts_the_characters_of_text_and_checkpoint(encoding, vocab
     """Of code points alone: a byte has 256 values at most."""
     text = TextStats(2000, 1000, 999, code_point_values=(ord("a"), ord("b"), *range(0x4E00, 0x4E00 + 998)))
     options = {"init_from": "cv", "vocab": "extend", "encoding": encoding, "gpuid": -1}
-    start = start_of(False, vocab)
+    start = start_of(InitialCheckpoint, vocab)
     assert settle(TrainOptions(**options), options, start, text, CPU).files.checkpoint_format == ending
 
 
