@@ -233,9 +233,8 @@ def _loader(settings: RunSettings, text: TextStats, ranks: Ranks, advise: bool, 
     model_characters: list[bytes] | None = None
     if start and data.vocab != "strict":
         model_characters = list(start.checkpoint.vocab)
-        if not isinstance(
-            start, ResumedRun
-        ):  # a model of bytes that becomes one of code points loses parts of characters
+        # A model of bytes that becomes one of code points loses parts of characters.
+        if not isinstance(start, ResumedRun):
             model_characters = list(filter(ENCODINGS[data.encoding].is_character, model_characters))
     return loaders.open_batches(
         data.data_dir,

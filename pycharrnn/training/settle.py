@@ -59,9 +59,8 @@ def settle(
     that don't fit these or the machine.
     """
     lines, minutes = _Lines(), options.minutes
-    if checkpoint is not None and not isinstance(
-        checkpoint, ResumedRun
-    ):  # before a recipe, whose learning rate is for a model
+    if checkpoint is not None and not isinstance(checkpoint, ResumedRun):
+        # Before a recipe, whose learning rate is for a model.
         options = _with_network(options, given, checkpoint, lines)
     if options.recipe in recipes.RECIPES or timing is not None:
         options = _with_recipe(options, given, text, timing, lines)
