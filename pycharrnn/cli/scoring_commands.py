@@ -157,12 +157,12 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
         surprise_page.write(opt.html, checkpoint_file, scores)
         say(f"saved {opt.html}")
     if empty:
-        raise _nothing_to_score(empty)
+        raise _nothing_to("score", empty)
 
 
-def _nothing_to_score(files: Sequence[str]) -> UserError:
+def _nothing_to(verb: str, files: Sequence[str]) -> UserError:
     named = ", ".join("standard input" if file == "-" else file for file in files)
-    return UserError(f"{named}: empty, so there is nothing to score.")
+    return UserError(f"{named}: empty, so there is nothing to {verb}.")
 
 
 def _refuse_swapped(command: str, model: str, files: tuple[str, ...]) -> None:
@@ -204,7 +204,7 @@ def _print_lines(loaded: Checkpoint, files: tuple[str, ...], opt: ScoreOptions, 
     if with_unknown:
         note(line_scores.unknown_in([line.unknown for line in with_unknown]))
     if not found:
-        raise _nothing_to_score(files)
+        raise _nothing_to("score", files)
     if opt.adapt:
         note(f"{adapted.EXPLANATION}.")
 
@@ -271,4 +271,4 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
         items_have = "1 item begins" if labelled == 1 else f"{labelled:,} items begin"
         note(f"{items_have} with a label of the model and a tab, which were left out.")
     if not found:
-        raise UserError(f"{', '.join(files)}: empty, so there is nothing to classify.")
+        raise _nothing_to("classify", files)

@@ -162,7 +162,8 @@ def test_which_for_programs_and_pipes(home):
     assert [one["item"] for one in found] == ["ab", "acXa"]
     assert sum(found[0]["labels"].values()) == pytest.approx(1)
     assert found[0]["labels"].keys() == {"ab", "b", "cc"}
-    assert "empty, so there is nothing to classify" in sentence(run("which", CV, "-", cwd=home, input=b"\n\n"))
+    said = sentence(run("which", CV, "-", cwd=home, input=b"\n\n"))
+    assert "standard input: empty, so there is nothing to classify" in said
 
 
 def test_which_of_weights_without_numbers_is_valid_json():
