@@ -8,7 +8,7 @@ import math
 from compat.charrnn import Checkpoint
 from pycharrnn.common.errors import flag
 from pycharrnn.common.progress import Live
-from pycharrnn.training import recorded_options, time_plan
+from pycharrnn.training import recorded_options, resume, time_plan
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.history import History
 from pycharrnn.training.next_commands import NextCommands
@@ -28,6 +28,7 @@ class CurrentRun:
     Attributes:
         session: with the options that repeat the run as it is planned now.
         has_changed_length: whether -minutes has changed the number of iterations.
+        unrepeatable: why no flags repeat the run, as a clause; "" if some do.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class CurrentRun:
         self.say, self.note, self.live, self.callbacks = say, note, live, callbacks
         self.pace = pace
         self.has_changed_length = False
+        self.unrepeatable = resume.why_unrepeatable(resumed, session.fingerprint) if resumed else ""
         self._may_overfit = False  # whether a note has said so
         self.log: RunLog | None = None
         self.draw = draw if settings.display.show and not session.ranks.rank else None
@@ -124,9 +126,12 @@ class CurrentRun:
         """The run after iteration `i`. A collective call: every process must make it."""
         session, trainer, history = self.session, self.trainer, self.history
         trainer.store()
+        opt = recorded_options.to_record(session.settings.options, session.from_texts, session.loader.label_counts)
+        if self.pace and self.unrepeatable:
+            opt[resume.UNREPEATABLE] = 1
         return session.model.as_checkpoint(
             session.loader.vocab_mapping,
-            recorded_options.to_record(session.settings.options, session.from_texts, session.loader.label_counts),
+            opt,
             gradients=trainer.canonical_gradient(),
             train_losses=history.train_losses,
             val_losses=history.val_losses,

@@ -26,7 +26,6 @@ from pycharrnn.training.pace import Stopwatch
 from pycharrnn.training.reports import Callbacks, RunResult, TrainStep, Validation
 from pycharrnn.training.run_lock import lock
 from pycharrnn.training.session import Say, Session, prepare
-from pycharrnn.training.settings import RunSettings
 from pycharrnn.training.shown_sample import Draw, ShownSample, shown_sample
 from pycharrnn.training.signals import GracefulStop, Log, RunStopped
 from pycharrnn.training.trainer import Trainer
@@ -157,20 +156,13 @@ def _iterate(run: CurrentRun, stop: GracefulStop) -> None:
         saved = run.unfinished(run.checkpoint(i)) if ranks.size == 1 else None
         raise keeper.text_changed(str(e), saved) from e
     if run.pace and (run.has_changed_length or settings.resumed):
-        if changed := _changed_on_resuming(settings):
-            run.note(f"no flags repeat this run, since {changed} changed when it was resumed.")
+        if run.unrepeatable:
+            run.note(f"no flags repeat this run, since {run.unrepeatable}.")
         else:
             run.say(f"as it was trained: {recipes.command_line(run.session.settings.options)}")
     if copies := run.copies.summary():
         run.note(copies)
     keeper.finish()
-
-
-def _changed_on_resuming(settings: RunSettings) -> str:
-    """The flags given with -resume that changed the training, without those for its end."""
-    names = settings.resumed.overridden - {"minutes", "max_epochs", "patience"} if settings.resumed else ()
-    fields = [f for f in dataclasses.fields(TrainOptions) if f.metadata["group"] in ("model", "learning")]
-    return ", ".join(flag(f.name) for f in fields if f.name in names)
 
 
 def _timed_step(session: Session, trainer: Trainer) -> float:

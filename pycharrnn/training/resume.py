@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -10,11 +11,17 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text.batches import TRAIN
 from pycharrnn.training import learning_rate, recorded_options
 from pycharrnn.training.initial_checkpoint import ResumedRun
+from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.settings import OptimisationSettings
 from pycharrnn.training.trainer import Trainer
 
 # Options that change which characters a batch holds.
 _LAYOUT = ("batch_size", "seq_length", "train_frac", "val_frac", "vocab", "encoding")
+# Options that change the checkpoints of a run: those of these groups, and more, but for the path of the text and the
+# options that say only when the run ends.
+_GROUPS, _MORE = ("text", "model", "learning"), ("gpuid", "exact", "dtype", "old_exp", "eval_val_every")
+_HARMLESS = ("data_dir", "max_epochs", "minutes", "patience")
+UNREPEATABLE = "unrepeatable"  # an option that a run with -minutes records as 1 once no flags repeat it
 
 
 def restore(
@@ -92,3 +99,17 @@ def _has_other_warmup(start: ResumedRun, opt: OptimisationSettings) -> bool:
     """Whether the recorded rate is a fraction by a -warmup that has been changed, or lacks that of the new one."""
     recorded = recorded_options.find(start.checkpoint, "warmup") or 0
     return "warmup" in start.overridden and start.checkpoint.i < max(opt.warmup, recorded)
+
+
+def why_unrepeatable(start: ResumedRun, text: str) -> str:
+    """Why no flags repeat the run that goes on from `start`, as a clause; "" if some do. `text`: as for `restore`."""
+    found = start.checkpoint
+    if found.state is None:
+        return f"{start.path}, from which it was resumed, holds no run state"
+    fields = [f for f in dataclasses.fields(TrainOptions) if f.metadata["group"] in _GROUPS or f.name in _MORE]
+    changed = [flag(f.name) for f in fields if f.name in start.overridden and f.name not in _HARMLESS]
+    if text != found.state.text:
+        changed.append("the text")
+    if changed:
+        return f"{', '.join(changed)} changed when it was resumed"
+    return "other settings changed when it was resumed before" if found.opt.get(UNREPEATABLE) == 1 else ""

@@ -8,12 +8,13 @@ import signal
 
 import numpy as np
 import pytest
+from conftest import with_slashes
 from runs import TEXT, folder_with_text, named, result_of, train, working_in
 
 import pycharrnn
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import extras
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training import learning_rate, length_changes, loop, recipes, step_timing, time_plan
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
@@ -289,6 +290,62 @@ def test_no_flags_repeat_a_run_that_was_changed_on_resuming(tmp_path, machine):
     assert not any(line.startswith("as it was trained") for line in lines)
     (said,) = (line for line in machine.notes if line.startswith("no flags repeat this run, since "))
     assert "-learning_rate" in said and "-batch_size" in said and "keep" not in said
+
+
+def other_text(folder):
+    (folder / "other").mkdir()
+    (folder / "other/input.txt").write_bytes(TEXT[:2500])
+
+
+@pytest.mark.parametrize(
+    "first, then, why",
+    [
+        ({}, {"val_frac": 0.2, "train_frac": 0.8}, "-train_frac, -val_frac changed when it was resumed"),
+        ({}, {"exact": 1}, "-exact changed when it was resumed"),
+        ({}, {"eval_val_every": 7}, "-eval_val_every changed when it was resumed"),
+        ({}, {"data_dir": "other"}, "the text changed when it was resumed"),
+        ({"save_state": 0}, {}, "cv/lm_lstm_latest.t7, from which it was resumed, holds no run state"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
+)
+def test_no_flags_are_said_to_repeat_a_run_with_other_batches_digits_or_validations(
+    tmp_path, machine, first, then, why
+):
+    folder = folder_with_text(tmp_path)
+    other_text(folder)
+    machine.stop_at = 12
+    with pytest.raises(RunStopped):
+        machine.train(folder, minutes=0.5, **first, **SMALL)
+    lines, _ = machine.train(folder, resume="cv", **then)
+    assert not any(line.startswith("as it was trained") for line in lines)
+    assert f"no flags repeat this run, since {why}." in [with_slashes(for_command_line(note)) for note in machine.notes]
+
+
+def test_flags_repeat_a_run_whose_text_has_moved(tmp_path, machine):
+    folder = folder_with_text(tmp_path / "a")
+    machine.stop_at = 12
+    with pytest.raises(RunStopped):
+        machine.train(folder, minutes=0.5, **SMALL)
+    (folder / "data").rename(folder / "moved")
+    lines, _ = machine.train(folder, resume="cv", data_dir="moved")
+    shutil.copytree(folder / "moved", tmp_path / "b/moved")
+    error, _, _ = result_of(tmp_path / "b", *words_of(lines[-1]), small=[])
+    assert error is None
+    assert len({(path / "cv/lm_lstm_latest.t7").read_bytes() for path in (folder, tmp_path / "b")}) == 1
+
+
+def test_a_change_on_resuming_is_remembered_when_the_run_is_resumed_again(tmp_path, machine):
+    folder = folder_with_text(tmp_path)
+    for stop_at, options in ((9, {"minutes": 0.5, **SMALL}), (18, {"resume": "cv", "learning_rate": 0.001})):
+        machine.stop_at = stop_at
+        with pytest.raises(RunStopped):
+            machine.train(folder, **options)
+    for options in ({}, {"minutes": 0.3}):  # to its end, and further
+        machine.notes.clear()
+        lines, _ = machine.train(folder, resume="cv", **options)
+        assert not any(line.startswith("as it was trained") for line in lines)
+        said = "no flags repeat this run, since other settings changed when it was resumed before."
+        assert said in machine.notes
 
 
 def test_the_plan_names_a_first_model_that_stays(tmp_path, machine):
