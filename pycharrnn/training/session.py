@@ -74,7 +74,8 @@ class Session:
         options, optimisation = self.settings.options, self.settings.optimisation
         epochs, changes = _epochs(iterations, self.loader.ntrain), options.anneal_to
         if options.anneal:
-            changes = length_changes.appended(changes, self.iterations, i)
+            # Larger batches or a shorter text may leave a resumed run fewer iterations than it has had.
+            changes = length_changes.appended(changes, max(self.iterations, i), i)
         options = dataclasses.replace(options, max_epochs=epochs, anneal_to=changes)
         optimisation = dataclasses.replace(optimisation, max_epochs=epochs, anneal_to=changes)
         settings = dataclasses.replace(self.settings, options=options, optimisation=optimisation)

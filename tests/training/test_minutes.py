@@ -377,6 +377,21 @@ def test_a_finished_run_goes_on_for_the_time(tmp_path, machine, first):
     assert list(found.train_losses) == list(expected.train_losses)
 
 
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_a_run_with_more_iterations_than_its_larger_batches_allow_goes_on_for_the_time(tmp_path, machine, is_finished):
+    folder = folder_with_text(tmp_path)
+    machine.stop_at = 22
+    with pytest.raises(RunStopped):
+        machine.train(folder, minutes=0.5, **SMALL)
+    if is_finished:
+        machine.train(folder, resume="cv")
+    done = checkpoint.load(folder / "cv/lm_lstm_latest.t7").i
+    _, seconds = machine.train(folder, resume="cv", batch_size=8, minutes=0.4)
+    last = checkpoint.load(folder / "cv/lm_lstm_latest.t7")
+    assert 0.85 * 24 < seconds <= 1.05 * 24
+    assert last.i > done and last.opt["anneal_to"].startswith(f"{done}:{done}")
+
+
 def test_a_run_that_goes_on_says_when_it_has_read_its_text_often(tmp_path, machine):
     """One that -minutes begins ends then; who asks for more time gets it."""
     folder = folder_with_text(tmp_path)
