@@ -19,7 +19,7 @@ import sampling  # first: it sets the number of threads of NumPy's products
 import torch
 
 from compat import charrnn
-from pycharrnn.analysis import adapted, scoring
+from pycharrnn.analysis import adapted, evaluation, scoring
 from pycharrnn.analysis.options import EvalOptions, ScoreOptions
 from pycharrnn.engine import kernel_library
 from pycharrnn.engine.model import CharRNN
@@ -57,7 +57,7 @@ def evaluate(loaded: charrnn.Checkpoint, folder: str, batches: int, threads: int
     """Milliseconds per batch of `pycharrnn eval`."""
     opt = EvalOptions(folder, "train", batch_size=B, seq_length=T, train_frac=1, val_frac=0, threads=threads)
     start = time.perf_counter()
-    scoring.split_loss("the model", loaded, opt)
+    evaluation.split_loss("the model", loaded, opt)
     return 1000 * (time.perf_counter() - start) / batches
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat.vocabulary import characters_by_id
-from pycharrnn.analysis import scoring
+from pycharrnn.analysis import evaluation, scoring
 from pycharrnn.common import losses
 from pycharrnn.common.progress import bar
 from pycharrnn.engine import adapt
@@ -57,13 +57,13 @@ def score(
 
 
 def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions) -> float:
-    """As scoring.split_loss, by a model that learns as it reads the rows of the batches one after the other.
+    """As evaluation.split_loss, by a model that learns as it reads the rows of the batches one after the other.
 
     The hidden state is carried through a row; it is zeros at its beginning in a model of items, else at that of the
     first row. Errors: as there; UserError without the C kernel and PyTorch.
     """
-    loader = scoring.open_split(path, loaded, opt)
-    split = scoring.SPLITS[opt.split]
+    loader = evaluation.open_split(path, loaded, opt)
+    split = evaluation.SPLITS[opt.split]
     model_ids = np.array([loaded.vocab[c] - 1 for c in characters_by_id(loader.vocab_mapping)])
     batches = [loader.next_batch(split) for _ in range(loader.split_sizes[split])]
     x, y = (np.concatenate([batch[part] for batch in batches], 1).ravel() for part in range(2))

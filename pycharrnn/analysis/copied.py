@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from compat import item_options
-from pycharrnn.analysis import scoring
+from pycharrnn.analysis import evaluation
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.common.display import is_utf8
 from pycharrnn.common.errors import UserError
@@ -142,7 +142,7 @@ def novelty_of_model(path: str, loaded: Checkpoint, sample: bytes, threads: int 
 
     Errors: UserError; OSError.
     """
-    loader = scoring.open_batches(path, loaded, EvalOptions())
+    loader = evaluation.open_batches(path, loaded, EvalOptions())
     kind = item_options.kind(loaded.vocab, loaded.opt)
     pieces = novelty.pieces_of_sample(sample, kind, item_options.labels(loaded.vocab, loaded.opt))
     return novelty.novelty(pieces, loader, threads)

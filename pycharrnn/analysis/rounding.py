@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from pycharrnn.analysis import scoring
+from pycharrnn.analysis import evaluation
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import c_weights, checkpoint
 from pycharrnn.common.display import escape_line
@@ -52,10 +52,10 @@ def losses(path: str, loaded: Checkpoint, weights: str) -> Losses:
         raise UserError(f"{name} can't be read ({getattr(e, 'strerror', None) or e})") from None
     rounded = replace(loaded, network=c_weights.rounded(loaded.network, weights))
     try:
-        after = scoring.split_loss(path, rounded, EvalOptions())
+        after = evaluation.split_loss(path, rounded, EvalOptions())
         exact = checkpoint.validation_loss(loaded) if text.fingerprint else None
         if exact is None:
-            exact = scoring.split_loss(path, loaded, EvalOptions())
+            exact = evaluation.split_loss(path, loaded, EvalOptions())
         return Losses(exact, after, "" if text.fingerprint else name)
     except (OSError, ValueError, UserError) as e:
         raise UserError(f"{name} can't be scored ({e})") from None

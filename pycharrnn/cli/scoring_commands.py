@@ -54,7 +54,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
             "several checkpoints need -compare 1: add it, or name one checkpoint.", click.get_current_context()
         )
     use_threads(opt.threads)
-    from pycharrnn.analysis import adapted, scoring, split_options
+    from pycharrnn.analysis import adapted, evaluation, split_options
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.engine import device
 
@@ -65,17 +65,17 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     failed: list[tuple[str, UserError]] = []
     for path, loaded in paths.load_every(models, note) if opt.compare else [paths.load_best(models[0], note)]:
         try:
-            loss = scoring.split_loss(path, loaded, opt, where)
+            loss = evaluation.split_loss(path, loaded, opt, where)
         except UserError as e:
             failed.append((path, e))
             continue
-        if scoring.may_be_old_exponential(loaded, opt, loss):
+        if evaluation.may_be_old_exponential(loaded, opt, loss):
             note(f"{path}: if its Torch7 was older than 27 April 2016, {flag('old_exp', 1)} gives its val_loss.")
-        elif scoring.had_old_exponential(loaded, opt):
+        elif evaluation.had_old_exponential(loaded, opt):
             note(f"{path} was trained with {flag('old_exp', 1)}: add it for the losses of that training.")
-        elif val_frac := scoring.old_val_frac(loaded, opt, loss):
+        elif val_frac := evaluation.old_val_frac(loaded, opt, loss):
             old = f"{flag('val_frac', val_frac)} gives its val_loss"
-            when = "" if scoring.lacked_a_batch(loaded) else "if its char-rnn is of early June 2015 or older, "
+            when = "" if evaluation.lacked_a_batch(loaded) else "if its char-rnn is of early June 2015 or older, "
             note(f"{path}: {when}{old}: validation lacked a batch then.")
         if opt.split != "train" and (said := split_options.other_split(path, loaded, opt)):
             note(said)
@@ -90,11 +90,11 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     for said in split_options.other_texts((split.text for split in splits), opt.data_dir):
         note(said)
     if opt.compare:
-        say(scoring.as_table(rows, learnt))
+        say(evaluation.as_table(rows, learnt))
         if said := split_options.not_comparable(splits, opt):
             note(said)
     else:
-        say(scoring.as_lines(opt.split, *rows[0][1:3], learnt.get(rows[0][0])))
+        say(evaluation.as_lines(opt.split, *rows[0][1:3], learnt.get(rows[0][0])))
     if opt.adapt:
         note(f"{adapted.EXPLANATION}.")
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import GOLDEN, run, sentence
 
 from compat.item_options import record_labels
-from pycharrnn.analysis import adapted, scoring
+from pycharrnn.analysis import adapted, evaluation, scoring
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.losses import IGNORED
@@ -114,7 +114,7 @@ def test_eval_gives_both_losses(corpus):
     opt = EvalOptions(data_dir=str(corpus), batch_size=1, seq_length=25, adapt=1, adapt_rate=0.005)
     assert loss == round(adapted.split_loss("x", LOADED, opt), 8)
     text = (corpus / "input.txt").read_bytes()
-    loader = scoring.open_split("x", LOADED, opt)
+    loader = evaluation.open_split("x", LOADED, opt)
     last = text[loader.ntrain * 25 : loader.nbatches * 25] + text[:1]
     nats = adapted.score(LOADED, last, HOW).bits[1:] * math.log(2)
     assert loss == pytest.approx(nats.mean(), abs=1e-7)

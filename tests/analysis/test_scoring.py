@@ -13,7 +13,7 @@ import pytest
 from conftest import GOLDEN, run, save_with_weights, sentence, spec
 
 from compat import legacy_logsoftmax
-from pycharrnn.analysis import likelihood, scoring, surprise
+from pycharrnn.analysis import evaluation, likelihood, scoring, surprise
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
@@ -39,7 +39,7 @@ def last_checkpoint(name: str) -> Path:
 def test_eval_reproduces_the_recorded_loss(corpus, name):
     path = last_checkpoint(name)
     loaded = checkpoint.load(path)
-    loss = scoring.split_loss(str(path), loaded, EvalOptions(data_dir=str(corpus)))
+    loss = evaluation.split_loss(str(path), loaded, EvalOptions(data_dir=str(corpus)))
     assert loss == pytest.approx(loaded.val_loss, abs=1e-12)
 
 
@@ -123,7 +123,7 @@ def test_a_table_of_several(corpus):
 
 def test_a_table_begins_with_the_lowest_loss():
     losses = {"nan": math.nan, "b": 2.5, "inf": math.inf, "a": 1.5, "same": 2.5}
-    table = scoring.as_table([(name, loss, None, "") for name, loss in losses.items()])
+    table = evaluation.as_table([(name, loss, None, "") for name, loss in losses.items()])
     assert [row.split()[0] for row in table.splitlines()[1:]] == [
         "a",
         "b",
@@ -135,18 +135,18 @@ def test_a_table_begins_with_the_lowest_loss():
 
 def test_words_for_a_huge_loss():
     """As that of a model whose training failed; exp() of it would be an error."""
-    lines = scoring.as_lines("val", 1e4, None).splitlines()
+    lines = evaluation.as_lines("val", 1e4, None).splitlines()
     assert lines[0] == "loss over val split  10000.00000000 nats per character"
     assert lines[1].split() == [f"{1e4 / math.log(2):.8f}", "bits", "per", "character"]
     assert float(lines[2].split()[1]) == math.exp(700)
-    assert "(val_loss in the checkpoint: 1.50000000)" in scoring.as_lines("val", 1.5, 1.5)
-    assert f"{math.exp(9):.8f}" in scoring.as_lines("val", 9.0, None)
+    assert "(val_loss in the checkpoint: 1.50000000)" in evaluation.as_lines("val", 1.5, 1.5)
+    assert f"{math.exp(9):.8f}" in evaluation.as_lines("val", 9.0, None)
 
 
 def test_cells_of_a_table():
     known = "0123456789abcdef" * 4
     rows = [("a.t7", 1.0, None, f"x, sha256 {known}"), ("longer.t7", math.nan, 2.0, "")]
-    heading, first, second = scoring.as_table(rows).splitlines()
+    heading, first, second = evaluation.as_table(rows).splitlines()
     assert re.split("  +", first) == ["a.t7", "1.000000", "1.442695", "2.718282", "-", "x, sha256 01234567"]
     assert second.split() == ["longer.t7", "nan", "nan", "nan", "2.000000", "-"]
     assert heading.index("nats/char") + len("nats/char") == first.index("1.000000") + len("1.000000")
@@ -155,35 +155,35 @@ def test_cells_of_a_table():
 def test_a_split_that_is_cut_otherwise_than_in_training(corpus):
     """The loader is asked for what the options say, and for the rest as in training."""
     opt = EvalOptions(data_dir=str(corpus), train_frac=0.0, val_frac=0.5, batch_size=4, seq_length=30)
-    loader = scoring.open_split("x", LOADED, opt)
+    loader = evaluation.open_split("x", LOADED, opt)
     assert (loader.batch_size, loader.seq_length) == (4, 30)
     assert loader.split_sizes[TRAIN] == 0
     assert loader.split_sizes[VAL] == loader.nbatches // 2
     recorded = LOADED.opt
-    loader = scoring.open_split("x", LOADED, EvalOptions(data_dir=str(corpus)))
+    loader = evaluation.open_split("x", LOADED, EvalOptions(data_dir=str(corpus)))
     assert (loader.batch_size, loader.seq_length) == (recorded["batch_size"], recorded["seq_length"])
     whole = EvalOptions(data_dir=str(corpus), train_frac=0.9, val_frac=0.1, split="test")
     with pytest.raises(UserError, match="the test split has none of the"):
-        scoring.open_split("x", LOADED, whole)
+        evaluation.open_split("x", LOADED, whole)
 
 
 def test_a_text_of_a_run_that_kept_its_vocabulary(corpus):
     """What the model lacks was left out of its training, and is left out here."""
     kept = dataclasses.replace(LOADED, opt={**LOADED.opt, "vocab": "keep"})
     opt = EvalOptions(data_dir=str(corpus))
-    plain = scoring.split_loss("x", LOADED, opt)
+    plain = evaluation.split_loss("x", LOADED, opt)
     text = (corpus / "input.txt").read_bytes()
     (corpus / "input.txt").write_bytes(text[:1000] + b"~~" + text[1000:] + b"~")
     with pytest.raises(UserError, match="characters that x has never seen"):
-        scoring.split_loss("x", LOADED, opt)
-    assert scoring.open_split("x", kept, opt).vocab_mapping == LOADED.vocab
-    assert scoring.split_loss("x", kept, opt) == pytest.approx(plain, rel=1e-12)
+        evaluation.split_loss("x", LOADED, opt)
+    assert evaluation.open_split("x", kept, opt).vocab_mapping == LOADED.vocab
+    assert evaluation.split_loss("x", kept, opt) == pytest.approx(plain, rel=1e-12)
 
 
 @pytest.mark.parametrize("encoding", ["bytes", "utf8"])
 def test_a_text_is_read_in_the_models_encoding(corpus, monkeypatch, encoding):
     monkeypatch.setattr(checkpoint, "encoding", lambda loaded: encoding)
-    loader = scoring.open_split("x", LOADED, EvalOptions(data_dir=str(corpus), batch_size=2, seq_length=10))
+    loader = evaluation.open_split("x", LOADED, EvalOptions(data_dir=str(corpus), batch_size=2, seq_length=10))
     text = (corpus / "input.txt").read_bytes()
     assert len(loader.vocab_mapping) == len(set(text if encoding == "bytes" else text.decode()))
     assert len(set(text)) != len(set(text.decode()))
@@ -192,7 +192,7 @@ def test_a_text_is_read_in_the_models_encoding(corpus, monkeypatch, encoding):
 def test_the_loss_is_the_mean_over_all_characters(corpus, monkeypatch):
     """By hand, in one row, also where memory allows a few steps at a time only."""
     opt = EvalOptions(data_dir=str(corpus), batch_size=2, seq_length=6)
-    loader = scoring.open_split("x", LOADED, opt)
+    loader = evaluation.open_split("x", LOADED, opt)
     predictor = NumpyPredictor(LOADED.network, 2)
     losses = []
     for _ in range(loader.split_sizes[VAL]):
@@ -200,12 +200,12 @@ def test_the_loss_is_the_mean_over_all_characters(corpus, monkeypatch):
         for t in range(6):
             log_probs = predictor.read(x.T[t : t + 1].astype(int))[0]
             losses += (-log_probs[[0, 1], y.T[t]]).tolist()
-    assert scoring.split_loss("x", LOADED, opt) == pytest.approx(np.mean(losses), rel=1e-12)
+    assert evaluation.split_loss("x", LOADED, opt) == pytest.approx(np.mean(losses), rel=1e-12)
     monkeypatch.setattr(likelihood, "MAX_DOUBLES", 4 * likelihood.doubles_per_step(LOADED.network, 2))
-    assert scoring.split_loss("x", LOADED, opt) == pytest.approx(np.mean(losses), rel=1e-12)
+    assert evaluation.split_loss("x", LOADED, opt) == pytest.approx(np.mean(losses), rel=1e-12)
     monkeypatch.setattr(likelihood, "MAX_DOUBLES", likelihood.doubles_per_step(LOADED.network, 2) // 2 - 1)
     with pytest.raises(UserError, match="2 texts side by side would take x 0.0 GB of memory"):
-        scoring.split_loss("x", LOADED, opt)
+        evaluation.split_loss("x", LOADED, opt)
 
 
 @pytest.mark.parametrize(
@@ -244,9 +244,8 @@ def test_old_exponential():
 
 
 def test_old_softmax_moves_losses_a_little(corpus):
-    new, old = (
-        scoring.split_loss(CHECKPOINT, LOADED, EvalOptions(data_dir=str(corpus), old_exp=switch)) for switch in (0, 1)
-    )
+    options = (EvalOptions(data_dir=str(corpus), old_exp=switch) for switch in (0, 1))
+    new, old = (evaluation.split_loss(CHECKPOINT, LOADED, opt) for opt in options)
     assert 1e-6 < abs(new - old) < 1e-3
     assert b"2.87" in run("eval", CHECKPOINT, "-data_dir", str(corpus), "-old_exp", "1").stdout
     assert "leave -gpuid out" in sentence(run("eval", CHECKPOINT, "-old_exp", "1", "-gpuid", "0"))
@@ -472,7 +471,7 @@ def test_eval_and_score_load_no_pytorch(corpus, tmp_path):
 
 def test_eval_names_old_exp_for_a_loss_that_it_explains(corpus, tmp_path):
     path = tmp_path / "old.t7"
-    old = scoring.split_loss(CHECKPOINT, LOADED, EvalOptions(data_dir=str(corpus), old_exp=1))
+    old = evaluation.split_loss(CHECKPOINT, LOADED, EvalOptions(data_dir=str(corpus), old_exp=1))
     checkpoint.convert(dataclasses.replace(LOADED, val_loss=old), path)
     hint = b"older than 27 April 2016, -old_exp 1 gives its val_loss"
     command = ("eval", str(path), "-data_dir", str(corpus))

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from conftest import GOLDEN
 
 from compat import save_t7
-from pycharrnn.analysis import activations, scoring, split_options
+from pycharrnn.analysis import activations, evaluation, scoring, split_options
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli import console
 from pycharrnn.cli.commands import cli
@@ -38,7 +38,7 @@ def printed(*args: str, **keywords) -> list[str]:
 @pytest.fixture
 def loss(monkeypatch):
     """A split's loss of 2.5 nats, without reading the text."""
-    monkeypatch.setattr(scoring, "split_loss", lambda path, loaded, opt, where: 2.5)
+    monkeypatch.setattr(evaluation, "split_loss", lambda path, loaded, opt, where: 2.5)
     monkeypatch.setattr(split_options, "other_texts", lambda texts, data_dir: [])
 
 

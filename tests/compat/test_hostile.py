@@ -36,7 +36,7 @@ from compat.escape import escape_line
 from compat.t7_binary_reader import T7Reader
 from compat.t7_reader import survey
 from compat.t7_writer import T7Writer
-from pycharrnn.analysis import likelihood, scoring
+from pycharrnn.analysis import evaluation, likelihood
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import checkpoint, inspection, t7_file
 from pycharrnn.cli.commands import cli
@@ -451,20 +451,20 @@ def test_eval_takes_no_odd_options_from_a_file(tmp_path, corpus, name, value, wo
     opt = EvalOptions(data_dir="" if name == "data_dir" else str(corpus))
     if words:
         with pytest.raises(UserError, match=words):
-            scoring.split_loss("x.t7", loaded, opt)
+            evaluation.split_loss("x.t7", loaded, opt)
         return
-    assert scoring.split_loss("x.t7", loaded, opt) == pytest.approx(loaded.val_loss)
+    assert evaluation.split_loss("x.t7", loaded, opt) == pytest.approx(loaded.val_loss)
 
 
 def test_reading_in_pieces_is_the_same_loss(corpus, monkeypatch):
     loaded = checkpoint.load(LSTM)
-    whole = scoring.split_loss("x.t7", loaded, EvalOptions(data_dir=str(corpus)))
+    whole = evaluation.split_loss("x.t7", loaded, EvalOptions(data_dir=str(corpus)))
     monkeypatch.setattr(likelihood, "MAX_DOUBLES", 6 * 10 * (8 * 2 * 16 + 4 * 73))  # 6 steps of 10 texts, of 20
-    assert scoring.split_loss("x.t7", loaded, EvalOptions(data_dir=str(corpus))) == pytest.approx(whole, abs=1e-12)
+    assert evaluation.split_loss("x.t7", loaded, EvalOptions(data_dir=str(corpus))) == pytest.approx(whole, abs=1e-12)
     assert likelihood.block_size(20, 10 * (8 * 2 * 16 + 4 * 73)) == 5
     monkeypatch.setattr(likelihood, "MAX_DOUBLES", 1000)
     with pytest.raises(UserError, match="10 texts side by side would take x.t7 .* give a smaller -batch_size"):
-        scoring.split_loss("x.t7", loaded, EvalOptions(data_dir=str(corpus)))
+        evaluation.split_loss("x.t7", loaded, EvalOptions(data_dir=str(corpus)))
 
 
 def test_inspect_shows_any_numbers(tmp_path):
@@ -675,7 +675,7 @@ def test_inspect_names_the_text(tmp_path):
     text = inspection.facts(named(folder)[0])["trained_on"]
     size = (folder / checkpoint.load(named(folder)[0]).opt["data_dir"] / "input.txt").stat().st_size
     assert f", {size} bytes, SHA-256 " in text
-    table = scoring.as_table([("a.t7", 1.0, None, text)])
+    table = evaluation.as_table([("a.t7", 1.0, None, text)])
     assert table.splitlines()[1].endswith(text[:-56])
 
 

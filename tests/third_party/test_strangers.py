@@ -18,7 +18,7 @@ import pytest
 from conftest import THIRD_PARTY, sampled
 from runs import folder_with_text, named, train
 
-from pycharrnn.analysis import scoring
+from pycharrnn.analysis import evaluation, scoring
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import checkpoint, formats
 
@@ -80,7 +80,7 @@ def test_a_loss_of_2015_to_the_last_digit(tmp_path):
     shutil.copy(THIRD_PARTY / "corpora" / "tinyshakespeare" / "input.txt", tmp_path)
     path = REAL / "double_lstm_tinyshakespeare.t7"
     loaded = checkpoint.load(path)
-    loss = scoring.split_loss(str(path), loaded, EvalOptions(data_dir=str(tmp_path), old_exp=1))
+    loss = evaluation.split_loss(str(path), loaded, EvalOptions(data_dir=str(tmp_path), old_exp=1))
     assert loss == pytest.approx(loaded.val_loss, abs=1e-12)
 
 

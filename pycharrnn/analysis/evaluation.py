@@ -1,0 +1,219 @@
+"""The loss of a split, as in training, for `eval`."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compat import legacy_logsoftmax
+from compat.vocabulary import characters_by_id
+from pycharrnn.analysis import likelihood
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common import losses
+from pycharrnn.common.display import quote_characters
+from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.progress import bar
+from pycharrnn.sampling import inference
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
+from pycharrnn.text import cached_text, loaders
+from pycharrnn.text.batches import TEST, TRAIN, VAL, Batches
+from pycharrnn.text.fingerprint import with_short_hash
+from pycharrnn.training import recorded_options
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.settings import DataSettings, group
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from compat.charrnn import Checkpoint
+    from pycharrnn.analysis.options import EvalOptions
+    from pycharrnn.sampling.predictor import Predictor
+
+SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
+_MAX_EXPONENT = 700  # exp() overflows above 709
+# Defaults of EvalOptions that mean "as in training".
+_AS_IN_TRAINING = {"data_dir": "", "batch_size": 0, "seq_length": 0, "train_frac": -1, "val_frac": -1}
+
+
+def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "cpu") -> float:
+    """The loss of a split in nats per character, as training prints it.
+
+    The hidden state is zeros before the first batch, and carries over from batch to batch.
+
+    Args:
+        path: of the checkpoint, for messages.
+        device: as PyTorch names it.
+
+    Errors: UserError for a text that is missing, too short for the split, or has characters that the vocabulary lacks;
+        and for sizes that do not fit into memory.
+    """
+    loader = open_split(path, loaded, opt)
+    unknown = [c for c in characters_by_id(loader.vocab_mapping) if c not in loaded.vocab]
+    if unknown:
+        raise UserError(
+            f"the text of {flag('data_dir')} has characters that {path} has never seen"
+            f" ({quote_characters(unknown)}): pycharrnn score leaves such characters out."
+        )
+    T, B = loader.seq_length, loader.batch_size
+    model_ids = np.array([loaded.vocab[c] - 1 for c in characters_by_id(loader.vocab_mapping)])  # by the text's ids
+    doubles = likelihood.doubles_per_step(loaded.network, B)
+    if doubles > 2 * likelihood.MAX_DOUBLES:
+        raise UserError(
+            f"{B} texts side by side would take {path} {8 * doubles / 1e9:.1f} GB of memory: give a smaller"
+            f" {flag('batch_size')}."
+        )
+    steps = likelihood.block_size(T, doubles)
+    predictor: Predictor
+    if opt.old_exp:
+        predictor = NumpyPredictor(loaded.network, B, steps, legacy_logsoftmax.log_softmax)
+    else:
+        predictor = inference.make_predictor(loaded, device, B, steps)
+    split = SPLITS[opt.split]
+    loss, counted = 0.0, 0
+    with bar(os.path.basename(path), loader.split_sizes[split]) as advance:
+        for _ in range(loader.split_sizes[split]):
+            x, y = (part.T for part in loader.next_batch(split))
+            ignored, counted = y == losses.IGNORED, counted + loader.counted
+            x, y = model_ids[x], model_ids[np.where(ignored, 0, y)]
+            for start in range(0, T, steps):
+                block = slice(start, start + steps)
+                nats = -likelihood.log_likelihoods(predictor, x[block], y[block], opt.threads or 1)
+                nats[ignored[block]] = 0
+                loss += float(nats.sum() / B)
+            advance(1)
+    return loss / T / (counted / (B * T))
+
+
+def may_be_old_exponential(loaded: Checkpoint, opt: EvalOptions, loss: float) -> bool:
+    """Whether `loss`, in nats, may miss the val_loss of a Lua run on a CPU because LogSoftMax had another exp then."""
+    return loaded.opt.get("gpuid") == -1 and 1e-6 < _missed(loaded, opt, loss) < 1e-3
+
+
+def had_old_exponential(loaded: Checkpoint, opt: EvalOptions) -> bool:
+    """Whether the training of pycharrnn had the old exp, and `opt` has not."""
+    return bool(recorded_options.find(loaded, "old_exp")) and not opt.old_exp
+
+
+def old_val_frac(loaded: Checkpoint, opt: EvalOptions, loss: float) -> float:
+    """The -val_frac for the split of char-rnn until early June 2015, if `loss`, in nats, may miss val_loss by it.
+
+    If the fractions of training and validation made 1, the rounding left a batch for testing, which validation has
+    had since then. A slightly smaller fraction leaves it again. Returns: 0 if the split is not the cause.
+    """
+    if not loaded.era.startswith(("May", "June")) or not _missed(loaded, opt, loss) >= 1e-3:
+        return 0
+    train, val = (recorded_options.find(loaded, name) or 0.0 for name in ("train_frac", "val_frac"))
+    return val * (1 - 1e-4) if train + val >= 1 else 0
+
+
+def lacked_a_batch(loaded: Checkpoint) -> bool:
+    """Whether its version of char-rnn certainly had the split of old_val_frac."""
+    return loaded.era.startswith("May")
+
+
+def _missed(loaded: Checkpoint, opt: EvalOptions, loss: float) -> float:
+    """How far `loss` is from the val_loss of a Lua run whose validation `opt` repeats; 0 for any other loss."""
+    same_sizes = all(getattr(opt, name) == left for name, left in _AS_IN_TRAINING.items() if name != "data_dir")
+    of_lua = loaded.program == "char-rnn" and loaded.state is None
+    if loaded.val_loss is None or not of_lua or not same_sizes or opt.old_exp or opt.split != "val":
+        return 0
+    return abs(loss - loaded.val_loss)
+
+
+def open_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
+    """As open_batches. Errors: UserError, also for a split without batches."""
+    loader = open_batches(path, loaded, opt)
+    if not loader.split_sizes[SPLITS[opt.split]]:
+        raise UserError(
+            f"the {opt.split} split has none of the {loader.nbatches} batches: choose another {flag('split')}, or give"
+            f" smaller fractions by {flag('train_frac')} and {flag('val_frac')}."
+        )
+    return loader
+
+
+def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
+    """The batches of a text, divided as in the checkpoint's training unless `opt` says otherwise. Errors: UserError."""
+    if not opt.data_dir and not loaded.opt.get("data_dir"):
+        if file := checkpoint.torch_rnn_text(loaded):
+            raise UserError(
+                f"{path} was trained on {file}, which torch-rnn's preprocess.py made: name a folder that has that text"
+                f" as input.txt, with {flag('data_dir')}."
+            )
+        raise UserError(f"{path} does not say what it was trained on: give {flag('data_dir')}.")
+    given = {name for name, left_out in _AS_IN_TRAINING.items() if getattr(opt, name) != left_out}
+    values = {
+        name: getattr(opt, name) if name in given else recorded_options.require(path, loaded, name)
+        for name in (*_AS_IN_TRAINING, "items", "label", "seed")
+    }
+    data = group(DataSettings, recorded_options.replace(path, TrainOptions(), **values))
+    if "data_dir" not in given:
+        recorded_options.require_text(path, data.data_dir)
+    elif not os.path.isfile(os.path.join(data.data_dir, "input.txt")):
+        advice = "name the folder of the text, or give a file to pycharrnn score"
+        raise UserError(
+            f"{flag('data_dir', data.data_dir)} is not a folder that has an input.txt:"
+            f" {cached_text.remedy(data.data_dir) or advice}."
+        )
+    keep = recorded_options.find(loaded, "vocab") == "keep"
+    return loaders.open_batches(
+        data.data_dir,
+        data.batch_size,
+        data.seq_length,
+        data.split_fractions,
+        data.items,
+        data.seed,
+        data.label,
+        say=lambda line: None,
+        progress=-1,
+        encoding=checkpoint.encoding(loaded),
+        model_characters=loaded.vocab if keep else None,
+        leave_out_others=keep,
+        in_order=True,
+    )
+
+
+def as_lines(split: str, loss: float, stored: float | None, adapted: float | None = None) -> str:
+    """The output of `eval` for one checkpoint, whose val_loss is `stored`. Losses are in nats per character.
+
+    `adapted`: the loss with -adapt 1, or None.
+    """
+    in_checkpoint = f" (val_loss in the checkpoint: {stored:.8f})" if stored is not None else ""
+    found = _in_all_units(f"loss over {split} split", loss, in_checkpoint)
+    return found if adapted is None else f"{found}\n{_in_all_units('loss with -adapt 1', adapted)}"
+
+
+def _in_all_units(name: str, loss: float, note: str = "") -> str:
+    return (
+        f"{name:19}  {loss:.8f} nats per character{note}\n"
+        f"                     {loss / math.log(2):.8f} bits per character\n"
+        f"perplexity           {_perplexity(loss):.8f}"
+    )
+
+
+def as_table(rows: list[tuple[str, float, float | None, str]], adapted: Mapping[str, float] | None = None) -> str:
+    """The output of `eval -compare 1`, sorted by loss, NaN last.
+
+    Rows: (file, loss, val_loss, training text). `adapted`: file -> loss with -adapt 1, for one more column.
+    """
+    more = ["with -adapt 1"] if adapted else []
+    cells: list[tuple[str, ...]] = [
+        ("checkpoint", "nats/char", "bits/char", "perplexity", "val_loss in it", *more, "trained on")
+    ]
+    for path, loss, stored, text in sorted(rows, key=lambda row: losses.sort_key(row[1])):
+        numbers = (loss, loss / math.log(2), _perplexity(loss), stored, *([adapted[path]] if adapted else []))
+        cells.append((path, *("-" if x is None else f"{x:.6f}" for x in numbers), with_short_hash(text) or "-"))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:-1], widths[1:-1], strict=True)), row[-1]]
+        )
+        for row in cells
+    )
+
+
+def _perplexity(loss: float) -> float:
+    """exp(loss), finite also for a model whose training failed."""
+    return math.exp(min(loss, _MAX_EXPONENT))
