@@ -196,7 +196,9 @@ class CheckpointKeeper:
         """Save the run if there is a `checkpoint`; return the exception for a changed text, with the fault `what`."""
         what = what.removesuffix(".")
         if checkpoint is None:
-            return RunStopped(f"{what}; {self._last_good()}.", 1)
+            # Other processes than the first don't know what it has written at intervals.
+            advice = f"continue with {flag('resume')}" if self._ranks.rank else self._last_good()
+            return RunStopped(f"{what}; {advice}.", 1)
         return RunStopped(f"{what}; stopped after iteration {checkpoint.i}; {self._saved_at_the_end(checkpoint)}", 1)
 
     def _saved_at_the_end(self, checkpoint: Checkpoint) -> str:

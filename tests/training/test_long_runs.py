@@ -37,7 +37,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.run_names import named_checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common import file_lock
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.common.interrupts import end_at_once, raise_once
 from pycharrnn.common.losses import best_iteration
 from pycharrnn.training import checkpoint_keeper, run_lock
@@ -427,6 +427,13 @@ def test_of_several_processes_the_first_counts_the_time(tmp_path, monkeypatch):
     for keeper in (first, second):
         keeper.save_latest(after(1, trainer))
     assert not first.is_due() and not second.is_due()
+
+
+def test_another_process_than_the_first_denies_no_checkpoint_when_the_text_changes():
+    """The first one may have written some at intervals."""
+    files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
+    second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None, NextCommands("a"))
+    assert for_command_line(str(second.text_changed("it changed.", None))) == "it changed; continue with -resume."
 
 
 def _no_space(*args, **keywords):
