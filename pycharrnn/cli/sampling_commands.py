@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -52,11 +52,10 @@ def sample_command(model: str, **values: Any) -> None:
     if opt.o:
         do_without_output()
     use_threads(opt.threads if opt.samples == 1 else 0)
-    from compat import item_options
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.cli import item_printing
     from pycharrnn.engine import device
-    from pycharrnn.sampling import batch_to_files, beam, learning, model_labels, stream, tokenizer
+    from pycharrnn.sampling import beam, learning, model_labels, stream, tokenizer
 
     explain_seed(opt.seed)
 
@@ -68,48 +67,82 @@ def sample_command(model: str, **values: Any) -> None:
     tell: Callable[[str], None] = say_beside if checkpoint.is_from_texts(loaded) or end is not None else say
     if not opt.verbose:
         tell = lambda line: None  # noqa: E731
-    primetext = read_primetext(opt.primetext, opt.primefile, loaded, opt.text_encoding)
-    if opt.primefile and item_options.kind(loaded.vocab, loaded.opt) == "line":
-        # With which editors end a file; it would end the item that the file begins.
-        primetext = primetext.removesuffix(b"\n").removesuffix(b"\r")
-    model_labels.refuse_in_primetext(primetext, item_options.labels(loaded.vocab, loaded.opt), opt.prime_option)
-    left_out = ""
-    missing = "missing seed text, using uniform probability over first character"
-    if opt.ignore_bad_primetext:
-        primetext, left_out = tokenizer.without_unknown(primetext, loaded.vocab)
     # Now, so that a character that the model lacks is refused before anything is printed.
-    prime = tokenizer.primetext_characters(primetext, loaded.vocab, opt.prime_option)
-    source = f"the text of {opt.primefile}" if opt.primefile and primetext else os.fsdecode(primetext)
-    if end is not None:
-        missing = f"drawing {opt.items} items"
-    elif not prime and (prime := tokenizer.line_start(loaded)):
-        opt, primetext = dataclasses.replace(opt, hide_prime=1), b"".join(prime)
-        missing = "missing seed text, starting at the beginning of a line"
+    prompt = _prompt(loaded, opt)
+    if prompt.is_line_start:
+        opt = dataclasses.replace(opt, hide_prime=1)
     stream.require_possible_stop(opt, loaded.vocab)
     if opt.adapt:
-        loaded = learning.learnt(loaded, [*tokenizer.item_start(loaded), *prime], opt.adaptation, opt.threads or 1)
+        read = [*tokenizer.item_start(loaded), *prompt.characters]
+        loaded = learning.learnt(loaded, read, opt.adaptation, opt.threads or 1)
     beam.check_memory(loaded.network, opt.beam)
     if opt.o:
-        if os.path.isfile(opt.o) or (opt.o.endswith(".txt") and not os.path.isdir(opt.o)):
-            raise UserError(f"{flag('o')} names a folder, not a file: for one file, end the line with > poem.txt.")
-        os.makedirs(opt.o, exist_ok=True)
-        batch_to_files.refuse_to_overwrite(opt, checkpoint_file, opt.primefile)
-        if batch_to_files.has_other_texts(opt.o):
-            note(f"{opt.o} has other texts: a training on this folder would read the samples, too.")
+        _make_folder(opt, checkpoint_file)
     copies = _copy_limits(checkpoint_file, loaded, opt)
     where = device.choose(opt.gpuid, opt.opencl, tell)
     tell(f"creating an {loaded.network.model}...")
-    if left_out:
-        tell(f"left out of the primetext: {left_out}")
-    tell(f"seeding with {source}" if source else missing)
+    if prompt.left_out:
+        tell(f"left out of the primetext: {prompt.left_out}")
+    tell(prompt.said)
     tell("--------------------------")
     if end is not None:
-        item_printing.print_items(checkpoint_file, loaded, opt, prime, labels, where, tell, copies)
+        item_printing.print_items(checkpoint_file, loaded, opt, prompt.characters, labels, where, tell, copies)
     elif opt.samples > 1:
-        _draw_many(loaded, opt, prime, where, tell, copies)
+        _draw_many(loaded, opt, prompt.characters, where, tell, copies)
     else:
-        _draw_one(loaded, opt, primetext, where, tell, copies)
+        _draw_one(loaded, opt, b"".join(prompt.characters), where, tell, copies)
     _explain_early_ends(copies)
+
+
+class _Prompt(NamedTuple):
+    """What a sample begins with.
+
+    Attributes:
+        characters: that the model reads first. said: about them, on the command line.
+        left_out: unknown characters that are not read, for a message.
+        is_line_start: whether they are not given, but stand for the beginning of a line.
+    """
+
+    characters: list[bytes]
+    said: str
+    left_out: str = ""
+    is_line_start: bool = False
+
+
+def _prompt(loaded: Checkpoint, opt: SampleOptions) -> _Prompt:
+    """The prompt of -primetext or -primefile. Errors: UserError for a character that the model lacks, or a label."""
+    from compat import item_options
+    from pycharrnn.sampling import model_labels, tokenizer
+
+    text = read_primetext(opt.primetext, opt.primefile, loaded, opt.text_encoding)
+    if opt.primefile and item_options.kind(loaded.vocab, loaded.opt) == "line":
+        # With which editors end a file; it would end the item that the file begins.
+        text = text.removesuffix(b"\n").removesuffix(b"\r")
+    model_labels.refuse_in_primetext(text, item_options.labels(loaded.vocab, loaded.opt), opt.prime_option)
+    left_out = ""
+    if opt.ignore_bad_primetext:
+        text, left_out = tokenizer.without_unknown(text, loaded.vocab)
+    characters = tokenizer.primetext_characters(text, loaded.vocab, opt.prime_option)
+    if characters:
+        source = f"the text of {opt.primefile}" if opt.primefile else os.fsdecode(text)
+        return _Prompt(characters, f"seeding with {source}", left_out)
+    if loaded.network.end_id is not None:
+        return _Prompt([], f"drawing {opt.items} items", left_out)
+    if start := tokenizer.line_start(loaded):
+        return _Prompt(start, "missing seed text, starting at the beginning of a line", left_out, True)
+    return _Prompt([], "missing seed text, using uniform probability over first character", left_out)
+
+
+def _make_folder(opt: SampleOptions, checkpoint_file: str) -> None:
+    """Make the folder of -o. Errors: OSError; UserError for a file, or samples that would be replaced."""
+    from pycharrnn.sampling import batch_to_files
+
+    if os.path.isfile(opt.o) or (opt.o.endswith(".txt") and not os.path.isdir(opt.o)):
+        raise UserError(f"{flag('o')} names a folder, not a file: for one file, end the line with > poem.txt.")
+    os.makedirs(opt.o, exist_ok=True)
+    batch_to_files.refuse_to_overwrite(opt, checkpoint_file, opt.primefile)
+    if batch_to_files.has_other_texts(opt.o):
+        note(f"{opt.o} has other texts: a training on this folder would read the samples, too.")
 
 
 def _copy_limits(path: str, loaded: Checkpoint, opt: SampleOptions | ChatOptions) -> CopyLimits | None:
