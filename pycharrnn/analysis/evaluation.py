@@ -87,31 +87,29 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
     return loss / T / (counted / (B * T))
 
 
-def may_be_old_exponential(loaded: Checkpoint, opt: EvalOptions, loss: float) -> bool:
-    """Whether `loss`, in nats, may miss the val_loss of a Lua run on a CPU because LogSoftMax had another exp then."""
-    return loaded.opt.get("gpuid") == -1 and 1e-6 < _missed(loaded, opt, loss) < 1e-3
+def why_not_val_loss(path: str, loaded: Checkpoint, opt: EvalOptions, loss: float) -> str:
+    """A sentence on why `loss`, in nats, is not the val_loss in the checkpoint, if an older rule may be why; else ""."""
+    missed = _missed(loaded, opt, loss)
+    if loaded.opt.get("gpuid") == -1 and 1e-6 < missed < 1e-3:
+        return f"{path}: if its Torch7 was older than 27 April 2016, {flag('old_exp', 1)} gives its val_loss."
+    if recorded_options.find(loaded, "old_exp") and not opt.old_exp:
+        return f"{path} was trained with {flag('old_exp', 1)}: add it for the losses of that training."
+    if missed >= 1e-3 and (val_frac := _old_val_frac(loaded)):
+        when = "" if loaded.era.startswith("May") else "if its char-rnn is of early June 2015 or older, "
+        return f"{path}: {when}{flag('val_frac', val_frac)} gives its val_loss: validation lacked a batch then."
+    return ""
 
 
-def had_old_exponential(loaded: Checkpoint, opt: EvalOptions) -> bool:
-    """Whether the training of pycharrnn had the old exp, and `opt` has not."""
-    return bool(recorded_options.find(loaded, "old_exp")) and not opt.old_exp
-
-
-def old_val_frac(loaded: Checkpoint, opt: EvalOptions, loss: float) -> float:
-    """The -val_frac for the split of char-rnn until early June 2015, if `loss`, in nats, may miss val_loss by it.
+def _old_val_frac(loaded: Checkpoint) -> float:
+    """The -val_frac for the split of char-rnn until early June 2015; 0 for a split that is the same today.
 
     If the fractions of training and validation made 1, the rounding left a batch for testing, which validation has
-    had since then. A slightly smaller fraction leaves it again. Returns: 0 if the split is not the cause.
+    had since then. A slightly smaller fraction leaves it again.
     """
-    if not loaded.era.startswith(("May", "June")) or not _missed(loaded, opt, loss) >= 1e-3:
+    if not loaded.era.startswith(("May", "June")):
         return 0
     train, val = (recorded_options.find(loaded, name) or 0.0 for name in ("train_frac", "val_frac"))
     return val * (1 - 1e-4) if train + val >= 1 else 0
-
-
-def lacked_a_batch(loaded: Checkpoint) -> bool:
-    """Whether its version of char-rnn certainly had the split of old_val_frac."""
-    return loaded.era.startswith("May")
 
 
 def _missed(loaded: Checkpoint, opt: EvalOptions, loss: float) -> float:

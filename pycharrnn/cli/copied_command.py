@@ -31,22 +31,7 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
     from pycharrnn.analysis.options import CopiedOptions
 
     opt = CopiedOptions(**values)
-    if not opt.text and model is None:
-        raise click.UsageError(
-            "name a checkpoint after the sample, or a text to compare with by -text FILE.", click.get_current_context()
-        )
-    if opt.text == "-" and sample == "-":
-        raise click.UsageError(
-            "the sample and -text can't both be standard input: name a file.", click.get_current_context()
-        )
-    if model is not None and is_text(model):
-        files = f"{quoted(sample)} -text {quoted(model)}" if is_text(sample) else f"{quoted(model)} {quoted(sample)}"
-        raise click.UsageError(f"{model} is a text: use pycharrnn copied {files}.", click.get_current_context())
-    if model is not None and is_folder_of_texts(model):
-        use = f"pycharrnn copied {quoted(sample)} -text {quoted(model)}"
-        raise click.UsageError(
-            f"{model} has texts and no checkpoint: to compare with the texts, use {use}.", click.get_current_context()
-        )
+    _check_operands(sample, model, opt.text)
     from compat import item_options
     from pycharrnn.analysis import copied, copied_report
     from pycharrnn.checkpoints import paths
@@ -95,3 +80,23 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
             say("\n" + copied_report.curve_table(curves))
     if opt.html:
         (note if opt.json else say)(f"saved {opt.html}")
+
+
+def _check_operands(sample: str, model: str | None, text: str) -> None:
+    """Errors: click.UsageError, with the command that was probably meant."""
+    if not text and model is None:
+        raise click.UsageError(
+            "name a checkpoint after the sample, or a text to compare with by -text FILE.", click.get_current_context()
+        )
+    if text == "-" and sample == "-":
+        raise click.UsageError(
+            "the sample and -text can't both be standard input: name a file.", click.get_current_context()
+        )
+    if model is not None and is_text(model):
+        files = f"{quoted(sample)} -text {quoted(model)}" if is_text(sample) else f"{quoted(model)} {quoted(sample)}"
+        raise click.UsageError(f"{model} is a text: use pycharrnn copied {files}.", click.get_current_context())
+    if model is not None and is_folder_of_texts(model):
+        use = f"pycharrnn copied {quoted(sample)} -text {quoted(model)}"
+        raise click.UsageError(
+            f"{model} has texts and no checkpoint: to compare with the texts, use {use}.", click.get_current_context()
+        )

@@ -13,14 +13,14 @@ from pycharrnn.cli.console import is_checkpoint, is_folder_of_texts, is_text, no
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common import shell_words
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError
 from pycharrnn.common.shell_words import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from compat.charrnn import Checkpoint
-    from pycharrnn.analysis.options import ScoreOptions
+    from pycharrnn.analysis.options import EvalOptions, ScoreOptions
     from pycharrnn.sampling.predictor import Predictor
 
 
@@ -37,22 +37,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.analysis.options import EvalOptions
 
     opt = EvalOptions(**values)
-    for folder in models[1:]:
-        if is_text(os.path.join(folder, "input.txt")) and is_folder_of_texts(folder):
-            compare = ["-compare", "1"] if opt.compare else []
-            others = [path for path in models if path != folder]
-            use = shell_words.joined(["pycharrnn", "eval", *others, "-data_dir", folder, *compare])
-            raise click.UsageError(
-                f"{folder} has a text and no checkpoint: to evaluate on the text, use {use}.",
-                click.get_current_context(),
-            )
-    if len(models) > 1 and not opt.compare:
-        if texts := [path for path in models[1:] if is_text(path)]:
-            advice = f"use pycharrnn score {quoted(models[0])} {quoted(texts[0])}, or eval with -data_dir FOLDER."
-            raise click.UsageError(f"{texts[0]} is a text: {advice}", click.get_current_context())
-        raise click.UsageError(
-            "several checkpoints need -compare 1: add it, or name one checkpoint.", click.get_current_context()
-        )
+    _check_models(models, opt)
     use_threads(opt.threads)
     from pycharrnn.analysis import adapted, evaluation, split_options
     from pycharrnn.checkpoints import checkpoint, paths
@@ -69,14 +54,8 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
         except UserError as e:
             failed.append((path, e))
             continue
-        if evaluation.may_be_old_exponential(loaded, opt, loss):
-            note(f"{path}: if its Torch7 was older than 27 April 2016, {flag('old_exp', 1)} gives its val_loss.")
-        elif evaluation.had_old_exponential(loaded, opt):
-            note(f"{path} was trained with {flag('old_exp', 1)}: add it for the losses of that training.")
-        elif val_frac := evaluation.old_val_frac(loaded, opt, loss):
-            old = f"{flag('val_frac', val_frac)} gives its val_loss"
-            when = "" if evaluation.lacked_a_batch(loaded) else "if its char-rnn is of early June 2015 or older, "
-            note(f"{path}: {when}{old}: validation lacked a batch then.")
+        if said := evaluation.why_not_val_loss(path, loaded, opt, loss):
+            note(said)
         if opt.split != "train" and (said := split_options.other_split(path, loaded, opt)):
             note(said)
         splits.append(split_options.of(path, loaded, opt))
@@ -97,6 +76,26 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
         say(evaluation.as_lines(opt.split, *rows[0][1:3], learnt.get(rows[0][0])))
     if opt.adapt:
         note(f"{adapted.EXPLANATION}.")
+
+
+def _check_models(models: tuple[str, ...], opt: EvalOptions) -> None:
+    """Errors: click.UsageError, with the command that was probably meant."""
+    for folder in models[1:]:
+        if is_text(os.path.join(folder, "input.txt")) and is_folder_of_texts(folder):
+            compare = ["-compare", "1"] if opt.compare else []
+            others = [path for path in models if path != folder]
+            use = shell_words.joined(["pycharrnn", "eval", *others, "-data_dir", folder, *compare])
+            raise click.UsageError(
+                f"{folder} has a text and no checkpoint: to evaluate on the text, use {use}.",
+                click.get_current_context(),
+            )
+    if len(models) > 1 and not opt.compare:
+        if texts := [path for path in models[1:] if is_text(path)]:
+            advice = f"use pycharrnn score {quoted(models[0])} {quoted(texts[0])}, or eval with -data_dir FOLDER."
+            raise click.UsageError(f"{texts[0]} is a text: {advice}", click.get_current_context())
+        raise click.UsageError(
+            "several checkpoints need -compare 1: add it, or name one checkpoint.", click.get_current_context()
+        )
 
 
 @click.command(
