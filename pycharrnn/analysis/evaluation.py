@@ -88,7 +88,7 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
 
 
 def why_not_val_loss(path: str, loaded: Checkpoint, opt: EvalOptions, loss: float) -> str:
-    """A sentence on why `loss`, in nats, is not the val_loss in the checkpoint, if an older rule may be why; else ""."""
+    """A sentence on why `loss`, in nats, is not the recorded val_loss, if an older rule may be the reason; else ""."""
     missed = _missed(loaded, opt, loss)
     if loaded.opt.get("gpuid") == -1 and 1e-6 < missed < 1e-3:
         return f"{path}: if its Torch7 was older than 27 April 2016, {flag('old_exp', 1)} gives its val_loss."
