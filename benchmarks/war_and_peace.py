@@ -6,7 +6,8 @@
 TEXT is the paper's file of 3,258,246 bytes. The first 80 % are for training, the last 10 % are the test; the tenth in
 between is not read. A character is a byte, line ends with their carriage returns included, so losses are nats per byte.
 -recipes, of which char-rnn takes many hours, -minutes and -flags choose what to train; -flags are those of `train`, and
-may be given several times. Runs hold a part of their 80 % out to choose their best checkpoint.
+may be given several times. Those after a semicolon are of a second run, which trains the best model of the first one
+further (-init_from). Runs hold a part of their 80 % out to choose their best checkpoint.
 
 "-adapt 1" is the loss of a model that learns from the test while it reads it: another test. Seconds are those of a
 clock on the wall, for the whole command; processor seconds say more where other programs run, and OMP_NUM_THREADS=1
@@ -83,18 +84,22 @@ def _processor_seconds() -> float:
     return times.children_user + times.children_system
 
 
-def trained(flags: list[str], train: bytes, test: bytes, adapt: bool) -> Row:
-    """`pycharrnn train` with these flags, and what `score` says of the test with its best checkpoint."""
+def trained(words: str, train: bytes, test: bytes, adapt: bool) -> Row:
+    """`pycharrnn train` with these flags, a run for each semicolon more, and what `score` says of the test."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "data").mkdir()
         Path(folder, "data", "input.txt").write_bytes(train)
         Path(folder, "test.txt").write_bytes(test)
         measured = Measured()
-        log = _pycharrnn(folder, "train", "-data_dir", "data", "-gpuid", "-1", "-show", "0", "-keep", "1", *flags)
-        row = measured.row(" ".join(flags))
-        (best,) = Path(folder, "cv").glob("*_best.t7")
+        start: list[str] = []
+        for k, flags in enumerate(words.split(";")):
+            own = ["-data_dir", "data", "-gpuid", "-1", "-show", "0", "-keep", "1", "-savefile", f"run{k}", *start]
+            log = _pycharrnn(folder, "train", *own, *shlex.split(flags))
+            best = f"cv/lm_run{k}_best.t7"
+            start = ["-init_from", best]
+        row = measured.row(words)
         measured = Measured()
-        scores = _pycharrnn(folder, "score", str(best), "test.txt", "-adapt", f"{adapt:d}", "-threads", "0")
+        scores = _pycharrnn(folder, "score", best, "test.txt", "-adapt", f"{adapt:d}", "-threads", "0")
         # The last figure of a line: per byte, as in training, where characters of several bytes have one of their own.
         found = re.findall(r": (?:.*\()?(\S+) bits per", scores)
         losses = [float(bits) * math.log(2) for bits in found]
@@ -128,7 +133,7 @@ def main() -> None:
     parser.add_argument("-orders", default="5,20")
     parser.add_argument("-recipes", default="quick,best", help="any of char-rnn, quick, best")
     parser.add_argument("-minutes", default="10", help="such as 10,60,480")
-    parser.add_argument("-flags", action="append", default=[], help="of a run of train, in one argument")
+    parser.add_argument("-flags", action="append", default=[], help="of a run of train; of more after semicolons")
     parser.add_argument("-adapt", type=int, default=1)
     parser.add_argument("-o", default="", help="the rows as JSON")
     args = parser.parse_args()
@@ -142,10 +147,9 @@ def main() -> None:
     runs: list[Callable[[], Row]] = []
     if args.kenlm:
         runs += [lambda n=n: n_gram(args.kenlm.resolve(), n, train, test) for n in map(int, args.orders.split(","))]
-    chosen = [["-recipe", name] for name in filter(None, args.recipes.split(","))]
-    chosen += [["-minutes", number] for number in filter(None, args.minutes.split(","))]
-    chosen += [shlex.split(words) for words in args.flags]
-    runs += [lambda flags=flags: trained(flags, train, test, bool(args.adapt)) for flags in chosen]
+    chosen = [f"-recipe {name}" for name in filter(None, args.recipes.split(","))]
+    chosen += [f"-minutes {number}" for number in filter(None, args.minutes.split(","))]
+    runs += [lambda words=words: trained(words, train, test, bool(args.adapt)) for words in [*chosen, *args.flags]]
     rows = []
     for run in runs:
         rows.append(row := run())

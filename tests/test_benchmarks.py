@@ -339,17 +339,20 @@ def test_war_and_peace(tmp_path):
     text, file = tmp_path / "text.txt", tmp_path / "rows.json"
     text.write_bytes((GOLDEN / "corpus" / "input.txt").read_bytes()[:6000])
     tiny = "-rnn_size 6 -num_layers 1 -batch_size 2 -seq_length 10 -max_epochs 0.2 -exact 0"
-    args = ["-kenlm", str(tmp_path), "-orders", "2", "-recipes", "", "-minutes", "", "-flags", tiny, "-o", str(file)]
-    printed = output("war_and_peace", str(text), *args).splitlines()
+    further = f"{tiny}; -batch_size 2 -seq_length 10 -max_epochs 0.5 -exact 0"
+    args = ["-kenlm", str(tmp_path), "-orders", "2", "-recipes", "", "-minutes", "", "-o", str(file)]
+    printed = output("war_and_peace", str(text), *args, "-flags", tiny, "-flags", further).splitlines()
     assert printed[0] == "4,800 bytes of training, 600 of test"
-    n_gram, network = json.loads(file.read_text(encoding="utf-8"))
+    n_gram, network, trained_further = json.loads(file.read_text(encoding="utf-8"))
     assert (n_gram["what"], n_gram["parameters"]) == ("n-grams of order 2", 90)
     assert n_gram["test loss"] == pytest.approx(math.log(10))
     assert network["what"] == tiny and network["parameters"] > 6 * 24
     assert 0 < network["-adapt 1"] < network["test loss"] < 5
     assert n_gram["s"] > 0 and network["s"] > 0 and network["processor s"] > 0
     assert n_gram["processor s"] >= 0  # a tick of the clock may be longer
-    assert [line.split(": ")[0] for line in printed[1:]] == ["n-grams of order 2", tiny]
+    assert trained_further["what"] == further and trained_further["parameters"] == network["parameters"]
+    assert trained_further["test loss"] < network["test loss"]
+    assert [line.split(": ")[0] for line in printed[1:]] == ["n-grams of order 2", tiny, further]
 
 
 def test_the_n_grams_of_lists():
