@@ -155,14 +155,22 @@ def _iterate(run: CurrentRun, stop: GracefulStop) -> None:
         # Saving is a collective call, but the other processes wait in the middle of a step.
         saved = run.unfinished(run.checkpoint(i)) if ranks.size == 1 else None
         raise keeper.text_changed(str(e), saved) from e
-    if run.pace and (run.has_changed_length or settings.resumed):
+    _finish(run)
+
+
+def _finish(run: CurrentRun) -> None:
+    """Say how to repeat a run of -minutes, what the samples have copied, and what to do next.
+
+    Errors: UserError, RunStopped if the last checkpoint could not be written, or is not finite.
+    """
+    if run.pace and (run.has_changed_length or run.session.settings.resumed):
         if run.unrepeatable:
             run.note(f"no flags repeat this run, since {run.unrepeatable}.")
         else:
             run.say(f"as it was trained: {recipes.command_line(run.session.settings.options)}")
     if copies := run.copies.summary():
         run.note(copies)
-    keeper.finish()
+    run.keeper.finish()
 
 
 def _timed_step(session: Session, trainer: Trainer) -> float:
