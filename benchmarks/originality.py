@@ -64,7 +64,8 @@ def texts_of(loaded: Checkpoint, temperature: float, limits: CopyLimits | None) 
     model = inference.on_cpu(loaded.network)
     if end is not None:
         opt, found = SampleOptions(items=CHARACTERS, temperature=temperature, length=200), list[bytes]()
-        drawn = items.draw(lambda streams: model.fresh(1, streams), loaded.vocab, end, [], opt, copies=limits)
+        of_list = items.ItemModel(lambda streams: model.fresh(1, streams), loaded.vocab, end, copies=limits)
+        drawn = items.draw(of_list, opt)
         while sum(map(len, found)) < CHARACTERS:
             found.append(b"".join(characters[k] for k in next(drawn).token_ids.tolist()))
         return found

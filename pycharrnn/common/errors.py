@@ -10,6 +10,7 @@ from pycharrnn.common.shell_words import quoted
 
 # Unicode reserves these noncharacters for use inside a program. They enclose the two wordings of a part of a message.
 _START, _OR, _END = "\ufdd0", "\ufdd1", "\ufdd2"
+_WHOLE = 10**20  # smaller ints, such as seeds, are quoted with all their digits
 _WORDINGS = re.compile(f"{_START}([^{_OR}]*){_OR}([^{_END}]*){_END}")
 
 
@@ -53,7 +54,7 @@ def flag(name: str, value: float | str | None = None) -> str:
         return wordings(f"-{name}", name)
     if isinstance(value, str):
         return wordings(f"-{name} {quoted(value)}", f"{name}={value!r}")
-    digits = str(value) if isinstance(value, int) else f"{value:.10g}"
+    digits = str(value) if isinstance(value, int) and abs(value) < _WHOLE else f"{value:.10g}"
     return wordings(f"-{name} {digits}", f"{name}={digits}")
 
 

@@ -209,7 +209,7 @@ def test_a_text_in_an_old_encoding(home):
     assert (home / "data/prose/input.txt").read_text(encoding="utf-8") == text
     assert sampled(home / "cv/lm_prose_best.t7", ["-length", "5", "-primetext", "Où"]).startswith("Où".encode())
     log, said = trained(home, "prose.txt", "-text_encoding", "latin-1", "-seed", "5")
-    assert "this text is named prose_2," in said and "read as latin-1.\n" in said
+    assert "this text is named prose_2;" in said and "read as latin-1.\n" in said
     assert checkpoint.load(home / "cv/lm_prose_2_best.t7").opt["text_encoding"] == "latin-1"
     # The text is there now, so that neither the printed line nor -resume decodes it again.
     words = shlex.split(log[0].partition(": ")[2])[2:]
