@@ -85,7 +85,7 @@ def _processor_seconds() -> float:
 
 
 def trained(words: str, train: bytes, test: bytes, adapt: bool) -> Row:
-    """`pycharrnn train` with these flags, a run for each semicolon more, and what `score` says of the test."""
+    """Train with these flags, then further with those after each semicolon, and score the test."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "data").mkdir()
         Path(folder, "data", "input.txt").write_bytes(train)

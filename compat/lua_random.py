@@ -24,8 +24,7 @@ def explained(seed: int) -> str:
     """A sentence that names the equal 32-bit seed of a seed beyond 32 bits; "" for other seeds."""
     if 0 <= seed < _SEEDS:
         return ""
-    digits = str(seed) if abs(seed) < 10**20 else f"{seed:.10g}"
-    return f"-seed {digits} is the same as -seed {seed % _SEEDS}: Torch7 counts seeds modulo 2^32."
+    return f"-seed {seed} is the same as -seed {seed % _SEEDS}: Torch7 counts seeds modulo 2^32."
 
 
 class LuaRandom:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 MODELS = ("lstm", "gru", "rnn")
 STATES_PER_LAYER = {"lstm": 2, "gru": 1, "rnn": 1}
-# The nn.Linear modules of a layer in the order of the flat vector, which is that of the graph's forwardnodes.
 NUM_GATES = {"lstm": 4, "gru": 3, "rnn": 1}  # gates and candidates of a layer
+# The nn.Linear modules of a layer in the order of the flat vector, which is that of the graph's forwardnodes.
 _LAYER_LINEARS = {
     "lstm": ("i2h", "h2h"),
     "gru": ("update_i2h", "update_h2h", "candidate_i2h", "reset_i2h", "reset_h2h", "candidate_h2h"),

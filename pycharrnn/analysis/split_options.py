@@ -78,7 +78,7 @@ def _on_torch_rnn(path: str, loaded: Checkpoint, opt: EvalOptions) -> str:
 
 
 def other_texts(texts: Iterable[RecordedText], data_dir: str) -> Iterator[str]:
-    """A message for each text that `eval` reads in place of the one that models were trained on.
+    """A message for each text that `eval` reads although its models were trained on another.
 
     Models of the same text share a message. A checkpoint without a hash, as of char-rnn, is passed over. `data_dir`:
     the value of -data_dir. Errors: UserError for a text that can't be read.

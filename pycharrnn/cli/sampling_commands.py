@@ -98,9 +98,9 @@ class _Prompt(NamedTuple):
     """What a sample begins with.
 
     Attributes:
-        characters: that the model reads first. said: about them, on the command line.
-        left_out: unknown characters that are not read, for a message.
-        is_line_start: whether they are not given, but stand for the beginning of a line.
+        characters: that the model reads first. said: the line that tells the user about them.
+        left_out: the unknown characters that -ignore_bad_primetext leaves out, in words.
+        is_line_start: whether the user gave none, and the characters stand for the beginning of a line.
     """
 
     characters: list[bytes]

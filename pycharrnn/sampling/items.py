@@ -45,7 +45,7 @@ class ItemModel:
 
     Attributes:
         predictor_of: number of streams -> a predictor with hidden states of zeros.
-        end: token id of the end of an item, which is read before its first character.
+        vocab: character -> token id + 1. end: token id of the end of an item, which is read before its first character.
         prime: the beginning of every item, as characters of vocab. labels: which are read before it; None for none.
         copies: of opt.max_copy, for passages within an item; None for no limit. The end may always follow.
     """
@@ -63,7 +63,7 @@ class ItemModel:
 
     def label(self, seed: int) -> bytes:
         """The label of the item of a seed; b"" without labels."""
-        return self.labels.labels[self.labels.number(seed)] if self.labels else b""
+        return self.labels.labels[self.number(seed)] if self.labels else b""
 
     @cached_property
     def characters(self) -> list[bytes]:

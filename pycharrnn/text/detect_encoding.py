@@ -12,7 +12,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.text.decode_text import ENCODING, INVALID_AS_CP1252, RAW, Decoding
+from pycharrnn.text.decode_text import INVALID_AS_CP1252, RAW, Decoding
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -42,23 +42,15 @@ _CANDIDATES = (
     *("cp1255", "iso8859-8", "cp1256", "iso8859-6", "cp874"),
     *("cp932", "euc_jis_2004", "gb18030", "big5hkscs", "cp949"),
 )
-_USUAL = {  # the same letters, and more of the bytes
-    **{"iso8859-1": "cp1252", "iso8859-9": "cp1254", "iso8859-11": "cp874", "tis-620": "cp874"},
-    **{"shift_jis": "cp932", "euc_jp": "euc_jis_2004", "gb2312": "gb18030", "gbk": "gb18030"},
-    **{"big5": "big5hkscs", "euc_kr": "cp949"},
-}
-_HEAD = 4096  # bytes in which HTML may declare its encoding; browsers look at 1024
-_DECLARED = re.compile(rb"<(?:meta\b[^>]*?\bcharset|\?xml\b[^>]*?\bencoding)\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
+_USUAL = {"iso8859-1": "cp1252", "iso8859-9": "cp1254"}  # the same letters, and more of the bytes
 _OF_MACS = {"cp1252": "mac-roman", "cp1250": "mac-latin2", "cp1251": "mac-cyrillic"}  # with lone CRs as line ends
 _FEW = 5  # non-ASCII bytes, too few for statistics
 
 
-def decoding_of(path: str, shown: str, text_encoding: str = "", is_html: bool = False) -> Decoding | None:
+def decoding_of(path: str, shown: str, text_encoding: str = "") -> Decoding | None:
     """How a file is decoded; None for binary data. Errors: OSError; UserError without chardet.
 
-    Args:
-        shown: the file's name in messages. text_encoding: the value of -text_encoding, "" to detect it.
-        is_html: whether the file may declare its encoding, as HTML does; one that does not fit is not believed.
+    `text_encoding`: the value of -text_encoding, "" to detect it. `shown`: the file's name in messages.
     """
     with open(path, "rb") as f:
         first = f.read(_FIRST)
@@ -76,22 +68,7 @@ def decoding_of(path: str, shown: str, text_encoding: str = "", is_html: bool = 
         is_mac = first.count(b"\r") > 2 and b"\n" not in first
         f.seek(0)
         invalid_at = _invalid_utf8(f)
-        if invalid_at is None:
-            return Decoding()
-        if is_html and (declared := _declared(first)):
-            return Decoding(declared, "replace")
-        return _guess(_sample(f, invalid_at), shown, is_mac)
-
-
-def _declared(first: bytes) -> str:
-    """The encoding that HTML declares, by <meta charset> or in its XML declaration; "" without one that fits."""
-    found = _DECLARED.search(first[:_HEAD])
-    name = found[1].decode() if found else ""
-    if name in ("", RAW) or not ENCODING.holds(name):
-        return ""
-    codec = codecs.lookup(name).name
-    codec = _USUAL.get(codec, codec)
-    return codec if _printable(first, codec) >= _MIN_PRINTABLE else ""
+        return Decoding() if invalid_at is None else _guess(_sample(f, invalid_at), shown, is_mac)
 
 
 def _utf16_or_32(first: bytes) -> str | None:

@@ -45,7 +45,7 @@ class _Reader(HTMLParser):
         self._space = False  # whether a blank comes before the next word
 
     def parse_marked_section(self, i: int, report: bool = True) -> int:
-        """Skip <![...]>; one that the parser does not know, as browsers do, up to its >."""
+        """Skip <![...]>. As browsers do, skip an unknown one up to its >."""
         try:
             return super().parse_marked_section(i, report)
         except AssertionError:  # before Python 3.13.4

@@ -123,7 +123,7 @@ def source_file(path: str, shown: str, size: int, text_encoding: str = "") -> So
     is_html = kind is HTML and size <= html_text.MAX_BYTES
     if kind and not is_html:
         return kind
-    decoding = detect_encoding.decoding_of(path, shown, text_encoding, is_html)
+    decoding = detect_encoding.decoding_of(path, shown, text_encoding)
     if decoding:
         return SourceFile(path, shown, dataclasses.replace(decoding, is_html=is_html), size)
     if shown.endswith(file_kinds.CHECKPOINT_ENDINGS):

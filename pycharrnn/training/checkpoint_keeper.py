@@ -196,7 +196,7 @@ class CheckpointKeeper:
         """Save the run if there is a `checkpoint`; return the exception for a changed text, with the fault `what`."""
         what = what.removesuffix(".")
         if checkpoint is None:
-            # Other processes than the first don't know what it has written at intervals.
+            # Only the first process knows which checkpoints it has written.
             advice = f"continue with {flag('resume')}" if self._ranks.rank else self._last_good()
             return RunStopped(f"{what}; {advice}.", 1)
         return RunStopped(f"{what}; stopped after iteration {checkpoint.i}; {self._saved_at_the_end(checkpoint)}", 1)

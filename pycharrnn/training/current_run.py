@@ -110,7 +110,7 @@ class CurrentRun:
         )
 
     def with_copies(self, checkpoint: Checkpoint, sample: bytes) -> Checkpoint:
-        """The checkpoint with a record of what its sample has copied; unchanged with -data_dir, to equal char-rnn's."""
+        """Record what the sample of a checkpoint has copied; with -data_dir nothing, as char-rnn records nothing."""
         found = self.copies.add(sample)
         if not found or not self.session.from_texts:
             return checkpoint

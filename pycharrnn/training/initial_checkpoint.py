@@ -18,7 +18,7 @@ _MAX_ITERATION = 10**8  # more losses would not fit in memory
 
 @dataclass(frozen=True)
 class InitialCheckpoint:
-    """The checkpoint that a run starts from: that of -init_from, of which it takes the weights, or a ResumedRun."""
+    """The checkpoint that a run starts from: that of -init_from for its weights, or a ResumedRun for -resume."""
 
     path: str
     checkpoint: Checkpoint

@@ -11,7 +11,7 @@ from pycharrnn.common.errors import wordings
 
 @dataclass(frozen=True)
 class NextCommands:
-    """What to do with the checkpoints of a run.
+    """What to do with the checkpoints of a run. Each method words the command for the checkpoint at `path`.
 
     Attributes:
         savefile: the name of the run. items: the value of -items.

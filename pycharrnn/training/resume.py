@@ -64,8 +64,8 @@ def restore(
         trainer.reset_position()
         epoch = lua_format.fixed(found.i / loader.ntrain, 2)
         say(
-            f"{' and '.join(changed)} changed: at the text's start, hidden state from zero; epoch counted as {epoch};"
-            " earlier validation losses are left out, since they are of other splits."
+            f"{' and '.join(changed)} changed: the run goes on at the start of the text, with a zero hidden state and"
+            f" as epoch {epoch}; it leaves out earlier validation losses, which are of other splits."
         )
     elif state is None:
         loader.reset_batch_pointer(TRAIN, found.i)
@@ -73,8 +73,8 @@ def restore(
         for split, position in state.batch_positions.items():
             loader.reset_batch_pointer(split, position)
         loader.restore_items(state.item_positions)
-    ours = trainer.versions()
-    for program, version in sorted((state.versions or {}).items() if state else ()):
+    ours, theirs = trainer.versions(), (state and state.versions) or {}
+    for program, version in sorted(theirs.items()):
         if ours.get(program, version) != version:
             say(f"written by {program} {version}, going on with {ours[program]}: last digits may differ.")
     return not changed
@@ -96,7 +96,7 @@ def _learning_rate(start: ResumedRun, opt: OptimisationSettings, ntrain: int, it
 
 
 def _has_other_warmup(start: ResumedRun, opt: OptimisationSettings) -> bool:
-    """Whether the recorded rate is a fraction by a -warmup that has been changed, or lacks that of the new one."""
+    """Whether a changed -warmup gives another rate than the recorded one: within the old warm-up, or the new one."""
     recorded = recorded_options.find(start.checkpoint, "warmup") or 0
     return "warmup" in start.overridden and start.checkpoint.i < max(opt.warmup, recorded)
 

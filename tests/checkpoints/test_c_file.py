@@ -279,7 +279,7 @@ def test_string_literals():
 @needs_gcc
 @pytest.mark.parametrize("weights", ["float", "int8"])
 def test_a_low_temperature_takes_the_most_probable_characters(tmp_path, weights):
-    """Of which a float would hold no exp(log_probs / temperature), nor the sum of those before the first character."""
+    """There exp(log_probs / temperature) of every character is too small for a float."""
     path = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
     program = compiled(written(tmp_path, checkpoint.load(path), weights))
     flags = ("-temperature", "0.0001", "-length", "100")

@@ -207,27 +207,8 @@ def test_without_chardet(tmp_path, monkeypatch, module):
     )
 
 
-@pytest.mark.parametrize(
-    "head, declared, codec",
-    [
-        ('<meta charset="koi8-r">', "koi8-r", "koi8-r"),
-        ("<meta http-equiv=Content-Type content='text/html; charset=windows-1251'>", "cp1251", "cp1251"),
-        ('<?xml version="1.0" encoding="KOI8-R"?>', "koi8-r", "koi8-r"),
-        ("<META CHARSET=ISO-8859-1>", "cp1252", "cp1252"),  # as browsers read it
-        ("<meta charset=shift_jis>", "cp932", "cp932"),
-    ],
-)
-def test_html_is_read_as_it_declares(tmp_path, head, declared, codec):
-    """Three letters are too few for statistics."""
-    words = {"cp1252": "“é”", "cp932": "夜は①"}.get(codec, "Ночь")
-    page = tmp_path / "a.html"
-    page.write_bytes(f"<html><head>{head}</head><p>{words}</p></html>".encode(codec))
-    decoding = detect_encoding.decoding_of(str(page), "a.html", is_html=True)
-    assert decoding == decode_text.Decoding(declared, "replace")
-
-
-@pytest.mark.parametrize("name", ["utf-8", "klingon", "hex", "bytes", "utf-16", "ascii", ""])
-def test_a_declared_encoding_that_does_not_fit_is_not_believed(tmp_path, name):
-    page = tmp_path / "a.html"
-    page.write_bytes(f"<html><meta charset='{name}'><p>{FRENCH * 5}</p></html>".encode("cp1252"))
-    assert detect_encoding.decoding_of(str(page), "a.html", is_html=True).codec == "cp1252"
+@pytest.mark.parametrize("name", ["koi8-r", "cp1251"])
+def test_html_that_declares_its_encoding(tmp_path, name):
+    """Without the declaration, the statistics take this word in koi8-r for koi8-u."""
+    page = f"<html><head><meta charset={name}></head><p>Фонарщик</p></html>"
+    assert decoded(tmp_path / "a.html", page.encode(name)) == page

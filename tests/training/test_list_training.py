@@ -128,7 +128,7 @@ def test_what_can_not_change_during_a_run(tmp_path):
     assert str(error) == "-items file (was line) can't change during a run: leave it out, or start a new run."
     error, log, _ = result_of(folder, "-gpuid", "-1", "-resume", "cv", "-seed", "3", "-max_epochs", "1.5", small=[])
     assert error is None
-    assert any(line.startswith("-seed changed: at the text's start, hidden state from zero; ") for line in log)
+    assert any(line.startswith("-seed changed: the run goes on at the start of the text, ") for line in log)
     loaded = checkpoint.load(named(folder)[-1])
     loaded.state.item_positions = loaded.state.item_positions[:-1]
     checkpoint.convert(loaded, folder / "damaged.t7")

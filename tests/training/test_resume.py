@@ -178,7 +178,7 @@ def test_another_text_is_noticed(tmp_path, change):
         return
     lines = train(folder, "-resume", "cv", "-max_epochs", "0.6", small=[])
     assert any(line.startswith("data/input.txt is not the text of the checkpoint: it was 2560 bytes") for line in lines)
-    assert any(line.startswith("the text changed: at the text's start") for line in lines)
+    assert any(line.startswith("the text changed: the run goes on at the start of the text") for line in lines)
 
 
 def test_another_batch_size_starts_the_text_anew(tmp_path):
@@ -186,7 +186,7 @@ def test_another_batch_size_starts_the_text_anew(tmp_path):
     train(folder, "-max_epochs", "0.5")
     lines = train(folder, "-resume", "cv", "-batch_size", "10", "-max_epochs", "2", small=[])
     # of 60 iterations a pass, 30 were done; with ten texts side by side there are 30 a pass
-    said = "-batch_size changed: at the text's start, hidden state from zero; epoch counted as 1.00; earlier validation"
+    said = "-batch_size changed: the run goes on at the start of the text, with a zero hidden state and as epoch 1.00; "
     assert any(line.startswith(said) for line in lines)
     assert steps(lines)[0].startswith("31/60")
 
@@ -316,7 +316,7 @@ def test_losses_keep_their_iterations_where_the_checkpoint_records_none(tmp_path
 
 
 def test_a_gpu_goes_on_from_a_checkpoint_that_records_no_losses(tmp_path):
-    """Where losses are not read after every step, one that is unknown is none that is not a number."""
+    """On a GPU, which reads few losses, a loss that the checkpoint lacks is not taken for a NaN of the training."""
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "0.05")
     (path,) = named(folder)

@@ -107,7 +107,7 @@ def _of_this_site(request: Request) -> None:
 
 
 def _host_of(origin: str) -> str | None:
-    """Host and port of an Origin header in lower case; None for one that is no address."""
+    """Host and port of an Origin header in lower case; None if it is not a valid address."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
