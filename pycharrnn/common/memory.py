@@ -6,8 +6,14 @@ import contextlib
 import math
 import os
 import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
 from pycharrnn.common.errors import UserError
+
+# Linux's control groups, which limit a container or a job of Slurm: controllers in /proc/self/cgroup -> the folder of
+# all groups, and the file with a group's limit. Version 2 has no controllers there.
+_GROUPS = {"": ("/sys/fs/cgroup", "memory.max"), "memory": ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")}
 
 
 def check(need: float, what: str, available: float | None = None) -> None:
@@ -41,7 +47,22 @@ def _main_memory() -> float:
 
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         limits += [limit] if limit != resource.RLIM_INFINITY else []
-    return min(limits)
+    return min(*limits, *_group_limits(Path("/")))
+
+
+def _group_limits(root: Path) -> Iterator[int]:
+    """The limits of this process's control groups, and of those that they are in. `root`: of the file system."""
+    try:
+        groups = (root / "proc/self/cgroup").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:  # not on Linux
+        return
+    for _, controllers, group in (line.split(":", 2) for line in groups):
+        if controllers in _GROUPS:
+            folder, name = _GROUPS[controllers]
+            found = PurePosixPath(group)
+            for path in (found, *found.parents):
+                with contextlib.suppress(OSError, ValueError):  # "max": no limit
+                    yield int((root / f"{folder}{path}"[1:] / name).read_text(encoding="ascii"))
 
 
 def _gigabytes(count: float) -> str:

@@ -103,9 +103,8 @@ class ModelText:
         if length is None or length <= max(N, passages.MAX_EXACT):
             return self._index(read, path, length, N, utf8_bytes)
         name = f"passages_{N}_{self._hash()}.bin"
-        record = cache_record.load(folder)
         shape = passages.filter_shape(length)
-        if record.made_of(folder, name) == stats.fingerprint:
+        if cache_record.load(folder).made_of(folder, name) == stats.fingerprint:
             with contextlib.suppress(OSError, ValueError):
                 words = np.fromfile(os.path.join(folder, name), np.uint64).reshape(shape)
                 return passages.from_filter(words, N, len(self._characters), self._end_id, utf8_bytes)
@@ -121,8 +120,7 @@ class ModelText:
                 assert found.words is not None  # a text of this length has a filter
                 with atomic_write(os.path.join(folder, name)) as f:
                     found.words.tofile(f)
-                record.add_cache(folder, stats.fingerprint, name)
-                record.save(folder)
+                cache_record.add(folder, stats.fingerprint, name)
         return found
 
     def _utf8_bytes(self, read: _Bytes, is_utf8: bool | None = None) -> npt.NDArray[np.uint8] | None:

@@ -76,6 +76,16 @@ def load(data_dir: str) -> CacheRecord:
         return CacheRecord()
 
 
+def add(data_dir: str, fingerprint: str, *names: str) -> None:
+    """Record that these cache files were made of the text with this fingerprint.
+
+    The record is read anew: other programs may have added to it while the files were made.
+    """
+    record = load(data_dir)
+    record.add_cache(data_dir, fingerprint, *names)
+    record.save(data_dir)
+
+
 def file_state(path: str) -> FileState | None:
     """The state of a file; None if it is missing."""
     try:

@@ -68,8 +68,7 @@ def load(
     except OSError as e:
         raise UserError(f"can't write {escape_line(path)}: {e.strerror or e}.") from e
     if made_of:
-        record.add_cache(data_dir, made_of, name)
-        record.save(data_dir)
+        cache_record.add(data_dir, made_of, name)
     return found
 
 

@@ -46,8 +46,7 @@ def cached(
     input_file, *cache = (os.path.join(data_dir, name) for name in ("input.txt", *names))
     if stats is None:
         stats = text_stats(data_dir, progress)
-    record = cache_record.load(data_dir)
-    made_of = record.made_of(data_dir, *names)
+    made_of = cache_record.load(data_dir).made_of(data_dir, *names)
     made = made_of == stats.fingerprint
 
     def load() -> tuple[dict[bytes, int], TensorFile]:
@@ -75,6 +74,7 @@ def cached(
             loaded = load()
         except T7Error as e:
             raise UserError(f"{input_file} changed while it was read ({e}); start again.") from e
+    record = cache_record.load(data_dir)  # others may have added to it meanwhile
     record.add_cache(data_dir, stats.fingerprint, *names)
     if stats.state and cache_record.is_settled(stats.state):
         record.text, record.stats = stats.state, stats.fields()
@@ -154,8 +154,7 @@ def without_characters(
         except OSError as e:
             raise UserError(f"can't write {path}: {e.strerror or e}.") from e
     if made_of:
-        record.add_cache(data_dir, made_of, name)
-        record.save(data_dir)
+        cache_record.add(data_dir, made_of, name)
     return less
 
 

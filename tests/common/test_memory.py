@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -67,8 +68,8 @@ def test_the_main_memory_is_the_smaller_of_machine_and_limit():
     code = (
         "import os, resource\n"
         "from pycharrnn.common import memory\n"
-        "machine = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')\n"
-        "assert memory._main_memory() <= machine\n"
+        "machine = memory._main_memory()\n"
+        "assert machine <= os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')\n"
         "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, resource.RLIM_INFINITY))\n"
         "assert memory._main_memory() == min(1 << 30, machine)\n"
         "resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)\n"
@@ -76,3 +77,24 @@ def test_the_main_memory_is_the_smaller_of_machine_and_limit():
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+@pytest.mark.parametrize(
+    "groups, files, found",
+    [
+        ("0::/\n", {"memory.max": "5000\n"}, [5000]),
+        ("0::/slurm/job_7\n", {"slurm/memory.max": "max\n", "slurm/job_7/memory.max": "600\n"}, [600]),
+        ("3:cpu:/a\n4:memory:/a:b\n0::/\n", {"memory/memory.limit_in_bytes": "9000\n", "a/memory.max": "1\n"}, [9000]),
+        ("4:memory:/a:b\n", {"memory/a:b/memory.limit_in_bytes": "7\n", "memory/memory.limit_in_bytes": "8\n"}, [7, 8]),
+        ("0::/gone\n", {}, []),
+    ],
+    ids=["container", "job", "version 1", "nested", "unknown"],
+)
+def test_the_limits_of_control_groups(tmp_path, groups, files, found):
+    for name, content in {"../../../proc/self/cgroup": groups, **files}.items():
+        path = Path(os.path.normpath(tmp_path / "sys/fs/cgroup" / name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    assert list(memory._group_limits(tmp_path)) == found
+    (tmp_path / "proc/self/cgroup").unlink()
+    assert not list(memory._group_limits(tmp_path))

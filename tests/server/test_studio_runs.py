@@ -314,7 +314,7 @@ def test_a_training_that_ended_meanwhile(studio, monkeypatch, behavior, state):
 
 
 def test_the_number_of_another_process_is_not_trusted(studio, monkeypatch):
-    """Neither in the lock file of a killed training, nor in one that is no number: nothing is signalled."""
+    """In the lock file of a killed training, in one without a number or of another machine: nothing is signalled."""
     use_fake_training(monkeypatch, "finish")
     run_id = studio.start()
     studio.until(run_id, lambda run: run["state"] == "finished")
@@ -324,10 +324,11 @@ def test_the_number_of_another_process_is_not_trusted(studio, monkeypatch):
     Path(record.folder, ".lock").write_text(f"process {os.getppid()} on here", encoding="utf-8")
     studio.studio._line._processes.ask_to_stop(record)
     assert not studio.studio._line._processes.is_alive(record)
-    monkeypatch.setattr(file_lock, "_holder", lambda path: "")
     fd = file_lock.acquire(f"{record.folder}/.lock")
-    assert studio.studio._line._processes.is_alive(record)
-    studio.studio._line._processes.ask_to_stop(record)
+    for holder in ("", f"process {os.getppid()} on another machine"):
+        monkeypatch.setattr(file_lock, "_holder", lambda path, holder=holder: holder)
+        assert studio.studio._line._processes.is_alive(record)
+        assert not studio.studio._line._processes.ask_to_stop(record)
     os.close(fd)
     assert signalled == []
 

@@ -24,6 +24,14 @@ def test_a_cache_is_made_of_one_text(tmp_path):
     assert record.made_of(folder, "vocab.t7", "missing.t7") is None
 
 
+def test_what_others_have_recorded_stays(tmp_path):
+    folder = str(tmp_path)
+    for name in ("data.t7", "data_items_0a.bin"):
+        (tmp_path / name).write_bytes(b"x")
+        cache_record.add(folder, "text", name)
+    assert cache_record.load(folder).made_of(folder, "data.t7", "data_items_0a.bin") == "text"
+
+
 @pytest.mark.parametrize(
     "seconds, whole, settled",
     [

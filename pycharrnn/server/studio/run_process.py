@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from pycharrnn.training import history
 
 _PROGRAM = "from pycharrnn.server.studio.run_program import main; main()"
 _SAID = re.compile(r"pycharrnn(?: \w+)?: (.*)")  # a line on stderr
-_HOLDER = re.compile(r"process (\d+) on ")  # the content of a lock file
+_HOLDER = re.compile(r"process (\d+) on (.*)")  # the content of a lock file
 
 
 class Processes:
@@ -68,7 +69,7 @@ class Processes:
     def ask_to_stop(self, record: RunRecord) -> bool:
         """Send the signal at which training saves and ends; at a second one, it ends at once.
 
-        Returns: False if the process is there, but has not written its number yet: ask again.
+        Returns: False if the process is there, but its number is not known: ask again.
         Not SIGINT: a server in a shell's background ignores that, and its processes do too.
         """
         number = signal.SIGTERM if os.name != "nt" else signal.CTRL_BREAK_EVENT  # type: ignore[attr-defined]
@@ -78,7 +79,11 @@ class Processes:
         return pid != 0
 
     def _pid(self, record: RunRecord) -> int | None:
-        """The number of the run's process; None if it has ended. 0 if it is there, but its number is not known."""
+        """The number of the run's process; None if it has ended. 0 if it is there, but has no known number here.
+
+        A folder that several machines share can have the lock of a process of another one, whose number is a stranger's
+        here.
+        """
         if begun := self._begun.get(record.id):
             if begun.poll() is None:
                 return begun.pid
@@ -90,7 +95,7 @@ class Processes:
             file_lock.release(file_lock.acquire(path), path)
         except file_lock.LockHeld as e:
             holder = _HOLDER.match(e.holder)
-            return int(holder[1]) if holder else 0
+            return int(holder[1]) if holder and holder[2] == socket.gethostname() else 0
         except OSError:  # its folder is gone
             pass
         return None
