@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,10 +63,10 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions) -> float:
     The hidden state is carried through a row; it is zeros at its beginning in a model of items, else at that of the
     first row. Errors: as there; UserError without the C kernel and PyTorch.
     """
-    loader = evaluation.open_split(path, loaded, opt)
     split = evaluation.SPLITS[opt.split]
-    model_ids = np.array([loaded.vocab[c] - 1 for c in characters_by_id(loader.vocab_mapping)])
-    batches = [loader.next_batch(split) for _ in range(loader.split_sizes[split])]
+    with closing(evaluation.open_split(path, loaded, opt)) as loader:
+        model_ids = np.array([loaded.vocab[c] - 1 for c in characters_by_id(loader.vocab_mapping)])
+        batches = [loader.next_batch(split) for _ in range(loader.split_sizes[split])]
     x, y = (np.concatenate([batch[part] for batch in batches], 1).ravel() for part in range(2))
     ignored = y == losses.IGNORED
     x, y = model_ids[x], np.where(ignored, losses.IGNORED, model_ids[np.where(ignored, 0, y)])

@@ -142,7 +142,7 @@ def novelty_of_model(path: str, loaded: Checkpoint, sample: bytes, threads: int 
 
     Errors: UserError; OSError.
     """
-    loader = evaluation.open_batches(path, loaded, EvalOptions())
     kind = item_options.kind(loaded.vocab, loaded.opt)
     pieces = novelty.pieces_of_sample(sample, kind, item_options.labels(loaded.vocab, loaded.opt))
-    return novelty.novelty(pieces, loader, threads)
+    with contextlib.closing(evaluation.open_batches(path, loaded, EvalOptions())) as loader:
+        return novelty.novelty(pieces, loader, threads)

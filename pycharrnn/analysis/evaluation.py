@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,7 +51,11 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
     Errors: UserError for a text that is missing, too short for the split, or has characters that the vocabulary lacks;
         and for sizes that do not fit into memory.
     """
-    loader = open_split(path, loaded, opt)
+    with closing(open_split(path, loaded, opt)) as loader:
+        return _loss_of(loader, path, loaded, opt, device)
+
+
+def _loss_of(loader: Batches, path: str, loaded: Checkpoint, opt: EvalOptions, device: str) -> float:
     unknown = [c for c in characters_by_id(loader.vocab_mapping) if c not in loaded.vocab]
     if unknown:
         raise UserError(
@@ -125,6 +130,7 @@ def open_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
     """As open_batches. Errors: UserError, also for a split without batches."""
     loader = open_batches(path, loaded, opt)
     if not loader.split_sizes[SPLITS[opt.split]]:
+        loader.close()
         raise UserError(
             f"the {opt.split} split has none of the {loader.nbatches} batches: choose another {flag('split')}, or give"
             f" smaller fractions by {flag('train_frac')} and {flag('val_frac')}."

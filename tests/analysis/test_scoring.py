@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import math
 import re
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 from conftest import GOLDEN, run, save_with_weights, sentence, spec
 
 from compat import legacy_logsoftmax
-from pycharrnn.analysis import evaluation, likelihood, scoring, surprise
+from pycharrnn.analysis import adapted, copied, evaluation, likelihood, scoring, surprise
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
@@ -41,6 +43,29 @@ def test_eval_reproduces_the_recorded_loss(corpus, name):
     loaded = checkpoint.load(path)
     loss = evaluation.split_loss(str(path), loaded, EvalOptions(data_dir=str(corpus)))
     assert loss == pytest.approx(loaded.val_loss, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda opt: evaluation.split_loss(CHECKPOINT, LOADED, opt),
+        lambda opt: adapted.split_loss(CHECKPOINT, LOADED, opt),
+        lambda opt: copied.novelty_of_model(CHECKPOINT, with_text(opt.data_dir), b"What is the night"),
+    ],
+    ids=["split_loss", "adapted", "novelty"],
+)
+def test_the_cache_of_the_text_is_closed(corpus, read):
+    """Windows can't replace an open file."""
+    opt = EvalOptions(data_dir=str(corpus))
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", ResourceWarning)
+        read(opt)
+        gc.collect()
+    assert [w.message for w in found if w.category is ResourceWarning] == []
+
+
+def with_text(data_dir):
+    return dataclasses.replace(LOADED, opt={**LOADED.opt, "data_dir": data_dir})
 
 
 def test_eval_on_pytorch_is_the_same(corpus):
