@@ -12,7 +12,8 @@ import numpy as np
 
 from compat import item_options
 from compat.item_options import END_CHARACTERS
-from pycharrnn.common.errors import UserError
+from pycharrnn.common import memory
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.library.characters import utf8
 from pycharrnn.library.keywords import in_words_of_a_program, options_of
 from pycharrnn.sampling import model_labels, sampler
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     Character = tuple[bytes, float, bool]  # of the vocabulary; its probability; whether it was given
 
 SEEDS = 2**31  # as many as there are to choose from where none is given
+_CHARACTER_BYTES = 128  # of memory, at least, for one of sample_batch
 
 
 class Prime(NamedTuple):
@@ -127,10 +129,13 @@ def sample_batch(
 ) -> list[list[Character]]:
     """Sample a text for each prompt, as `sample_text` does with the seeds opt.seed, opt.seed + 1, ...
 
-    Errors: UserError if the model predicts NaN, or if the texts would not end.
+    Errors: UserError if the model predicts NaN, or if the texts would not end or not fit into memory.
     """
     if not (opt.length or opt.stop):
         raise UserError("a length of 0 or None sets no end: give a length or a stop, or use stream.")
+    if not opt.stop:
+        with in_words_of_a_program():
+            memory.check(_CHARACTER_BYTES * opt.length * len(primes), flag("length", opt.length))
     texts: list[list[Character]] = [[] for _ in primes]
     for start in range(0, len(primes), MAX_STREAMS):
         batch = [prime.characters for prime in primes[start : start + MAX_STREAMS]]

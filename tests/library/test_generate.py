@@ -353,6 +353,11 @@ def test_arguments_that_are_none(model):
     for endless in (None, 0):
         with pytest.raises(pycharrnn.UserError, match="^a length of 0 or None sets no end: give a length or a stop"):
             model.generate("T", length=endless)
+    for primetext, length in (("T", 10**30), (["T"] * 1000, 10**10)):
+        with pytest.raises(pycharrnn.UserError, match=r"^length=1[e+\d]+ takes about .* GB of memory, but only "):
+            model.generate(primetext, length=length)
+    assert model.generate("T", length=10**30, stop="e").endswith("e")
+    assert next(model.stream("T", length=10**30)) == "T"
 
 
 def test_a_model_that_predicts_nan(recwarn):
