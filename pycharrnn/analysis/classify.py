@@ -18,7 +18,7 @@ from pycharrnn.analysis import likelihood, surprise
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.inspection import for_json
 from pycharrnn.common.display import escape_separators
-from pycharrnn.sampling import model_labels
+from pycharrnn.sampling import model_labels, tokenizer
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.tokenizer import unknown_code_points
 
@@ -88,7 +88,7 @@ class Classifier:
         items = iter(items)
         code_points = checkpoint.encoding(self._loaded) == "utf8"
         while block := list(itertools.islice(items, max(1, _PAIRS // len(self.labels)))):
-            encoded = [surprise.encode(item, self._loaded.vocab, code_points) for item in block]
+            encoded = [tokenizer.encode(item, self._loaded.vocab, code_points) for item in block]
             found = self._log_likelihoods([text.token_ids[text.known] for text in encoded]) + self._log_prior
             found = np.exp(found - found.max(1, keepdims=True))
             for text, item, probs in zip(encoded, block, found / found.sum(1, keepdims=True), strict=True):

@@ -15,7 +15,7 @@ from compat.item_options import END_CHARACTERS, TAB
 from pycharrnn.analysis import adapted, scoring, surprise
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import escape_separators, quote_character
-from pycharrnn.sampling import inference
+from pycharrnn.sampling import inference, tokenizer
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.tokenizer import MOST_NAMED_UNKNOWN, code_points_with, unknown_code_points
 from pycharrnn.text.item_file import items_of_file, labelled_items_of_file
@@ -115,7 +115,7 @@ def in_labels(characters: Sequence[bytes], end: bytes, labels: Collection[bytes]
 
 def _side_by_side(loaded: Checkpoint, predictor: KernelPredictor, text: bytes, threads: int) -> Score:
     """The same as scoring.score for items between ends, in less time."""
-    encoded = surprise.encode(text, loaded.vocab, checkpoint.encoding(loaded) == "utf8")
+    encoded = tokenizer.encode(text, loaded.vocab, checkpoint.encoding(loaded) == "utf8")
     ends = np.flatnonzero(encoded.token_ids == loaded.network.end_id)
     spans = [slice(first, last + 1) for first, last in itertools.pairwise(ends.tolist())]
     spans.sort(key=lambda span: span.stop - span.start)  # streams that end together take few calls of the kernel

@@ -12,9 +12,9 @@ import numpy as np
 from pycharrnn.analysis import likelihood, surprise
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import quote_character
-from pycharrnn.sampling import inference
+from pycharrnn.sampling import inference, tokenizer
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
-from pycharrnn.sampling.tokenizer import MOST_NAMED_UNKNOWN, code_points_with, unknown_code_points
+from pycharrnn.sampling.tokenizer import MOST_NAMED_UNKNOWN, TokenizedText, code_points_with, unknown_code_points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -88,7 +88,7 @@ def scores(
             yield score_by(lambda steps: inference.make_predictor(loaded, device, 1, steps), loaded, text)
         return
     streams = max(1, min(count, threads * predictor.rows_per_step))
-    waiting = deque[surprise.TokenizedText]()
+    waiting = deque[TokenizedText]()
 
     def known_ids() -> Iterator[npt.NDArray[np.int64]]:
         for text in texts:
@@ -114,14 +114,14 @@ def score_by(
     return score_of(loaded, encoded, bits, given(encoded.characters) if given else None)
 
 
-def encode(loaded: Checkpoint, text: bytes) -> surprise.TokenizedText:
+def encode(loaded: Checkpoint, text: bytes) -> TokenizedText:
     """The characters of a text and their token ids."""
-    return surprise.encode(text, loaded.vocab, checkpoint.encoding(loaded) == "utf8")
+    return tokenizer.encode(text, loaded.vocab, checkpoint.encoding(loaded) == "utf8")
 
 
 def score_of(
     loaded: Checkpoint,
-    text: surprise.TokenizedText,
+    text: TokenizedText,
     bits_of_known: npt.NDArray[np.float64],
     given: npt.NDArray[np.bool_] | None = None,
 ) -> Score:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pycharrnn.analysis import likelihood
+from pycharrnn.sampling import tokenizer
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
-from pycharrnn.sampling.tokenizer import code_point_length, tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,38 +22,6 @@ if TYPE_CHECKING:
     from pycharrnn.sampling.predictor import Predictor
 
 STEPS = 256  # characters to read at once
-_BYTES = [bytes([byte]) for byte in range(256)]
-
-
-class TokenizedText(NamedTuple):
-    """The characters of a text, (N,), and their token ids, int64 (N,), -1 for a character that the vocabulary lacks."""
-
-    characters: list[bytes]
-    token_ids: npt.NDArray[np.int64]
-
-    @property
-    def known(self) -> npt.NDArray[np.bool_]:
-        """Whether the vocabulary has each character, (N,)."""
-        known: npt.NDArray[np.bool_] = self.token_ids >= 0
-        return known
-
-
-def encode(text: bytes, vocab: dict[bytes, int], code_points: bool) -> TokenizedText:
-    """Divide a text into characters of `vocab`, with `code_points` what it lacks into UTF-8 characters, not bytes."""
-    if not code_points and all(len(character) == 1 for character in vocab):
-        by_byte = np.array([vocab.get(byte, 0) - 1 for byte in _BYTES], np.int64)
-        return TokenizedText([_BYTES[byte] for byte in text], by_byte[np.frombuffer(text, np.uint8)])
-    characters: list[bytes] = []
-    token_ids: list[int] = []
-    for position, character in tokenize(text, vocab, code_points):
-        if character is None:
-            length = code_point_length(text, position) if code_points else 1
-            characters.append(text[position : position + length])
-            token_ids.append(-1)
-        else:
-            characters.append(character)
-            token_ids.append(vocab[character] - 1)
-    return TokenizedText(characters, np.array(token_ids, np.int64))
 
 
 def surprises(
@@ -61,9 +29,9 @@ def surprises(
 ) -> Iterator[tuple[bytes, float | None]]:
     """(character, bits) along `text`, as it is read; the bits of a character that `vocab` lacks are None.
 
-    Args: see `bits` and `encode`.
+    Args: see `bits` and tokenizer.encode.
     """
-    encoded = encode(text, vocab, code_points)
+    encoded = tokenizer.encode(text, vocab, code_points)
     known = encoded.known
     found = (one for block in _blocks(predictor, steps, encoded.token_ids[known]) for one in block.tolist())
     for character, is_known in zip(encoded.characters, known.tolist(), strict=True):

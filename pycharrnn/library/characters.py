@@ -10,10 +10,12 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.library.arguments import token_ids
 from pycharrnn.library.generated import GeneratedText
 from pycharrnn.library.keywords import in_words_of_a_program
-from pycharrnn.sampling.tokenizer import primetext_characters, without_unknown
+from pycharrnn.sampling.tokenizer import encode_primetext, without_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from pycharrnn.sampling.tokenizer import TokenizedText
 
 
 def utf8(text: object, name: str) -> bytes:
@@ -33,15 +35,15 @@ def utf8(text: object, name: str) -> bytes:
         raise UserError(f"{name} has {text[e.start]!r}, which is half a character: leave it out.") from None
 
 
-def known_characters(text: bytes, vocab: dict[bytes, int], name: str, ignore_bad: int | None = None) -> list[bytes]:
-    """Divide a text into characters of the vocabulary; `ignore_bad` leaves out others, None = not an option.
+def encode(text: bytes, vocab: dict[bytes, int], name: str, ignore_bad: int | None = None) -> TokenizedText:
+    """The characters of a text and their token ids; `ignore_bad` leaves out others, None = not an option.
 
     Errors: UserError for a character that the vocabulary lacks, with the argument's `name`.
     """
     if ignore_bad:
         text, _ = without_unknown(text, vocab)
     with in_words_of_a_program(primetext=name):
-        return primetext_characters(text, vocab, ignorable=ignore_bad is not None)
+        return encode_primetext(text, vocab, ignorable=ignore_bad is not None)
 
 
 def decode(numbers: Iterable[int], vocab: dict[bytes, int]) -> str:

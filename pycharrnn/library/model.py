@@ -17,7 +17,7 @@ from pycharrnn.common import cores, output_folder
 from pycharrnn.common.errors import UserError
 from pycharrnn.library import arguments, generation, item_generation, notebook
 from pycharrnn.library.adapting import adaptation
-from pycharrnn.library.characters import decode, known_characters, utf8
+from pycharrnn.library.characters import decode, encode, utf8
 from pycharrnn.library.current_weights import CurrentWeights
 from pycharrnn.library.generated import bytes_pieces_of, pieces_of, text_of
 from pycharrnn.library.generation import Prime
@@ -162,7 +162,7 @@ class Model:
                 labels, with a label and a tab, and the text ends with that item. Without a prompt, a model of
                 `pycharrnn.train(text)` begins a line; a model of `data_dir` or of a Lua program begins with a character
                 at random, as in char-rnn.
-            length: number of characters to sample; None or 0 = until `stop`.
+            length: number of characters to sample; None or 0 = until `stop`. `stream` samples more than memory holds.
             temperature: above 0; or (A, B) or "A:B", from A at the first character to B at the last.
             seed: determines the text; None = a random one, which `text.seed` keeps.
             topk: sample only from the K most probable characters. 0 = all.
@@ -269,7 +269,7 @@ class Model:
 
     def encode(self, text: Text) -> npt.NDArray[np.int64]:
         """Token ids of a text, from 0, (T,). Errors: UserError for an unknown character; TypeError."""
-        return np.array([self.vocab[character] - 1 for character in self._characters(text, "text")], np.int64)
+        return encode(utf8(text, "text"), self.vocab, "text").token_ids
 
     def decode(self, numbers: Iterable[int]) -> str:
         """The text of token ids, with U+FFFD for invalid UTF-8. Errors: TypeError; IndexError for an unknown id."""
@@ -350,7 +350,7 @@ class Model:
         loaded = self._weights.checkpoint()
         with in_words_of_a_program():
             reading = text_scores.Reading(loaded, utf8(text, "text"))
-        characters = known_characters(reading.read, self.vocab, "text", True)
+        characters = encode(reading.read, self.vocab, "text", True).characters
         given = reading.given(characters) if reading.given else None
         learnt = learning.learnt(loaded, characters, how, given=given)
         return Model(learnt, self.path, dtype=self._weights.dtype, device=self.device)
@@ -409,7 +409,7 @@ class Model:
         return generation.of_one_item(self.path or "this", self.vocab, self.opt, opt, primes)
 
     def _characters(self, text: Text, name: str, ignore_bad: bool | int | None = None) -> list[bytes]:
-        return known_characters(utf8(text, name), self.vocab, name, ignore_bad)
+        return encode(utf8(text, name), self.vocab, name, ignore_bad).characters
 
     # -- PyTorch -------------------------------------------------------------------------------------------------------
 

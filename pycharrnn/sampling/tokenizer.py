@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
 
 MOST_NAMED_UNKNOWN = 20  # characters in a message
+_BYTES = [bytes([byte]) for byte in range(256)]
 
 # Characters that a keyboard gives for one another: a phone types U+2019 for an apostrophe. The page has the same.
 _SIMILAR = ("'\u2019\u2018\u02bc", '"\u201c\u201d\u201e\u00ab\u00bb', "-\u2013\u2014\u2212\u2010\u2011")
@@ -56,6 +57,37 @@ def tokenize(text: bytes, vocab: dict[bytes, int], code_points: bool = False) ->
             position += code_point_length(text, position) if code_points else 1
 
 
+class TokenizedText(NamedTuple):
+    """The characters of a text, (N,), and their token ids, int64 (N,), -1 for a character that the vocabulary lacks."""
+
+    characters: list[bytes]
+    token_ids: npt.NDArray[np.int64]
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Whether the vocabulary has each character, (N,)."""
+        known: npt.NDArray[np.bool_] = self.token_ids >= 0
+        return known
+
+
+def encode(text: bytes, vocab: dict[bytes, int], code_points: bool = False) -> TokenizedText:
+    """Divide a text into characters of `vocab`, with `code_points` what it lacks into UTF-8 characters, not bytes."""
+    if not code_points and all(len(character) == 1 for character in vocab):
+        by_byte = np.array([vocab.get(byte, 0) - 1 for byte in _BYTES], np.int64)
+        return TokenizedText([_BYTES[byte] for byte in text], by_byte[np.frombuffer(text, np.uint8)])
+    characters: list[bytes] = []
+    token_ids: list[int] = []
+    for position, character in tokenize(text, vocab, code_points):
+        if character is None:
+            length = code_point_length(text, position) if code_points else 1
+            characters.append(text[position : position + length])
+            token_ids.append(-1)
+        else:
+            characters.append(character)
+            token_ids.append(vocab[character] - 1)
+    return TokenizedText(characters, np.array(token_ids, np.int64))
+
+
 def _lengths_by_first_byte(vocab: dict[bytes, int]) -> dict[int, list[int]]:
     """First byte -> lengths of the characters that begin with it, in descending order."""
     lengths: dict[int, set[int]] = {}
@@ -67,22 +99,25 @@ def _lengths_by_first_byte(vocab: dict[bytes, int]) -> dict[int, list[int]]:
 def primetext_characters(
     primetext: bytes, vocab: dict[bytes, int], option: str = "primetext", ignorable: bool = True
 ) -> list[bytes]:
-    """The characters of `primetext`. Errors: UserError that names those that `vocab` lacks, and the `option`.
+    """As encode_primetext, without the token ids."""
+    return encode_primetext(primetext, vocab, option, ignorable).characters
+
+
+def encode_primetext(
+    primetext: bytes, vocab: dict[bytes, int], option: str = "primetext", ignorable: bool = True
+) -> TokenizedText:
+    """Encode `primetext`. Errors: UserError that names the characters that `vocab` lacks, and the `option`.
 
     The message names -ignore_bad_primetext if the caller has that option, and is `ignorable`.
     """
-    characters, unknown = [], []
-    for position, character in tokenize(primetext, vocab):
-        if character is None:
-            unknown.append(position)
-        else:
-            characters.append(character)
-    if unknown:
+    encoded = encode(primetext, vocab)
+    if not encoded.known.all():
+        unknown = [position for position, character in tokenize(primetext, vocab) if character is None]
         described, advice = describe_and_advise(primetext, unknown, vocab)
         if ignorable:
             advice += f", or use {wordings('-ignore_bad_primetext 1', 'ignore_bad_primetext=True')}"
         raise UserError(f"{flag(option)} has {described}: {advice}.")
-    return characters
+    return encoded
 
 
 def line_start(loaded: Checkpoint) -> list[bytes]:

@@ -13,6 +13,7 @@ from pycharrnn.analysis import surprise
 from pycharrnn.analysis.line_scores import in_labels
 from pycharrnn.analysis.text_scores import GIVE_LABELS
 from pycharrnn.common.screen_text import ScreenText, completed
+from pycharrnn.sampling import tokenizer
 from pycharrnn.sampling.tokenizer import code_points_with
 from pycharrnn.server.drawn_items import require_labels
 from pycharrnn.text import items
@@ -113,7 +114,7 @@ async def with_progress(turns: AsyncIterator[list[str]], characters: int) -> Asy
 def _scored(model: ServedModel, text: bytes, end: bytes, learning: LearningModel | None) -> Iterator[_Scored]:
     """The characters of a text with their bits, as the model reads them."""
     steps, code_points = model.block, model.facts.code_points
-    encoded = surprise.encode(text, model.vocab, code_points)
+    encoded = tokenizer.encode(text, model.vocab, code_points)
     given = np.zeros(len(encoded.characters), bool)
     if labels := [label.encode() for label in model.facts.labels]:
         given = in_labels(encoded.characters, end, labels)

@@ -468,7 +468,7 @@ def test_large_texts_are_taken_in_beside_the_event_loop(models, scheduler, monke
         return call
 
     monkeypatch.setattr(tokenizer, "tokenize", watched("cut", tokenizer.tokenize))
-    monkeypatch.setattr(surprise, "encode", watched("cut", surprise.encode))
+    monkeypatch.setattr(tokenizer, "encode", watched("cut", tokenizer.encode))
     monkeypatch.setattr(json, "loads", watched("loads", json.loads))
     body = {"model": LSTM.stem, "primetext": "The " * 500, "length": 1}
     assert client.post("/api/sample", content=json.dumps(body) + " " * 5000, headers=JSON).status_code == 200
