@@ -5,6 +5,7 @@ Each object is numbered and written once. Source: File.lua, generic/Tensor.c and
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from array import array
@@ -227,7 +228,7 @@ def _double(value: int | float | np.integer[Any] | np.floating[Any]) -> float:
 
 
 def _is_nan(key: object) -> bool:
-    return isinstance(key, (float, np.floating)) and bool(key != key)
+    return isinstance(key, (float, np.floating)) and math.isnan(key)
 
 
 class _AsciiT7Writer(T7Writer):

@@ -295,4 +295,6 @@ def _as_named(epoch: float, loss: float) -> tuple[str, str]:
 
 def _equal(these: Sequence[float], those: Sequence[float]) -> bool:
     """Whether losses are the same, NaN included."""
-    return len(these) == len(those) and all(a == b or (a != a and b != b) for a, b in zip(these, those, strict=True))
+    return len(these) == len(those) and all(
+        a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(these, those, strict=True)
+    )

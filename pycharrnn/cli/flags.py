@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import functools
 import glob
+import math
 import os
 import re
 import typing
@@ -65,8 +66,8 @@ class _Number(_FlagType):
         try:
             number = float(value)
         except ValueError:
-            number = float("nan")
-        if number != number or (self.whole and not number.is_integer()):
+            number = math.nan
+        if math.isnan(number) or (self.whole and not number.is_integer()):
             flag = param.opts[0] if param else ""
             with_point = re.fullmatch(r"(-?\d+),(\d+)", value) if isinstance(value, str) and not self.whole else None
             hint = f": write {with_point[1]}.{with_point[2]}" if with_point else ""

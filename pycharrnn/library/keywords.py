@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import math
 import os
 import reprlib
 import typing
@@ -77,7 +78,7 @@ def _number(value: object) -> float:
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError
     found = float(value)
-    if found != found:
+    if math.isnan(found):
         raise ValueError
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import time
 from collections.abc import Collection
@@ -133,7 +134,7 @@ def _iterate(run: CurrentRun, stop: GracefulStop) -> None:
             if run.live.due():
                 run.live.show(run.figures.training(i))
             # End if things are going really bad.
-            if history.train_losses[-1] != history.train_losses[-1]:
+            if math.isnan(history.train_losses[-1]):
                 run.say(_NAN)
                 raise keeper.diverged()
             if history.is_exploding():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import time
 from collections.abc import Callable
@@ -62,7 +63,7 @@ def _is_of(row: Row, run: Checkpoint) -> bool:
     if row.train_loss is None or row.iteration > len(run.train_losses):
         return True
     loss = run.train_losses[row.iteration - 1]
-    return row.train_loss == loss or loss != loss
+    return row.train_loss == loss or math.isnan(loss)
 
 
 class RunLog:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -114,8 +115,8 @@ def _converted(name: str, value: int | float | str, kind: object) -> int | float
     try:
         number = float(value)
     except ValueError:
-        number = float("nan")
-    if number != number or (kind is int and not number.is_integer()):
+        number = math.nan
+    if math.isnan(number) or (kind is int and not number.is_integer()):
         what = "a whole number" if kind is int else "a number"
         raise UserError(f"{flag(name)} needs {what}, not {value!r}.")
     return int(number) if kind is int else number
