@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from compat import lua_format
 from compat.lua_random import explained
-from pycharrnn.checkpoints import checkpoint as checkpoints
+from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.torch_names import MODELS
 from pycharrnn.common import extras
 from pycharrnn.common.display import escape_line
@@ -47,28 +47,28 @@ class _Lines:
 def settle(
     options: TrainOptions,
     given: Collection[str],
-    checkpoint: InitialCheckpoint | None,
+    start: InitialCheckpoint | None,
     text: TextStats | None,
     machine: Machine,
     timing: Timing | None = None,
 ) -> RunSettings:
     """Settle a run: only here do the checkpoint, the text and the machine override options.
 
-    `given`: options that the user gave, which neither a recipe nor -resume overrides. `checkpoint`: of -resume or
-    -init_from. `text`: statistics, for a recipe. `timing`: for -minutes of a new run. Errors: UserError for options
-    that don't fit these or the machine.
+    `given`: options that the user gave, which neither a recipe nor -resume overrides. `start`: the checkpoint of
+    -resume or -init_from. `text`: statistics, for a recipe. `timing`: for -minutes of a new run. Errors: UserError for
+    options that don't fit these or the machine.
     """
     lines, minutes = _Lines(), options.minutes
-    if checkpoint is not None and not isinstance(checkpoint, ResumedRun):
+    if start is not None and not isinstance(start, ResumedRun):
         # Before a recipe, whose learning rate is for a model.
-        options = _with_network(options, given, checkpoint, lines)
+        options = _with_network(options, given, start, lines)
     if options.recipe in recipes.RECIPES or timing is not None:
         options = _with_recipe(options, given, text, timing, lines)
-    if isinstance(checkpoint, ResumedRun):
-        options, checkpoint = _resumed(options, given, checkpoint, lines)
+    if isinstance(start, ResumedRun):
+        options, start = _resumed(options, given, start, lines)
         time_plan.check(options, (), machine.process.size)
         minutes, options = options.minutes, dataclasses.replace(options, minutes=TrainOptions.minutes)
-    options = _with_encoding(options, checkpoint, lines)
+    options = _with_encoding(options, start, lines)
     if explanation := explained(options.seed):
         lines.notes.append(explanation)
     process = machine.process
@@ -83,10 +83,10 @@ def settle(
         )
     parameters, products = _precision(options, device, machine)
     _check_old_exp(options, device)
-    checkpoint_format = _checkpoint_format(options, checkpoint, text, machine, lines)
+    checkpoint_format = _checkpoint_format(options, start, text, machine, lines)
     return RunSettings(
         options,
-        checkpoint,
+        start,
         group(ModelSettings, options),
         group(DataSettings, options),
         group(OptimisationSettings, options),
@@ -209,7 +209,7 @@ def _in_words(value: object) -> str:
 
 
 def _with_encoding(options: TrainOptions, start: InitialCheckpoint | None, lines: _Lines) -> TrainOptions:
-    if start is not None and options.encoding != "utf8" and checkpoints.encoding(start.checkpoint) == "utf8":
+    if start is not None and options.encoding != "utf8" and checkpoint.encoding(start.checkpoint) == "utf8":
         options = dataclasses.replace(options, encoding="utf8")
         lines.log.append("overwriting encoding=utf8 based on the checkpoint.")
     if options.vocab != "strict" and start is None:
