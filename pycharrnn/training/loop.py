@@ -28,7 +28,7 @@ from pycharrnn.training.reports import Callbacks, RunResult, TrainStep, Validati
 from pycharrnn.training.run_lock import lock
 from pycharrnn.training.session import Say, Session, prepare
 from pycharrnn.training.shown_sample import Draw, ShownSample, shown_sample
-from pycharrnn.training.signals import GracefulStop, Log, RunStopped
+from pycharrnn.training.signals import GracefulStop, OutputLog, RunStopped
 from pycharrnn.training.trainer import Trainer
 
 _NAN = (
@@ -71,7 +71,7 @@ def train(
         opt = dataclasses.replace(opt, progress=0)
     live = Live(opt.progress)
     note = live.above(note)
-    log = Log(live.above(say), note)
+    log = OutputLog(live.above(say), note)
     session = _with_more_time(prepare(opt, given, process, log.say, note, corpus, watch))
     settings = session.settings
     threads.set_num_threads(settings.machine.threads)

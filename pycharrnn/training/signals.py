@@ -28,8 +28,10 @@ class RunStopped(UserError):
         self.result: RunResult | None = None
 
 
-class Log:
-    """Prints the lines of a run's log by `say`. An error loses lines, but doesn't end the run; `note` prints the first.
+class OutputLog:
+    """Prints the lines of a run by `say`, on stdout; the file of -log is RunLog's.
+
+    An error loses lines, but doesn't end the run; `note` prints the first one.
 
     `closed`: whether stdout is closed, as by `| head`.
     """
@@ -65,7 +67,7 @@ class GracefulStop:
         alone: False under torchrun, which sends several signals to each process: those after the first are ignored.
     """
 
-    def __init__(self, log: Log, alone: bool = True, clear: Callable[[], None] = lambda: None):
+    def __init__(self, log: OutputLog, alone: bool = True, clear: Callable[[], None] = lambda: None):
         self._log, self._alone, self._clear = log, alone, clear
         self._before: dict[int, _Handler] = {}
         self._number = 0  # of the first signal

@@ -47,7 +47,7 @@ from pycharrnn.training.history import History, out_of_patience
 from pycharrnn.training.next_commands import NextCommands
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.settings import FileSettings, group
-from pycharrnn.training.signals import GracefulStop, Log, RunStopped
+from pycharrnn.training.signals import GracefulStop, OutputLog, RunStopped
 from pycharrnn.training.trainer import Trainer
 
 
@@ -175,7 +175,7 @@ def test_a_third_signal_ends_a_command_but_not_a_program(heard_signals, monkeypa
     for own, afterwards in ((raise_once, end_at_once), (signal.default_int_handler, signal.default_int_handler)):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, own)
-        with pytest.raises(RunStopped, match="Ctrl-C"), GracefulStop(Log(print, print)):
+        with pytest.raises(RunStopped, match="Ctrl-C"), GracefulStop(OutputLog(print, print)):
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGINT)
         assert {signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)} == {afterwards}
@@ -183,7 +183,7 @@ def test_a_third_signal_ends_a_command_but_not_a_program(heard_signals, monkeypa
 
 def test_signals_are_handled_only_while_training(heard_signals):
     before = signal.getsignal(signal.SIGINT)
-    with GracefulStop(Log(print, print)) as stop:
+    with GracefulStop(OutputLog(print, print)) as stop:
         assert signal.getsignal(signal.SIGINT) is not before
         signal.raise_signal(signal.SIGINT)
         assert (stop.cause, stop.status) == ("Ctrl-C", 130)
@@ -199,7 +199,7 @@ def test_a_callback_stops_a_run_by_keyboard_interrupt(heard_signals):
     def interrupt(report):
         raise KeyboardInterrupt
 
-    with GracefulStop(Log(print, print)) as stop:
+    with GracefulStop(OutputLog(print, print)) as stop:
         stop.call(print, "report")
         assert (stop.cause, stop.status) == ("", 0)
         stop.call(interrupt, "report")
@@ -210,7 +210,7 @@ def test_a_callback_stops_a_run_by_keyboard_interrupt(heard_signals):
 
 def test_under_torchrun_signals_stay_ignored_after_the_end(heard_signals):
     """It sends more of them to processes that are ending."""
-    with GracefulStop(Log(print, print), alone=False) as stop:
+    with GracefulStop(OutputLog(print, print), alone=False) as stop:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         assert stop.cause == "SIGTERM"
@@ -220,7 +220,7 @@ def test_under_torchrun_signals_stay_ignored_after_the_end(heard_signals):
 def test_an_ignored_signal_stays_ignored(heard_signals):
     """As SIGHUP under nohup."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with GracefulStop(Log(print, print)) as stop:
+    with GracefulStop(OutputLog(print, print)) as stop:
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         signal.raise_signal(signal.SIGINT)
         assert stop.cause == ""
@@ -277,7 +277,7 @@ def test_a_full_disk_under_the_log_does_not_stop_training(tmp_path):
         lost.append(line)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    log = Log(full, notes.append)
+    log = OutputLog(full, notes.append)
     log.say("a")
     log.say("b")
     assert lost == ["a", "b"]
@@ -293,7 +293,7 @@ def test_a_closed_pipe_of_windows(monkeypatch, system):
     def closed(line):
         raise OSError(errno.EINVAL, "Invalid argument")
 
-    log = Log(closed, notes.append)
+    log = OutputLog(closed, notes.append)
     with monkeypatch.context() as patched:
         patched.setattr(os, "name", system)
         log.say("a")
