@@ -17,12 +17,12 @@ from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.recipes import Recipe, Value
 
 SIZES = (96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
+_REFERENCE_SIZE = 160  # rnn_size for which Kind has its figures
 VALIDATION_STEPS = 1 / 3  # time of a batch in validation: it has no backward pass
 _USED = 0.97  # of the time; the rest is for the start and for writing
 _FOR_VALIDATIONS = 0.06  # of the time
 _MOST_VALIDATIONS = 20
 _LEAST_ITERATIONS = 20  # from a speed that was too low for a moment, a run can grow
-_VALIDATED = 200_000  # characters of a validation at most
 _LEAST_WARMED_UP = 512  # rnn_size from which lists have -warmup, as texts always have
 
 
@@ -31,8 +31,8 @@ class Kind:
     """What differs between texts and lists of lines.
 
     Attributes:
-        seq_length, learning_rate: the rate of 160 units, which falls with the size.
-        needs: characters that 160 units should read; `grows`: the exponent by which larger ones need more.
+        seq_length, learning_rate: the rate of _REFERENCE_SIZE, which falls with the size.
+        needs: characters that _REFERENCE_SIZE should read; `grows`: the exponent by which larger sizes need more.
         drops: the weight drop for each doubling of the epochs, from `free` epochs on.
         most_epochs: of a run; more would be overfitted.
     """
@@ -122,7 +122,7 @@ def is_worth(
     """Whether a network of this size reads enough characters in the time."""
     found, kind = options_for(opt, given, text, rnn_size, iteration, seconds), _kind(opt)
     characters = seconds / iteration * found.batch_size * found.seq_length
-    return characters >= kind.needs * math.pow(rnn_size / 160, kind.grows)
+    return characters >= kind.needs * math.pow(rnn_size / _REFERENCE_SIZE, kind.grows)
 
 
 def _kind(opt: TrainOptions) -> Kind:
@@ -145,7 +145,8 @@ def _recipe(
         "max_epochs": float(f"{epochs:.4g}"),
         "eval_val_every": every,
     }
-    return Recipe("", flags, (), 0, 0, log_lines=60, validated=_VALIDATED)
+    # The flags set the epochs, so the iterations are not read.
+    return Recipe(what="", flags=flags, by_length=(), iterations=0, most_epochs=0, log_lines=60)
 
 
 def _by_length(kind: Kind, rnn_size: int, length: int) -> dict[str, Value]:
@@ -163,7 +164,7 @@ def _by_length(kind: Kind, rnn_size: int, length: int) -> dict[str, Value]:
 
 def _learning_rate(kind: Kind, rnn_size: int, length: int) -> float:
     shorter = 0.7 if length < recipes.SHORT_TEXT and kind is TEXT else 1  # whose batches have fewer rows
-    rate = kind.learning_rate * shorter * math.pow(min(1, 160 / rnn_size), 0.8)
+    rate = kind.learning_rate * shorter * math.pow(min(1, _REFERENCE_SIZE / rnn_size), 0.8)
     return float(f"{rate:.2g}")
 
 
