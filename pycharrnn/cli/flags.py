@@ -50,7 +50,6 @@ _TORCH_RNN = {  # flag of torch-rnn -> (that of char-rnn with the same meaning, 
     "input_h5": ("-data_dir", ", a folder that has the text as input.txt"),
     "input_json": ("-data_dir", ", a folder that has the text as input.txt"),
 }
-_CHECKPOINT_ENDINGS = (".t7", ".safetensors", ".pt")
 _SHELL_FINDS_FILES = os.name != "nt"  # which *.txt stands for; Windows' shells leave that to the program
 
 
@@ -275,8 +274,10 @@ class Group(click.Group):
 
 def _command_for(path: str) -> str:
     """The command that a file or folder without a command is probably for."""
+    from pycharrnn.text import file_kinds  # here, since it is for an error only
+
     inside = os.listdir(path) if os.path.isdir(path) else [path]
-    verb = "sample" if any(name.endswith(_CHECKPOINT_ENDINGS) for name in inside) else "train"
+    verb = "sample" if any(name.endswith(file_kinds.CHECKPOINT_ENDINGS) for name in inside) else "train"
     return shell_words.joined(["pycharrnn", verb, path])
 
 
