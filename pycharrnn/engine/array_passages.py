@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pycharrnn.common.splitmix64 import mix_bits
 from pycharrnn.engine.passages import BITS_OF_CONTEXT, BITS_OF_PASSAGE, CopyLimit, Passages
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class ArrayPassages(Passages):
         starts, hashes = _passages_of(piece, self.N)
         blocks = self._blocks_of(hashes)
         passage = _passage_bits(hashes, piece[starts + self.N])
-        for bits, count in ((_mix(~hashes), BITS_OF_CONTEXT), (passage, BITS_OF_PASSAGE)):
+        for bits, count in ((mix_bits(~hashes), BITS_OF_CONTEXT), (passage, BITS_OF_PASSAGE)):
             for word, bit in _places(bits, count):
                 np.bitwise_or.at(self.words, (blocks, word), bit)
 
@@ -66,7 +67,7 @@ class ArrayPassages(Passages):
             same = (self._text[starts[:, None] + np.arange(self.N)] == context).all(1)
             return np.unique(self._text[starts[same] + self.N])
         block = self.words[int(self._blocks_of(of_context[None])[0])]
-        if not _has_bits(block, _mix(~of_context[None]), BITS_OF_CONTEXT)[0]:
+        if not _has_bits(block, mix_bits(~of_context[None]), BITS_OF_CONTEXT)[0]:
             return np.empty(0, np.int64)
         every = np.arange(self.vocab_size)
         bits = _passage_bits(np.full(self.vocab_size, of_context), every)
@@ -75,7 +76,7 @@ class ArrayPassages(Passages):
 
     def _blocks_of(self, hashes: _Hashes) -> npt.NDArray[np.int64]:
         assert self.words is not None
-        blocks: npt.NDArray[np.int64] = ((_mix(hashes) >> 32) * np.uint64(len(self.words)) >> 32).astype(np.int64)
+        blocks: npt.NDArray[np.int64] = ((mix_bits(hashes) >> 32) * np.uint64(len(self.words)) >> 32).astype(np.int64)
         return blocks
 
 
@@ -137,7 +138,7 @@ def _window_hashes(text: npt.NDArray[np.int32], N: int) -> _Hashes:
     """The hash of each N characters in a row: rotations of the characters' hashes, the last one's by 0."""
     at = np.arange(1, len(text) + 1, dtype=np.uint64)
     upto = np.concatenate(
-        [np.zeros(1, np.uint64), np.bitwise_xor.accumulate(_rotate(_mix(text.astype(np.uint64)), -at))]
+        [np.zeros(1, np.uint64), np.bitwise_xor.accumulate(_rotate(mix_bits(text.astype(np.uint64)), -at))]
     )
     return _rotate(upto[N:] ^ upto[:-N], at[N - 1 :])
 
@@ -148,16 +149,8 @@ def _rotate(values: _Hashes, by: _Hashes) -> _Hashes:
     return values << by | values >> (-by & np.uint64(63))
 
 
-def _mix(values: _Hashes) -> _Hashes:
-    """mix_bits of kernel_copies.h."""
-    values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ values >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ values >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    return values ^ values >> np.uint64(31)
-
-
 def _passage_bits(hashes: _Hashes, following: npt.NDArray[np.integer]) -> _Hashes:
-    return _mix(hashes + _mix(~following.astype(np.uint64)))
+    return mix_bits(hashes + mix_bits(~following.astype(np.uint64)))
 
 
 def _places(bits: _Hashes, count: int) -> list[tuple[_Hashes, _Hashes]]:

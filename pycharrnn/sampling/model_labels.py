@@ -12,6 +12,7 @@ from compat import item_options
 from compat.item_options import TAB
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag, wordings
+from pycharrnn.common.splitmix64 import low_64_bits
 from pycharrnn.sampling import tokenizer
 from pycharrnn.text import labels
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from compat.charrnn import Checkpoint
-
-_MASK = (1 << 64) - 1
 
 
 def counts(path: str, loaded: Checkpoint) -> dict[bytes, int]:
@@ -57,7 +56,7 @@ class LabelChoice:
 
     def number(self, seed: int) -> int:
         """Which of `labels` the item of a seed has; apart from the random numbers that the item is drawn with."""
-        uniform = (np.random.PCG64(seed & _MASK).random_raw() >> 11) / 2**53
+        uniform = (np.random.PCG64(low_64_bits(seed)).random_raw() >> 11) / 2**53
         return int(np.searchsorted(self._up_to, uniform * self._up_to[-1], side="right"))
 
 

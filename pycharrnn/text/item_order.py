@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.splitmix64 import low_64_bits, mix_bits
 from pycharrnn.text.batches import TEST, TRAIN, VAL
 from pycharrnn.text.item_index import BLOCK, Index
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     Numbers = npt.NDArray[np.int64]
 
-_MASK = (1 << 64) - 1
 _BINS = 1 << 20  # of hashes; a split begins at a bin
 _ROUNDS = 6
 _MIN_BITS = 4  # of half a number; fewer give few orders
@@ -47,7 +47,7 @@ class Splits:
     """
 
     def __init__(self, index: Index, fractions: tuple[float, float, float], seed: int):
-        self._index, self._seed = index, _mixed(np.array([seed & _MASK], np.uint64))
+        self._index, self._seed = index, mix_bits(np.array([low_64_bits(seed)], np.uint64))
         counts = np.zeros(_BINS, np.int64)
         for bins in map(self._bins, _ranges(len(index))):
             counts += np.bincount(bins, minlength=_BINS)
@@ -77,7 +77,7 @@ class Splits:
         return dict(sorted((label, count) for label, count in zip(labels, counts.tolist(), strict=True) if count))
 
     def _bins(self, numbers: Numbers) -> npt.NDArray[np.int64]:
-        return (_mixed(self._index["hash"][numbers] ^ self._seed) >> np.uint64(44)).astype(np.int64)
+        return (mix_bits(self._index["hash"][numbers] ^ self._seed) >> np.uint64(44)).astype(np.int64)
 
 
 def _ranges(count: int) -> Iterator[Numbers]:
@@ -159,16 +159,8 @@ def shuffled(positions: Numbers, half: int, seed: int, passes: int) -> Numbers:
     """
     mask = np.uint64((1 << half) - 1)
     left, right = positions.astype(np.uint64) >> np.uint64(half), positions.astype(np.uint64) & mask
-    key = _mixed(np.array([seed & _MASK], np.uint64)) + np.uint64(passes)
+    key = mix_bits(np.array([low_64_bits(seed)], np.uint64)) + np.uint64(passes)
     for _ in range(_ROUNDS):
-        key = _mixed(key)
-        left, right = right, left ^ (_mixed(right ^ key) & mask)
+        key = mix_bits(key)
+        left, right = right, left ^ (mix_bits(right ^ key) & mask)
     return (left << np.uint64(half) | right).astype(np.int64)
-
-
-def _mixed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """A hash of 64 bits. Source: SplitMix64 (Steele, Lea and Flood, 2014)."""
-    mixed = numbers + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ mixed >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ mixed >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ mixed >> np.uint64(31)
