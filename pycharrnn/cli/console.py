@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pycharrnn.common import folder_walk
-from pycharrnn.common.display import encode_line
+from pycharrnn.common.display import encode_line, escape_controls
 from pycharrnn.common.errors import UserError, flag, for_command_line
 from pycharrnn.common.standard_streams import standard_input, write_line
 
@@ -47,8 +47,8 @@ def say_beside(line: str) -> None:
 
 
 def note(line: str, speaker: str = "pycharrnn") -> None:
-    """As say_beside, with the program's name before the line."""
-    say_beside(f"{speaker}: {for_command_line(line)}")
+    """As say_beside, with the program's name before the line. A file name in it may have control characters."""
+    say_beside(f"{speaker}: {escape_controls(for_command_line(line))}")
 
 
 def ask_for_text() -> None:

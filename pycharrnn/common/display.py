@@ -92,6 +92,21 @@ def escape_for_terminal(text: str) -> str:
     )
 
 
+def escape_controls(text: str) -> str:
+    """Control characters except newline, and the others that escape_for_terminal replaces, as backslash escapes.
+
+    Example:
+        >>> escape_controls("a\\x1b[31m\\u202eb")
+        'a\\\\x1b[31m\\\\u202eb'
+    """
+    return "".join(c.encode("unicode_escape").decode() if _is_unsafe(c) else c for c in text)
+
+
+def _is_unsafe(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category in ("Cc", *_UNSAFE_CATEGORIES) and character not in ("\n", *_JOINERS)
+
+
 def replace_surrogates(text: str) -> str:
     """Decode surrogates that represent bytes of a file name; replace all others by U+FFFD."""
     text = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text)

@@ -41,6 +41,13 @@ def test_a_note_is_printed_at_once_if_anybody_listens(monkeypatch):
     console.note("nobody hears this.")
 
 
+@needs_byte_names
+@pytest.mark.parametrize("command", [["sample", "{}"], ["inspect", "{}"], ["score", CHECKPOINT, "{}"]])
+def test_a_file_name_can_not_control_the_terminal(command):
+    said = run(*(word.format("\x1b[2J\u202e.t7") for word in command)).stderr.decode()
+    assert r"\x1b[2J\u202e.t7" in said and "\x1b" not in said and "\u202e" not in said
+
+
 def test_a_file_or_standard_input(monkeypatch, tmp_path):
     (tmp_path / "text").write_bytes(b"in a file\r\n\xff")
     assert console.read(str(tmp_path / "text")) == b"in a file\r\n\xff"
