@@ -1,8 +1,8 @@
 """The surprise of each character of a text in memory; a model of items reads each item by itself.
 
 For a model of items, the characters of a score are those of the text. The first one after an item, such as a line
-break, has the bits of the item's end; others between items have 0 bits, and are not counted. If nothing follows the
-last item, its end is added. A label is read before its item and has 0 bits.
+break, has the bits of the item's end; others between items, as those of a label without an item, have 0 bits, and are
+not counted. If nothing follows the last item, its end is added. A label is read before its item and has 0 bits.
 """
 
 from __future__ import annotations
@@ -72,10 +72,10 @@ class Reading:
 
     def __init__(self, loaded: Checkpoint, text: bytes) -> None:
         kind, labels = item_options.kind(loaded.vocab, loaded.opt), item_options.labels(loaded.vocab, loaded.opt)
-        self._text, self._end, self.read = text, END_CHARACTERS.get(kind), text
+        self._loaded, self._text, self._end, self.read = loaded, text, END_CHARACTERS.get(kind), text
         self.given: Given | None = None
         if self._end is not None:
-            self._items = list(items.of_text(text, kind))
+            self._items = list(items.of_text(text, kind, labels))
             self.read = items.between_ends(self._items, self._end)
             model_labels.require_before(self._items, labels, "this", GIVE_LABELS)
             if labels:
@@ -83,18 +83,19 @@ class Reading:
 
     def along_text(self, score: Score) -> Score:
         """The score of `read`, along the characters of the text."""
-        return score if self._end is None else _along(self._text, self._items, score, self._end)
+        return score if self._end is None else _along(self._loaded, self._text, self._items, score, self._end)
 
 
-def _along(text: bytes, found: Sequence[bytes], score: Score, end: bytes) -> Score:
+def _along(loaded: Checkpoint, text: bytes, found: Sequence[bytes], score: Score, end: bytes) -> Score:
     """The score of items between ends, along the text in which they were `found`."""
     characters, places, position = list[bytes](), list[int](), 0  # places: of each character in `score`; 0 for none
     ends = [k for k, character in enumerate(score.characters) if character == end]
 
     def add_between(content: bytes, end_place: int) -> None:
-        """Add what is between two items: ends, or line breaks and blanks, which are a byte each."""
-        characters.extend(bytes([byte]) for byte in content)
-        places.extend([end_place, *[0] * (len(content) - 1)][: len(content)])
+        """Add what is between two items: ends, line breaks, blanks, and labels without an item."""
+        between = scoring.encode(loaded, content).characters
+        characters.extend(between)
+        places.extend([end_place, *[0] * (len(between) - 1)][: len(between)])
 
     for item, (before, after) in zip(found, itertools.pairwise(ends), strict=True):
         start = text.index(item, position)  # not before: an item has no end, and its first line is not blank

@@ -62,7 +62,7 @@ def score(
     """
     end = b"\n"
     if model.items:  # an end is read first: before it, the hidden state becomes zeros
-        end, found = model.items.end, list(items.of_text(text, model.facts.items))
+        end, found = model.items.end, list(items.of_text(text, model.facts.items, model.labels))
         require_labels(model, found, "text", GIVE_LABELS)
         text = items.between_ends(found, end)
     screen, pending, line, found_lines = ScreenText(), list[float | None](), list[_Scored](), list[_Line]()

@@ -6,7 +6,7 @@ without a character are dropped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from compat.item_options import END_CHARACTERS, MAX_LABELS
 from pycharrnn.common.display import escape_line
@@ -125,8 +125,10 @@ def of_input(pieces: Iterable[bytes], end: bytes, longest: int) -> Iterator[byte
         yield splitter.rest()
 
 
-def of_text(text: bytes, kind: str) -> Iterator[bytes]:
+def of_text(text: bytes, kind: str, known: Collection[bytes] = ()) -> Iterator[bytes]:
     """The items of a text in memory: as a training on it would take them, or between the ends that it has.
+
+    `known`: the labels that items may begin with; a label alone is no item.
 
     Example:
         >>> list(of_text(b"Ada\\n\\nBob", "line")), list(of_text(b"A\\nB\\n\\nC", "blank"))
@@ -134,9 +136,10 @@ def of_text(text: bytes, kind: str) -> Iterator[bytes]:
     """
     end = END_CHARACTERS[kind]
     if kind == "line" or end in text:
-        yield from of_input([text], end, MAX_READ_ITEM)
+        found = of_input([text], end, MAX_READ_ITEM)
     else:
-        yield from (item.removesuffix(end) for item in as_input([text], kind, "the text", MAX_READ_ITEM))
+        found = (item.removesuffix(end) for item in as_input([text], kind, "the text", MAX_READ_ITEM))
+    return (item for item in found if labels.split_known(item, known)[1])
 
 
 def between_ends(items: Iterable[bytes], end: bytes) -> bytes:

@@ -92,6 +92,31 @@ def test_labels_are_read_and_have_no_bits(tmp_path, adapt):
     assert [found.bits[:6].sum(), found.bits[6:].sum()] == pytest.approx(rows, abs=1e-5)
 
 
+@pytest.mark.parametrize("adapt", [False, True])
+@pytest.mark.parametrize("utf8", [False, True])
+def test_a_label_alone_is_no_item(tmp_path, utf8, adapt):
+    """As for `score -lines 1`, which a training agrees with; it stays in the text."""
+    labels = record_labels({"\u00e9b".encode(): 3, b"cc": 2})
+    path = item_models.saved(tmp_path, letters="abc\u00e9\t", utf8=utf8, label="column", **labels)
+    (tmp_path / "list.txt").write_text(
+        text := "cc\t\n\u00e9b\tba\n\u00e9b\t\ncc\tab\ncc\t", encoding="utf-8", newline=""
+    )
+    done = run("score", str(path), "list.txt", "-lines", "1", "-adapt", str(int(adapt)), cwd=tmp_path)
+    rows = [row.split("\t") for row in done.stdout.decode().splitlines()]
+    assert [row[2:] for row in rows] == [["\u00e9b", "ba"], ["cc", "ab"]]
+    loaded, model = checkpoint.load(path), pycharrnn.load(path)
+    found, of_server = model.score(text, adapt=adapt), from_server(loaded, text, adapt)
+    assert found.bits[found.counted].sum() == pytest.approx(sum(float(row[0]) for row in rows), abs=1e-5)
+    assert found.counted.sum() == of_server["known"] == 6
+    assert of_server["bits_per_character"] == pytest.approx(found.bits_per_character)
+    assert b"".join(found.characters).decode() == text
+    assert utf8 == ("\u00e9".encode() in found.characters)
+    assert [line["text"] for line in of_server["lines"]] == ["ba", "ab"]
+    nothing = model.score("cc\t\ncc\t", adapt=adapt)
+    assert not nothing.counted.any() and not nothing.bits.any()
+    assert from_server(loaded, "cc\t\ncc\t", adapt)["known"] == 0
+
+
 def test_a_message_names_no_flags(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "list.txt").write_text("a" * 1_000_001 + "\n", encoding="utf-8")

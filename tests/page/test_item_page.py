@@ -115,7 +115,7 @@ def test_a_label_is_chosen(labelled, pages):
 def test_a_score_is_that_of_the_label(labelled):
     click(labelled, "tab-score")
     said = []
-    for label, own in (("b", "ca\nab\tb"), ("ab", "b\tca\nab\tb"), ("ab", "ca\nb")):
+    for label, own in (("b", "ca\nb\t\nab\tb"), ("ab", "b\tca\nab\tb"), ("ab", "ca\nb")):
         Select(element(labelled, "label")).select_by_visible_text(label)
         fill(labelled, "own", own)
         click(labelled, "score-button")

@@ -137,7 +137,7 @@ def test_scores_are_those_of_the_command_line_and_the_page_is_told_how_far(page,
 def test_how_it_learns_and_labels(page, models):
     """A label is read before its item, and neither counted nor learnt."""
     flags = {"adapt_rate": 0.01, "adapt_length": 7, "adapt_pull": 0.1}
-    text = "he\tthe\nst\tni\nhe\tten\n" * 4
+    text = "he\tthe\nst\tni\nhe\t\nhe\tten\n" * 4
     code = "return await source.score(args[0], new AbortController().signal)"
     found = script(page, OPENED + code, {"model": "4", "text": text, "adapt": True, **flags})
     model = served_models.served(models[4], facts_of(models[4], "x", 0))

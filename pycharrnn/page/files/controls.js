@@ -75,7 +75,7 @@ export function scoreRequestOf(facts, most) {
   const adapt = $("score-adapt").checked ? "1" : "0";
   const own = $("own").value;
   // A text of empty items is sent as it is: the server refuses an empty one.
-  const text = (facts.labels.length && inputOf(own, facts.items, $("label").value, facts.labels)) || own;
+  const text = (facts.labels.length && inputOf(own, facts.items, facts.labels, $("label").value)) || own;
   if ([...text].length > most)
     throw new Problem(`Your text: at most ${most} characters, together with a label before each item`);
   return { model: facts.id, text, ...adaptOf({ adapt, ...adaptValues() }) };

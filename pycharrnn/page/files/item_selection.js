@@ -45,14 +45,21 @@ export class ItemSelection {
   }
 }
 
-// The items of a text as input.txt holds them. label: of those that do not begin with one of `labels`; "" = none.
-export function inputOf(text, kind, label = "", labels = []) {
+// The items of a text as input.txt holds them. labels: of the model; one of them alone is no item. label: of items that
+// begin with none of them; "" = none.
+export function inputOf(text, kind, labels, label = "") {
   const known = new Set(labels);
-  const before = (item) => (label && !known.has(item.match(/^(.*?)\t/s)?.[1]) ? `${label}\t` : "");
-  return itemsOf(text, kind).map((item) => before(item) + item + ENDS[kind]).join("");
+  const input = [];
+  for (const item of itemsOf(text, kind)) {
+    const tab = item.indexOf("\t");
+    const isLabelled = tab >= 0 && known.has(item.slice(0, tab));
+    if (isLabelled && tab === item.length - 1) continue;
+    input.push((label && !isLabelled ? `${label}\t` : "") + item + ENDS[kind]);
+  }
+  return input.join("");
 }
 
-// The items of a text. kind: what an item is.
+// The items of a text, labels alone too. kind: what an item is.
 export function itemsOf(text, kind) {
   const end = ENDS[kind];
   if (kind === "line" || text.includes(end)) return text.split(end).filter(Boolean);

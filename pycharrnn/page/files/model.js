@@ -100,7 +100,7 @@ export class Model {
   *score(text, learner = null) {
     const { items } = this.#facts;
     const end = ENDS[items];
-    const bytes = new TextEncoder().encode(items ? inputOf(text, items) : text);
+    const bytes = new TextEncoder().encode(items ? inputOf(text, items, this.#facts.labels) : text);
     const network = new Network(this.#prepared);
     const [screen, pending] = [new ScreenText(), []];
     let previous = this.#prepared.endId; // which begins an item; -1 for a model of a text
