@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
     from pycharrnn.sampling.chat import Chat
     from pycharrnn.sampling.copy_limits import CopyLimits
+    from pycharrnn.sampling.model_labels import LabelChoice
     from pycharrnn.sampling.options import ChatOptions, SampleOptions
 
 
@@ -55,7 +56,7 @@ def sample_command(model: str, **values: Any) -> None:
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.cli import item_printing
     from pycharrnn.engine import device
-    from pycharrnn.sampling import beam, learning, model_labels, stream, tokenizer
+    from pycharrnn.sampling import beam, model_labels, stream
 
     explain_seed(opt.seed)
 
@@ -73,8 +74,7 @@ def sample_command(model: str, **values: Any) -> None:
         opt = dataclasses.replace(opt, hide_prime=1)
     stream.require_possible_stop(opt, loaded.vocab)
     if opt.adapt:
-        read = [*tokenizer.item_start(loaded), *prompt.characters]
-        loaded = learning.learnt(loaded, read, opt.adaptation, opt.threads or 1)
+        loaded = _learnt(checkpoint_file, loaded, opt, prompt, labels)
     beam.check_memory(loaded.network, opt.beam)
     if opt.o:
         _make_folder(opt, checkpoint_file)
@@ -131,6 +131,26 @@ def _prompt(loaded: Checkpoint, opt: SampleOptions) -> _Prompt:
     if start := tokenizer.line_start(loaded):
         return _Prompt(start, "missing seed text, starting at the beginning of a line", left_out, True)
     return _Prompt([], "missing seed text, using uniform probability over first character", left_out)
+
+
+def _learnt(
+    path: str, loaded: Checkpoint, opt: SampleOptions, prompt: _Prompt, labels: LabelChoice | None
+) -> Checkpoint:
+    """The model at `path` once it has learnt from the prompt; a label is read before that, but not learnt.
+
+    Errors: UserError for a model with labels without -as, or without the C kernel and PyTorch.
+    """
+    from pycharrnn.analysis.line_scores import in_labels
+    from pycharrnn.sampling import learning, model_labels, tokenizer
+
+    read, given = [*tokenizer.item_start(loaded), *prompt.characters], None
+    if labels:
+        if not opt.label:
+            model_labels.require_before([b""], labels.labels, path, "give that of the prompt by -as LABEL")
+        read[1:1] = labels.beginnings[0]
+        given = in_labels(read, read[0], labels.labels)
+    network = learning.learnt(loaded, read, opt.adaptation, opt.threads or 1, given).network
+    return dataclasses.replace(loaded, network=network)  # with the hash of the training text, for -new and -max_copy
 
 
 def _make_folder(opt: SampleOptions, checkpoint_file: str) -> None:

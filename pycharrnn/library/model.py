@@ -249,7 +249,8 @@ class Model:
             count: how many to yield. There are fewer if the last 1,000 that were drawn were all left out.
             primetext: the beginning of every item.
             label: of the items, for a model with labels; "" = labels as often as in training.
-            new: leave out items that are in the training text. unique: leave out items that were drawn before.
+            new: leave out items that are in the training text, and empty ones. unique: leave out those that were drawn
+                before.
             least, most: leave out items of fewer or more characters. 0 = none.
             text: file of items to compare with for `new`; None = the training text, as the checkpoint records it.
             length: most characters to draw for an item.

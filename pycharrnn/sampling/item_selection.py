@@ -47,8 +47,8 @@ class Selection:
 
     Attributes:
         known_items: those of the training text; None if there is no such text to compare with.
-        gave_up: whether the last MAX_TRIES items were all left out; of equal ones, by -sample 0, a single one.
-            With -sample 0 items are equal if their labels are.
+        gave_up: whether the last MAX_TRIES items were all left out; of equal ones, by -sample 0 or -topk 1, a single
+            one. Such items are equal if their labels are.
     """
 
     opt: SampleOptions
@@ -58,6 +58,7 @@ class Selection:
     known: int = 0
     repeated: int = 0
     other_length: int = 0
+    empty: int = 0
     cut: int = 0
     gave_up: bool = False
     _before: set[bytes] = field(default_factory=set, init=False, repr=False)
@@ -84,15 +85,22 @@ class Selection:
         self.known += bool(known)
         self.repeated += repeated
         self.other_length += not has_length
+        self.empty += not text
         self.cut += item.cut
-        if not has_length or (known and self.opt.new) or (repeated and self.opt.unique):
+        is_new = bool(text) and not known  # a list has no empty items: a training drops them
+        if not has_length or (not is_new and self.opt.new) or (repeated and self.opt.unique):
             self._left_out += 1
             self._labels_vary = bool(label) and not self.opt.label
-            self.gave_up = self._left_out == (MAX_TRIES if self.opt.sample or self._labels_vary else 1)
+            self.gave_up = self._left_out == (1 if self._is_greedy and not self._labels_vary else MAX_TRIES)
             return None
         self._left_out = 0
         self.printed += 1
         return SelectedItem(item, text, known, label)
+
+    @property
+    def _is_greedy(self) -> bool:
+        """Whether each character is the most probable one, whatever the seed."""
+        return not self.opt.sample or self.opt.topk == 1
 
     def _has_length(self, text: bytes) -> bool:
         if not (self.opt.least or self.opt.most):
@@ -103,7 +111,7 @@ class Selection:
     def why_it_gave_up(self) -> str:
         """A sentence for the command line, if `gave_up`."""
         found = f"found {self.printed} of {self.opt.items} items"
-        if not self.opt.sample or self.opt.topk == 1:
+        if self._is_greedy:
             which = "those of a label" if self._labels_vary else "all"
             return f"{found}: with {'-topk 1' if self.opt.sample else '-sample 0'} {which} are equal."
         given = {name: getattr(self.opt, name) for name in ("new", "unique", "least", "most")}
@@ -120,6 +128,8 @@ class Selection:
         parts.append(f"repeated: {self.repeated}")
         if self.opt.least or self.opt.most:
             parts.append(f"of another length: {self.other_length}")
+        if self.opt.new and self.empty:
+            parts.append(f"empty: {self.empty}")
         if self.cut:
             parts.append(f"cut at -length {self.opt.length}: {self.cut}")
         return ", ".join(parts)

@@ -65,7 +65,7 @@ class SampleOptions(AdaptOptions):
     )
     new: int = option(
         0,
-        "1 = leave out items that are in the training text; -items counts the printed ones",
+        "1 = leave out items that are in the training text, and empty ones; -items counts the printed ones",
         group="items",
         allowed=SWITCH,
     )

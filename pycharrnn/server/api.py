@@ -191,9 +191,10 @@ class _Api:
             topp=request.topp,
             new=int(request.new),
             unique=int(request.unique),
+            label=request.label,
             threads=1,  # the scheduler's
         )
-        learning = await self._learning(request, request.primetext)
+        learning = await self._learning(request, f"{request.label}\t{request.primetext}")
         copies = await self._copy_limits(model, request.max_copy)
         lines = drawn_items.lines(model, options, request.primetext.encode(), known, of_label, learning, copies)
         return LineStream(self._scheduler, samples.in_turns(self._scheduler, lines))

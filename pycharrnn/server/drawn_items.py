@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from fastapi import HTTPException
 
+from pycharrnn.analysis.line_scores import in_labels
 from pycharrnn.common.display import quote_character
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import model_labels
@@ -83,7 +84,8 @@ def lines(
         opt: uses items, new, unique, seed, length, temperature, topk, topp and threads.
         known: the items of the training text.
         of_label: see label_choice.
-        learning: a copy of the model, which first learns from the primetext, without a label, and then draws.
+        learning: a copy of the model, which first learns from the primetext and then draws. It reads the label, but
+            does not learn to predict it.
         copies: of opt.max_copy.
 
     Errors: HTTPException for a primetext with an unknown character or the end of an item.
@@ -98,8 +100,9 @@ def lines(
         )
 
     if learning:
-        _, own = labels.split_known(primetext, model.labels)
-        yield from learning.learn([end_id, *(model.vocab[character] - 1 for character in characters_of(own, model))])
+        read = [end, *(of_label.beginnings[0] if of_label else []), *prime]
+        given = in_labels(read, end, model.labels)
+        yield from learning.learn([model.vocab[character] - 1 for character in read], given)
         model = learning.served()
 
     def predictor_of(streams: int) -> Predictor:

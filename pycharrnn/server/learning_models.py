@@ -53,10 +53,11 @@ class LearningModel:
             log_probs = self._learner.read(token_ids[start : start + step], targets[start : start + step])
             yield -log_probs / math.log(2)
 
-    def learn(self, token_ids: Sequence[int]) -> Iterator[str]:
-        """Read a text and learn from it, in turns that yield ""."""
+    def learn(self, token_ids: Sequence[int], given: npt.NDArray[np.bool_] | None = None) -> Iterator[str]:
+        """Read a text and learn from it, in turns that yield "". `given`: see `bits`; None for no character."""
         ids = np.array(token_ids, np.int64)
-        for _ in self.read(ids[:-1], ids[1:]):
+        targets = ids if given is None else np.where(given, IGNORED, ids)
+        for _ in self.read(ids[:-1], targets[1:]):
             yield ""
 
     def bits(self, token_ids: npt.NDArray[np.int64], given: npt.NDArray[np.bool_]) -> Iterator[float]:

@@ -149,7 +149,7 @@ class ItemsBody(AdaptBody):
         1.0, gt=0, le=1, description="sample from the fewest most probable characters whose sum reaches this"
     )
     seed: Integer = Field(123, ge=0, lt=1 << 32, description="of the first item; each item has the next one")
-    new: bool = Field(False, description="leave out items that are in the training text")
+    new: bool = Field(False, description="leave out items that are in the training text, and empty ones")
     unique: bool = Field(False, description="leave out items that were drawn before")
     adapt: bool = Field(False, description="learn from the primetext first; the copy that learns is this request's own")
     max_copy: Integer = Field(
@@ -178,7 +178,9 @@ class ItemsDone(BaseModel):
     drawn: int
     known: int | None = Field(description="how many the training text has; null if the server does not have it")
     repeated: int = Field(description="how many were drawn before")
-    gave_up: bool = Field(description="whether there are fewer than `items`: the last 1,000 were all left out")
+    gave_up: bool = Field(
+        description="whether there are fewer than `items`: the last 1,000 were all left out; with topk 1, the last one"
+    )
 
 
 class ItemLine(RootModel[DrawnItem | ItemsDone | SampleError]):

@@ -19,6 +19,8 @@ from compat.item_options import record_labels
 from pycharrnn.analysis import classify
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import kernel_library
+from pycharrnn.engine.adapt_options import AdaptOptions
+from pycharrnn.sampling import learning
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 
 CV = "cv/lm_list_best.t7"
@@ -61,6 +63,28 @@ def test_items_of_a_label_are_those_after_it(home):
     items = list(model.items(40, label="ab", primetext="c", seed=123))
     assert [os.fsencode(item) for item in items] == ours
     assert {item.label for item in items} == {"ab"}
+
+
+def test_a_prompt_is_learnt_after_its_label(home):
+    (home / "prompt.txt").write_bytes(b"abcab")
+    adapt = ("-items", "30", "-primefile", "prompt.txt", "-adapt", "1", "-adapt_rate", "0.1", "-adapt_length", "4")
+    loaded = item_models.made("line", **OPT)
+    how = AdaptOptions(adapt_rate=0.1, adapt_length=4).adaptation
+    read = [bytes([byte]) for byte in b"\nb\tabcab"]
+    learnt = learning.learnt(loaded, read, how, given=np.arange(len(read)) < 3)
+    checkpoint.convert(learnt, home / "learnt.t7")
+    expected = run("sample", "learnt.t7", *SAMPLE[2:], *adapt[:4], "-as", "b", cwd=home).stdout.split(b"\n")[:-1]
+    assert lines(home, "-as", "b", *adapt) == expected
+    assert lines(home, "-as", "b", *adapt[:4]) != expected
+    assert "give that of the prompt by -as LABEL" in sentence(run(*SAMPLE, *adapt, cwd=home))
+
+
+def test_a_model_that_has_learnt_knows_its_training_text(home):
+    adapt = ("-as", "ab", "-primetext", "a", "-adapt", "1")
+    counts = run(*SAMPLE[:-2], *adapt, cwd=home).stderr.decode().splitlines()[-1]
+    assert "known: " in counts
+    (home / "data" / "list" / "input.txt").write_bytes(TEXT + b"b\tc\n")
+    assert "is not the text of cv/lm_list_best.t7" in sentence(run(*SAMPLE, *adapt, "-new", "1", cwd=home))
 
 
 @pytest.mark.parametrize("of_label", [(), ("-as", "ab")])

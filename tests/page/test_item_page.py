@@ -110,6 +110,14 @@ def test_a_label_is_chosen(labelled, pages):
         fill(labelled, "seed", seed)
         expected = printed(pages, "-as", name, "-primetext", "c", "-seed", seed, model="labels")
         wait(labelled, lambda expected=expected: shown(labelled) == expected)
+    labelled.execute_script("document.getElementById('primetext').value = 'b\\ta'")
+    click(labelled, "generate")
+    words = "Prompt begins with the label b and a tab: leave them out, and give the label by label."
+    wait(labelled, lambda: status(labelled) == words)
+    labelled.execute_script(f"document.getElementById('primetext').value = '{'a' * 2000}'")  # with a label, more
+    click(labelled, "generate")
+    wait(labelled, lambda: shown(labelled) and all(item.startswith("a" * 2000) for item in shown(labelled)))
+    labelled.get_log("browser")  # where a refusal of the server stands
 
 
 def test_a_score_is_that_of_the_label(labelled):
@@ -159,8 +167,12 @@ def test_new_and_unique_ones(both, pages):
     assert drawn(both) == [text or "(empty)" for text in printed(pages, "-new", "1", "-unique", "1")]
     fill(both, "length", 9)
     fill(both, "topk", 1)
+    wait(both, lambda: "fewer than 10" in status(both))
+    assert status(both) == "1 item, 0 known, 1 left out: fewer than 10, since with top-k 1 all are equal"
+    fill(both, "topk", 2)
+    fill(both, "length", 1)
     wait(both, lambda: "raise the temperature" in status(both))
-    assert status(both).startswith("1 item, 0 known, 1000 left out: fewer than 10")
+    assert status(both).endswith("since the last 1,000 were left out; raise the temperature, or ask for fewer")
 
 
 def test_kept_items_survive_another_drawing(names, pages):

@@ -153,21 +153,31 @@ def test_how_it_learns_and_labels(page, models):
     assert plain["bits_per_character"] == pytest.approx(found["plain"], rel=1e-12)
 
 
-@pytest.mark.parametrize("model, label", [(3, ""), (4, "he\t")])
+@pytest.mark.parametrize("model, label", [(3, ""), (4, "he")])
 def test_items(page, models, model, label):
-    """As `sample -as`, the page learns from the prompt, and not from the label before it."""
+    """As `sample -as`, the page reads the label before the prompt, but learns from the prompt alone."""
     code = """
         const items = [];
         for await (const some of source.items(args[0], new AbortController().signal)) items.push(...some);
         return items.filter((item) => item.text !== undefined).map((item) => item.text);
     """
-    request = {"primetext": f"{label}the", "items": 5, "length": 30, "temperature": 1, "topk": 0, "topp": 1, "seed": 1}
+    request = {
+        "label": label,
+        "primetext": "the",
+        "items": 5,
+        "length": 30,
+        "temperature": 1,
+        "topk": 0,
+        "topp": 1,
+        "seed": 1,
+    }
     request |= {"new": False, "unique": False, "model": str(model), "adapt": True, "adapt_rate": 0.1}
     how = AdaptOptions(adapt_rate=0.1).adaptation
-    loaded = learning.learnt(models[model], [b"\n", b"t", b"h", b"e"], how)
+    before = f"\n{label}\t" if label else "\n"
+    read = f"{before}the".encode()
+    given = np.arange(len(read)) < len(before)
+    loaded = learning.learnt(models[model], [bytes([byte]) for byte in read], how, given=given)
     opt = SampleOptions(length=30, seed=1)
-    drawn = b"".join(
-        one.character
-        for one in sampler.sample(NumpyPredictor(loaded.network), loaded.vocab, opt, f"\n{label}the".encode())
-    )
-    assert script(page, OPENED + code, request)[0] == drawn.split(b"\n")[1].decode()
+    sampled = sampler.sample(NumpyPredictor(loaded.network), loaded.vocab, opt, read)
+    drawn = b"".join(one.character for one in sampled)[len(before) :].split(b"\n")[0]
+    assert script(page, OPENED + code, request)[0] == drawn.decode()

@@ -24,7 +24,7 @@ from pycharrnn.server.app import create_app
 from pycharrnn.server.known_texts import KnownTexts
 from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler
-from pycharrnn.server.schemas import ItemLine
+from pycharrnn.server.schemas import MAX_PRIMETEXT, ItemLine
 
 TEXT = b"a\nb\nab\nc\n"
 BLOCKS = b"a\nb\x1ec\x1e"
@@ -75,10 +75,10 @@ def test_new_and_unique_ones(tmp_path, monkeypatch):
     texts = [item["text"] for item in items]
     assert texts == as_printed(path, "-items", "20", "-new", "1", "-unique", "1", "-length", "400")
     assert len(set(texts)) == 20
-    assert not any(item["known"] for item in items)
+    assert "" not in texts and not any(item["known"] for item in items)
     assert done["drawn"] > 20
     *items, done = lines(path, items=20, unique=True, topk=1)
-    assert (len(items), done["gave_up"], done["drawn"]) == (1, True, 1001)
+    assert (len(items), done["gave_up"], done["drawn"]) == (1, True, 2)
 
 
 def test_without_the_kernel_they_are_the_same(tmp_path):
@@ -148,7 +148,6 @@ def test_items_of_a_label(tmp_path, monkeypatch):
     assert all(item["known"] == (item["text"] in ("a", "ab")) for item in items)
     *new, _ = lines(path, **request, label="ab", new=True)
     assert not {"a", "ab"} & {item["text"] for item in new}
-    # The label as the page sends it.
     *begun, same = lines(path, **{**request, "primetext": "ab\ta"})
     assert [item["text"] for item in begun] == [f"ab\t{text}" for text in texts]
     assert [item["known"] for item in begun] == [item["known"] for item in items]
@@ -159,6 +158,10 @@ def test_items_of_a_label(tmp_path, monkeypatch):
     )
     *begun, _ = lines(path, **{**request, "primetext": "ab\ta"}, adapt=True)
     assert [item["text"] for item in begun] == [f"ab\t{item['text']}" for item in learnt]
+    *items, done = lines(path, label="ab", topk=1, unique=True)
+    assert (len(items), done["gave_up"], done["drawn"]) == (1, True, 2)
+    *items, _ = lines(path, label="ab", primetext="a" * MAX_PRIMETEXT, items=1)  # not together with the label
+    assert items[0]["text"].startswith("a" * MAX_PRIMETEXT)
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,6 @@ export function setLabels(labels) {
   select.closest(".field").hidden = !labels.length;
 }
 
-// What every item begins with that the model reads, and the page does not show.
-export function beforeItems(values) {
-  return values.label ? `${values.label}\t` : "";
-}
-
 // The request for a sample. facts: of its model. skip: number of characters of the text to leave out.
 // Without a prompt, a text begins as a line does: after a newline, which is not shown.
 export function requestOf(values, facts, skip = 0) {
@@ -64,9 +59,9 @@ export function requestOf(values, facts, skip = 0) {
 
 // The request for items.
 export function itemsRequestOf(values, facts) {
-  const primetext = beforeItems(values) + values.primetext;
+  const { label, primetext } = values; // of a model without labels there is none
   const choices = { new: values.new === "1", unique: values.unique === "1", ...adaptOf(values) };
-  return { model: facts.id, primetext, ...numbersOf(values), items: Number(values.items), ...choices };
+  return { model: facts.id, label, primetext, ...numbersOf(values), items: Number(values.items), ...choices };
 }
 
 // The request for a score of a text. Items of a model with labels get the chosen one, unless they begin with one and a
@@ -122,7 +117,7 @@ export function check(inputs = $("controls").elements, { focus = false } = {}) {
 
 // A message of the server for the page: with the label of a control in place of the API's field name.
 export function withLabel(message) {
-  const [, field, rest] = message.match(/^(\w+)((?::| has) .*)$/s) ?? [];
+  const [, field, rest] = message.match(/^(\w+)((?::| has| begins) .*)$/s) ?? [];
   if (ALL_CONTROLS.includes(field)) return labelOf($(field)) + rest;
   return message.charAt(0).toUpperCase() + message.slice(1);
 }

@@ -12,9 +12,9 @@ export const itemList = new ItemList($("item-list"), $("kept-list"), (words) => 
 });
 
 // Replaces the items when the first of others arrive; returns a sentence about them.
-// lists: of lines, as a source yields them. kind: what an item is. wanted: how many were asked for. onFirst: is called
-// when the first lines arrive. skip: length of what each text begins with that is not shown.
-export async function showItems(lists, kind, wanted, signal, onFirst, skip) {
+// lists: of lines, as a source yields them for the request. kind: what an item is. onFirst: is called when the first
+// lines arrive.
+export async function showItems(lists, kind, request, signal, onFirst) {
   let counts = null;
   for await (const lines of lists) {
     signal.throwIfAborted();
@@ -22,19 +22,22 @@ export async function showItems(lists, kind, wanted, signal, onFirst, skip) {
       itemList.clear(kind);
       onFirst();
     }
-    itemList.append(lines.filter((line) => !line.done).map((line) => ({ ...line, text: line.text.slice(skip) })));
+    itemList.append(lines.filter((line) => !line.done));
     counts = lines.at(-1);
   }
-  return sentence(itemList.items, wanted, counts);
+  return sentence(itemList.items, request, counts);
 }
 
 // counts: of all drawn items, {drawn, known, gave_up}.
-function sentence(items, wanted, { drawn, known, gave_up: gaveUp }) {
+function sentence(items, { items: wanted, topk }, { drawn, known, gave_up: gaveUp }) {
   const words = [`${items.length} ${items.length === 1 ? "item" : "items"}`];
   if (known !== null) words.push(`${items.filter((item) => item.known).length} known`);
   if (drawn > items.length) words.push(`${drawn - items.length} left out`);
   const found = words.join(", ");
-  if (gaveUp) return `${found}: fewer than ${wanted}, since the last 1,000 were left out; raise the temperature`;
+  if (gaveUp && topk === 1) return `${found}: fewer than ${wanted}, since with top-k 1 all are equal`;
+  if (gaveUp) {
+    return `${found}: fewer than ${wanted}, since the last 1,000 were left out; raise the temperature, or ask for fewer`;
+  }
   return known === null ? `${found}; the training text is not here, so nothing tells known items from new ones` : found;
 }
 

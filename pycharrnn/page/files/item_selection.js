@@ -1,6 +1,6 @@
 // Chooses among drawn items, as sampling/item_selection.py does; divides a text into items, as text/items.py does.
 
-const MAX_TRIES = 1000; // items in a row that are left out, after which no more are drawn
+const MAX_TRIES = 1000; // items in a row that are left out, after which no more are drawn; equal ones: 1
 const RECORD_SEPARATOR = "\x1e";
 
 // What an item is -> the character that ends it.
@@ -14,7 +14,7 @@ export class ItemSelection {
   #selected = 0;
   #leftOut = 0; // since the last that was not
 
-  // request: {items, new, unique}. knownItems: KnownItems, or null if there are none to compare with.
+  // request: {items, new, unique, topk}. knownItems: KnownItems, or null if there are none to compare with.
   constructor(request, knownItems) {
     [this.#request, this.#knownItems] = [request, knownItems];
     if (knownItems) this.counts.known = 0;
@@ -25,8 +25,9 @@ export class ItemSelection {
     return this.counts.gave_up || this.#selected === this.#request.items;
   }
 
-  // Counts the next item in the order of seeds, a Uint8Array. Returns {known}, or null if it is left out.
-  take(item) {
+  // Counts the next item in the order of seeds, a Uint8Array, whose text begins at `start`, after the label. Returns
+  // {known}, or null if it is left out.
+  take(item, start) {
     const { counts } = this;
     const key = item.join();
     const known = this.#knownItems ? this.#knownItems.has(item) : null;
@@ -35,8 +36,9 @@ export class ItemSelection {
     counts.drawn++;
     if (known) counts.known++;
     if (repeated) counts.repeated++;
-    if ((known && this.#request.new) || (repeated && this.#request.unique)) {
-      counts.gave_up = ++this.#leftOut === MAX_TRIES;
+    const isNew = item.length > start && !known; // a list has no empty items: a training drops them
+    if ((!isNew && this.#request.new) || (repeated && this.#request.unique)) {
+      counts.gave_up = ++this.#leftOut === (this.#request.topk === 1 ? 1 : MAX_TRIES);
       return null;
     }
     this.#leftOut = 0;

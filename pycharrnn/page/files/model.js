@@ -62,8 +62,9 @@ export class Model {
   }
 
   // Of a model of items: yields {text, known, seed, cut} for each item, and null while one is drawn. Returns the counts
-  // of an ItemSelection. learner: as for `sample`, but not from a label and its tab. Throws Problem.
-  *items({ primetext, items, seed, new: isNew, unique, ...params }, learner = null) {
+  // of an ItemSelection. label: of all items, whose texts are without it. learner: as for `sample`; it reads the label,
+  // but does not learn to predict it. Throws Problem.
+  *items({ label = "", primetext, items, seed, new: isNew, unique, ...params }, learner = null) {
     const { endId } = this.#prepared;
     if (isNew && !this.#knownItems) throw new Problem(`new: ${NO_TEXT}.`);
     const prime = this.#encode(primetext);
@@ -71,23 +72,30 @@ export class Model {
       const name = quote(ENDS[this.#facts.items]);
       throw new Problem(`primetext has ${name}, which ends an item: leave it out, since an item begins by itself.`);
     }
-    const selection = new ItemSelection({ items, new: isNew, unique }, this.#knownItems);
-    const label = this.#facts.labels.find((one) => primetext.startsWith(`${one}\t`));
-    const own = label === undefined ? prime : this.#encode(primetext.slice(label.length + 1));
-    const network = new Network(yield* this.#learnt(learner, [endId, ...own]));
+    const second = this.#facts.labels.find((one) => primetext.startsWith(`${one}\t`));
+    if (second !== undefined) {
+      throw new Problem(`primetext begins with the label ${second} and a tab: leave them out, and give the label by label.`);
+    }
+    const before = label ? `${label}\t` : "";
+    const ofLabel = this.#encode(before);
+    const start = new TextEncoder().encode(before).length; // of an item's text
+    const begin = [endId, ...ofLabel, ...prime];
+    const selection = new ItemSelection({ items, new: isNew, unique, topk: params.topk }, this.#knownItems);
+    const network = new Network(yield* this.#learnt(learner, begin, ofLabel.length));
     const probs = new Float64Array(this.#vocabulary.size);
     for (; !selection.hasEnded; seed++) {
       const bytes = [];
       let cut = true;
-      for (const { id, given } of sample(network, probs, [endId, ...prime], { ...params, seed })) {
+      for (const { id, given } of sample(network, probs, begin, { ...params, seed })) {
         if (id !== endId) bytes.push(...this.#vocabulary.bytesOf(id));
         else if (!given) cut = false;
         if (!cut) break;
         yield null;
       }
       const item = Uint8Array.from(bytes);
-      const selected = selection.take(item);
-      yield selected && { text: new TextDecoder("utf-8", { ignoreBOM: true }).decode(item), ...selected, seed, cut };
+      const selected = selection.take(item, start);
+      const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(item.subarray(start));
+      yield selected && { text, ...selected, seed, cut };
     }
     return selection.counts;
   }
@@ -139,10 +147,11 @@ export class Model {
     return { bits_per_character: mean(total), known, code_points: codePoints.size, unknown, ...(learnt && { plain: mean(plainTotal) }) };
   }
 
-  // Yields {progress} while a learner learns from a text. Returns its prepared weights; without one, the model's own.
-  *#learnt(learner, ids) {
+  // Yields {progress} while a learner learns from a text. given: number of characters after the first that it only
+  // reads. Returns its prepared weights; without one, the model's own.
+  *#learnt(learner, ids, given = 0) {
     if (!learner) return this.#prepared;
-    yield* learner.readAll(ids.slice(0, -1), ids.slice(1), () => {});
+    yield* learner.readAll(ids.slice(0, -1), ids.slice(1).fill(-1, 0, given), () => {});
     return prepareWeights(this.#payload, learner.weights());
   }
 

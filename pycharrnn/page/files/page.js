@@ -3,7 +3,6 @@
 import { clearCharacter, listenForLeaving } from "./character_panel.js";
 import { sampleClasses, scoreClasses, scoreSentence, showCandidates, showScales, showSurprise } from "./colors.js";
 import {
-  beforeItems,
   check,
   hasValues,
   itemsRequestOf,
@@ -215,8 +214,7 @@ function drawItems(sample, keepAddress) {
     showStatus("generating…");
     const lists = paced(source.items(request, signal, progressOf(request, $("progress"))));
     const onFirst = () => setShown({ ...sample, complete: true }, keepAddress);
-    const skip = beforeItems(sample.values).length;
-    showStatus(await showItems(lists, sample.facts.items, sample.values.items, signal, onFirst, skip));
+    showStatus(await showItems(lists, sample.facts.items, request, signal, onFirst));
   });
 }
 
