@@ -30,7 +30,7 @@ MAX_CHARACTERS = 10_000  # on a page: more slow browsers down
 _STEPS = 256  # characters to read at once
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no truth value to compare by
 class Reading:
     """The activations along a text of T displayed characters, each one or several characters of the model.
 
@@ -41,6 +41,10 @@ class Reading:
 
     characters: list[str]
     values: npt.NDArray[np.float32]
+
+    def __repr__(self) -> str:
+        characters, layers, units = self.values.shape
+        return f"<Reading characters {characters}, layers {layers}, units {units}>"
 
 
 def record(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Given = Callable[[Sequence[bytes]], npt.NDArray[np.bool_]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no truth value to compare by
 class Score:
     """The surprise of a text of N characters.
 
@@ -68,6 +68,10 @@ class Score:
     def unknown(self) -> Counter[bytes]:
         """Unknown character -> count."""
         return Counter(self.characters[k] for k in np.flatnonzero(~self.known))
+
+    def __repr__(self) -> str:
+        facts = f"characters {self.counted_code_points}, unknown {self.unknown.total()}"
+        return f"<Score bits per character {self.bits_per_character:.4f}, {facts}>"
 
 
 def score(loaded: Checkpoint, text: bytes, device: str = "cpu") -> Score:
