@@ -21,7 +21,7 @@ class AdaptKeywords(TypedDict, total=False):
     adapt_pull: float
 
 
-def adaptation(caller: str, adapt: bool, **values: Unpack[AdaptKeywords]) -> Adaptation | None:
+def adaptation(caller: str, adapt: bool, /, **values: Unpack[AdaptKeywords]) -> Adaptation | None:
     """How to learn by these arguments of `caller`; None without `adapt`.
 
     Errors: see keywords.options_of; UserError for values without `adapt`.

@@ -13,6 +13,7 @@ from pycharrnn.library.lazy import lazy_property
 from pycharrnn.sampling.inference import TorchPredictor, on_cpu
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import torch
 
     from compat.charrnn import Checkpoint
@@ -70,26 +71,45 @@ class CurrentWeights:
         module = self._made_module
         if module is None or self._is_as_loaded(module):
             return self._loaded
-        import torch
-
-        views = module.weights
-        weights = {name: view.to("cpu", torch.float64, copy=True).numpy() for name, view in views.items()}
+        weights = {name: _in_float64(view) for name, view in module.weights.items()}
         network = dataclasses.replace(self._loaded.network, weights=weights, tensor_type="torch.DoubleTensor")
         return checkpoint.with_network(self._loaded, network)
 
     def _is_as_loaded(self, module: CharRNN) -> bool:
         """Whether the module's weights equal the checkpoint's, rounded to its dtype."""
-        import torch
 
-        def as_loaded(name: str, view: torch.Tensor) -> torch.Tensor:
-            weight = torch.as_tensor(np.asarray(self._loaded.network.weights[name]))
-            return weight.to(self._first_dtype()).to(view)
+        def as_loaded(name: str, dtype: torch.dtype) -> npt.NDArray[np.float64]:
+            weight = np.asarray(self._loaded.network.weights[name], np.float64)
+            return _rounded(_rounded(weight, self._first_dtype()), dtype)
 
-        pairs = ((as_loaded(name, view), view) for name, view in module.weights.items())
+        pairs = ((as_loaded(name, view.dtype), _in_float64(view)) for name, view in module.weights.items())
         # NaN differs from itself, so that the weights of a failed training are not equal to themselves.
-        return all(torch.equal(a, b) or torch.allclose(a, b, rtol=0, atol=0, equal_nan=True) for a, b in pairs)
+        return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
 
     def _first_dtype(self) -> torch.dtype:
         import torch
 
         return torch.float32 if self.dtype is None else self.dtype
+
+
+def _rounded(weight: npt.NDArray[np.float64], dtype: torch.dtype) -> npt.NDArray[np.float64]:
+    """A weight rounded to a dtype."""
+    import torch
+
+    # By NumPy where it has the dtype: in a forked process PyTorch may wait for threads that only the parent has.
+
+    if dtype == torch.float64:
+        return weight
+    if dtype == torch.float32:
+        with np.errstate(over="ignore"):
+            return weight.astype(np.float32).astype(np.float64)
+    rounded: npt.NDArray[np.float64] = torch.from_numpy(weight).to(dtype).double().numpy()
+    return rounded
+
+
+def _in_float64(weight: torch.Tensor) -> npt.NDArray[np.float64]:
+    """A copy of a weight."""
+    import torch
+
+    known = weight.float() if weight.dtype not in (torch.float64, torch.float32, torch.float16) else weight
+    return known.cpu().numpy().astype(np.float64)

@@ -59,7 +59,7 @@ class SampleKeywords(TypedDict, total=False):
     text: str | os.PathLike[str] | None
 
 
-def options_for(caller: str, **values: Unpack[SampleKeywords]) -> SampleOptions:
+def options_for(caller: str, /, **values: Unpack[SampleKeywords]) -> SampleOptions:
     """The options of `pycharrnn sample` for these arguments of `caller`; a seed of None becomes a random one.
 
     Errors: see keywords.options_of; UserError for a text without max_copy.

@@ -82,6 +82,8 @@ def test_bad_arguments():
         model.learn(TEXT, adapt_pull=2)
     with pytest.raises(TypeError, match="has no option 'adapt_rat'; did you mean adapt_rate"):
         model.learn(TEXT, adapt_rat=0.1)
+    with pytest.raises(TypeError, match=r"learn\(\) has no option 'adapt'; did you mean adapt_rate\?"):
+        model.learn(TEXT, adapt=True)
     with pytest.raises(TypeError, match=r"score\(\) has no option 'adpat'; did you mean adapt\?"):
         model.score(TEXT, adpat=True)
     with pytest.raises(TypeError, match="text must be a str or bytes, not 3"):

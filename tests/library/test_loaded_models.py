@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import shutil
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
-from conftest import GOLDEN, run, sampled
+from conftest import GOLDEN, ROOT, run, sampled
 
 import pycharrnn
 from compat import load_t7
@@ -228,6 +231,42 @@ def test_a_call_takes_any_array_of_token_ids(change):
     same = {"reversed": token_ids[::-1].copy()[::-1], "big-endian": token_ids.astype(">i4"), "read-only": token_ids}
     same["read-only"].flags.writeable = False
     assert torch.equal(model(same[change])[0], model(torch.from_numpy(token_ids.copy()))[0])
+
+
+def test_scores_and_readings_are_short_in_a_notebook_and_found_in_a_set():
+    model = pycharrnn.load(GRU[0])
+    score, reading = model.score("The ~" * 1000), model.activations("The " * 1000)
+    bits = f"{score.bits_per_character:.4f}"
+    assert repr(score) == f"<Score bits per character {bits}, characters 4000, unknown 1000>"
+    assert repr(reading) == "<Reading characters 4000, layers 2, units 14>"
+    assert score in {score, reading} and score != model.score("The ") and reading != model.activations("The ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere PyTorch does not allow a fork")
+def test_a_forked_process_uses_a_model_whose_module_the_parent_has_used(tmp_path):
+    """PyTorch's threads, which convert large tensors, are not in the child."""
+    network = pycharrnn.CharRNN("rnn", 8, 256, 1)
+    network.vocab = {bytes([97 + k]): k + 1 for k in range(8)}
+    network.save(tmp_path / "m.t7")
+    program = """
+import os, signal, sys, torch, pycharrnn
+torch.set_num_threads(2)
+model = pycharrnn.load(sys.argv[1])
+model.module  # and PyTorch starts its threads:
+torch.ones(10**6).to(torch.float64)
+for change in (False, True):
+    if change:
+        with torch.no_grad():
+            model.module.flat.mul_(2)
+    model.generate("a", length=1)
+    if not (child := os.fork()):
+        signal.alarm(60)
+        model.generate("a", length=1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", program, tmp_path / "m.t7"], env=environment, check=True)
 
 
 def test_threads_share_one_module():
