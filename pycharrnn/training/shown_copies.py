@@ -12,9 +12,10 @@ from pycharrnn.text.batches import VAL
 from pycharrnn.text.recorded_text import MAX_UNASKED
 from pycharrnn.training import novelty
 from pycharrnn.training.sample_lines import MARGIN
+from pycharrnn.training.signals import RunStopped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from compat.checkpoint_fields import Option
     from pycharrnn.engine.copies import Comparison, Copy
@@ -62,7 +63,7 @@ class ShownCopies:
             return None
         self._samples.append(sample)
         self._is_on = False
-        with contextlib.suppress(OSError, UserError, MemoryError):
+        with _errors_suppressed():
             if self._validation is None:
                 self._validation = novelty.compare(novelty.beginning(self._loader.texts(VAL)), self._loader)
             found = self._compared([sample])
@@ -76,7 +77,7 @@ class ShownCopies:
         """A line on all samples, and the passage; "" if there were none, or none that could be compared."""
         if not self._is_on or not self._samples or self._validation is None:
             return ""
-        with contextlib.suppress(OSError, UserError, MemoryError):
+        with _errors_suppressed():
             found = self._compared(self._samples)
             copies = found.copies(1)
             if not copies:
@@ -93,6 +94,17 @@ class ShownCopies:
         known = self._loader.label_counts
         pieces = [piece for sample in samples for piece in novelty.pieces_of_sample(sample, self._items, known)]
         return novelty.compare(pieces, self._loader)
+
+
+@contextlib.contextmanager
+def _errors_suppressed() -> Iterator[None]:
+    """Suppress what can go wrong in a comparison, but not the RunStopped of a second signal."""
+    try:
+        yield
+    except RunStopped:
+        raise
+    except (OSError, UserError, MemoryError):
+        pass
 
 
 def shown_longest(copies: Sequence[Copy]) -> str:

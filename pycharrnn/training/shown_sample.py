@@ -12,10 +12,10 @@ from pycharrnn.common.display import column_width, escape_for_terminal
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.screen_text import ScreenText
 from pycharrnn.training.sample_lines import MARGIN, TEMPERATURE, printed
+from pycharrnn.training.signals import GracefulStop, RunStopped
 
 if TYPE_CHECKING:
     from pycharrnn.engine.model import CharRNN
-    from pycharrnn.training.signals import GracefulStop
 
 # Samples: (checkpoint, its model, length, seed, temperature) -> characters. Changes neither the model nor the random
 # generators of training. Errors: UserError for a model that predicts NaN.
@@ -46,6 +46,8 @@ def shown_sample(
             texts.append(_text(draw(checkpoint, model, length, tried, TEMPERATURE), stop))
             if stop.cause or _letters(texts[-1][0]) >= len(texts[-1][0]) / 4:
                 break
+    except RunStopped:  # by a second signal
+        raise
     except UserError:  # CheckpointKeeper reports the fault
         return ShownSample("")
     except (MemoryError, torch.cuda.OutOfMemoryError):

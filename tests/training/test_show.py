@@ -223,6 +223,21 @@ def test_a_signal_during_a_sample_is_not_kept_waiting(tmp_path):
     assert len(drawn) < 10
 
 
+@needs_signals
+@pytest.mark.parametrize("during", ["the sample", "its comparison"])
+def test_a_second_signal_stops_at_once(tmp_path, monkeypatch, during):
+    def stop(*about):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return iter([b"x"])
+
+    if during == "its comparison":
+        monkeypatch.setattr(shown_copies.novelty, "compare", stop)
+    draw = stop if during == "the sample" else lambda *about: iter([b"x"])
+    with pytest.raises(RunStopped, match="stopped at once by a second signal, SIGTERM"):
+        shown_of(folder_with_text(tmp_path), draw, show=10, eval_val_every=2)
+
+
 def test_too_long_a_sample_is_refused(tmp_path):
     error, _, _ = result(folder_with_text(tmp_path), "-show", "10001")
     assert str(error) == "-show must be from 0 to 10000, not 10001."
