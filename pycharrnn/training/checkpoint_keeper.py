@@ -10,6 +10,7 @@ from collections.abc import Callable
 from compat import charrnn, lua_format
 from compat.atomic_write import atomic_link
 from compat.charrnn import Checkpoint
+from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.checkpoints import formats, run_names, safetensors_file
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.losses import best_first, best_iteration, finite
@@ -42,7 +43,7 @@ class CheckpointKeeper:
         self._commands, self._stem, self._ending = commands, files.stem, files.ending
         self._latest = run_names.latest_checkpoint(self._stem, self._ending)
         self._best = run_names.best_checkpoint(self._stem, self._ending)
-        self._best_shown: int | None = None  # the iteration that `best` is linked to
+        self._best_shown = self._left_as_best() if resumed else None  # the iteration of the file `best`
         self._failure = ""  # of the last save; a string, since an exception would keep the checkpoint in memory
         self._noted: set[str] = set()
         self._resumed = resumed
@@ -56,7 +57,7 @@ class CheckpointKeeper:
     @property
     def best(self) -> str | None:
         best = self._best_written()
-        return None if best is None else self.path_of(best)
+        return None if best is None else self._file_of(best)
 
     @property
     def last(self) -> str | None:
@@ -167,9 +168,26 @@ class CheckpointKeeper:
             with contextlib.suppress(OSError):
                 os.unlink(path)
 
+    def _file_of(self, i: int) -> str:
+        """The named checkpoint of the validation after iteration `i`, or `best` if the user removed that name of it."""
+        path = self.path_of(i)
+        return self._best if i == self._best_shown and not os.path.exists(path) else path
+
     def _best_written(self) -> int | None:
         losses = self._history.val_losses
-        return best_iteration({i: loss for i, loss in losses.items() if os.path.exists(self.path_of(i))})
+        return best_iteration({i: loss for i, loss in losses.items() if os.path.exists(self._file_of(i))})
+
+    def _left_as_best(self) -> int | None:
+        """The iteration of the best validation of a resumed run if its only file is `best`; else None."""
+        losses = self._history.val_losses
+        best = best_iteration(losses)
+        if best is None or os.path.exists(self.path_of(best)):
+            return None
+        try:
+            found = checkpoints.load(self._best)
+        except UserError:
+            return None
+        return best if (found.i, found.val_loss) == (best, losses[best]) else None
 
     def _note_once(self, key: str, line: str) -> None:
         if key not in self._noted:
@@ -178,7 +196,7 @@ class CheckpointKeeper:
 
     def _last_good(self) -> str:
         validated = sorted(finite(self._history.val_losses), reverse=True)
-        paths = [self._good, *(self.path_of(i) for i in validated), self._resumed]
+        paths = [self._good, *map(self._file_of, validated), self._resumed]
         found = next((path for path in paths if path and os.path.isfile(path)), None)
         return f"the last good checkpoint is {found}" if found else "there is no good checkpoint"
 
@@ -215,8 +233,8 @@ class CheckpointKeeper:
         if self._ranks.rank:
             return RunStopped("", 3)
         limit, losses = self._history.max_loss, self._history.val_losses
-        good = [i for i, loss in losses.items() if loss <= limit and os.path.exists(self.path_of(i))]
-        path = self.path_of(max(good)) if good else self._resumed
+        good = [i for i, loss in losses.items() if loss <= limit and os.path.exists(self._file_of(i))]
+        path = self._file_of(max(good)) if good else self._resumed
         if good and self._good_at == max(good):
             path = self._good  # which may record the time that is left
         if path and not os.path.exists(path):  # -keep, or the user, removed it
@@ -239,7 +257,7 @@ class CheckpointKeeper:
         best = self._best_written()
         if best is None:
             return
-        path, loss = self.path_of(best), lua_format.fixed(self._history.val_losses[best], 4)
+        path, loss = self._file_of(best), lua_format.fixed(self._history.val_losses[best], 4)
         sampled = self._best if self._best_shown == best and os.path.exists(self._best) else path
         self._note(f"finished; the best checkpoint is {path}, with validation loss {loss}.")
         self._note(self._commands.sample(sampled))

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import HEEDS_SIGNALS, ROOT, needs_signals, run, start, train_as_recorded, working_in
+from conftest import HEEDS_SIGNALS, ROOT, needs_signals, run, start, train_as_recorded, with_slashes, working_in
 from runs import (
     COMMAND,
     ENVIRONMENT,
@@ -519,6 +519,32 @@ def test_keep_n_best_and_the_newest(tmp_path):
     assert {f"cv/{p.name}" for p in named(folder)} == kept | {"cv/lm_lstm_epoch9.00_9.9999.t7"}
 
 
+@pytest.mark.parametrize("resumes", [False, True])
+def test_best_stays_where_its_other_name_was_removed(tmp_path, monkeypatch, resumes):
+    from pycharrnn.training.loop import train as train_
+
+    losses = iter([1.0, 2.0, 3.0])
+    monkeypatch.setattr(Trainer, "evaluate", lambda *about: next(losses))
+    folder, notes = folder_with_text(tmp_path), list[str]()
+    options = {"data_dir": "data", "gpuid": -1, "rnn_size": 6, "batch_size": 5, "seq_length": 8, "eval_val_every": 20}
+
+    def remove(line: str) -> None:
+        if line.startswith("21/60 "):
+            named(folder)[0].unlink()
+
+    with working_in(folder):
+        if resumes:
+            train_(TrainOptions(**options, max_epochs=0.34), print)
+            named(folder)[0].unlink()
+            train_(TrainOptions(resume="cv", max_epochs=1), print, None, notes.append)
+        else:
+            train_(TrainOptions(**options, max_epochs=1), remove, None, notes.append)
+    assert next(losses, None) is None
+    assert checkpoint.load(folder / "cv/lm_lstm_best.t7").i == 20
+    (line,) = (note for note in notes if note.startswith("finished"))
+    assert with_slashes(line) == ("finished; the best checkpoint is cv/lm_lstm_best.t7, with validation loss 1.0000.")
+
+
 def test_keep_counts_files_where_several_validations_have_one_name(tmp_path):
     """The name has two digits of the epoch and four of the loss, which may be those of the validation before."""
     folder = folder_with_text(tmp_path)
@@ -854,7 +880,7 @@ def test_a_checkpoint_dir_that_can_not_be_made_anew(tmp_path):
 
 @pytest.mark.parametrize("fate", ["moved", "removed"])
 def test_the_last_good_checkpoint_is_one_that_exists(tmp_path, monkeypatch, fate):
-    """Saving fails from iteration 40 on, and what was saved last has gone."""
+    """Saving fails from iteration 40 on, and what was saved last has gone, or has its name `best` alone."""
     folder = folder_with_text(tmp_path)
     save = charrnn.save
 
@@ -875,7 +901,7 @@ def test_the_last_good_checkpoint_is_one_that_exists(tmp_path, monkeypatch, fate
         assert said.endswith("there is no good checkpoint.")
     else:
         path = said.rpartition("the last good checkpoint is ")[2].removesuffix(".")
-        assert checkpoint.load(folder / path).i == 20
+        assert path == "cv/lm_lstm_best.t7" and checkpoint.load(folder / path).i == 30
 
 
 def can_mount(path: Path) -> bool:
