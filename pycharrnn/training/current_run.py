@@ -127,7 +127,7 @@ class CurrentRun:
         session, trainer, history = self.session, self.trainer, self.history
         trainer.store()
         opt = recorded_options.to_record(session.settings.options, session.from_texts, session.loader.label_counts)
-        if self.pace and self.unrepeatable:
+        if self.unrepeatable:
             opt[resume.UNREPEATABLE] = 1
         return session.model.as_checkpoint(
             session.loader.vocab_mapping,

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 
 from compat import lua_format
+from compat.charrnn import Checkpoint
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text.batches import TRAIN
 from pycharrnn.training import learning_rate, recorded_options
@@ -20,8 +21,8 @@ _LAYOUT = ("batch_size", "seq_length", "train_frac", "val_frac", "vocab", "encod
 # Options that change the checkpoints of a run: those of these groups, and more, but for the path of the text and the
 # options that say only when the run ends.
 _GROUPS, _MORE = ("text", "model", "learning"), ("gpuid", "exact", "dtype", "old_exp", "eval_val_every")
-_HARMLESS = ("data_dir", "max_epochs", "minutes", "patience")
-UNREPEATABLE = "unrepeatable"  # an option that a run with -minutes records as 1 once no flags repeat it
+_HARMLESS = ("data_dir", "minutes", "patience")
+UNREPEATABLE = "unrepeatable"  # an option that a resumed run records as 1 once no flags repeat it
 
 
 def restore(
@@ -101,13 +102,22 @@ def _has_other_warmup(start: ResumedRun, opt: OptimisationSettings) -> bool:
     return "warmup" in start.overridden and start.checkpoint.i < max(opt.warmup, recorded)
 
 
+def _has_validated_at_its_end(found: Checkpoint) -> bool:
+    """Whether a run ended with a validation that a longer one lacks, and from whose state -exact 1 goes on."""
+    every, exact, items = (recorded_options.find(found, name) for name in ("eval_val_every", "exact", "items"))
+    return found.i in found.val_losses and bool(every and exact and not items) and found.i % every > 0
+
+
 def why_unrepeatable(start: ResumedRun, text: str) -> str:
     """Why no flags repeat the run that goes on from `start`, as a clause; "" if some do. `text`: as for `restore`."""
     found = start.checkpoint
     if found.state is None:
         return f"{start.path}, from which it was resumed, holds no run state"
+    if _has_validated_at_its_end(found):
+        return f"with {flag('exact', 1)} it goes on from the state after the last validation of {start.path}"
     fields = [f for f in dataclasses.fields(TrainOptions) if f.metadata["group"] in _GROUPS or f.name in _MORE]
-    changed = [flag(f.name) for f in fields if f.name in start.overridden and f.name not in _HARMLESS]
+    harmless = _HARMLESS if recorded_options.find(found, "anneal") else (*_HARMLESS, "max_epochs")
+    changed = [flag(f.name) for f in fields if f.name in start.overridden and f.name not in harmless]
     if text != found.state.text:
         changed.append("the text")
     if changed:

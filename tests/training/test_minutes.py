@@ -377,6 +377,25 @@ def test_a_finished_run_goes_on_for_the_time(tmp_path, machine, first):
     assert list(found.train_losses) == list(expected.train_losses)
 
 
+@pytest.mark.parametrize(
+    "first, then",
+    [
+        ({"max_epochs": 1}, {"learning_rate": 0.001}),
+        ({"max_epochs": 1, "anneal": 1}, {"max_epochs": 2}),
+        ({"max_epochs": 0.5}, {}),  # with -exact 1 the run goes on from the state after its last validation
+    ],
+)
+def test_no_flags_are_said_to_repeat_a_run_that_was_changed_before_minutes(tmp_path, machine, first, then):
+    folder = folder_with_text(tmp_path)
+    machine.stop_at = 12
+    with pytest.raises(RunStopped):
+        machine.train(folder, batch_size=5, seq_length=8, **first, **SMALL)
+    machine.train(folder, resume="cv", **then)
+    lines, _ = machine.train(folder, resume="cv", minutes=0.3)
+    assert not any(line.startswith("as it was trained") for line in lines)
+    assert any(note.startswith("no flags repeat this run, since ") for note in machine.notes)
+
+
 @pytest.mark.parametrize("is_finished", [True, False])
 def test_a_run_with_more_iterations_than_its_larger_batches_allow_goes_on_for_the_time(tmp_path, machine, is_finished):
     folder = folder_with_text(tmp_path)
