@@ -77,7 +77,7 @@ def train(
     threads.set_num_threads(settings.machine.threads)
     trainer = session.make_trainer(note)
     threads.note_backend(settings.machine, trainer.bptt.reason, note)
-    history = _history(session, trainer, log.say, note)
+    history, is_over = _history(session, trainer, log.say, note)
     pace = pace_of(session, watch, history.done)
     run = CurrentRun(session, trainer, history, log.say, note, live, draw, callbacks, pace)
     alone = session.ranks.size == 1
@@ -91,7 +91,7 @@ def train(
             run_files.remove_temporary_files(settings.files.stem)
         run.begin_log()
         try:
-            _iterate(run, stop)
+            _iterate(run, stop, is_over)
         except RunStopped as e:
             e.result = run.result()
             if not isinstance(e.__cause__, TextChanged):  # the other processes are in the middle of a step
@@ -101,14 +101,16 @@ def train(
     return run.result()
 
 
-def _iterate(run: CurrentRun, stop: GracefulStop) -> None:
-    """Run the remaining iterations, each followed by decay, validation, log line, checks and saving."""
+def _iterate(run: CurrentRun, stop: GracefulStop, is_over: bool) -> None:
+    """Run the remaining iterations, each followed by decay, validation, log line, checks and saving.
+
+    `is_over`: whether the run had ended with the checkpoint that it resumes.
+    """
     trainer, history, keeper = run.trainer, run.history, run.keeper
     settings, ranks = run.session.settings, run.session.ranks
     print_every, eval_val_every = settings.display.print_every, settings.files.eval_val_every
     patience = settings.optimisation.patience
     i = history.done
-    is_over = i == run.iterations or _had_lost_patience(run.session, history)
     if settings.resumed and is_over:
         keeper.complete(settings.resumed.checkpoint)
     try:
@@ -246,13 +248,14 @@ def _with_more_time(session: Session) -> Session:
     return session.with_length(2 * resumed.checkpoint.i, resumed.checkpoint.i)
 
 
-def _history(session: Session, trainer: Trainer, say: Say, note: Say) -> History:
+def _history(session: Session, trainer: Trainer, say: Say, note: Say) -> tuple[History, bool]:
+    """The losses of the run so far, and whether the run had ended with the checkpoint that it resumes."""
     settings, resumed = session.settings, session.settings.resumed
     if resumed is None:
         if not session.iterations:
             epochs = flag("max_epochs", settings.optimisation.max_epochs)
             note(f"nothing is trained: {epochs} is less than one batch of {session.loader.ntrain}; raise it.")
-        return History()
+        return History(), False
     found = resumed.checkpoint
     of_these_splits = resume.restore(
         resumed, trainer, settings.optimisation, session.iterations, session.fingerprint, settings.data.data_dir, say
@@ -269,7 +272,7 @@ def _history(session: Session, trainer: Trainer, say: Say, note: Say) -> History
     if found.state and found.train_losses and is_over and done % settings.display.print_every == 0:
         # The run may have ended between saving its last checkpoint and this line.
         say(_step_line(session, done, found.train_losses[-1], found.state.norm_ratio, 0.0))
-    return history
+    return history, is_over
 
 
 def _had_lost_patience(session: Session, history: History) -> bool:
