@@ -137,7 +137,7 @@ def prepare(
     for line in settings.log:
         say(line)
     from_texts = corpus is not None or (resumed is not None and checkpoint.is_from_texts(resumed.checkpoint))
-    advise = options.recipe not in recipes.RECIPES and not options.minutes
+    advise = not resumed and options.recipe not in recipes.RECIPES and not options.minutes
     return _make(settings, text, from_texts, advise, ranks, say)
 
 

@@ -241,6 +241,12 @@ def test_the_newest_of_two_in_one_second(tmp_path):
     assert lines[0].startswith(f"resuming from cv/{first.name}")
 
 
+def test_advice_on_the_sizes_of_batches_is_not_repeated(tmp_path):
+    folder, advice = folder_with_text(tmp_path), "WARNING: less than 50 batches"
+    assert any(line.startswith(advice) for line in train(folder, "-batch_size", "10", "-max_epochs", "0.1"))
+    assert not any(line.startswith(advice) for line in train(folder, "-resume", "cv", "-max_epochs", "0.2", small=[]))
+
+
 def test_another_seed_is_another_run_from_there_on(tmp_path):
     folder = folder_with_text(tmp_path / "a")
     train(folder, "-max_epochs", "0.2", "-dropout", "0.5")
