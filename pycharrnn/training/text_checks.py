@@ -58,7 +58,9 @@ def check_splits(data: DataSettings, ntrain: int, nval: int, nbatches: int, leng
             continue
         sizes = loader.largest_sizes(length, data.batch_size, data.seq_length, data.split_fractions) if fraction else ""
         ways_out = [f"at most {sizes}"] if sizes else []
-        if nbatches > 1 or not sizes:
+        if fraction and nbatches == 1 and not length:
+            ways_out.append(f"a smaller {flag('batch_size')} or {flag('seq_length')}")
+        if nbatches > 1 or not ways_out:
             ways_out.append(f"a larger {flag(f'{name}_frac')}")
         raise UserError(f"the {name} split has no batch of the {nbatches}: use {', or '.join(ways_out)}.")
 

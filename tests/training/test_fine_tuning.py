@@ -327,6 +327,12 @@ def test_keep(tmp_path):
     assert checkpoint.load(named(folder)[-1]).vocab == checkpoint.load(LSTM).vocab
 
 
+def test_keep_that_leaves_one_batch_names_smaller_ones(tmp_path):
+    folder = folder_with_text(tmp_path, b"the " * 15 + b"~" * 2000)  # SMALL's batches have 40 characters
+    error = sentence(command("train", *SMALL, "-init_from", str(LSTM), "-vocab", "keep", cwd=folder))
+    assert "the train split has no batch of the 1: use a smaller -batch_size or -seq_length." in error
+
+
 def test_keep_is_training_on_the_text_without_them(tmp_path):
     text = OTHER.translate(None, b"".join(NEW))
     a, b = folder_with_text(tmp_path / "a", OTHER), folder_with_text(tmp_path / "b", text)
