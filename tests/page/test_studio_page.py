@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pretended_studio as pretended
 import pytest
-from page_tools import By, Keys, Select, click, element, fill, needs_browser, screen, text, wait
+from page_tools import By, Keys, Select, click, element, fill, needs_browser, screen, text, wait, webdriver
 from pretended_studio import HOSTILE, model, run
 
 from pycharrnn.page.page_files import page_files
@@ -347,6 +347,26 @@ def test_a_finished_run_goes_on_for_half_a_minute(chromium, studio):
     minutes.clear()
     minutes.send_keys("0,5" + Keys.ENTER)
     wait(chromium, lambda: ("POST", "/api/studio/runs/r-poems/go_on", {"minutes": 0.5}) in studio.requests)
+
+
+@needs_browser
+def test_a_double_click_on_stop_stops_once(chromium, studio):
+    """A second stop would end the training without saving, and a second click would press Go on in its place."""
+    studio.runs = [run("poems", "running")]
+    opened(chromium, studio, "learn")
+    wait(chromium, lambda: chromium.find_elements(By.CSS_SELECTOR, "[data-key=stop]"))
+    webdriver.ActionChains(chromium).double_click(chromium.find_element(By.CSS_SELECTOR, "[data-key=stop]")).perform()
+    shown(chromium, "current-run", "Stopped after iteration 420")
+    assert studio.requests == [("POST", "/api/studio/runs/r-poems/stop", {"at_once": False})]
+
+
+@needs_browser
+def test_stop_at_once(chromium, studio):
+    studio.runs = [run("poems", "stopping")]
+    opened(chromium, studio, "learn")
+    shown(chromium, "current-run", "Stop at once")
+    press(chromium, "stop")
+    wait(chromium, lambda: studio.requests == [("POST", "/api/studio/runs/r-poems/stop", {"at_once": True})])
 
 
 @needs_browser

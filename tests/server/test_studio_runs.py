@@ -187,7 +187,10 @@ def test_going_on(studio, monkeypatch):
     assert done["command"] == command
     refused = studio.post(f"/runs/{run_id}/go_on")
     assert refused.status_code == 422
-    assert refused.json()["detail"] == "poems has been trained to its end: say for how many minutes it shall go on."
+    assert (
+        refused.json()["detail"]
+        == "the run poems has been trained to its end: say how many more minutes it shall train."
+    )
     assert studio.post(f"/runs/{run_id}/go_on", minutes=3).json()["command"] == f"{command} -minutes 3"
 
 
@@ -243,7 +246,16 @@ def test_states_that_do_not_allow_it(studio, monkeypatch):
     for _ in range(2):  # the second one ends at once
         studio.post(f"/runs/{run_id}/stop")
     studio.until(run_id, lambda run: run["state"] == "stopped")
-    assert studio.post(f"/runs/{run_id}/stop").json()["detail"] == "poems does not train: it has stopped."
+    assert studio.post(f"/runs/{run_id}/stop").json()["detail"] == "the run poems does not train: it has stopped."
+
+
+def test_two_who_ask_to_stop_at_the_same_time_let_it_save(studio, monkeypatch):
+    """The page asks for a stop at once only if it shows that the training is about to stop."""
+    use_fake_training(monkeypatch, "wait")
+    with held_at_its_start(studio, monkeypatch) as run_id:
+        for at_once, stops in ((False, 1), (False, 1), (True, 2)):
+            assert studio.post(f"/runs/{run_id}/stop", at_once=at_once).json()["state"] == "stopping"
+            assert studio.studio._line.records[run_id].stops == stops
 
 
 # -- a server that starts anew -----------------------------------------------------------------------------------------

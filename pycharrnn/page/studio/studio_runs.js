@@ -21,7 +21,7 @@ export class Runs {
   constructor(api, actions) {
     [this.#api, this.#actions] = [api, actions];
     this.#card = new RunCard($("current-run"), {
-      stop: (run) => this.#act(run, "stop"),
+      stop: (run) => this.#act(run, "stop", { at_once: run.state === "stopping" }),
       goOn: (run) =>
         run.state === "finished" ? askMinutes(run, (body) => this.#act(run, "go_on", body)) : this.#act(run, "go_on"),
       play: (run) => actions.play(run.best_model),

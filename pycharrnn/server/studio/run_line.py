@@ -63,9 +63,11 @@ class RunLine:
             self.held.clear()
             return record
         if record.state not in _STOPPED:
-            raise Refusal(409, f"{record.name} has not ended: it {_doing(record)}.")
+            raise Refusal(409, f"the run {record.name} has not ended: it {_doing(record)}.")
         if record.state == "finished" and minutes is None:
-            raise Refusal(422, f"{record.name} has been trained to its end: say for how many minutes it shall go on.")
+            raise Refusal(
+                422, f"the run {record.name} has been trained to its end: say how many more minutes it shall train."
+            )
         newest = next(iter(run_record.checkpoints_of(record)), "")
         if newest:
             words = run_command.resume_words(record.name, newest, record.show, minutes)
@@ -75,8 +77,11 @@ class RunLine:
             words = list(record.words)
         return self._enter(dataclasses.replace(record, state="waiting", next_words=tuple(words), error="", patience=0))
 
-    def stop(self, run_id: str) -> RunRecord:
+    def stop(self, run_id: str, at_once: bool) -> RunRecord:
         """Ask a run that trains to save and end, and at the second time to end; take a waiting one out of the line.
+
+        Args:
+            at_once: whether to ask a second time.
 
         Errors: Refusal.
         """
@@ -86,7 +91,9 @@ class RunLine:
             self._leave(run_id)
             return record
         if record.state not in ACTIVE:
-            raise Refusal(409, f"{record.name} does not train: it {_doing(record)}.")
+            raise Refusal(409, f"the run {record.name} does not train: it {_doing(record)}.")
+        if record.state == "stopping" and not at_once:
+            return record
         record = self._saved(dataclasses.replace(record, state="stopping", stops=record.stops + 1))
         if not self._processes.ask_to_stop(record):
             self._unasked.add(run_id)

@@ -33,6 +33,12 @@ class GoOn(Input):
     minutes: Minutes | None = Field(None, description="for how long; null: to the end that was planned")
 
 
+class Stop(Input):
+    at_once: bool = Field(
+        True, description="whether a training that is already about to stop ends at once, without saving"
+    )
+
+
 class Nothing(Input):
     """The body of an action that needs no fields."""
 

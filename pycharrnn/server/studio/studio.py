@@ -174,8 +174,8 @@ class Studio:
         names = {record.name for record in self._line.records.values()}
         return free_name(wanted, names | trash.names_of_runs())
 
-    async def stop(self, run_id: str) -> Run:
-        return await self._view(await self._call(self._line.stop, run_id))
+    async def stop(self, run_id: str, at_once: bool) -> Run:
+        return await self._view(await self._call(self._line.stop, run_id, at_once))
 
     async def go_on(self, run_id: str, minutes: float | None) -> Run:
         return await self._view(await self._call(self._line.go_on, run_id, minutes))
@@ -261,7 +261,7 @@ class Studio:
         def delete() -> Deleted:
             record = self._line.record(run_id)
             if self._line.is_active(record):
-                raise Refusal(409, f"{record.name} trains: stop it first.")
+                raise Refusal(409, f"the run {record.name} trains: stop it first.")
             deleted = trash.delete(self._deleted_with(record), record.name, "run", run_id)
             self._line.remove(run_id)
             self._progress.forget(run_id)
@@ -282,7 +282,7 @@ class Studio:
         def delete() -> Deleted:
             owner = next((record for record in self._line.records.values() if record.owns(path)), None)
             if owner and self._line.is_active(owner):
-                raise Refusal(409, f"{owner.name}, whose model this is, trains: stop it first.")
+                raise Refusal(409, f"the run {owner.name}, whose model this is, trains: stop it first.")
             return trash.delete(model_files.names_of_file(path), model_id, "model")
 
         deleted = await self._call(delete)

@@ -31,6 +31,7 @@ from pycharrnn.server.studio.run_schemas import (
     Run,
     RunDetail,
     RunList,
+    Stop,
     StudioFacts,
     Trash,
     Undone,
@@ -208,9 +209,9 @@ class _Api:
         """A run with its curve of losses and its samples."""
         return await self._studio.run(run_id)
 
-    async def stop(self, run_id: str, asked: Nothing) -> Run:
+    async def stop(self, run_id: str, asked: Stop) -> Run:
         """Save and end a training, or take a run out of the line. A second stop ends a training at once."""
-        return await self._studio.stop(run_id)
+        return await self._studio.stop(run_id, asked.at_once)
 
     async def go_on(self, run_id: str, asked: GoOn) -> Run:
         """Put a run into the line again; it goes on from its newest checkpoint. Begin a line that is held."""
