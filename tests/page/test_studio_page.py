@@ -370,6 +370,21 @@ def test_stop_at_once(chromium, studio):
 
 
 @needs_browser
+def test_a_file_that_is_dragged_beside_the_zone(chromium, studio):
+    """The browser would show it in place of the studio. A text may be dragged anywhere."""
+    opened(chromium, studio, "learn")
+    drag = """
+        const data = new DataTransfer();
+        data.items.add(...arguments[0]);
+        const event = new DragEvent("dragover", {bubbles: true, cancelable: true, dataTransfer: data});
+        document.getElementById("runs-title").dispatchEvent(event);
+        return event.defaultPrevented;
+    """
+    assert not chromium.execute_script(drag, ["a text", "text/plain"])
+    assert chromium.execute_script(drag.replace("...arguments[0]", "new File(['a text'], 'a.txt')"))
+
+
+@needs_browser
 def test_bring_send_play(chromium, studio, tmp_path):
     opened(chromium, studio, "bring")
     assert "No model yet" in element(chromium, "models").text
@@ -389,6 +404,10 @@ def test_bring_send_play(chromium, studio, tmp_path):
     shown(chromium, "dialog", "lm_old.html is in your downloads.")
     wait(chromium, lambda: (chromium.downloads / "lm_old.html").is_file())
     (chromium.downloads / "lm_old.html").unlink()
+    fill(chromium, "send-title", "..Sea: a/b?")
+    chromium.find_element(By.CSS_SELECTOR, ".formats button").click()
+    shown(chromium, "dialog", "Sea_ a_b_.html is in your downloads.")
+    wait(chromium, lambda: (chromium.downloads / "Sea_ a_b_.html").is_file())
     chromium.switch_to.active_element.send_keys(Keys.ESCAPE)
     press(chromium, "Play lm_old")
     wait(chromium, lambda: text(chromium).startswith(pretended.SAMPLE[:20]))

@@ -33,6 +33,13 @@ export function listenForDrop(zone, onFiles, onProblem) {
   });
 }
 
+// A file that is dropped beside the zones would replace the page.
+document.addEventListener("dragover", (event) => {
+  if (event.defaultPrevented || !event.dataTransfer.types.includes("Files")) return;
+  event.preventDefault();
+  event.dataTransfer.dropEffect = "none";
+});
+
 // Calls onFiles(list) with what is chosen in a hidden file input, which a button opens.
 export function listenForChoice(button, input, onFiles) {
   button.addEventListener("click", () => input.click());

@@ -34,7 +34,7 @@ export function askFormat(api, formats, model) {
 
   async function send(format) {
     const isPage = format === "html";
-    const name = `${(isPage && title.value.trim()) || model}.${format}`;
+    const name = `${(isPage && fileName(title.value)) || model}.${format}`;
     const heading = isPage ? { title: title.value, about: about.value } : {};
     setText(problem, "");
     setText(status, `Making ${name}…`);
@@ -47,6 +47,11 @@ export function askFormat(api, formats, model) {
       setText(problem, error.message);
     }
   }
+}
+
+// A title as browsers and systems accept it in the name of a file.
+function fileName(title) {
+  return title.replace(/[\\/:*?"<>|~]+/g, "_").replace(/^[ .]+|[ .]+$/g, "");
 }
 
 function field(words, input) {
