@@ -340,6 +340,13 @@ def test_a_link_recalls_the_text(file, pages):
     wait(file, lambda: status(file) == "This page has no model another.")
 
 
+def test_copying_without_the_clipboard_of_https_keeps_the_focus(file):
+    file.execute_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    element(file, "copy").send_keys(Keys.ENTER)
+    wait(file, lambda: status(file) == "text copied")
+    assert file.switch_to.active_element == element(file, "copy")
+
+
 def test_it_does_not_offer_what_takes_a_server(file, pages):
     visit(file, f"{pages['one']}#token=0123456789abcdef&model={LSTM.stem}&length=30&follow=newest")
     assert generated(file, 30)

@@ -29,12 +29,14 @@ export async function copy(content) {
     await navigator.clipboard.writeText(content);
   } catch {
     // Without https, browsers may offer this clipboard only.
+    const focused = document.activeElement;
     const area = document.createElement("textarea");
     area.value = content;
     document.body.append(area);
     area.select();
     document.execCommand("copy");
     area.remove();
+    focused.focus({ preventScroll: true });
   }
 }
 
