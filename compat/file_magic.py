@@ -7,6 +7,7 @@ import re
 _START = 4096  # bytes at the start of a file
 _PYTORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # start of torch.save's files before it wrote zip archives
 _OUR_JSON = re.compile(rb'\{"model": "(lstm|gru|rnn)", "rnn_size": ')
+_TORCH_RNN_NAMES = (b'"val_loss_history"', b'"token_to_idx"')  # in the files of its train.lua and preprocess.py
 _NOT_IN_TEXT = re.compile(rb"[\0-\x08\x0e-\x1a\x1c\x1d\x1f\x7f]")  # control characters
 _WORD = re.compile(rb"[A-Za-z]{2}|[\x80-\xff]{2}[ \r\n.,]")
 _UTF16_STARTS = (b"\xff\xfe", b"\xfe\xff")
@@ -98,3 +99,8 @@ def _json(text: bytes) -> str:
     if _OUR_JSON.match(text):
         return "the JSON that pycharrnn convert writes: give it a name that ends in .json"
     return f"JSON text: {_READS}"
+
+
+def is_torch_rnn_json(content: bytes | bytearray) -> bool:
+    """Whether JSON text is what torch-rnn writes beside a checkpoint, or its preprocess.py of a text."""
+    return any(name in content for name in _TORCH_RNN_NAMES)

@@ -146,6 +146,12 @@ def test_json_that_is_no_checkpoint(tmp_path, change, words):
     refused(tmp_path, ".json", with_weights(written(tmp_path, ".json").decode(), change), words)
 
 
+@pytest.mark.parametrize("content", [{"i": 1000, "val_loss_history": [1.3]}, {"token_to_idx": {"a": 1}}])
+def test_json_of_torch_rnn(tmp_path, content):
+    """One lies beside each of its checkpoints, and one beside its text."""
+    refused(tmp_path, ".json", json.dumps(content).encode(), r"without weights: name .* cv/checkpoint_\*\.t7")
+
+
 @pytest.mark.parametrize(
     "old, new, words",
     [
