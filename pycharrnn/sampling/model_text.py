@@ -154,7 +154,7 @@ class ModelText:
     def _pieces(self, read: _Bytes) -> Iterator[npt.NDArray[np.int32]]:
         """The token ids of a text. Errors: as `read`; InvalidUtf8."""
         V = len(self._characters)
-        for stored in self._encoding.encode_pieces(read(), self._characters):
+        for stored in self._encoding.encode(read(), self._characters):
             ids = self._encoding.from_stored(stored).astype(np.int32)
             ids[(ids >= V) | (ids == self._end_id)] = -1
             yield ids

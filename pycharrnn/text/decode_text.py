@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import Allowed, option
 from pycharrnn.text import html_text
+from pycharrnn.text.file_pieces import file_pieces
 
 RAW = "bytes"  # the value of -text_encoding that keeps a file as it is
 _COMMON = "utf-8, utf-16, cp1252, latin-1, mac-roman, cp1251, koi8-r, shift-jis or gb18030"
 _ALLOWED = f"{RAW} or a text encoding of Python (docs.python.org/3/library/codecs.html), such as {_COMMON}"
 _NOT_FOR_FILES = ("idna", "punycode")  # host names
-_PIECE = 1 << 20  # bytes in memory at a time
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def pieces(
 
     Errors: OSError; UserError for invalid bytes, if the decoding is strict.
     """
-    found = _read(path, advance)
+    found = file_pieces(path, advance)
     if decoding.codec == RAW:
         yield from found
         return
@@ -96,13 +96,6 @@ def pieces(
         text = html_text.text_of(text)
     for piece in _unix_lines(text):
         yield piece.encode()
-
-
-def _read(path: str, advance: Callable[[int], None]) -> Iterator[bytes]:
-    with open(path, "rb") as f:
-        while piece := f.read(_PIECE):
-            yield piece
-            advance(len(piece))
 
 
 def _decode(found: Iterable[bytes], decoding: Decoding, shown: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     TokenIds: TypeAlias = npt.NDArray[np.integer[Any]]  # uint8 for bytes, int32 for code points
 
-_PIECE = 1 << 22  # bytes of text in memory at a time
-_UTF8_PIECE = 1 << 20  # decoding UTF-8 may take a dozen bytes of memory for each byte
 CODE_POINTS = 0x110000  # of Unicode
 
 
@@ -41,12 +39,11 @@ class Encoding(ABC):
     kind: bytes
 
     @abstractmethod
-    def encode(self, path: str, characters: Sequence[bytes], advance: Callable[[int], None]) -> Iterator[TokenIds]:
-        """The stored ids of a text, piece by piece; the first of `characters` is 1. Errors: OSError; InvalidUtf8."""
+    def encode(self, pieces: Iterable[bytes], characters: Sequence[bytes]) -> Iterator[TokenIds]:
+        """The stored ids of a text in pieces; the first of `characters` is 1, any other character 0.
 
-    @abstractmethod
-    def encode_pieces(self, pieces: Iterable[bytes], characters: Sequence[bytes]) -> Iterator[TokenIds]:
-        """As `encode`, of a text in pieces. The id of a character that is not in `characters` is 0."""
+        Errors: InvalidUtf8; those of `pieces`.
+        """
 
     @abstractmethod
     def decode(self, token_ids: TokenIds, characters: Sequence[bytes]) -> bytes:
@@ -70,10 +67,7 @@ class _Bytes(Encoding):
 
     name, vocab_name, data_name, kind = "bytes", "vocab.t7", "data.t7", b"torch.Byte"
 
-    def encode(self, path: str, characters: Sequence[bytes], advance: Callable[[int], None]) -> Iterator[TokenIds]:
-        return self.encode_pieces(_pieces(path, _PIECE, advance), characters)
-
-    def encode_pieces(self, pieces: Iterable[bytes], characters: Sequence[bytes]) -> Iterator[TokenIds]:
+    def encode(self, pieces: Iterable[bytes], characters: Sequence[bytes]) -> Iterator[TokenIds]:
         table = bytearray(256)
         for number, character in enumerate(characters, 1):
             table[character[0]] = self.stored_id(number)
@@ -99,10 +93,7 @@ class _Utf8(Encoding):
 
     name, vocab_name, data_name, kind = "utf8", "vocab_utf8.t7", "data_utf8.t7", b"torch.Int"
 
-    def encode(self, path: str, characters: Sequence[bytes], advance: Callable[[int], None]) -> Iterator[TokenIds]:
-        return self.encode_pieces(_pieces(path, _UTF8_PIECE, advance), characters)
-
-    def encode_pieces(self, pieces: Iterable[bytes], characters: Sequence[bytes]) -> Iterator[TokenIds]:
+    def encode(self, pieces: Iterable[bytes], characters: Sequence[bytes]) -> Iterator[TokenIds]:
         table = np.zeros(CODE_POINTS, np.int32)
         table[code_points(b"".join(characters).decode())] = np.arange(1, len(characters) + 1)
         decoder = Utf8Decoder()
@@ -174,10 +165,3 @@ class Utf8Decoder:
 
 def code_points(text: str) -> npt.NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le"), "<u4")
-
-
-def _pieces(path: str, size: int, advance: Callable[[int], None]) -> Iterator[bytes]:
-    with open(path, "rb") as f:
-        while piece := f.read(size):
-            yield piece
-            advance(len(piece))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-_PIECE = 1 << 20  # bytes in memory at a time
+_PIECE = 1 << 20  # bytes in memory at a time; decoding UTF-8 may take a dozen bytes of memory for each
 
 
-def file_pieces(path: str) -> Iterator[bytes]:
-    """The bytes of a file. Errors: OSError."""
+def file_pieces(path: str, advance: Callable[[int], None] = lambda done: None) -> Iterator[bytes]:
+    """The bytes of a file. `advance` receives the number of bytes of each piece after its use. Errors: OSError."""
     with open(path, "rb") as f:
-        yield from iter(lambda: f.read(_PIECE), b"")
+        while piece := f.read(_PIECE):
+            yield piece
+            advance(len(piece))

@@ -18,6 +18,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.progress import bar
 from pycharrnn.text import cache_files, cache_record
 from pycharrnn.text.encodings import ENCODINGS, InvalidUtf8, encoding_of
+from pycharrnn.text.file_pieces import file_pieces
 from pycharrnn.text.text_stats import TextStats, text_stats
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _encode(
                 out_tensorfile,
                 code,
                 stats.length(encoding),
-                lambda: code.encode(in_textfile, characters, advance),
+                lambda: code.encode(file_pieces(in_textfile, advance), characters),
             )
         except InvalidUtf8 as e:
             raise UserError(f"{in_textfile} changed while it was read ({e}); start again.") from e

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from typing import Any
@@ -17,10 +17,10 @@ from pycharrnn.common.progress import bar
 from pycharrnn.text import cache_record, cached_text, file_kinds
 from pycharrnn.text.cache_record import FileState
 from pycharrnn.text.encodings import CODE_POINTS, InvalidUtf8, Utf8Decoder, code_points
+from pycharrnn.text.file_pieces import file_pieces
 from pycharrnn.text.fingerprint import TextHash, fingerprint_of_blocks
 
 _ASCII = bytes(range(0x80))
-_PIECE = 1 << 20  # bytes in memory at a time; decoding may take a dozen bytes of memory for each
 
 
 @dataclass(frozen=True)
@@ -112,16 +112,16 @@ def stats_of_file(path: str, size: int, progress: int = 0) -> TextStats:
     """As text_stats, for any file of `size` bytes. Errors: UserError."""
     state = cache_record.file_state(path)
     try:
-        with open(path, "rb") as f, bar("reading", size, progress) as advance:
-            stats = stats_of(iter(lambda: f.read(_PIECE), b""), advance)
+        with bar("reading", size, progress) as advance:
+            stats = stats_of(file_pieces(path, advance))
         fingerprint = stats.fingerprint or fingerprint_of_blocks(path)
     except OSError as e:
         raise UserError(f"can't read {path}: {e.strerror or e}.") from e
     return replace(stats, fingerprint=fingerprint, state=state)
 
 
-def stats_of(pieces: Iterable[bytes], advance: Callable[[int], None] = lambda done: None) -> TextStats:
-    """The statistics of a text in pieces; `advance` is called with the number of bytes of each."""
+def stats_of(pieces: Iterable[bytes]) -> TextStats:
+    """The statistics of a text in pieces."""
     text_hash, decoder, multibyte_decoder = TextHash(), Utf8Decoder(), Utf8Decoder()
     seen = np.zeros(CODE_POINTS, bool)
     byte_values = b""
@@ -140,7 +140,6 @@ def stats_of(pieces: Iterable[bytes], advance: Callable[[int], None] = lambda do
             else:
                 seen[points] = True
                 multibyte += len(points)
-        advance(len(piece))
     is_utf8 = invalid_at is None
     return TextStats(
         size,

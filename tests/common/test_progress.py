@@ -204,14 +204,14 @@ def test_ctrl_c_ends_a_bar(tmp_path, waiting):
     code = (
         "import sys, time; import click._termui_impl\n"
         "from pycharrnn.cli import commands; from pycharrnn.common import progress\n"
-        "from pycharrnn.text import encodings\n"
+        "from pycharrnn.text import file_pieces, preprocessing\n"
         "click._termui_impl.AFTER_BAR = ''\n"
-        "progress._BAR_AFTER_SECONDS, encodings._PIECE, pieces = -1, 10, encodings._pieces\n"
+        "progress._BAR_AFTER_SECONDS, file_pieces._PIECE, pieces = -1, 10, file_pieces.file_pieces\n"
         "def slow(*args):\n"
         "    for k, piece in enumerate(pieces(*args)):\n"
         "        yield piece\n"
         f"        if k: {waiting}\n"  # the first piece draws the bar
-        "encodings._pieces = slow\n"
+        "preprocessing.file_pieces = slow\n"
         "commands.main()"
     )
     with Terminal("train", *SMALL, cwd=folder, command=("-c", code)) as terminal:

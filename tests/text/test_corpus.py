@@ -20,7 +20,7 @@ import pytest
 from conftest import needs_byte_names, not_found, with_slashes
 
 from pycharrnn.common.errors import UserError, for_command_line
-from pycharrnn.text import corpus, decode_text, fingerprint, joined_files
+from pycharrnn.text import corpus, decode_text, file_pieces, fingerprint, joined_files
 from pycharrnn.training.corpus_run import corpus_run
 from pycharrnn.training.log_rows import Row, as_line, header
 from pycharrnn.training.options import TrainOptions
@@ -121,7 +121,7 @@ def test_nothing_is_taken_twice_and_links_may_lead_in_circles(home):
 @pytest.mark.parametrize("piece", [3, 1 << 20])
 def test_files_in_several_encodings_become_one_text(home, monkeypatch, piece):
     """Each is decoded by itself, wherever a piece of it ends."""
-    monkeypatch.setattr(decode_text, "_PIECE", piece)
+    monkeypatch.setattr(file_pieces, "_PIECE", piece)
     text = "größer €\r\n😀 end"
     put(home / "f/1.txt", codecs.BOM_UTF16_LE + text.encode("utf-16-le"))
     put(home / "f/2.txt", text.encode("utf-8"))

@@ -7,7 +7,7 @@ import codecs
 import pytest
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.text import decode_text
+from pycharrnn.text import decode_text, file_pieces
 from pycharrnn.text.decode_text import INVALID_AS_CP1252, Decoding
 
 TEXT = "größer €\r\n😀\rœuvre\r\r\n“end”"
@@ -23,7 +23,7 @@ def read(path, content: bytes, *decoding) -> bytes:
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("codec", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "gb18030", "utf-7"])
 def test_every_encoding_becomes_utf8_with_newlines_and_without_mark(tmp_path, monkeypatch, codec, mark, piece):
-    monkeypatch.setattr(decode_text, "_PIECE", piece)
+    monkeypatch.setattr(file_pieces, "_PIECE", piece)
     assert read(tmp_path / "a", (mark + TEXT).encode(codec), codec) == UNIX.encode()
 
 
@@ -42,7 +42,7 @@ def test_line_ends_and_marks(tmp_path, content, wanted):
 
 @pytest.mark.parametrize("piece", [1, 3, 1 << 20])
 def test_invalid_bytes(tmp_path, monkeypatch, piece):
-    monkeypatch.setattr(decode_text, "_PIECE", piece)
+    monkeypatch.setattr(file_pieces, "_PIECE", piece)
     broken_utf8 = "größer ".encode() + b"\x93gr\xf6\xdfer\x94 \x81" + "größer".encode() + b"\xe2\x82"
     assert read(tmp_path / "a", broken_utf8, "utf-8", INVALID_AS_CP1252).decode() == "größer “größer” \ufffdgrößer"
     assert read(tmp_path / "a", b"a\0\x00\xd8b\0c", "utf-16-le", "replace").decode() == "a\ufffdb\ufffd"

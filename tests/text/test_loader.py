@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import compat
 from pycharrnn.common.errors import UserError
-from pycharrnn.text import cache_files, encodings
+from pycharrnn.text import cache_files, file_pieces
 from pycharrnn.text import loader as loader_module
 from pycharrnn.text.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader, TextChanged
 
@@ -337,7 +337,7 @@ def test_nothing_is_left_when_preprocessing_fails(corpus, monkeypatch):
 
 
 def test_a_character_that_comes_late(tmp_path, monkeypatch):
-    monkeypatch.setattr(encodings, "_PIECE", 7)
+    monkeypatch.setattr(file_pieces, "_PIECE", 7)
     monkeypatch.setattr(cache_files, "_CHECKED", 5)
     text = b"abc" * 30 + b"\x00z" + b"cab" * 30
     (tmp_path / "input.txt").write_bytes(text)

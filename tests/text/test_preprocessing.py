@@ -9,7 +9,7 @@ import pytest
 
 import compat
 from pycharrnn.common.errors import UserError
-from pycharrnn.text import cache_files, cache_record, encodings, preprocessing, text_stats
+from pycharrnn.text import cache_files, cache_record, encodings, file_pieces, preprocessing, text_stats
 from pycharrnn.text.encodings import BYTES, ENCODINGS, UTF8
 
 SILENT = lambda line: None  # noqa: E731
@@ -38,12 +38,12 @@ def load(folder, encoding: str = "bytes") -> list[str]:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_every_byte_that_is_read_counts_as_progress(tmp_path, monkeypatch, encoding):
-    monkeypatch.setattr(encodings, "_PIECE", 3)
-    monkeypatch.setattr(encodings, "_UTF8_PIECE", 3)
+    monkeypatch.setattr(file_pieces, "_PIECE", 3)
     path, done = tmp_path / "input.txt", []
     path.write_text("äbc€def", "utf-8")
     stats = text_stats.stats_of_file(str(path), path.stat().st_size)
-    ids = np.concatenate(list(ENCODINGS[encoding].encode(str(path), stats.characters(encoding), done.append)))
+    pieces = file_pieces.file_pieces(str(path), done.append)
+    ids = np.concatenate(list(ENCODINGS[encoding].encode(pieces, stats.characters(encoding))))
     assert sum(done) == path.stat().st_size and len(done) == 4
     assert len(ids) == stats.length(encoding) == (7 if encoding == "utf8" else path.stat().st_size)
 

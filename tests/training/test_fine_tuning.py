@@ -25,7 +25,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
-from pycharrnn.text import cache_files, encodings
+from pycharrnn.text import cache_files, file_pieces
 from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
 
 SILENT = lambda line: None  # noqa: E731
@@ -69,7 +69,7 @@ def text_of(batches: CharSplitLMMinibatchLoader) -> bytes:
 def test_code_points_by_definition(tmp_path_factory, text, size):
     folder = tmp_path_factory.mktemp("text")
     (folder / "input.txt").write_bytes(text.encode())
-    with mock.patch.object(encodings, "_UTF8_PIECE", size), mock.patch.object(cache_files, "_CHECKED", size):
+    with mock.patch.object(file_pieces, "_PIECE", size), mock.patch.object(cache_files, "_CHECKED", size):
         batches = loader(folder, 2, 3, encoding="utf8")
     assert batches.vocab_mapping == {c.encode(): k for k, c in enumerate(sorted(set(text)), 1)}
     assert text_of(batches).decode() == text[: len(text) // 6 * 6]
@@ -111,7 +111,7 @@ def test_what_is_not_utf8_is_named_by_its_offset(tmp_path, bad, offset, byte, be
     (tmp_path / "input.txt").write_bytes(before + bad + after)
     for size in (1, 2, 3, 5, 1000):
         with (
-            mock.patch.object(encodings, "_UTF8_PIECE", size),
+            mock.patch.object(file_pieces, "_PIECE", size),
             pytest.raises(UserError, match=rf"not UTF-8 at offset {len(before)} \(byte 0x{byte}\).*-encoding bytes"),
         ):
             loader(tmp_path, encoding="utf8")
