@@ -143,10 +143,10 @@ def column_width(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def is_utf8(text: bytes) -> bool:
-    """Whether bytes are valid UTF-8."""
+def is_utf8(text: bytes, is_cut: bool = False) -> bool:
+    """Whether bytes are valid UTF-8. `is_cut`: they may end within a character."""
     try:
-        text.decode()
+        codecs.utf_8_decode(text, "strict", not is_cut)
     except UnicodeDecodeError:
         return False
     return True

@@ -23,7 +23,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine import passages
 from pycharrnn.engine.passages import Passages
 from pycharrnn.text import cache_record, item_file
-from pycharrnn.text.encodings import BYTES, UTF8, InvalidUtf8, Utf8Decoder
+from pycharrnn.text.encodings import BYTES, UTF8, InvalidUtf8, invalid_utf8_at
 from pycharrnn.text.file_pieces import file_pieces
 from pycharrnn.text.recorded_text import recorded_text
 from pycharrnn.text.text_stats import text_stats
@@ -129,7 +129,7 @@ class ModelText:
         if self._encoding is UTF8 or (values < 0x80).all():
             return None
         if is_utf8 is None:
-            is_utf8 = _is_utf8(read())
+            is_utf8 = invalid_utf8_at(read()) is None
         return values if is_utf8 else None
 
     def _reader_of(self, path: str) -> _Bytes:
@@ -162,14 +162,3 @@ class ModelText:
     def _hash(self) -> str:
         """Of what else the filter of a text depends on."""
         return hashlib.sha256(repr((self._characters, self._end_id)).encode()).hexdigest()[:12]
-
-
-def _is_utf8(pieces: Iterator[bytes]) -> bool:
-    decoder = Utf8Decoder()
-    try:
-        for piece in pieces:
-            decoder.decode(piece)
-        decoder.decode(b"", final=True)
-    except InvalidUtf8:
-        return False
-    return True

@@ -11,8 +11,11 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from pycharrnn.common.display import is_utf8
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text.decode_text import INVALID_AS_CP1252, RAW, Decoding
+from pycharrnn.text.encodings import invalid_utf8_at
+from pycharrnn.text.file_pieces import file_pieces
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -66,8 +69,7 @@ def decoding_of(path: str, shown: str, text_encoding: str = "") -> Decoding | No
         if unicode:
             return Decoding(unicode, "replace")
         is_mac = first.count(b"\r") > 2 and b"\n" not in first
-        f.seek(0)
-        invalid_at = _invalid_utf8(f)
+        invalid_at = invalid_utf8_at(file_pieces(path))
         return Decoding() if invalid_at is None else _guess(_sample(f, invalid_at), shown, is_mac)
 
 
@@ -78,7 +80,7 @@ def _utf16_or_32(first: bytes) -> str | None:
             return encoding if _printable(first[len(mark) :], encoding) >= _MIN_PRINTABLE else None
     if 0 not in first:
         return ""
-    if _has_few_controls(first) and _is_utf8(first):  # pairs of ASCII letters are printable as UTF-16, too
+    if _has_few_controls(first) and is_utf8(first, is_cut=True):  # pairs of ASCII letters are printable as UTF-16, too
         return None
     little, big = (_printable(first, f"utf-16-{order}") for order in ("le", "be"))
     # The zeros of UTF-16 are the high bytes of Latin letters, blanks and newlines.
@@ -102,28 +104,6 @@ def _is_text(c: str) -> bool:
 
 def _has_few_controls(first: bytes) -> bool:
     return len(first) - len(first.translate(None, _CONTROLS)) <= _MAX_CONTROLS * len(first)
-
-
-def _is_utf8(first: bytes) -> bool:
-    """Whether these bytes are valid UTF-8. They may end within a character."""
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(first)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _invalid_utf8(f: BufferedReader) -> int | None:
-    """The offset of invalid UTF-8 in a file, or somewhat before; None for valid UTF-8."""
-    decoder, offset = codecs.getincrementaldecoder("utf-8")(), 0
-    try:
-        while piece := f.read(_PIECE):
-            decoder.decode(piece)
-            offset += len(piece)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError as e:
-        return offset + max(e.start - 4, 0) if offset else e.start
-    return None
 
 
 def _sample(f: BufferedReader, invalid_at: int) -> bytes:

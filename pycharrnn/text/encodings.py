@@ -163,5 +163,17 @@ class Utf8Decoder:
         return text
 
 
+def invalid_utf8_at(pieces: Iterable[bytes]) -> int | None:
+    """The offset of the first invalid byte of a text in pieces; None for valid UTF-8. Errors: those of `pieces`."""
+    decoder = Utf8Decoder()
+    try:
+        for piece in pieces:
+            decoder.decode(piece)
+        decoder.decode(b"", final=True)
+    except InvalidUtf8 as e:
+        return e.offset
+    return None
+
+
 def code_points(text: str) -> npt.NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le"), "<u4")
