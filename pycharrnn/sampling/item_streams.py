@@ -10,6 +10,7 @@ import numpy as np
 from compat.lua_random import SeedRandom
 from pycharrnn.engine.kernel_streams import SamplingParams
 from pycharrnn.sampling.distribution import nan_error
+from pycharrnn.sampling.stream import temperatures_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,7 +115,7 @@ class ItemStreams:
         self._widen(int(positions.max()) + steps)
         at = positions + np.arange(steps)[:, None]  # (N, M)
         params = SamplingParams(
-            self._temperatures(at),
+            temperatures_at(at, self._temperature, self._length),
             self._numbers[live, at],
             self._greedy[live],
             self._topk[live],
@@ -138,14 +139,6 @@ class ItemStreams:
         assert seed is not None
         ids, probs = self._token_ids[stream, :count].copy(), self._token_probs[stream, :count].copy()
         return DrawnItem.up_to_end(seed, ids, probs, self._end)
-
-    def _temperatures(self, at: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """See Stream.temperatures; at positions of any shape."""
-        if not isinstance(self._temperature, tuple):
-            return np.full(at.shape, float(self._temperature))
-        first, last = self._temperature
-        temperatures: npt.NDArray[np.float64] = first + (last - first) * at / max(self._length - 1, 1)
-        return temperatures
 
     def _widen(self, width: int) -> None:
         """Make room for items of `width` characters."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from pycharrnn.common.option_fields import Ramp
     from pycharrnn.engine.passages import CopyLimit
     from pycharrnn.sampling.options import SampleOptions
 
@@ -45,11 +46,9 @@ class Stream:
         self._random_numbers = np.empty(0)
 
     def temperatures(self, count: int) -> npt.NDArray[np.float64]:
-        """Of the next characters, (count,): -temperature A:B goes from A at the first to B at the last one."""
-        if not isinstance(self.temperature, tuple):
-            return np.full(count, float(self.temperature))
-        first, last = self.temperature
-        return first + (last - first) * (self._num_sampled + np.arange(count)) / max(self._length - 1, 1)
+        """Of the next characters, (count,)."""
+        at = np.arange(self._num_sampled, self._num_sampled + count)
+        return temperatures_at(at, self.temperature, self._length)
 
     def random_numbers(self, count: int) -> npt.NDArray[np.float64]:
         """Torch7's random numbers for the next characters, in [0, 1), (count,)."""
@@ -70,6 +69,18 @@ class Stream:
     def end(self) -> None:
         """Sample no more."""
         self.left = 0
+
+
+def temperatures_at(at: npt.NDArray[np.int64], temperature: Ramp, length: int) -> npt.NDArray[np.float64]:
+    """The temperatures of the characters at some positions of a text of `length`, in the shape of `at`.
+
+    -temperature A:B goes from A at the first character to B at the last one.
+    """
+    if not isinstance(temperature, tuple):
+        return np.full(at.shape, float(temperature))
+    first, last = temperature
+    temperatures: npt.NDArray[np.float64] = first + (last - first) * at / max(length - 1, 1)
+    return temperatures
 
 
 def sampling_params(
