@@ -9,6 +9,7 @@ from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training import step_timing, threads, time_plan
 from pycharrnn.training.machine import process_from_environment
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.pace import validations_left
 from pycharrnn.training.session import machine_of
 from pycharrnn.training.settle import settle
 
@@ -40,7 +41,7 @@ def estimate(options: TrainOptions, text: TextStats) -> Estimate:
     batches = text.length(data.encoding) // (data.batch_size * data.seq_length)
     train, validation, _ = data.split_fractions
     iterations = int(settings.optimisation.max_epochs * max(1, int(batches * train)))
-    validations = -(-iterations // settings.files.eval_val_every)
+    validations = validations_left(settings.files.eval_val_every, iterations)
     in_steps = iterations + validations * batches * validation * time_plan.VALIDATION_STEPS
     flags = {name: getattr(settings.options, name) for name in settings.options.changed - options.changed}
     return Estimate(round(in_steps * step, 1), iterations, settings.model.rnn_size, flags)

@@ -36,6 +36,11 @@ class Stopwatch:
         return self.clock() - self.started
 
 
+def validations_left(every: int, iterations: int, done: int = 0) -> int:
+    """How many iterations after `done` are validated: each multiple of `every`, and the last one."""
+    return -(-iterations // every) - done // every if done < iterations else 0
+
+
 class Pace:
     """Times iterations and validations, and computes how many iterations the time allows.
 
@@ -115,7 +120,7 @@ class Pace:
 
     def _needed(self, i: int, iterations: int) -> float:
         """Seconds from iteration `i` to the end of a run of `iterations`, and its last checkpoint."""
-        validations = iterations // self._every - (i - 1) // self._every + (iterations % self._every > 0)
+        validations = validations_left(self._every, iterations, i - 1)  # `i` itself is not validated yet
         return (iterations - i) * self._iteration + validations * self._of_validation
 
     def _fitting(self, i: int, seconds: float) -> int:

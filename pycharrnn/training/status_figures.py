@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from pycharrnn.common import losses
 from pycharrnn.common.progress import duration
+from pycharrnn.training.pace import validations_left
 from pycharrnn.training.time_plan import VALIDATION_STEPS
 
 _SPEED_OVER = 100  # redraws; the speed is the mean over them
@@ -43,7 +44,7 @@ class StatusFigures:
         self._times = deque([(clock(), done)], _SPEED_OVER)  # (seconds of training, iteration)
 
     def training(self, i: int) -> list[str]:
-        """Parts of the line after iteration `i`."""
+        """Parts of the line after iteration `i` and its validation."""
         self._times.append((self.training_seconds(), i))
         (first, before), (last, _) = self._times[0], self._times[-1]
         parts = [f"epoch {i / self._ntrain:.2f} of {self.iterations / self._ntrain:.4g}"]
@@ -51,8 +52,7 @@ class StatusFigures:
             step = (last - first) / (i - before)
             guess = self._nval * step * VALIDATION_STEPS  # before the first validation
             validation = guess if self._last_validation is None else self._last_validation
-            validations = self.iterations // self._every - i // self._every + (self.iterations % self._every > 0)
-            left = (self.iterations - i) * step + (validations if i < self.iterations else 0) * validation
+            left = (self.iterations - i) * step + validations_left(self._every, self.iterations, i) * validation
             parts += [f"ETA {duration(left)}", f"{self._characters / step:,.0f} characters/s"]
         best = losses.best_loss(self._val_losses)
         if best is not None:
