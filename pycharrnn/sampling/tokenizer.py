@@ -16,6 +16,7 @@ from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import is_utf8, quote_code_point
 from pycharrnn.common.errors import UserError, flag, wordings
+from pycharrnn.text.places import points_and_boundaries
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -180,12 +181,9 @@ def code_points_with(characters: Sequence[bytes], chosen: npt.NDArray[np.bool_])
     """
     if not chosen.any():
         return np.empty(0, np.uint32)
-    text = b"".join(characters).decode("utf-8", "surrogateescape")
+    points, at = points_and_boundaries(b"".join(characters))
     chosen_bytes = np.repeat(chosen, [len(character) for character in characters])
-    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-    sizes = 1 + (points > 0x7F) + (points > 0x7FF) + (points > 0xFFFF)
-    sizes[(points >= 0xDC80) & (points <= 0xDCFF)] = 1  # a byte of invalid UTF-8
-    return points[np.logical_or.reduceat(chosen_bytes, np.cumsum(sizes) - sizes)]
+    return points[np.logical_or.reduceat(chosen_bytes, at[:-1])]
 
 
 def code_point_length(text: bytes, position: int) -> int:

@@ -58,7 +58,12 @@ def boundaries(text: bytes) -> npt.NDArray[np.int64]:
         >>> boundaries("aé".encode() + b"\\xff").tolist()
         [0, 1, 3, 4]
     """
+    return points_and_boundaries(text)[1]
+
+
+def points_and_boundaries(text: bytes) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """The code points of a text, (N,), U+DC80 to U+DCFF for bytes of invalid UTF-8, and its boundaries, (N + 1,)."""
     points = np.frombuffer(text.decode("utf-8", "surrogateescape").encode("utf-32-le", "surrogatepass"), "<u4")
     sizes = 1 + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000)
     sizes[(points >= 0xDC80) & (points <= 0xDCFF)] = 1
-    return np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
+    return points, np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
