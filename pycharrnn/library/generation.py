@@ -15,7 +15,7 @@ from compat.item_options import END_CHARACTERS
 from pycharrnn.common import memory
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.library.characters import utf8
-from pycharrnn.library.keywords import in_words_of_a_program, options_of
+from pycharrnn.library.keywords import for_a_program, in_words_of_a_program, options_of
 from pycharrnn.sampling import model_labels, sampler
 from pycharrnn.sampling.batch_to_files import MAX_STREAMS
 from pycharrnn.sampling.options import SampleOptions, require_max_copy
@@ -110,14 +110,7 @@ def sample_text(
     """Sample one text after `prime` with a predictor of one stream. Errors: UserError if the model predicts NaN."""
     hidden = len(prime.characters) if opt.hide_prime else prime.hidden
     sampled = sampler.sample(predictor, vocab, opt, b"".join(prime.characters), copies=copies)
-    with in_words_of_a_program():
-        for position in itertools.count():
-            with np.errstate(all="ignore"):  # the sampler finds infinity and NaN
-                one = next(sampled, None)
-            if one is None:
-                return
-            if position >= hidden:
-                yield one
+    return itertools.islice(for_a_program(sampled), hidden, None)
 
 
 def sample_batch(

@@ -9,14 +9,12 @@ import random
 import reprlib
 from typing import TYPE_CHECKING, TypedDict
 
-import numpy as np
-
 from compat import item_options
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import MAX_COUNT
 from pycharrnn.library.generated import GeneratedText, text_of
 from pycharrnn.library.generation import SEEDS
-from pycharrnn.library.keywords import in_words_of_a_program, options_of
+from pycharrnn.library.keywords import for_a_program, in_words_of_a_program, options_of
 from pycharrnn.sampling import item_selection, known_items, model_labels
 from pycharrnn.sampling.items import ItemModel
 from pycharrnn.sampling.options import SampleOptions
@@ -117,17 +115,9 @@ def draw_items(
         known = known_items.for_options(path or "the model", loaded, opt)
     selection = item_selection.Selection(opt, known)
     model = ItemModel(predictor_of, loaded.vocab, end, prime, labels, copies)
-    return _items(item_selection.select(selection, model), model.characters, [] if opt.hide_prime else prime)
-
-
-def _items(selected: Iterator[SelectedItem], characters: list[bytes], prime: list[bytes]) -> Iterator[Item]:
-    with in_words_of_a_program():
-        while True:
-            with np.errstate(all="ignore"):  # the sampler finds infinity and NaN
-                one = next(selected, None)
-            if one is None:
-                return
-            yield _item(one, characters, prime)
+    shown = [] if opt.hide_prime else prime
+    selected = for_a_program(item_selection.select(selection, model))
+    return (_item(one, model.characters, shown) for one in selected)
 
 
 def _item(selected: SelectedItem, characters: list[bytes], prime: list[bytes]) -> Item:

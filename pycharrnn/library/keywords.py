@@ -24,6 +24,7 @@ from pycharrnn.training.options import TrainOptions
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+_Drawn = TypeVar("_Drawn")
 _AnyOptions = TypeVar("_AnyOptions", AdaptOptions, CopiedOptions, SampleOptions, TrainOptions)
 
 
@@ -130,3 +131,14 @@ def in_words_of_a_program(**called: str) -> Iterator[None]:
     except UserError as e:
         e.reword_for_program(called)
         raise
+
+
+def for_a_program(drawn: Iterator[_Drawn]) -> Iterator[_Drawn]:
+    """What a sampler yields; its UserErrors name keyword arguments, and NumPy does not warn of infinity and NaN."""
+    with in_words_of_a_program():
+        while True:
+            with np.errstate(all="ignore"):  # the sampler finds them itself; the caller keeps its own setting
+                one = next(drawn, None)
+            if one is None:
+                return
+            yield one

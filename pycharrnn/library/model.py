@@ -301,7 +301,7 @@ class Model:
             return text_scores.score_by(lambda steps: self._weights.predictor(1, steps), loaded, content)
 
     def copied(
-        self, sample: Text, *, least: int = 20, text: str | os.PathLike[str] = "", threads: int = 0
+        self, sample: Text, *, least: int = CopiedOptions.least, text: str | os.PathLike[str] = "", threads: int = 0
     ) -> list[Passage]:
         """The passages of a sample that are in the training text, letter for letter, the longest first; each once.
 
