@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -84,25 +85,27 @@ class KeptPassages:
         """As `for_options`. A text that has changed is indexed again. Indexes are made one at a time."""
         if not max_copy:
             return None
-        key = text.key(max_copy, file)
-        found = self._found(key)
-        if not found:
-            with self._making:
-                found = self._found(key) or self._keep(key, text.index(max_copy, file, self._writes))
-        (passages,) = found
+        passages = self._index(text, max_copy, file)
         return None if passages is None else CopyLimits(passages)
 
-    def _found(self, key: _Key) -> list[Passages | None]:
-        """The index of a key, as the only element; [] if it is not kept."""
-        with self._lock:
-            if key not in self._kept:
-                return []
-            self._kept.move_to_end(key)
-            return [self._kept[key]]
+    def _index(self, text: ModelText, max_copy: int, file: str) -> Passages | None:
+        key = text.key(max_copy, file)
+        with contextlib.suppress(KeyError):
+            return self._found(key)
+        with self._making:
+            with contextlib.suppress(KeyError):
+                return self._found(key)  # another thread has made it
+            return self._keep(key, text.index(max_copy, file, self._writes))
 
-    def _keep(self, key: _Key, passages: Passages | None) -> list[Passages | None]:
+    def _found(self, key: _Key) -> Passages | None:
+        """Errors: KeyError for an index that is not kept."""
+        with self._lock:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+
+    def _keep(self, key: _Key, passages: Passages | None) -> Passages | None:
         with self._lock:
             self._kept[key] = passages
             while len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values() if one) > self._max_bytes:
                 self._kept.popitem(last=False)
-        return [passages]
+        return passages
