@@ -10,7 +10,7 @@ import torch
 
 from pycharrnn.engine import kernel, kernel_library, validation
 from pycharrnn.engine.cell_backend import CellBackend
-from pycharrnn.engine.kernel_structures import CELL_NUMBERS, DECODER, Layer, Passes, PointerPerGate
+from pycharrnn.engine.kernel_structures import CELL_NUMBERS, DECODER, LayerStruct, PassesStruct, PointerPerGate
 from pycharrnn.engine.recurrence import CELLS, LSTM
 
 if TYPE_CHECKING:
@@ -52,9 +52,11 @@ class CBackend(CellBackend):
         super().__init__(model, T, B)
         V, H, cells = self.V, self.H, self.cells
         self._dtype, self._is_forward = self.flat.dtype, False
-        of_cells = (Layer(_CELL_NUMBERS[type(c)], c.num_gates, T, B, H, H if i else 0, V) for i, c in enumerate(cells))
-        self._layers = (Layer * (len(cells) + 1))(*of_cells, Layer(DECODER, 1, T, B, V, H, V))
-        self._structure = Passes(len(self._layers), self._layers)
+        of_cells = (
+            LayerStruct(_CELL_NUMBERS[type(c)], c.num_gates, T, B, H, H if i else 0, V) for i, c in enumerate(cells)
+        )
+        self._layers = (LayerStruct * (len(cells) + 1))(*of_cells, LayerStruct(DECODER, 1, T, B, V, H, V))
+        self._structure = PassesStruct(len(self._layers), self._layers)
         self._pointees: dict[tuple[int, str], _Pointee] = {}
         self._parameters: dict[str, list[_Pointee]] = {}  # "" for weights and biases, "d_" for their gradients
         for index, buffers in enumerate((*map(_buffers, cells), [("gates", self.log_probs, (T * B, V))])):

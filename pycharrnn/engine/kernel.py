@@ -11,7 +11,14 @@ from collections.abc import Callable, Sequence
 import torch
 
 from pycharrnn.engine import kernel_library, validation
-from pycharrnn.engine.kernel_structures import BLOCK, Layer, Loss, Passes, Update, WorkspaceSizes
+from pycharrnn.engine.kernel_structures import (
+    BLOCK,
+    LayerStruct,
+    LossStruct,
+    PassesStruct,
+    UpdateStruct,
+    WorkspaceSizesStruct,
+)
 
 _IS_DOUBLE = {torch.float64: 1, torch.float32: 0}
 
@@ -27,14 +34,14 @@ def _function(name: str) -> Callable[..., None]:
     return function
 
 
-def workspace_sizes(layer: Layer, dtype: torch.dtype) -> WorkspaceSizes:
+def workspace_sizes(layer: LayerStruct, dtype: torch.dtype) -> WorkspaceSizesStruct:
     """The number of elements that the kernel needs in each buffer of such a layer."""
-    found = WorkspaceSizes()
+    found = WorkspaceSizesStruct()
     _function("charrnn_workspace_sizes")(ctypes.byref(layer), ctypes.byref(found), _IS_DOUBLE[dtype])
     return found
 
 
-def call(name: str, structure: Passes | Loss | Update, threads: int, dtype: torch.dtype) -> None:
+def call(name: str, structure: PassesStruct | LossStruct | UpdateStruct, threads: int, dtype: torch.dtype) -> None:
     _function(name)(ctypes.byref(structure), threads, _IS_DOUBLE[dtype])
 
 
@@ -63,11 +70,11 @@ def loss_gradient(log_probs: torch.Tensor, y: torch.Tensor, batch_size: int, out
     return out
 
 
-def _loss(log_probs: torch.Tensor, y: torch.Tensor) -> Loss:
+def _loss(log_probs: torch.Tensor, y: torch.Tensor) -> LossStruct:
     rows, V = log_probs.shape
     of_y = address("y", y, torch.int64, (rows,))
     validation.targets_in_range(y, V)
-    return Loss(rows, V, 1, of_y, address("log_probs", log_probs, log_probs.dtype, (rows, V)))
+    return LossStruct(rows, V, 1, of_y, address("log_probs", log_probs, log_probs.dtype, (rows, V)))
 
 
 def rmsprop(
@@ -84,7 +91,7 @@ def rmsprop(
     squares = torch.empty(-(-size // BLOCK), 2, dtype=torch.float64)
     vectors = {"gradient": gradient, "mean_square": mean_square, "parameters": parameters}
     addresses = (address(name, vector, parameters.dtype, (size,)) for name, vector in vectors.items())
-    update = Update(size, *addresses, clip, alpha, learning_rate, epsilon, squares.data_ptr())
+    update = UpdateStruct(size, *addresses, clip, alpha, learning_rate, epsilon, squares.data_ptr())
     call("charrnn_rmsprop", update, torch.get_num_threads(), parameters.dtype)
     parameters[:0].zero_()  # so that autograd notices the change
     return [update.of_gradient, update.of_parameters]

@@ -12,7 +12,7 @@ import numpy as np
 from compat.nngraph import parameter_shapes
 from pycharrnn.engine import adapt
 from pycharrnn.engine.adapt_options import Adaptation
-from pycharrnn.engine.kernel_structures import CELL_NUMBERS, Adapting
+from pycharrnn.engine.kernel_structures import CELL_NUMBERS, AdaptingStruct
 from pycharrnn.engine.recurrence import CELLS
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class KernelLearner(adapt.Learner):
         for name, view in self._views(self._arrays["trained"]):
             view[:] = _checked(n.weights[name], shapes[name]).reshape(view.shape)
         self._arrays["parameters"][:] = self._arrays["trained"]
-        self._adapting = Adapting(
+        self._adapting = AdaptingStruct(
             cell=CELL_NUMBERS[n.model],
             num_gates=num_gates,
             layers=L,

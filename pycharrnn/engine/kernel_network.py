@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compat.nngraph import parameter_shapes
-from pycharrnn.engine.kernel_structures import CELL_NUMBERS, Network, ReadingSizes
+from pycharrnn.engine.kernel_structures import CELL_NUMBERS, NetworkStruct, ReadingSizesStruct
 from pycharrnn.engine.linears import joined, linears_of
 from pycharrnn.engine.recurrence import CELLS
 
@@ -40,7 +40,7 @@ class PackedNetwork:
         if network.end_id is not None and not 0 <= network.end_id < V:
             raise ValueError(f"the end of an item is token id {network.end_id}, but there are only 0 to {V - 1}")
         self.library = library
-        self.structure = s = Network(CELL_NUMBERS[network.model], cell.num_gates, L, H, V)
+        self.structure = s = NetworkStruct(CELL_NUMBERS[network.model], cell.num_gates, L, H, V)
         s.end_id = -1 if network.end_id is None else network.end_id
         sizes = self.reading_sizes(1, 1)
         self.rows_per_step = sizes.rows_per_step
@@ -71,9 +71,9 @@ class PackedNetwork:
         for name, array in self._arrays.items():
             setattr(s, name, array.ctypes.data)
 
-    def reading_sizes(self, steps: int, streams: int) -> ReadingSizes:
+    def reading_sizes(self, steps: int, streams: int) -> ReadingSizesStruct:
         """Sizes of the buffers for reading `steps` characters of each of `streams` streams at once."""
-        sizes = ReadingSizes()
+        sizes = ReadingSizesStruct()
         self.library.charrnn_reading_sizes(ctypes.byref(self.structure), steps, streams, ctypes.byref(sizes))
         return sizes
 

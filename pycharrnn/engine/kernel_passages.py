@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pycharrnn.engine import indices, kernel_library, kernel_structures
+from pycharrnn.engine import indices, kernel_library
+from pycharrnn.engine.kernel_structures import CopyLimitStruct, PassagesStruct
 from pycharrnn.engine.passages import FILTER_WORDS, CopyLimit, Passages
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class KernelPassages(Passages):
         library = kernel_library.library()
         assert library is not None  # else this class is not chosen
         self.library = library
-        self.structure = structure = kernel_structures.Passages(N, vocab_size, free_id)
+        self.structure = structure = PassagesStruct(N, vocab_size, free_id)
         if self.utf8_bytes is not None:
             self.utf8_bytes = np.ascontiguousarray(self.utf8_bytes)
             structure.bytes = self.utf8_bytes.ctypes.data
@@ -81,7 +82,7 @@ class KernelLimit(CopyLimit):
     def __init__(self, passages: KernelPassages) -> None:
         self.passages = passages
         self._recent = np.zeros(passages.N, np.int32)
-        self.structure = kernel_structures.CopyLimit(ctypes.addressof(passages.structure), self._recent.ctypes.data)
+        self.structure = CopyLimitStruct(ctypes.addressof(passages.structure), self._recent.ctypes.data)
 
     def append(self, token_ids: npt.NDArray[np.int64]) -> None:
         """See CopyLimit.append. Errors: as indices.check_indices."""
@@ -104,6 +105,6 @@ class KernelLimit(CopyLimit):
         copied = KernelLimit(self.passages)
         copied._recent[:] = self._recent
         recent = copied.structure.recent
-        copied.structure = kernel_structures.CopyLimit.from_buffer_copy(self.structure)
+        copied.structure = CopyLimitStruct.from_buffer_copy(self.structure)
         copied.structure.recent = recent
         return copied

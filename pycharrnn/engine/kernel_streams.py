@@ -12,7 +12,7 @@ import numpy as np
 
 from pycharrnn.engine import indices
 from pycharrnn.engine.kernel_passages import KernelLimit
-from pycharrnn.engine.kernel_structures import CELL_NUMBERS, Reading, Sampling
+from pycharrnn.engine.kernel_structures import CELL_NUMBERS, ReadingStruct, SamplingStruct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,7 +162,7 @@ class Streams:
             raise ValueError("candidates and activations need a request for all streams")
         buffers = _RequestBuffers(request, N, self.network) if request else None
         limits = None if params.limits is None else _pointers(params.limits, M, V)
-        sampling = Sampling(
+        sampling = SamplingStruct(
             ctypes.addressof(reading),
             N,
             log_probs is None,
@@ -197,9 +197,9 @@ class Streams:
         streams: npt.NDArray[np.int64],
         characters: npt.NDArray[np.int64],
         log_probs: npt.NDArray[np.float64],
-    ) -> Reading:
+    ) -> ReadingStruct:
         """struct reading of some streams, valid as long as its arrays live."""
-        return Reading(
+        return ReadingStruct(
             ctypes.addressof(self.network.structure),
             self._shape[0],
             len(streams),

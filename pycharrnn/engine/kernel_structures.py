@@ -17,7 +17,7 @@ _MAX_GATES = 4
 PointerPerGate = ctypes.c_void_p * _MAX_GATES
 
 
-class Layer(ctypes.Structure):
+class LayerStruct(ctypes.Structure):
     """struct layer."""
 
     _fields_ = [
@@ -32,13 +32,13 @@ class Layer(ctypes.Structure):
     ]
 
 
-class Passes(ctypes.Structure):
+class PassesStruct(ctypes.Structure):
     """struct passes."""
 
-    _fields_ = [("layers", ctypes.c_int64), ("layer", ctypes.POINTER(Layer))]
+    _fields_ = [("layers", ctypes.c_int64), ("layer", ctypes.POINTER(LayerStruct))]
 
 
-class WorkspaceSizes(ctypes.Structure):
+class WorkspaceSizesStruct(ctypes.Structure):
     """struct workspace_sizes."""
 
     _fields_ = [
@@ -46,7 +46,7 @@ class WorkspaceSizes(ctypes.Structure):
     ]
 
 
-class Loss(ctypes.Structure):
+class LossStruct(ctypes.Structure):
     """struct loss."""
 
     _fields_ = [
@@ -56,7 +56,7 @@ class Loss(ctypes.Structure):
     ]
 
 
-class Update(ctypes.Structure):
+class UpdateStruct(ctypes.Structure):
     """struct update."""
 
     _fields_ = [
@@ -68,7 +68,7 @@ class Update(ctypes.Structure):
     ]
 
 
-class Network(ctypes.Structure):
+class NetworkStruct(ctypes.Structure):
     """struct network."""
 
     _fields_ = [
@@ -79,13 +79,13 @@ class Network(ctypes.Structure):
     ]
 
 
-class ReadingSizes(ctypes.Structure):
+class ReadingSizesStruct(ctypes.Structure):
     """struct reading_sizes."""
 
     _fields_ = [(name, ctypes.c_int64) for name in ("panel_width", "rows_per_step", "workspace")]
 
 
-class Reading(ctypes.Structure):
+class ReadingStruct(ctypes.Structure):
     """struct reading."""
 
     _fields_ = [
@@ -96,7 +96,7 @@ class Reading(ctypes.Structure):
     ]
 
 
-class Passages(ctypes.Structure):
+class PassagesStruct(ctypes.Structure):
     """struct passages."""
 
     _fields_ = [
@@ -111,7 +111,7 @@ class Passages(ctypes.Structure):
     ]
 
 
-class CopyLimit(ctypes.Structure):
+class CopyLimitStruct(ctypes.Structure):
     """struct copy_limit."""
 
     _fields_ = [
@@ -122,7 +122,7 @@ class CopyLimit(ctypes.Structure):
     ]
 
 
-class Sampling(ctypes.Structure):
+class SamplingStruct(ctypes.Structure):
     """struct sampling."""
 
     _fields_ = [
@@ -138,7 +138,7 @@ class Sampling(ctypes.Structure):
     ]
 
 
-class Adapting(ctypes.Structure):
+class AdaptingStruct(ctypes.Structure):
     """struct adapting."""
 
     _fields_ = [
@@ -152,7 +152,7 @@ class Adapting(ctypes.Structure):
     ]
 
 
-class Matcher(ctypes.Structure):
+class MatcherStruct(ctypes.Structure):
     """struct matcher."""
 
     _fields_ = [
@@ -172,19 +172,19 @@ def _layout_of(**structures: type[ctypes.Structure]) -> dict[str, int]:
 
 
 LAYOUT = _layout_of(
-    layer=Layer,
-    passes=Passes,
-    workspace_sizes=WorkspaceSizes,
-    loss=Loss,
-    update=Update,
-    network=Network,
-    reading_sizes=ReadingSizes,
-    reading=Reading,
-    passages=Passages,
-    copy_limit=CopyLimit,
-    sampling=Sampling,
-    adapting=Adapting,
-    matcher=Matcher,
+    layer=LayerStruct,
+    passes=PassesStruct,
+    workspace_sizes=WorkspaceSizesStruct,
+    loss=LossStruct,
+    update=UpdateStruct,
+    network=NetworkStruct,
+    reading_sizes=ReadingSizesStruct,
+    reading=ReadingStruct,
+    passages=PassagesStruct,
+    copy_limit=CopyLimitStruct,
+    sampling=SamplingStruct,
+    adapting=AdaptingStruct,
+    matcher=MatcherStruct,
 ) | {"block": BLOCK, "ignored": IGNORED}
 _WORK = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]  # structure, threads, is_double
 FUNCTIONS: dict[str, list[Any]] = {

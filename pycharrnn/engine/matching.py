@@ -13,7 +13,7 @@ import numpy as np
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import kernel_library
-from pycharrnn.engine.kernel_structures import Matcher
+from pycharrnn.engine.kernel_structures import MatcherStruct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,7 +83,7 @@ class KernelAutomaton:
         rows = np.zeros((n // _INLINE_EDGES + 1, 256), np.int32)
         self._arrays = states, rows
         aligned = -(-states.ctypes.data // _STATE) * _STATE
-        self._matcher = Matcher(self._sample.ctypes.data, n, aligned, rows.ctypes.data)
+        self._matcher = MatcherStruct(self._sample.ctypes.data, n, aligned, rows.ctypes.data)
         library.charrnn_build_matcher(ctypes.byref(self._matcher))
 
     def read(self, text: bytes) -> None:

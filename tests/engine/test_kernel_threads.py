@@ -18,12 +18,12 @@ PRELUDE = """
 import ctypes, os, signal, sys, threading, time
 import numpy as np
 from pycharrnn.engine.kernel_library import library
-from pycharrnn.engine.kernel_structures import BLOCK, Update
+from pycharrnn.engine.kernel_structures import BLOCK, UpdateStruct
 def update(size=50 * BLOCK):
     gradient, mean_square, parameters = np.ones((3, size))
     squares = np.empty(2 * (size // BLOCK + 1))
     addresses = (a.ctypes.data for a in (gradient, mean_square, parameters))
-    found = Update(size, *addresses, 5, .95, .002, 1e-8, squares.ctypes.data)
+    found = UpdateStruct(size, *addresses, 5, .95, .002, 1e-8, squares.ctypes.data)
     library().charrnn_rmsprop(ctypes.byref(found), 2, 1)
     return found.of_parameters
 def threads():
