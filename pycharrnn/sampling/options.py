@@ -15,6 +15,31 @@ from pycharrnn.text import decode_text
 _SAME = ("seed", "length", "temperature", "topk", "topp", "gpuid", "opencl", "color", "threads")
 
 
+# Fields that both commands have, word for word.
+def _topk() -> int:
+    return option(
+        0, "sample only from the K most probable characters. 0 = all", group="sampling", allowed=number(0), value="K"
+    )
+
+
+def _topp() -> float:
+    return option(
+        1,
+        "sample only from the most probable characters that sum to at least this probability. 1 = all",
+        group="sampling",
+        allowed=number(above=0, high=1),
+    )
+
+
+def _max_copy() -> int:
+    return option(
+        0,
+        "sample no passage of more than N characters that is in the training text. 0 = no limit",
+        group="sampling",
+        allowed=number(1, MAX_COUNT),
+    )
+
+
 @dataclass(frozen=True)
 class SampleOptions(AdaptOptions):
     """Options of `pycharrnn sample`."""
@@ -79,15 +104,8 @@ class SampleOptions(AdaptOptions):
         group="items",
     )
     json: int = option(0, "1 = print a JSON object for each item, for programs", group="items", allowed=SWITCH)
-    topk: int = option(
-        0, "sample only from the K most probable characters. 0 = all", group="sampling", allowed=number(0), value="K"
-    )
-    topp: float = option(
-        1,
-        "sample only from the most probable characters that sum to at least this probability. 1 = all",
-        group="sampling",
-        allowed=number(above=0, high=1),
-    )
+    topk: int = _topk()
+    topp: float = _topp()
     stop: str = option(
         "",
         r"stop after sampling this text; with -length 0, only then or after Ctrl-C. \n, \r, \t and \\ mean newline,"
@@ -95,12 +113,7 @@ class SampleOptions(AdaptOptions):
         r" nothing but \n, \r and \t",
         group="sampling",
     )
-    max_copy: int = option(
-        0,
-        "sample no passage of more than N characters that is in the training text. 0 = no limit",
-        group="sampling",
-        allowed=number(1, MAX_COUNT),
-    )
+    max_copy: int = _max_copy()
     beam: int = option(
         0,
         "beam search for the most probable text with W beams, instead of sampling. 0 = sample",
@@ -206,15 +219,8 @@ class ChatOptions(AdaptOptions):
     seed: int = option(123, "random number generator's seed; each answer uses the next one", group="sampling")
     length: int = option(500, "maximum number of characters of an answer", group="sampling", allowed=number(1))
     temperature: float = option(1, "temperature of sampling", short="t", group="sampling")
-    topk: int = option(
-        0, "sample only from the K most probable characters. 0 = all", group="sampling", allowed=number(0), value="K"
-    )
-    topp: float = option(
-        1,
-        "sample only from the most probable characters that sum to at least this probability. 1 = all",
-        group="sampling",
-        allowed=number(above=0, high=1),
-    )
+    topk: int = _topk()
+    topp: float = _topp()
     stop: str = option(
         "",
         r"an answer ends with this text; \n, \r, \t and \\ mean newline, carriage return, tab and backslash. Default: a"
@@ -236,12 +242,7 @@ class ChatOptions(AdaptOptions):
         group="output",
     )
     overwrite: int = option(0, "1 = replace the file of -o if it exists", group="output", allowed=SWITCH)
-    max_copy: int = option(
-        0,
-        "sample no passage of more than N characters that is in the training text. 0 = no limit",
-        group="sampling",
-        allowed=number(1, MAX_COUNT),
-    )
+    max_copy: int = _max_copy()
     text: str = option(
         "",
         "file with the text for -max_copy. Default: the training text that the checkpoint records",
