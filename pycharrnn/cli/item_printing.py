@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pycharrnn.cli.console import note
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.sampling.options import require_max_copy
+from pycharrnn.sampling.options import DEFAULT_ITEMS, require_max_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from pycharrnn.sampling.model_labels import LabelChoice
     from pycharrnn.sampling.options import SampleOptions
     from pycharrnn.sampling.predictor import Predictor
-
-_DEFAULT_ITEMS = 10
 
 
 def options_for(path: str, opt: SampleOptions, has_items: bool) -> SampleOptions:
@@ -49,7 +47,7 @@ def options_for(path: str, opt: SampleOptions, has_items: bool) -> SampleOptions
         if given:
             what = f"{path} is a model of items"
             raise UserError(f"{what}, for which {flag(name, getattr(opt, name))} has no meaning: {instead}.")
-    return dataclasses.replace(opt, items=opt.items or _DEFAULT_ITEMS)
+    return dataclasses.replace(opt, items=opt.items or DEFAULT_ITEMS)
 
 
 def print_items(

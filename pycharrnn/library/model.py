@@ -25,7 +25,7 @@ from pycharrnn.library.keywords import in_words_of_a_program, options_of, switch
 from pycharrnn.sampling import learning
 from pycharrnn.sampling.copy_limits import KeptPassages
 from pycharrnn.sampling.model_text import ModelText
-from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.sampling.options import DEFAULT_ITEMS, SampleOptions
 from pycharrnn.sampling.tokenizer import line_start
 from pycharrnn.text import labels
 
@@ -242,7 +242,9 @@ class Model:
         characters = characters_by_id(self.vocab)
         return bytes_pieces_of(sampled, characters) if as_bytes else pieces_of(sampled, characters)
 
-    def items(self, count: int = 10, *, primetext: Text = "", **options: Unpack[ItemKeywords]) -> Iterator[Item]:
+    def items(
+        self, count: int = DEFAULT_ITEMS, *, primetext: Text = "", **options: Unpack[ItemKeywords]
+    ) -> Iterator[Item]:
         """Draw items from a model of items, as `pycharrnn sample` does.
 
         Args:

@@ -11,6 +11,7 @@ from pycharrnn.common.option_fields import MAX_COUNT, SWITCH, THREADS, Ramp, che
 from pycharrnn.engine.adapt_options import AdaptOptions
 from pycharrnn.text import decode_text
 
+DEFAULT_ITEMS = 10  # to draw from a model of items
 # Options that mean the same for `sample` and `chat`.
 _SAME = ("seed", "length", "temperature", "topk", "topp", "gpuid", "opencl", "color", "threads")
 
@@ -77,7 +78,7 @@ class SampleOptions(AdaptOptions):
     overwrite: int = option(0, "1 = replace the files of -o that exist", group="output", allowed=SWITCH)
     items: int = option(
         0,
-        "number of items to draw from a model of items, with the seeds -seed, -seed + 1, ... 0 = 10",
+        f"number of items to draw from a model of items, with the seeds -seed, -seed + 1, ... 0 = {DEFAULT_ITEMS}",
         group="items",
         allowed=number(1, MAX_COUNT),
     )
