@@ -12,6 +12,7 @@ from compat.atomic_write import atomic_write
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import cores
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.thread_results import results_of
 from pycharrnn.sampling import inference, sampler
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.sample_writer import SampleWriter
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from pycharrnn.sampling.predictor import LocalPredictor, Predictor
 
 MAX_STREAMS = 64  # without the C kernel: more are not faster, and each has a file open
-_SECONDS_BETWEEN_SIGNALS = 0.1
 _SAMPLE = re.compile(r"sample_(-?\d+)\.txt")  # see sample_file
 
 
@@ -67,11 +67,7 @@ def _write_on_threads(
     whole_end: bool,
 ) -> None:
     """Share the samples among threads: whichever is free takes the next group. The first error ends all of them."""
-    from concurrent.futures import (
-        FIRST_EXCEPTION,
-        ThreadPoolExecutor,
-        wait,
-    )  # slow to import, not needed for one sample
+    from concurrent.futures import ThreadPoolExecutor  # slow to import, not needed for one sample
 
     threads = opt.threads or cores.usable()
     max_size = model.rows_per_step if isinstance(model, KernelPredictor) else MAX_STREAMS
@@ -88,12 +84,8 @@ def _write_on_threads(
 
     pool = ThreadPoolExecutor(threads)
     try:
-        working = {pool.submit(work) for _ in range(min(threads, len(seeds)))}
-        while working:
-            # The timeout lets Ctrl-C through on Windows, where a signal does not interrupt a wait for a lock.
-            done, working = wait(working, _SECONDS_BETWEEN_SIGNALS, FIRST_EXCEPTION)
-            for future in done:
-                future.result()
+        for _ in results_of([pool.submit(work) for _ in range(min(threads, len(seeds)))]):
+            pass  # for the first exception
     finally:
         ended.set()
         pool.shutdown()

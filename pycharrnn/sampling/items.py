@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import os
 import threading
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ import numpy as np
 
 from compat.vocabulary import characters_by_id
 from pycharrnn.common import cores
+from pycharrnn.common.thread_results import results_of
 from pycharrnn.sampling import sampler
 from pycharrnn.sampling.item_streams import DrawnItem, ItemStreams
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 MAX_STREAMS = 128  # of a thread: enough to share the overhead of a call among many items
 _MAX_MULTIPLICATIONS = 1 << 28  # of a step in all streams of a thread, about, so that a round stays short
-_SECONDS_BETWEEN_SIGNALS = 0.1
 _ROUNDS_AHEAD = 16  # items, for each stream, that may be ready before an item that takes long
 
 
@@ -201,11 +201,5 @@ class _Drawing:
     def _round(self, pool: ThreadPoolExecutor) -> list[DrawnItem]:
         if len(self._workers) == 1:
             return self._workers[0].draw(self._ended.is_set)
-        working = {pool.submit(worker.draw, self._ended.is_set) for worker in self._workers}
-        found: list[DrawnItem] = []
-        while working:
-            # The timeout lets Ctrl-C through on Windows, where a signal does not interrupt a wait for a lock.
-            done, working = wait(working, _SECONDS_BETWEEN_SIGNALS, FIRST_EXCEPTION)
-            for future in done:
-                found += future.result()
-        return found
+        working = [pool.submit(worker.draw, self._ended.is_set) for worker in self._workers]
+        return [item for items in results_of(working) for item in items]
