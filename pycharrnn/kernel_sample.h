@@ -35,6 +35,9 @@ static void sift_down(int64_t *heap, int64_t size, int64_t top, const double *pr
   }
 }
 
+/* As TOPP_SLACK in distribution.py. */
+#define TOPP_SLACK 1e-9
+
 /* Set the probabilities to 0 that topk and topp leave out; the rest sum to 1 again. heap: workspace of V elements. */
 static void keep_top(double *probs, int64_t V, int64_t topk, double topp, int64_t *heap) {
   int64_t size = V;
@@ -44,7 +47,7 @@ static void keep_top(double *probs, int64_t V, int64_t topk, double topp, int64_
   while (size) { /* heap[size..V) are kept, the most probable last */
     double next = probs[heap[0]];
     sum += next;
-    if (size < V && ((topp < 1 && sum - next >= topp) || V - size == topk)) break;
+    if (size < V && ((topp < 1 && sum - next >= topp * (1 - TOPP_SLACK)) || V - size == topk)) break;
     int64_t kept = heap[0];
     heap[0] = heap[--size], heap[size] = kept;
     sift_down(heap, size, 0, probs);

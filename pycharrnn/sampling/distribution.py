@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from pycharrnn.engine.passages import CopyLimit
 
 
+# What the sum of the kept characters may lack of -topp, as a share of it. Among equal characters, the rounding of sums
+# would otherwise decide how many are kept, and it differs between NumPy, the kernel and a page.
+TOPP_SLACK = 1e-9
+
+
 def softmax(
     log_probs: npt.NDArray[np.float64], temperature: npt.NDArray[np.float64] | float
 ) -> npt.NDArray[np.float64]:
@@ -88,7 +93,8 @@ def _truncate(
     """Set to 0 what -topk and -topp, (M, 1), exclude, and scale each row to sum to 1 again. Shape (M, V)."""
     by_rank = np.argsort(-probs, -1, kind="stable")
     ranked = np.take_along_axis(probs, by_rank, -1)
-    excluded = (np.cumsum(ranked, -1) - ranked >= topp) & (topp < 1)  # by rounding, the sum may reach 1 early
+    reached = np.cumsum(ranked, -1) - ranked >= topp * (1 - TOPP_SLACK)
+    excluded = reached & (topp < 1)  # by rounding, the sum may reach 1 early
     excluded |= (np.arange(probs.shape[-1]) >= topk) & (topk > 0)
     np.put_along_axis(probs, by_rank, np.where(excluded, 0, ranked), -1)
     kept: npt.NDArray[np.float64] = probs / probs.sum(-1, keepdims=True)

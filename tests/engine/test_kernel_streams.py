@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -199,6 +200,19 @@ def test_drawing_is_that_of_numpy(level, options):  # noqa: F811
             np.testing.assert_allclose(found.probs, definition.probs, rtol=1e-11, atol=1e-300)
             of_sampled = np.take_along_axis(found.probs, found.token_ids[..., None], -1)[..., 0]
             np.testing.assert_array_equal(found.token_probs, of_sampled)
+
+
+def test_topp_counts_equal_characters_exactly(level):  # noqa: F811
+    """The rounding of sums does not decide how many of them reach it."""
+    for V in (10, 50, 60, 65, 96, 100):
+        kept = [k / 20 for k in range(1, 20)]
+        params = params_of(1, len(kept), SampleOptions(temperature=0.7))._replace(topp=np.array(kept))
+        log_probs = np.full((len(kept), V), 1 / V)
+        found = streams_of(network("rnn", V, 1, 1), len(kept)).sample(
+            np.arange(len(kept)), np.zeros(len(kept), np.int64), log_probs, params, True
+        )
+        for probs in (found.probs[0], distribution.choose(log_probs, params)[1]):
+            assert np.count_nonzero(probs, -1).tolist() == [math.ceil(round(topp * V, 6)) for topp in kept]
 
 
 def test_each_stream_has_options_of_its_own(level):  # noqa: F811

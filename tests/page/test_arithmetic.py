@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -16,9 +17,6 @@ from compat.graph_match import Network
 from compat.lua_random import LuaRandom
 from compat.nngraph import MODELS, parameter_shapes
 from pycharrnn.checkpoints import checkpoint, payload
-from pycharrnn.sampling import sampler
-from pycharrnn.sampling.numpy_predictor import NumpyPredictor
-from pycharrnn.sampling.options import SampleOptions
 
 pytestmark = needs_browser
 
@@ -149,17 +147,8 @@ def test_random_numbers(page):
         assert found == LuaRandom(int(seed)).random(1500).tolist(), seed
 
 
-def test_sums_are_those_of_numpy(page):
-    random = np.random.default_rng(3)
-    lists = [random.lognormal(0, 9, n).tolist() for n in (1, 7, 8, 9, 65, 127, 128, 129, 200, 1000, 1027)]
-    code = (
-        "const { pairwiseSum } = await import('./sums.js'); return args.map((x) => pairwiseSum(Float64Array.from(x)))"
-    )
-    assert script(page, code, *lists) == [float(np.add.reduce(np.array(x))) for x in lists]
-
-
-def test_the_first_of_a_vocabulary_is_drawn_from_equal_ones(page):
-    """Without a primetext all are equally likely, so -topp cuts among equals: sums decide which one is the last."""
+def test_topp_counts_equal_characters_exactly(page):
+    """Without a primetext all are equally likely."""
     code = """
         const { sample } = await import("./sampler.js");
         const deaf = (V) => ({ step: () => new Float64Array(V) });
@@ -169,10 +158,6 @@ def test_the_first_of_a_vocabulary_is_drawn_from_equal_ones(page):
           return probabilities.filter((p) => p > 0).length;
         });
     """
-    cases = [(V, k / 20, t) for V in (50, 60, 65, 96, 100) for k in range(1, 20) for t in (0.7, 1, 1.3)]
+    cases = [(V, k / 20, t) for V in (10, 50, 60, 65, 96, 100) for k in range(1, 20) for t in (0.7, 1, 1.3)]
     for (V, topp, t), found in zip(cases, script(page, code, *cases), strict=True):
-        vocab = {bytes([b]): b + 1 for b in range(V)}
-        weights = {name: np.zeros(shape) for name, shape in parameter_shapes("rnn", V, 1, 1).items()}
-        predictor = NumpyPredictor(Network("rnn", 1, 1, V, 0.0, weights))
-        first = next(sampler.sample(predictor, vocab, SampleOptions(topp=topp, temperature=t), b""))
-        assert found == np.count_nonzero(first.probs), (V, topp, t)
+        assert found == math.ceil(round(topp * V, 6)), (V, topp, t)

@@ -3,7 +3,6 @@
 
 import { CELLS } from "./cells.js";
 import { Matrix } from "./matrix.js";
-import { pairwiseSum } from "./sums.js";
 import { readWeights } from "./weights.js";
 
 // payload: a model as checkpoints/payload.py encodes it. Returns: see prepareWeights.
@@ -38,13 +37,11 @@ export class Network {
   #prepared;
   #cells;
   #logProbs;
-  #terms; // of a sum
 
   constructor(prepared) {
     this.#prepared = prepared;
     this.#cells = prepared.layers.map(({ Cell, H, h2h }) => new Cell(H, h2h));
     this.#logProbs = new Float64Array(prepared.V);
-    this.#terms = new Float64Array(prepared.V);
   }
 
   // Reads a character by its token id. Returns the log-probabilities of the next one in nats, valid until the next step.
@@ -61,7 +58,7 @@ export class Network {
       below = cell.h;
     }
     affine(decoder, below, decoderBias, this.#logProbs);
-    logSoftmax(this.#logProbs, this.#terms);
+    logSoftmax(this.#logProbs);
     return this.#logProbs;
   }
 
@@ -79,11 +76,11 @@ function affine(matrix, x, bias, out) {
 }
 
 // In place.
-function logSoftmax(logits, terms) {
-  let max = -Infinity;
+function logSoftmax(logits) {
+  let [max, sum] = [-Infinity, 0];
   for (let k = 0; k < logits.length; k++) if (logits[k] > max) max = logits[k];
-  for (let k = 0; k < logits.length; k++) terms[k] = Math.exp(logits[k] - max);
-  const logSum = max + Math.log(pairwiseSum(terms));
+  for (let k = 0; k < logits.length; k++) sum += Math.exp(logits[k] - max);
+  const logSum = max + Math.log(sum);
   for (let k = 0; k < logits.length; k++) logits[k] -= logSum;
 }
 

@@ -1,8 +1,9 @@
 // Samples one character after another, as sampling/sampler.py does.
 
 import { Problem } from "./problem.js";
-import { pairwiseSum } from "./sums.js";
 import { TorchRandom, multinomial } from "./torch_random.js";
+
+const TOPP_SLACK = 1e-9; // as in sampling/distribution.py
 
 // Yields {id, given} for the token ids in `prime`, then for sampled ones. At each yield, the network has read the
 // character, and `probs`, a Float64Array of the vocabulary's size, is the distribution that it was sampled from; for a
@@ -29,8 +30,12 @@ export function* sample(network, probs, prime, { length, temperature, topk, topp
 function softmax(logProbs, temperature, probs) {
   const V = logProbs.length;
   for (let k = 0; k < V; k++) probs[k] = Math.exp(logProbs[k] / temperature);
-  const sum = pairwiseSum(probs);
-  for (let k = 0; k < V; k++) probs[k] /= sum;
+  normalize(probs);
+}
+
+function normalize(probs) {
+  const sum = probs.reduce((a, b) => a + b);
+  for (let k = 0; k < probs.length; k++) probs[k] /= sum;
 }
 
 // Top-k and top-p sampling: keeps the topk most probable characters (0: all) and the fewest whose sum reaches topp; sets
@@ -42,13 +47,12 @@ function truncate(probs, topk, topp) {
   for (; kept < ranked.length && (!topk || kept < topk); kept++) {
     const probability = probs[ranked[kept]];
     sum += probability;
-    if (kept && topp < 1 && sum - probability >= topp) break;
+    if (kept && topp < 1 && sum - probability >= topp * (1 - TOPP_SLACK)) break;
   }
   const values = ranked.slice(0, kept).map((id) => probs[id]);
   probs.fill(0);
   values.forEach((value, k) => (probs[ranked[k]] = value));
-  const total = pairwiseSum(probs);
-  for (let k = 0; k < probs.length; k++) probs[k] /= total;
+  normalize(probs);
 }
 
 // Token ids by descending probability, ties by ascending id. Ids that `truncate` can't keep are left out, since large
