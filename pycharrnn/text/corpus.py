@@ -179,8 +179,20 @@ def gather(
         folder, held = _place(os.path.join(data, name), files, kind, label, stats, note)
         list_kind = "" if kind else list_text.kind_of_list(bytes(beginning))
         named = [] if isinstance(texts, bytes) else texts
-        text = folder, held or stats, held is None, kind, label, list_kind
-        yield Corpus(*text, files, named, sources, note, progress, until_written)
+        yield Corpus(
+            folder,
+            stats=held or stats,
+            is_new=held is None,
+            items=kind,
+            label=label,
+            list_kind=list_kind,
+            files=files,
+            _named=named,
+            _sources=sources,
+            _note=note,
+            _progress=progress,
+            _until_written=until_written,
+        )
 
 
 def name_of(paths: Sequence[str]) -> str:

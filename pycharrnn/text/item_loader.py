@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
@@ -75,14 +76,15 @@ class ItemLoader(Batches):
     ):
         check_fractions(*split_fractions)
         folder, end = os.fspath(data_dir), END_CHARACTERS[kind]
-        text = TokenText(folder, say, progress, encoding, model_characters, leave_out_others, stats)
+        read = functools.partial(TokenText, folder, progress=progress, encoding=encoding, stats=stats)
+        text = read(say=say, model_characters=model_characters, leave_out_others=leave_out_others)
         super().__init__(text.vocab, batch_size, seq_length)
         self._text = text
         self.end_id = _end_id(text, folder, kind, leave_out_others)
         if label and leave_out_others and TAB not in text.vocab:
             raise _lacks(TAB, f"the labels of {flag('label', label)}")
         if label and text.left_out:
-            with closing(TokenText(folder, lambda line: None, progress, encoding, None, False, stats)) as whole:
+            with closing(read(say=lambda line: None)) as whole:
                 _refuse_cut_labels(whole, text.left_out, END_CHARACTERS[kind], label)
         self._index = item_index.load(folder, text, kind, end, encoding == "utf8", progress, label)
         self._splits = Splits(self._index, split_fractions, seed)

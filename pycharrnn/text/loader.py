@@ -83,8 +83,15 @@ class CharSplitLMMinibatchLoader(Batches):
         if not isinstance(split_fractions, (tuple, list)) or len(split_fractions) != 3:
             given = reprlib.repr(split_fractions)
             raise TypeError(f"split_fractions must be three numbers (train, val, test), not {given}")
-        stored = os.fspath(data_dir), say, progress, encoding, model_characters, leave_out_others, stats
-        text = TokenText(*stored)
+        text = TokenText(
+            os.fspath(data_dir),
+            say=say,
+            progress=progress,
+            encoding=encoding,
+            model_characters=model_characters,
+            leave_out_others=leave_out_others,
+            stats=stats,
+        )
         super().__init__(text.vocab, batch_size, seq_length)
         self._text = text
         self._rows = range(batch_size)[rows]

@@ -47,11 +47,12 @@ class TokenText:
     def __init__(
         self,
         data_dir: str,
+        *,
         say: Callable[[str], None],
         progress: int,
         encoding: str,
-        model_characters: Collection[bytes] | None,
-        leave_out_others: bool,
+        model_characters: Collection[bytes] | None = None,
+        leave_out_others: bool = False,
         stats: TextStats | None,
     ):
         vocab, text = preprocessing.cached(data_dir, say, progress, encoding, stats)
