@@ -60,38 +60,38 @@ def facts(path: str | os.PathLike[str]) -> Facts:
     return found.facts
 
 
-def _facts(found: Checkpoint) -> Facts:
-    network = found.network
+def _facts(loaded: Checkpoint) -> Facts:
+    network = loaded.network
     out: Facts = {
-        "program": found.program,
-        "era": found.era,
+        "program": loaded.program,
+        "era": loaded.era,
         "model": network.model,
         "num_layers": network.num_layers,
         "rnn_size": network.rnn_size,
         "vocab_size": network.vocab_size,
-        "vocab": [c.decode("utf-8", "backslashreplace") for c in characters_by_id(found.vocab)],
+        "vocab": [c.decode("utf-8", "backslashreplace") for c in characters_by_id(loaded.vocab)],
         "parameters": network.parameters,
         "weights": "" if network.is_finite() else "some are NaN or infinite",
         "dropout": network.dropout,
         "tensor_type": network.tensor_type,
-        "items": item_options.kind(found.vocab, found.opt),
-        "labels": _labels(found),
-        "trained_on": checkpoint.trained_on(found),
-        "iteration": found.i,
-        "epoch": found.epoch if found.epoch or not found.i else "",  # torch-rnn records none
-        "run_state": _run_state(found),
-        "validation": _curve(found),
-        "copied": _copied(found),
-        "opt": found.opt,
-        "train_losses": found.train_losses,
-        "val_losses": [_point(found, i) for i in sorted(checkpoint.validations(found))],
+        "items": item_options.kind(loaded.vocab, loaded.opt),
+        "labels": _labels(loaded),
+        "trained_on": checkpoint.trained_on(loaded),
+        "iteration": loaded.i,
+        "epoch": loaded.epoch if loaded.epoch or not loaded.i else "",  # torch-rnn records none
+        "run_state": _run_state(loaded),
+        "validation": _curve(loaded),
+        "copied": _copied(loaded),
+        "opt": loaded.opt,
+        "train_losses": loaded.train_losses,
+        "val_losses": [_point(loaded, i) for i in sorted(checkpoint.validations(loaded))],
     }
     return {key: value for key, value in out.items() if value != ""}
 
 
-def _labels(found: Checkpoint) -> dict[str, int] | str:
+def _labels(loaded: Checkpoint) -> dict[str, int] | str:
     """Label -> number of items in training; "" without labels."""
-    labels = item_options.labels(found.vocab, found.opt)
+    labels = item_options.labels(loaded.vocab, loaded.opt)
     return {label.decode("utf-8", "backslashreplace"): count for label, count in labels.items()} or ""
 
 
@@ -111,30 +111,30 @@ def for_json(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _run_state(found: Checkpoint) -> str:
+def _run_state(loaded: Checkpoint) -> str:
     """The program that wrote the run state, or "none"."""
-    if found.state is None:
+    if loaded.state is None:
         return "none"
-    versions = found.state.versions or {}
+    versions = loaded.state.versions or {}
     return ", ".join(f"{program} {version}" for program, version in versions.items()) or "whole"
 
 
-def _curve(found: Checkpoint) -> dict[str, dict[str, float]]:
+def _curve(loaded: Checkpoint) -> dict[str, dict[str, float]]:
     """First, best and last validation loss (nats per character), each with its iteration and epoch."""
-    iterations = sorted(checkpoint.validations(found))
-    if not found.val_losses:
-        return {"last": _point(found, iterations[0])} if iterations else {}
+    iterations = sorted(checkpoint.validations(loaded))
+    if not loaded.val_losses:
+        return {"last": _point(loaded, iterations[0])} if iterations else {}
     chosen = {
         "first": iterations[0],
-        "best": losses.best_first(found.val_losses)[0],
+        "best": losses.best_first(loaded.val_losses)[0],
         "last": iterations[-1],
     }
-    return {name: _point(found, i) for name, i in chosen.items()}
+    return {name: _point(loaded, i) for name, i in chosen.items()}
 
 
-def _copied(found: Checkpoint) -> str:
+def _copied(loaded: Checkpoint) -> str:
     """What a training recorded of its sample: see training/shown_copies.py. "" if nothing."""
-    longest, share, val_share = (found.opt.get(f"copied_{name}") for name in ("longest", "share", "val_share"))
+    longest, share, val_share = (loaded.opt.get(f"copied_{name}") for name in ("longest", "share", "val_share"))
     if not is_number(longest):
         return ""
     shares = [(share, "its"), (val_share, "the validation text's")]
@@ -144,9 +144,9 @@ def _copied(found: Checkpoint) -> str:
     )
 
 
-def _point(found: Checkpoint, i: int) -> dict[str, float]:
-    per_iteration = found.epoch / found.i if found.i else 0.0
-    return {"loss": checkpoint.validations(found)[i], "iteration": i, "epoch": i * per_iteration}
+def _point(loaded: Checkpoint, i: int) -> dict[str, float]:
+    per_iteration = loaded.epoch / loaded.i if loaded.i else 0.0
+    return {"loss": checkpoint.validations(loaded)[i], "iteration": i, "epoch": i * per_iteration}
 
 
 def as_table(found: Facts) -> str:

@@ -149,14 +149,14 @@ def recorded_sample(folder: str) -> bytes:
     return b"".join(one.character for one in drawn)
 
 
-def bits(found: Checkpoint) -> str:
+def bits(loaded: Checkpoint) -> str:
     """SHA-256 of all numbers in a checkpoint, equal for runs that computed the same bits."""
     digest = hashlib.sha256()
-    for _, weight in sorted(found.network.weights.items()):
+    for _, weight in sorted(loaded.network.weights.items()):
         digest.update(np.ascontiguousarray(weight).tobytes())
-    digest.update(np.array([*found.train_losses, *found.val_losses.values()], "<f8").tobytes())
-    if found.state:
-        for array in (found.state.mean_square, *found.state.hidden_state, np.array(found.state.norm_ratio)):
+    digest.update(np.array([*loaded.train_losses, *loaded.val_losses.values()], "<f8").tobytes())
+    if loaded.state:
+        for array in (loaded.state.mean_square, *loaded.state.hidden_state, np.array(loaded.state.norm_ratio)):
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 

@@ -36,20 +36,20 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
         return
     other = f"choose another {flag('savefile')} or {flag('checkpoint_dir')}"
     ways_on = f"{other}, or give it up with {flag('overwrite', 1)}"
-    found = None
+    loaded = None
     if os.path.lexists(latest):
         try:
-            found = checkpoint.load(latest)
+            loaded = checkpoint.load(latest)
         except UserError as e:
             if not files.overwrite and not resumed:  # -resume of a folder has passed it over
                 raise UserError(
                     f"{latest}, which this training would overwrite, is not a checkpoint ({e}): {ways_on}."
                 ) from e
-    if resumed and found and _continues(resumed.checkpoint, found):
+    if resumed and loaded and _continues(resumed.checkpoint, loaded):
         return
-    is_finished = found is not None and _is_finished(found)
+    is_finished = loaded is not None and _is_finished(loaded)
     newer = _newer_in_another_format(stem, latest)
-    states = ((latest, found), (newer, _loaded(newer) if newer else None))
+    states = ((latest, loaded), (newer, _loaded(newer) if newer else None))
     unfinished = [(path, state) for path, state in states if state is not None and not _is_finished(state)]
     if resumed:
         unfinished = [(path, state) for path, state in unfinished if not _continues(resumed.checkpoint, state)]
@@ -63,7 +63,7 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
             if initial and _same_file(initial.path, path) and not run_files.with_loss_in_name(path, initial.checkpoint):
                 raise UserError(f"this training would overwrite {path}, from which it starts: {ways_on}.")
     if is_finished:
-        for path, what, replaced in ((best, "best", _loaded(best)), (latest, "newest", found)):
+        for path, what, replaced in ((best, "best", _loaded(best)), (latest, "newest", loaded)):
             if resumed and replaced and _continues(resumed.checkpoint, replaced):
                 continue  # best stays if it was written before the resumed state
             note(_on_replacing(path, what, replaced, stem, ending))
@@ -92,31 +92,31 @@ def _same_file(a: str, b: str) -> bool:
         return False
 
 
-def _continues(resumed: Checkpoint, found: Checkpoint) -> bool:
-    """Whether `found` is an earlier state of the run of `resumed`, or the same one."""
-    common = min(len(resumed.train_losses), len(found.train_losses))
-    same_losses = np.array_equal(resumed.train_losses[:common], found.train_losses[:common], equal_nan=True)
-    return same_losses and record_of(resumed).continues(record_of(found))
+def _continues(resumed: Checkpoint, loaded: Checkpoint) -> bool:
+    """Whether `loaded` is an earlier state of the run of `resumed`, or the same one."""
+    common = min(len(resumed.train_losses), len(loaded.train_losses))
+    same_losses = np.array_equal(resumed.train_losses[:common], loaded.train_losses[:common], equal_nan=True)
+    return same_losses and record_of(resumed).continues(record_of(loaded))
 
 
-def _is_finished(found: Checkpoint) -> bool:
+def _is_finished(loaded: Checkpoint) -> bool:
     """Whether the run that wrote a checkpoint ended with it, at -max_epochs or by -patience."""
-    max_epochs, patience = (recorded_options.find(found, name) or 0 for name in ("max_epochs", "patience"))
-    per_epoch = found.i / found.epoch if found.epoch > 0 else 0
+    max_epochs, patience = (recorded_options.find(loaded, name) or 0 for name in ("max_epochs", "patience"))
+    per_epoch = loaded.i / loaded.epoch if loaded.epoch > 0 else 0
     iterations = max_epochs * round(per_epoch) if math.isfinite(per_epoch) else 0
-    return 0 < iterations < found.i + 1 or out_of_patience(found.val_losses, patience)
+    return 0 < iterations < loaded.i + 1 or out_of_patience(loaded.val_losses, patience)
 
 
-def _described(found: Checkpoint) -> str:
+def _described(loaded: Checkpoint) -> str:
     """Text, iteration and loss of an unfinished run."""
-    words = [f"iteration {found.i}, epoch {lua_format.fixed(found.epoch, 2)}"]
-    data_dir = recorded_options.find(found, "data_dir")
+    words = [f"iteration {loaded.i}, epoch {lua_format.fixed(loaded.epoch, 2)}"]
+    data_dir = recorded_options.find(loaded, "data_dir")
     if data_dir is not None:
         words.insert(0, f"text of -data_dir {escape_line(data_dir)}")
-    if found.val_losses:
-        words.append(f"validation loss {lua_format.fixed(found.val_losses[max(found.val_losses)], 4)}")
-    elif found.train_losses:
-        words.append(f"training loss {lua_format.fixed(found.train_losses[-1], 4)}")
+    if loaded.val_losses:
+        words.append(f"validation loss {lua_format.fixed(loaded.val_losses[max(loaded.val_losses)], 4)}")
+    elif loaded.train_losses:
+        words.append(f"training loss {lua_format.fixed(loaded.train_losses[-1], 4)}")
     return ", ".join(words)
 
 
@@ -128,12 +128,12 @@ def _loaded(path: str) -> Checkpoint | None:
         return None
 
 
-def _on_replacing(path: str, what: str, found: Checkpoint | None, stem: str, ending: str) -> str:
+def _on_replacing(path: str, what: str, loaded: Checkpoint | None, stem: str, ending: str) -> str:
     """A sentence on a file of a finished run, its `what` checkpoint, which this run replaces by its own."""
-    if found is None:
+    if loaded is None:
         return f"this run replaces {path}, which is not a checkpoint."
-    if found.val_loss is not None:
-        name = run_names.named_checkpoint(stem, found.epoch, found.val_loss, ending)
+    if loaded.val_loss is not None:
+        name = run_names.named_checkpoint(stem, loaded.epoch, loaded.val_loss, ending)
         if os.path.exists(name):
             return f"this run replaces {path}; the {what} checkpoint of the finished run before stays as {name}."
-    return f"this run replaces {path}, the only checkpoint of iteration {found.i} of a finished run."
+    return f"this run replaces {path}, the only checkpoint of iteration {loaded.i} of a finished run."

@@ -28,11 +28,11 @@ _CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")  # never in file names, but in termi
 _EXACT = 1 << 53  # Lua's numbers are doubles
 
 
-def find(found: Checkpoint, name: str) -> Any:
+def find(loaded: Checkpoint, name: str) -> Any:
     """The recorded value of an option; the default if none is recorded; None if the recorded value has another type."""
     if name in _FROM_NETWORK:
-        return getattr(found.network, name)
-    value: Any = found.opt.get(name, getattr(TrainOptions, name))
+        return getattr(loaded.network, name)
+    value: Any = loaded.opt.get(name, getattr(TrainOptions, name))
     if name == "dtype" and value == "double":  # its name in early checkpoints
         return "float64"
     kind = _TYPES[name]
@@ -45,11 +45,11 @@ def find(found: Checkpoint, name: str) -> Any:
     return value
 
 
-def require(path: str, found: Checkpoint, name: str) -> Any:
+def require(path: str, loaded: Checkpoint, name: str) -> Any:
     """As `find`. Errors: UserError if the recorded value has another type."""
-    value = find(found, name)
+    value = find(loaded, name)
     if value is None:
-        recorded = _in_words(found.opt[name])
+        recorded = _in_words(loaded.opt[name])
         raise UserError(f"{path} records the {flag(name)} {recorded}, which is not valid: give {flag(name)}.")
     return value
 

@@ -31,13 +31,13 @@ def remove_temporary_files(stem: str) -> None:
     atomic_write.remove_leftovers(folder, is_of_run)
 
 
-def with_loss_in_name(path: str, found: Checkpoint) -> str:
+def with_loss_in_name(path: str, loaded: Checkpoint) -> str:
     """The other name, with epoch and loss, of a checkpoint at `path`, cv/lm_lstm_best.t7, say; "" if it has none."""
     name = run_names.parse(os.path.basename(path))
-    if name is None or found.val_loss is None:
+    if name is None or loaded.val_loss is None:
         return ""
     stem = os.path.join(os.path.dirname(path), name.run)
-    other = run_names.named_checkpoint(stem, found.epoch, found.val_loss, name.ending)
+    other = run_names.named_checkpoint(stem, loaded.epoch, loaded.val_loss, name.ending)
     is_same = os.path.exists(other) and (os.path.samefile(path, other) or filecmp.cmp(path, other, shallow=False))
     return other if is_same else ""
 
