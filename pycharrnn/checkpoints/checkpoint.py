@@ -68,16 +68,19 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
     except IsADirectoryError:
         raise UserError(f"{path} is a folder: name one of the checkpoints in it.") from None
     except (OSError, CheckpointError) as e:
-        if isinstance(e, CheckpointError) and file_magic.is_cache(os.path.basename(path), _start(path)):
-            raise UserError(_of_cache(os.fspath(path))) from None
+        if isinstance(e, CheckpointError) and (of_cache := why_no_checkpoint(path)):
+            raise UserError(of_cache) from None
         reason = getattr(e, "strerror", None) or str(e)
         damaged = isinstance(e, (DamagedT7Error, DamagedCheckpointError))
         way_out = "; use another copy of the file, or an earlier checkpoint" if damaged else ""
         raise UserError(f"can't read {path} as a checkpoint: {reason}{way_out}.") from e
 
 
-def _of_cache(path: str) -> str:
-    """Why a file of a cache, with a text or its characters, is not read as a checkpoint, and how to get the text."""
+def why_no_checkpoint(path: str | os.PathLike[str]) -> str:
+    """Why a file of a text's cache is no checkpoint, and how to get the text, in a sentence; "" for another file."""
+    path = os.fspath(path)
+    if not file_magic.is_cache(os.path.basename(path), _start(path)):
+        return ""
     data = os.path.join(os.path.dirname(path), "data_utf8.t7" if "_utf8" in os.path.basename(path) else "data.t7")
     command = escape_line(shell_words.joined(["pycharrnn", "convert", data, "input.txt"]), None)
     way_out = f"{command} writes the text" if os.path.isfile(data) else "name a checkpoint"

@@ -28,7 +28,7 @@ _SCALARS = (int, float, bool, bytes, type(None))
 
 @dataclass(frozen=True)
 class Finding:
-    """The description of a file: the fields of a checkpoint, or the reason why it is none and its shortened objects."""
+    """The description of a file: the fields of a checkpoint, or a sentence why it is none and its shortened objects."""
 
     facts: Facts | None
     fault: str = ""
@@ -45,7 +45,8 @@ def look(path: str | os.PathLike[str]) -> Finding:
         try:
             facts = _facts(t7_file.from_value(found.value))
         except (CheckpointError, T7Error) as e:
-            return Finding(None, str(e), _tree(path, found))
+            fault = checkpoint.why_no_checkpoint(path) or f"{path} is not a checkpoint of a character model: {e}."
+            return Finding(None, fault, _tree(path, found))
     facts |= {"encoding": found.dialect.encoding, "long_size": found.dialect.long_size}
     if found.further or found.unread:
         facts["after_it"] = _rest(found)
@@ -56,7 +57,7 @@ def facts(path: str | os.PathLike[str]) -> Facts:
     """The fields of a checkpoint. Errors: UserError for another file."""
     found = look(path)
     if found.facts is None:
-        raise UserError(f"{path} is not a checkpoint of a character model: {found.fault}.")
+        raise UserError(found.fault)
     return found.facts
 
 

@@ -51,11 +51,10 @@ def _inspect(file: str, as_json: int) -> None:
         file, _ = paths.load_best(file, note)
     found = inspection.look(file)
     if found.facts is None:
-        said = f"{file} is not a checkpoint of a character model: {found.fault}."
         if as_json:
-            raise UserError(said)
+            raise UserError(found.fault)
         say(found.tree)
-        note(said)
+        note(found.fault)
     elif as_json:
         import json
 

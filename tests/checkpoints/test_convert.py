@@ -234,7 +234,8 @@ def test_a_file_without_its_origin_in_words_is_refused(tmp_path):
 def test_inspect_shows_the_tree_of_another_file(tmp_path):
     result = run("inspect", str(GOLDEN / "corpus" / "data.t7"))
     assert result.stdout.decode().splitlines()[1] == "torch.ByteTensor 46717"
-    assert result.returncode == 0 and b"data.t7 is not a checkpoint of a character model: " in result.stderr
+    message = b"data.t7 is char-rnn's cache of a text, not a checkpoint: pycharrnn convert "
+    assert result.returncode == 0 and message in result.stderr
     assert "it is a text; `pycharrnn train` makes a model of it" in sentence(
         run("inspect", str(GOLDEN / "corpus" / "input.txt"))
     )
