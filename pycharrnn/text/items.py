@@ -83,7 +83,8 @@ class ListCheck:
 
     def finish(self) -> None:
         """Errors: UserError for a list without items, with one item, or with equal ones."""
-        kind = f"{flag('items', self._kind)}, for which an item is {ITEM_OF[self._kind]}"
+        after = ", after a label and a tab" if self._label else ""
+        kind = f"{flag('items', self._kind)}, for which an item is {ITEM_OF[self._kind]}{after}"
         if self._count < 2:
             held = "one item" if self._count else "no items"
             raise UserError(f"{self._shown} holds {held} of {kind}: add some, or choose another {flag('items')}.")
