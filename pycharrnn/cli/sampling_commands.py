@@ -124,8 +124,8 @@ def _prompt(loaded: Checkpoint, opt: SampleOptions) -> _Prompt:
         text, left_out = tokenizer.without_unknown(text, loaded.vocab)
     characters = tokenizer.primetext_characters(text, loaded.vocab, opt.prime_option)
     if characters:
-        source = f"the text of {opt.primefile}" if opt.primefile else os.fsdecode(text)
-        return _Prompt(characters, f"seeding with {source}", left_out)
+        file = "standard input" if opt.primefile == "-" else f"the text of {opt.primefile}"
+        return _Prompt(characters, f"seeding with {file if opt.primefile else os.fsdecode(text)}", left_out)
     if loaded.network.end_id is not None:
         return _Prompt([], f"drawing {opt.items} items", left_out)
     if start := tokenizer.line_start(loaded):

@@ -246,6 +246,8 @@ def test_primetext_from_a_file_or_standard_input(tmp_path):
     assert alone(CHECKPOINT, 123, "-primefile", str(tmp_path / "prime.txt"), "-length", "30") == want
     piped = ["sample", CHECKPOINT, "-gpuid", "-1", "-verbose", "0", "-length", "30", "-primefile", "-"]
     assert run(*piped, input=b"The night\n").stdout == want
+    told = run(*piped, "-verbose", "1", input=b"The night\n").stdout
+    assert b"\nseeding with standard input\n" in told and told.endswith(want)
     hidden = alone(CHECKPOINT, 123, "-primetext", "The night\n", "-length", "30", "-hide_prime", "1")
     assert b"The night\n" + hidden == want
     error = sentence(run("sample", CHECKPOINT, "-gpuid", "-1", "-primefile", "nowhere.txt"))
