@@ -29,7 +29,8 @@ class EvalOptions(AdaptOptions):
     )
     adapt: int = option(
         0,
-        "1 = print also the loss of a model that learns from the split while it reads it; compare only such figures",
+        "1 = print also the loss of a model that learns from the split while it reads it. Compare it only with other"
+        " losses of -adapt 1",
         group="learning",
         allowed=SWITCH,
     )
@@ -74,8 +75,8 @@ class ScoreOptions(AdaptOptions):
     )
     adapt: int = option(
         0,
-        "1 = print also the score of a model that learns from each text while it reads it; with -lines 1, print the"
-        " lines by that model only. Compare only such figures",
+        "1 = print also the score of a model that learns from each text while it reads it; with -lines 1, print only"
+        " the scores of that model. Compare them only with other scores of -adapt 1",
         group="learning",
         allowed=SWITCH,
     )

@@ -138,7 +138,7 @@ def _copied(loaded: Checkpoint) -> str:
     longest, share, val_share = (loaded.opt.get(f"copied_{name}") for name in ("longest", "share", "val_share"))
     if not is_number(longest):
         return ""
-    shares = [(share, "its"), (val_share, "the validation text's")]
+    shares = [(share, "its"), (val_share, "the validation split's")]
     known = [f"{100 * part:.1f} % of {whose}" for part, whose in shares if is_number(part) and part >= 0]
     return f"{longest:.10g} characters of its sample" + (
         f"; of sequences of 16 characters, {' and '.join(known)}" if known else ""

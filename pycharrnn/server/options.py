@@ -28,7 +28,7 @@ class NetworkOptions:
     )
     streams: int = option(
         512,
-        "maximum number of clients served at once, from 1 to 1000. Others get 503, Retry-After",
+        "maximum number of clients served at once, from 1 to 1000. Further ones get status 503",
         group="network",
         allowed=number(1, 1000),
     )

@@ -14,7 +14,8 @@ from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, formats, run_names
 from pycharrnn.checkpoints.folder_runs import record_of
 from pycharrnn.common.display import escape_line
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError, flag, wordings
+from pycharrnn.common.shell_words import quoted
 from pycharrnn.training import recorded_options, run_files
 from pycharrnn.training.history import out_of_patience
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
@@ -48,15 +49,17 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
     if resumed and loaded and _continues(resumed.checkpoint, loaded):
         return
     is_finished = loaded is not None and _is_finished(loaded)
-    newer = _newer_in_another_format(stem, latest)
-    states = ((latest, loaded), (newer, _loaded(newer) if newer else None))
+    states = [(latest, loaded)]
+    if newer := _newer_in_another_format(stem, latest):
+        states.append((newer, _loaded(newer)))
     unfinished = [(path, state) for path, state in states if state is not None and not _is_finished(state)]
     if resumed:
         unfinished = [(path, state) for path, state in unfinished if not _continues(resumed.checkpoint, state)]
     if not files.overwrite:
         for path, state in unfinished:
+            resuming = wordings(f"pycharrnn train -resume {quoted(path)}", f"resume={path!r}")
             raise UserError(
-                f"{path} is an unfinished run: {_described(state)}; go on with it by {flag('resume', path)}, {ways_on}."
+                f"{path} is an unfinished run: {_described(state)}; go on with it by {resuming}, {ways_on}."
             )
         initial = None if isinstance(start, ResumedRun) else start
         for path in (best, latest):

@@ -81,12 +81,12 @@ class ShownCopies:
             found = self._compared(self._samples)
             copies = found.copies(1)
             if not copies:
-                return "copied from the training text: no character of the samples."
+                return "the samples copy no character from the training split."
             share, val_share = found.share(N), self._validation.share(N)
-            line = f"copied from the training text: passages of up to {copies[0].length} characters"
+            line = f"the samples copy up to {copies[0].length} characters in a row from the training split"
             if share is not None and val_share is not None:
-                validation = f"({100 * val_share:.1f} % of the validation text's)"
-                line += f", {100 * share:.1f} % of the samples' sequences of {N} characters {validation}"
+                line += f", which has {100 * share:.1f} % of their {N}-character sequences"
+                line += f" and {100 * val_share:.1f} % of the validation split's"
             return f"{line}; {shown_longest(copies)}"
         return ""
 

@@ -32,8 +32,8 @@ REWORDED = {
     " -lock 0 trains all the same.": (
         'another training (process 5 on host) writes lm_a_* to cv: choose another "Name", or wait until it has ended.'
     ),
-    "cv/lm_a_latest.t7 is an unfinished run: iteration 9; go on with it by -resume cv/lm_a_latest.t7, choose another"
-    " -savefile or -checkpoint_dir, or give it up with -overwrite 1.": (
+    "cv/lm_a_latest.t7 is an unfinished run: iteration 9; go on with it by pycharrnn train -resume"
+    " cv/lm_a_latest.t7, choose another -savefile or -checkpoint_dir, or give it up with -overwrite 1.": (
         'cv/lm_a_latest.t7 is an unfinished run: iteration 9; choose another "Name", or go on with it by'
         " `pycharrnn train -resume cv/lm_a_latest.t7`."
     ),

@@ -53,7 +53,7 @@ def test_an_unfinished_run_is_not_overwritten(stopped, args):
     said = str(error)
     assert said.startswith(f"cv/lm_lstm_latest.t7 is an unfinished run: text of -data_dir data, iteration {i}, epoch ")
     assert ", training loss " in said
-    for way_on in ("-resume cv/lm_lstm_latest.t7", "-savefile", "-checkpoint_dir", "-overwrite 1"):
+    for way_on in ("pycharrnn train -resume cv/lm_lstm_latest.t7", "-savefile", "-checkpoint_dir", "-overwrite 1"):
         assert way_on in said
     assert out == [], "it should be said before any work is done"
     assert content(stopped / "cv") == before

@@ -283,10 +283,10 @@ def test_a_line_at_the_end_and_a_record_say_what_the_samples_copied(tmp_path):
     done = run("train", "song.txt", "-gpuid", "-1", *small, "-show", "150", cwd=tmp_path)
     assert done.returncode == 0
     lines = done.stderr.decode().splitlines()
-    k = next(k for k, line in enumerate(lines) if "copied from the training text" in line)
+    k = next(k for k, line in enumerate(lines) if "the samples copy" in line)
     said = re.fullmatch(
-        r"pycharrnn: copied from the training text: passages of up to (\d+) characters, (\S+) % of the samples'"
-        r" sequences of 16 characters \((\S+) % of the validation text's\); the longest:",
+        r"pycharrnn: the samples copy up to (\d+) characters in a row from the training split, which has (\S+) % of"
+        r" their 16-character sequences and (\S+) % of the validation split's; the longest:",
         lines[k],
     )
     passage = lines[k + 1].removeprefix("    | ")
@@ -299,7 +299,7 @@ def test_a_line_at_the_end_and_a_record_say_what_the_samples_copied(tmp_path):
     done = run(
         "train", "-data_dir", "data/song", "-gpuid", "-1", *small, "-show", "150", "-savefile", "b", cwd=tmp_path
     )
-    assert b"copied from the training text" in done.stderr
+    assert b"the samples copy up to" in done.stderr
     assert not any("copied_longest" in checkpoint.load(p).opt for p in named(tmp_path) if p.name.startswith("lm_b"))
 
 
@@ -312,7 +312,9 @@ def test_labels_are_not_copied(tmp_path):
     small = ["-rnn_size", "24", "-max_epochs", "3", "-batch_size", "4", "-seq_length", "20", "-show", "150"]
     done = run("train", *files, "-gpuid", "-1", *small, cwd=tmp_path)
     assert done.returncode == 0
-    said = re.search(r"copied from the training text: passages of up to (\d+) characters(.*):", done.stderr.decode())
+    said = re.search(
+        r"the samples copy up to (\d+) characters in a row from the training split(.*):", done.stderr.decode()
+    )
     assert 2 <= int(said[1]) <= 9 and said[2] == "; the longest"
     shown = run("inspect", str(named(tmp_path)[-1]), cwd=tmp_path).stdout.decode()
     assert re.search(r"copied +\d characters of its sample\n", shown)

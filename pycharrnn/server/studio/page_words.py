@@ -44,8 +44,8 @@ _SENTENCES = (
     (r"pycharrnn train .* -items (line|blank) learns", r"-items \1 learns"),
     (r"train without -items(?! \w)", 'train with "The text is: one text"'),
     (
-        r"go on with it by (-resume \S+), choose another -savefile or -checkpoint_dir, or give it up with -overwrite 1",
-        r'choose another "Name", or go on with it by `pycharrnn train \1`',
+        r"go on with it by (.*), choose another -savefile or -checkpoint_dir, or give it up with -overwrite 1",
+        r'choose another "Name", or go on with it by `\1`',
     ),
     (r"choose another -savefile or -checkpoint_dir(?:, or give it up with -overwrite 1)?", 'choose another "Name"'),
     (r", or wait; -lock 0 trains all the same", ", or wait until it has ended"),
