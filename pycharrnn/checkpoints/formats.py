@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import reprlib
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
+from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class Format:
         others: other endings of the same format.
         in_folders: whether such files count as checkpoints of a folder. written: whether the module has `save`.
         read: whether such files are read as checkpoints; else `load` raises CheckpointError.
+        package: what writing such a file needs beside NumPy, "torch" or the name of an extra.
     """
 
     ending: str
@@ -73,6 +76,7 @@ class Format:
     in_folders: bool = False
     written: bool = True
     read: bool = True
+    package: str = ""
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -81,6 +85,14 @@ class Format:
     def is_of(self, path: str | os.PathLike[str]) -> bool:
         """Whether a path has an ending of this format, in upper or lower case."""
         return os.fspath(path).lower().endswith(self.endings)
+
+    def require_package(self) -> None:
+        """Errors: UserError if `package` is not installed."""
+        what = f"a file that ends in {self.ending}"
+        if self.package == "torch":
+            extras.require_pytorch(what)
+        elif self.package and importlib.util.find_spec(self.package) is None:
+            raise extras.missing(what, self.package)
 
     def functions(self) -> FormatModule:
         return cast(FormatModule, import_module(f"{__package__}.{self.module}"))
@@ -92,10 +104,10 @@ C = Format(".c", "c_file", read=False)
 # Exports do not count in a folder: most are a second form of a checkpoint there, and other programs use these endings.
 FORMATS = (
     T7,
-    Format(".safetensors", "safetensors_file", in_folders=True),
+    Format(".safetensors", "safetensors_file", in_folders=True, package="safetensors"),
     Format(".json", "json_file"),
-    Format(".pt", "pytorch_file"),
-    Format(".onnx", "onnx_file"),
+    Format(".pt", "pytorch_file", package="torch"),
+    Format(".onnx", "onnx_file", package="onnx"),
     C,
     HTML,
 )

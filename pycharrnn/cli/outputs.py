@@ -30,11 +30,13 @@ class Output:
     command: str = ""
 
     def check_folder(self) -> None:
-        """Check, before the work, that the folder exists. Errors: UserError."""
+        """Check, before the work, that the folder exists and can be written. Errors: UserError."""
         output_folder.require_folder(self.path, self.option)
 
     def check(self, *inputs: str) -> None:
-        """Errors: UserError if the file is one of the inputs, or a file that may not be replaced; OSError."""
+        """Errors: UserError if the file is one of the inputs, a folder, or a file that may not be replaced; OSError."""
+        if os.path.isdir(self.path):
+            raise UserError(f"{self._named()} is a folder: name a file.")
         for file in inputs:
             with contextlib.suppress(OSError, ValueError):  # a file that does not exist is noticed where it is opened
                 if os.path.samefile(file, self.path):

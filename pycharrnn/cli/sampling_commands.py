@@ -243,7 +243,7 @@ def chat_command(model: str, **values: Any) -> None:
     opt = ChatOptions(**{**values, "stop": unescape(values["stop"])})
     use_threads(opt.threads)
     from compat import item_options
-    from pycharrnn.checkpoints import checkpoint, paths
+    from pycharrnn.checkpoints import checkpoint, formats, paths
     from pycharrnn.engine import device
     from pycharrnn.sampling import inference, model_labels, tokenizer
     from pycharrnn.sampling.chat import Chat, LearningChat
@@ -252,6 +252,8 @@ def chat_command(model: str, **values: Any) -> None:
 
     kept = Output(opt.o, "-o ", opt.overwrite)
     kept.check_folder()
+    if as_saved := formats.of(opt.o):
+        as_saved.require_package()  # now, not when the chat ends and what was learned would be lost
     checkpoint_file, loaded = paths.load_best(model, note)
     labels = item_options.labels(loaded.vocab, loaded.opt)  # an answer would begin an item, and have none
     instead = "draw items with pycharrnn sample -as LABEL, or find the label of one with pycharrnn which"

@@ -8,8 +8,16 @@ from pycharrnn.common.errors import UserError
 
 
 def require_folder(path: str | os.PathLike[str], option: str = "") -> None:
-    """Errors: UserError if the folder of `path` does not exist. `option`: the flag with a blank, "-o ", or ""."""
+    """Errors: UserError if the folder of `path` does not exist or can't be written.
+
+    `option`: the flag with a blank, "-o ", or "".
+    """
     path = os.fspath(path)
     folder = os.path.dirname(path)
     if folder and not os.path.isdir(folder):
         raise UserError(f"{option}{path}: there is no folder {folder}; make it first, or choose another.")
+    target = os.path.realpath(path)  # a link stays, and its target is written; a pipe or a device as it is
+    is_file = os.path.isfile(target) or not os.path.exists(target)
+    place = os.path.dirname(target)
+    if is_file and os.path.isdir(place) and not os.access(place, os.W_OK | os.X_OK):
+        raise UserError(f"{option}{path}: no permission to write in the folder {place}; choose another.")

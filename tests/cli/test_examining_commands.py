@@ -434,6 +434,22 @@ def test_a_folder_that_is_not_there_is_noticed_before_the_work(args, output):
     assert str(fault) == f"{output}: there is no folder no; make it first, or choose another."
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_can_not_be_written_is_noticed_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "locked").mkdir(mode=0o500)
+    (tmp_path / "link.json").symlink_to("locked/x.json")
+    refused = "no permission to write in the folder"
+    for path in ("locked/x.json", "link.json"):
+        fault = invoke("convert", "no.t7", path).exception
+        assert str(fault) == f"{path}: {refused} {os.path.realpath('locked')}; choose another."
+    (tmp_path / "locked").chmod(0o700)
+    assert "no.t7 does not exist" in str(invoke("convert", "no.t7", "link.json").exception)
+    monkeypatch.chdir("/")
+    assert str(invoke("convert", "no.t7", "x.json").exception) == f"x.json: {refused} /; choose another."
+    assert "no.t7 does not exist" in str(invoke("convert", "no.t7", "/dev/null").exception)
+
+
 def test_plot_names_its_curves(tmp_path):
     out = str(tmp_path / "a.svg")
     lines = printed("plot", CHECKPOINT, "-o", out)

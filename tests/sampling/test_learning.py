@@ -99,6 +99,25 @@ def test_a_bot_goes_on_learning_in_one_file(tmp_path):
     assert (tmp_path / "folder/mine.t7").read_bytes() == (tmp_path / "latest.t7").read_bytes() != before
 
 
+@pytest.mark.parametrize(
+    "name, what",
+    [
+        ("mine.safetensors", "needs more packages: pip install"),
+        ("mine.onnx", "needs more packages: pip install"),
+        ("mine.pt", "needs PyTorch, which is not installed"),
+        ("folder.t7", "-o folder.t7 is a folder: name a file."),
+    ],
+)
+def test_a_chat_that_could_not_be_saved_does_not_begin(tmp_path, name, what):
+    (tmp_path / "folder.t7").mkdir()
+    without = "import sys; sys.modules.update(dict.fromkeys(('torch', 'safetensors', 'onnx')));"
+    program = without + "from pycharrnn.cli.commands import main; main(sys.argv[1:])"
+    command = ["chat", str(CHECKPOINT), "-learn", "1", "-gpuid", "-1", "-o", name]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    said, error = start("-c", program, *command, cwd=tmp_path, **pipes).communicate(b"the night\n")
+    assert said == b"" and what in error.decode()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="a limit of POSIX stands for a full disk")
 def test_a_model_that_cannot_be_replaced_stays(tmp_path):
     (tmp_path / "mine.t7").write_bytes(CHECKPOINT.read_bytes())
