@@ -79,7 +79,7 @@ def of_file(
     if not kind:
         text = read(path)
         score = adapted.score(loaded, text, how, threads, path) if how else scoring.score(loaded, text, device)
-        yield from _split(score, _NEWLINE)
+        yield from split(score, _NEWLINE)
         return
     end = END_CHARACTERS[kind]
     labels = item_options.labels(loaded.vocab, loaded.opt)
@@ -130,10 +130,10 @@ def _side_by_side(loaded: Checkpoint, predictor: KernelPredictor, text: bytes, t
 def _items_in(score: Score, end: bytes, has_labels: bool) -> Iterator[Line]:
     """The items of a text that begins with an end."""
     without = scoring.Score(score.characters[1:], score.bits[1:], score.known[1:], score.counted[1:])
-    return _split(without, end, has_labels)
+    return split(without, end, has_labels)
 
 
-def _split(score: Score, end: bytes, has_labels: bool = False) -> Iterator[Line]:
+def split(score: Score, end: bytes, has_labels: bool = False) -> Iterator[Line]:
     """The lines of a text; each ends with `end`, except perhaps the last. `has_labels`: each begins with one, a tab."""
     starts = [0, *(k for k, character in enumerate(score.characters, 1) if character == end)]
     for start, stop in zip(starts, [*starts[1:], len(score.characters)], strict=True):

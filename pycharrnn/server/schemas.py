@@ -214,7 +214,7 @@ class ScoredLine(BaseModel):
     text: str = Field(description="without its end and its label; U+FFFD for invalid UTF-8")
     label: str = Field(description="which was read before it, without bits of its own; else empty")
     bits: float | None = Field(description="of its known characters, its end included")
-    characters: int = Field(description="how many these are")
+    characters: int = Field(description="number of code points that these belong to")
 
 
 class ScoreAnswer(BaseModel):

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pycharrnn.analysis import surprise
+from pycharrnn.analysis import line_scores, surprise
 from pycharrnn.analysis.line_scores import in_labels
+from pycharrnn.analysis.scoring import Score
 from pycharrnn.analysis.text_scores import GIVE_LABELS
 from pycharrnn.common.screen_text import ScreenText, completed
 from pycharrnn.sampling import tokenizer
-from pycharrnn.sampling.tokenizer import code_points_with
 from pycharrnn.server.drawn_items import require_labels
 from pycharrnn.text import items
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
+    from pycharrnn.analysis.line_scores import Line
     from pycharrnn.server.learning_models import LearningModel
     from pycharrnn.server.served_models import ServedModel
 
@@ -37,13 +38,6 @@ class _Scored(NamedTuple):
     is_given: bool
     plain: float | None
     bits: float | None
-
-
-class _Line(NamedTuple):
-    label: bytes
-    text: bytes
-    bits: float
-    characters: int
 
 
 def score(
@@ -65,40 +59,39 @@ def score(
         end, found = model.items.end, list(items.of_text(text, model.facts.items, model.labels))
         require_labels(model, found, "text", GIVE_LABELS)
         text = items.between_ends(found, end)
-    screen, pending, line, found_lines = ScreenText(), list[float | None](), list[_Scored](), list[_Line]()
-    characters, counted, unknown, total, plain = list[bytes](), list[bool](), 0, 0.0, 0.0
+    screen, pending = ScreenText(), list[float | None]()
+    characters, all_bits, has_bits, counted = list[bytes](), list[float](), list[bool](), list[bool]()
+    unknown, total, plain = 0, 0.0, 0.0
     yield f'{{{first}"characters":['
     before = ""
     for scored in itertools.islice(_scored(model, text, end, learning), 1 if model.items else 0, None):
         pending.append(scored.bits)
         characters.append(scored.character)
+        all_bits.append(scored.bits or 0.0)
+        has_bits.append(scored.bits is not None)
         counted.append(scored.bits is not None and not scored.is_given)
         if scored.bits is None or scored.plain is None:
             unknown += 1
         elif not scored.is_given:
             total, plain = total + scored.bits, plain + scored.plain
-        if lines:
-            line.append(scored)
-            if scored.character == end:
-                found_lines.append(_line_of(line, end))
-                line.clear()
         for shown, shown_bits in completed(screen.push(scored.character), pending):
             yield before + _scored_character(shown, shown_bits)
             before = ","
     for shown, shown_bits in completed(screen.end(), pending):
         yield before + _scored_character(shown, shown_bits)
         before = ","
-    known, code_points = sum(counted), len(code_points_with(characters, np.array(counted, bool)))
+    whole = Score(characters, np.array(all_bits), np.array(has_bits, bool), np.array(counted, bool))
+    known, code_points = sum(counted), whole.counted_code_points
     mean, plain_mean = (json.dumps(_finite(bits / code_points) if known else None) for bits in (total, plain))
     more = f',"plain":{plain_mean}' if learning else ""
     yield f'],"bits_per_character":{mean}{more},"known":{known},"code_points":{code_points},"unknown":{unknown}'
     if lines:
-        found_lines += [_line_of(line, end)] if line else []
-        before = ',"lines":['
-        for one in found_lines:
-            yield before + _scored_line(one)
+        yield ',"lines":['
+        before = ""
+        for line in line_scores.split(whole, end, bool(model.labels)):
+            yield before + _scored_line(line)
             before = ","
-        yield "]" if found_lines else ',"lines":[]'
+        yield "]"
     yield "}"
 
 
@@ -129,14 +122,7 @@ def _scored(model: ServedModel, text: bytes, end: bytes, learning: LearningModel
             yield _Scored(character, is_given, *((0.0, 0.0) if is_given else (bits, found)))
 
 
-def _line_of(scored: Sequence[_Scored], end: bytes) -> _Line:
-    """The line or item of these characters."""
-    label, text = (b"".join(one.character for one in scored if one.is_given is given) for given in (True, False))
-    counted = [one.bits for one in scored if not one.is_given and one.bits is not None]
-    return _Line(label[:-1], text.removesuffix(end), math.fsum(counted), len(counted))
-
-
-def _scored_line(line: _Line) -> str:
+def _scored_line(line: Line) -> str:
     """A schemas.ScoredLine as JSON."""
     text, label = (part.decode("utf-8", "replace") for part in (line.text, line.label))
     found = {"text": text, "label": label, "bits": _finite(line.bits), "characters": line.characters}

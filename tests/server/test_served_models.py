@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from serving_tools import LSTM
 
-from pycharrnn.analysis import scoring
+from pycharrnn.analysis import line_scores, scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.page.facts import facts_of
 from pycharrnn.server import scores, served_models
@@ -51,6 +51,18 @@ def test_the_mean_is_that_of_the_command_also_with_characters_of_several_bytes(m
     assert (answer["known"], answer["code_points"]) == (11, 7)
     assert f"{answer['bits_per_character']:.6f} bits per character, 7 characters" in scoring.as_sentence(found)
     assert answer["bits_per_character"] == pytest.approx(found.bits.sum() / 7)
+
+
+def test_the_lines_are_those_of_the_command_also_with_characters_of_several_bytes(model, loaded):
+    text = "\u2013 The \u00fc\n\u2013\u2013".encode()
+    answer = json.loads("".join(scores.score(model, text, lines=True)))
+    assert [line["characters"] for line in answer["lines"]] == [8, 2]
+    found = list(line_scores.of_file(loaded, "a text", lambda path: text))
+    assert [(line["text"].encode(), line["characters"]) for line in answer["lines"]] == [
+        (line.text, line.characters) for line in found
+    ]
+    assert [line["bits"] for line in answer["lines"]] == pytest.approx([line.bits for line in found])
+    assert json.loads("".join(scores.score(model, b"", lines=True)))["lines"] == []
 
 
 @pytest.mark.parametrize(
