@@ -284,7 +284,7 @@ static void add_product(real *sums, const int8_row *matrix, const real *scales, 
   int j, k;
   for (j = 0; j < rows; j++) {
     int32_t sum = 0;
-    for (k = 0; k < H; k++) sum += matrix[j][k] * rounded[k];
+    for (k = 0; k < H; k++) sum += (int32_t)matrix[j][k] * rounded[k]; /* int may have 16 bits */
     sums[j] = multiply_add(scales[j] * ROUNDING_UNIT, (real)sum, sums[j]);
   }
 }
