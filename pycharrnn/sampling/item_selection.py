@@ -147,11 +147,7 @@ def select(selection: Selection, model: ItemModel) -> Iterator[SelectedItem]:
 def select_in_rounds(selection: Selection, model: ItemModel) -> Iterator[list[SelectedItem]]:
     """As `select`, in lists that may be empty: see items.draw_in_rounds."""
     characters = model.characters
-    if characters[model.end] in model.prime:
-        raise UserError(
-            f"{flag(selection.opt.prime_option)} has {quote_character(characters[model.end])}, which ends an item:"
-            " leave it out, since an item begins by itself."
-        )
+    require_no_end(model.prime, characters[model.end], selection.opt.prime_option)
     most = None if selection.may_leave_out else selection.opt.items
     beginning = b"".join(model.prime)
     _require_possible_length(selection.opt, model.prime)
@@ -166,6 +162,15 @@ def select_in_rounds(selection: Selection, model: ItemModel) -> Iterator[list[Se
         yield selected
         if selection.has_ended:
             return
+
+
+def require_no_end(prime: Sequence[bytes], end: bytes, option: str = "primetext") -> None:
+    """Errors: UserError for the end character in the beginning of every item, given by this option."""
+    if end in prime:
+        raise UserError(
+            f"{flag(option)} has {quote_character(end)}, which ends an item: leave it out, since an item begins by"
+            " itself."
+        )
 
 
 def _require_possible_length(opt: SampleOptions, prime: Sequence[bytes]) -> None:

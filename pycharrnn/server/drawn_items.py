@@ -9,12 +9,11 @@ import numpy as np
 from fastapi import HTTPException
 
 from pycharrnn.analysis.line_scores import in_labels
-from pycharrnn.common.display import quote_character
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import model_labels
-from pycharrnn.sampling.item_selection import Selection, select_in_rounds
+from pycharrnn.sampling.item_selection import Selection, require_no_end, select_in_rounds
 from pycharrnn.sampling.items import ItemModel
-from pycharrnn.server.samples import characters_of, error_line
+from pycharrnn.server.samples import characters_of, error_line, refusal_of_errors
 from pycharrnn.text import labels
 
 if TYPE_CHECKING:
@@ -93,12 +92,8 @@ def lines(
     end_id = model.end_id
     assert end_id is not None  # else the model draws no items
     prime, end = characters_of(primetext, model), model.vocabulary.characters[end_id]
-    if end in prime:
-        raise HTTPException(
-            422,
-            f"primetext has {quote_character(end)}, which ends an item: leave it out, since an item begins by itself.",
-        )
-
+    with refusal_of_errors():
+        require_no_end(prime, end)
     if learning:
         read = [end, *(of_label.beginnings[0] if of_label else []), *prime]
         given = in_labels(read, end, model.labels)

@@ -103,13 +103,20 @@ class Sample:
         return self._writer.end(bool(copies and copies.ended))
 
 
+@contextlib.contextmanager
+def refusal_of_errors() -> Iterator[None]:
+    """A context in which a UserError becomes an HTTPException that names options as fields of a request."""
+    try:
+        yield
+    except UserError as e:
+        e.reword_for_program({})
+        raise HTTPException(422, str(e)) from None
+
+
 def characters_of(primetext: bytes, model: ServedModel) -> list[bytes]:
     """The model's characters in a primetext. Errors: HTTPException that names the unknown characters."""
-    found = list(tokenizer.tokenize(primetext, model.vocab))
-    if unknown := [at for at, character in found if character is None]:
-        described, advice = tokenizer.describe_and_advise(primetext, unknown, model.vocab)
-        raise HTTPException(422, f"primetext has {described}: {advice}.")
-    return [character for _, character in found if character is not None]
+    with refusal_of_errors():
+        return tokenizer.primetext_characters(primetext, model.vocab, ignorable=False)
 
 
 async def in_turns(scheduler: Scheduler, lines: Iterator[str]) -> AsyncGenerator[str, None]:
@@ -133,5 +140,6 @@ async def stream_lines(scheduler: Scheduler, sample: Sample) -> AsyncGenerator[s
 
 
 def error_line(error: UserError) -> str:
-    """The last line after an error."""
+    """The last line after an error, which names options as fields of a request."""
+    error.reword_for_program({})
     return json.dumps({"error": str(error)}, separators=(",", ":")) + "\n"

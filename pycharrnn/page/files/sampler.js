@@ -82,7 +82,7 @@ export function topCandidates(probs, count) {
 
 function nanProblem(temperature) {
   return new Problem(
-    `the model's probabilities at -temperature ${Number(temperature.toPrecision(6))} are NaN: try a -temperature` +
+    `the model's probabilities at temperature=${Number(temperature.toPrecision(6))} are NaN: try a temperature` +
       " nearer to 1; if that does not help, the checkpoint holds a model whose training failed.",
   );
 }
