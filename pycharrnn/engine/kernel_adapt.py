@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compat.nngraph import parameter_shapes
 from pycharrnn.engine import adapt
 from pycharrnn.engine.adapt_options import Adaptation
+from pycharrnn.engine.kernel_arrays import aligned_zeros, weights_of
 from pycharrnn.engine.kernel_structures import CELL_NUMBERS, AdaptingStruct
 from pycharrnn.engine.recurrence import CELLS
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _SUMS = 16  # SUMS of kernel.c
 _GROUPS = 4  # GROUPS of kernel_adapt.h
-_ALIGNMENT = 64  # bytes of a cache line
 
 
 class KernelLearner(adapt.Learner):
@@ -35,7 +34,7 @@ class KernelLearner(adapt.Learner):
     def __init__(self, library: ctypes.CDLL, network: Network, how: Adaptation, threads: int = 1) -> None:
         self.how, self._library, self._threads, self._of = how, library, threads, network
         n, T, L = network, how.length, network.num_layers
-        shapes = parameter_shapes(n.model, n.vocab_size, n.rnn_size, L)
+        weights = weights_of(n)
         num_gates = CELLS[n.model].num_gates
         S, N = _padded(n.rnn_size), _padded(n.vocab_size)
         G = num_gates * S
@@ -45,7 +44,7 @@ class KernelLearner(adapt.Learner):
         self._sizes += [N * S, N]
         self._offsets = np.cumsum([0, *self._sizes[:-1]], dtype=np.int64)  # C reads it; see kernel_streams.py
         self._arrays = {
-            name: _zeros(shape)
+            name: aligned_zeros(shape, np.float32)
             for name, shape in {
                 **dict.fromkeys(("parameters", "mean_square", "trained"), (sum(self._sizes),)),
                 "h": (L, T + 1, S),
@@ -63,7 +62,7 @@ class KernelLearner(adapt.Learner):
         integers = {"first_steps": n.vocab_size, "next_steps": T, "learned": _GROUPS * n.vocab_size}
         self._arrays |= {name: np.zeros(size, np.int64) for name, size in integers.items()}
         for name, view in self._views(self._arrays["trained"]):
-            view[:] = _checked(n.weights[name], shapes[name]).reshape(view.shape)
+            view[:] = weights[name].reshape(view.shape)
         self._arrays["parameters"][:] = self._arrays["trained"]
         self._adapting = AdaptingStruct(
             cell=CELL_NUMBERS[n.model],
@@ -122,17 +121,3 @@ class KernelLearner(adapt.Learner):
 
 def _padded(count: int) -> int:
     return math.ceil(count / _SUMS) * _SUMS
-
-
-def _zeros(shape: tuple[int, ...]) -> Vector:
-    """Zeros that begin at a cache line."""
-    count = math.prod(shape)
-    found = np.zeros(count + _ALIGNMENT // 4, np.float32)
-    start = -found.ctypes.data % _ALIGNMENT // 4
-    return found[start : start + count].reshape(shape)
-
-
-def _checked(weight: npt.NDArray[Any], shape: tuple[int, ...]) -> Vector:
-    if weight.shape != shape:
-        raise ValueError(f"a weight has the shape {weight.shape}, where {shape} belongs")
-    return np.asarray(weight, np.float32)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compat.nngraph import parameter_shapes
+from pycharrnn.engine.kernel_arrays import aligned_zeros, weights_of
 from pycharrnn.engine.kernel_structures import CELL_NUMBERS, NetworkStruct, ReadingSizesStruct
 from pycharrnn.engine.linears import joined, linears_of
 from pycharrnn.engine.recurrence import CELLS
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from compat import graph_match
-
-_ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
 class PackedNetwork:
@@ -44,7 +42,7 @@ class PackedNetwork:
         s.end_id = -1 if network.end_id is None else network.end_id
         sizes = self.reading_sizes(1, 1)
         self.rows_per_step = sizes.rows_per_step
-        named = _float64_weights(network)
+        named = {name: np.asarray(weight, np.float64) for name, weight in weights_of(network).items()}
         layers = range(1, L + 1)
         inputs = [joined(linears_of(named, cell.input_linears, n), np.concatenate) for n in layers]
         recurrent = [joined(linears_of(named, cell.recurrent_linears, n), np.concatenate) for n in layers]
@@ -59,13 +57,13 @@ class PackedNetwork:
         self.multiplications = sum(matrix.size for matrices in multiplied.values() for matrix in matrices)
         s.is_float32 = all(_is_float32(matrix) for matrices in multiplied.values() for matrix in matrices)
         self._arrays: dict[str, npt.NDArray[Any]] = {
-            "by_character": _aligned([inputs[0][0].T + biases[0]], np.float64),
-            "bias": _aligned(biases[1:], np.float64),
-            "decoder_bias": _aligned(decoder[1:], np.float64),
+            "by_character": _one_vector([inputs[0][0].T + biases[0]], np.float64),
+            "bias": _one_vector(biases[1:], np.float64),
+            "decoder_bias": _one_vector(decoder[1:], np.float64),
         }
         for name, matrices in multiplied.items():
             panels = [_panels(matrix, sizes.panel_width) for matrix in matrices]
-            self._arrays[name] = _aligned(panels, np.float32 if s.is_float32 else np.float64)
+            self._arrays[name] = _one_vector(panels, np.float32 if s.is_float32 else np.float64)
         s.input_size = self._arrays["input_panels"].size // max(L - 1, 1)
         s.recurrent_size = self._arrays["recurrent_panels"].size // L
         for name, array in self._arrays.items():
@@ -80,16 +78,6 @@ class PackedNetwork:
     @property
     def nbytes(self) -> int:
         return sum(array.nbytes for array in self._arrays.values())
-
-
-def _float64_weights(network: graph_match.Network) -> dict[str, npt.NDArray[np.float64]]:
-    """Name -> array. Errors: KeyError; ValueError for another shape."""
-    shapes = parameter_shapes(network.model, network.vocab_size, network.rnn_size, network.num_layers)
-    weights = {name: np.asarray(network.weights[name], np.float64) for name in shapes}
-    for name, shape in shapes.items():
-        if weights[name].shape != shape:
-            raise ValueError(f"{name} has the shape {weights[name].shape}, where {shape} belongs")
-    return weights
 
 
 def _is_float32(matrix: npt.NDArray[np.float64]) -> bool:
@@ -107,14 +95,11 @@ def _panels(matrix: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float
     return panels
 
 
-def _aligned(arrays: list[npt.NDArray[np.float64]], dtype: type[np.floating[Any]]) -> npt.NDArray[Any]:
+def _one_vector(arrays: list[npt.NDArray[np.float64]], dtype: type[np.floating[Any]]) -> npt.NDArray[Any]:
     """The elements of all arrays in one vector, aligned for SIMD."""
-    size = np.dtype(dtype).itemsize
-    room = np.empty(sum(array.size for array in arrays) * size + _ALIGNMENT, np.uint8)
-    start = -room.ctypes.data % _ALIGNMENT
-    row = room[start : start + len(room) - _ALIGNMENT].view(dtype)
+    vector = aligned_zeros((sum(array.size for array in arrays),), dtype)
     at = 0
     for array in arrays:
-        row[at : at + array.size].reshape(array.shape)[...] = array
+        vector[at : at + array.size].reshape(array.shape)[...] = array
         at += array.size
-    return row
+    return vector

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pycharrnn.engine import indices, kernel_library
+from pycharrnn.engine.kernel_arrays import address
 from pycharrnn.engine.kernel_structures import CopyLimitStruct, PassagesStruct
 from pycharrnn.engine.passages import FILTER_WORDS, CopyLimit, Passages
 
@@ -92,12 +93,9 @@ class KernelLimit(CopyLimit):
         self.passages.library.charrnn_append(ctypes.byref(self.structure), ids.ctypes.data, len(ids))
 
     def forbid(self, log_probs: npt.NDArray[np.float64]) -> bool:
-        """See CopyLimit.forbid. Errors: ValueError for an array of another shape."""
-        if log_probs.shape != (self.passages.vocab_size,) or log_probs.dtype != np.float64:
-            raise ValueError(f"log_probs must be float64 ({self.passages.vocab_size},)")
-        if not log_probs.flags.c_contiguous:
-            raise ValueError("log_probs must lie in one piece")
-        self.passages.library.charrnn_forbid(ctypes.byref(self.structure), log_probs.ctypes.data)
+        """See CopyLimit.forbid. Errors: as kernel_arrays.address."""
+        of_log_probs = address("log_probs", log_probs, np.float64, (self.passages.vocab_size,))
+        self.passages.library.charrnn_forbid(ctypes.byref(self.structure), of_log_probs)
         return bool(self.structure.forbidden)
 
     def copy(self) -> KernelLimit:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pycharrnn.engine import indices
+from pycharrnn.engine.kernel_arrays import address
 from pycharrnn.engine.kernel_passages import KernelLimit
 from pycharrnn.engine.kernel_structures import CELL_NUMBERS, ReadingStruct, SamplingStruct
 
@@ -152,7 +153,7 @@ class Streams:
             raise ValueError("sampling takes one step at a time")
         now = indices.check_indices("the last characters", last_ids, (M,), V).copy()
         log_probs_now = np.empty((M, V)) if log_probs is None else np.array(log_probs, np.float64, order="C")
-        _address("log_probs", log_probs_now, np.float64, (M, V))
+        address("log_probs", log_probs_now, np.float64, (M, V))
         reading = self._reading(which, now, log_probs_now)
         greedy = np.asarray(params.greedy).astype(np.int64)
         found, token_probs = np.empty((N, M), np.int64), np.empty((N, M))
@@ -167,12 +168,12 @@ class Streams:
             N,
             log_probs is None,
             now.ctypes.data,
-            _address("temperatures", params.temperatures, np.float64, (N, M)),
-            _address("random_numbers", params.random_numbers, np.float64, (N, M)),
-            _address("greedy", greedy, np.int64, (M,)),
-            _address("topk", params.topk, np.int64, (M,)),
-            _address("topp", params.topp, np.float64, (M,)),
-            None if params.pause_after is None else _address("pause_after", params.pause_after, np.bool_, (V,)),
+            address("temperatures", params.temperatures, np.float64, (N, M)),
+            address("random_numbers", params.random_numbers, np.float64, (N, M)),
+            address("greedy", greedy, np.int64, (M,)),
+            address("topk", params.topk, np.int64, (M,)),
+            address("topp", params.topp, np.float64, (M,)),
+            None if params.pause_after is None else address("pause_after", params.pause_after, np.bool_, (V,)),
             None if limits is None else ctypes.addressof(limits),
             found.ctypes.data,
             token_probs.ctypes.data,
@@ -254,14 +255,3 @@ def _pointers(limits: Sequence[CopyLimit | None], M: int, V: int) -> ctypes.Arra
             raise ValueError(f"a limit is for {limit.passages.vocab_size} characters, not {V}")
         found[m] = ctypes.addressof(limit.structure)
     return found
-
-
-def _address(name: str, array: npt.NDArray[np.generic], dtype: type[np.generic], shape: tuple[int, ...]) -> int:
-    """The address of a contiguous array of this type and shape. Errors: TypeError, ValueError."""
-    if array.dtype != dtype:
-        raise TypeError(f"{name} must be of {np.dtype(dtype)}, not {array.dtype}")
-    if array.shape != shape:
-        raise ValueError(f"{name} must have the shape {shape}, not {array.shape}")
-    if not array.flags.c_contiguous:
-        raise ValueError(f"{name} must lie in one piece")
-    return array.ctypes.data

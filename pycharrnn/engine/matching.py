@@ -13,6 +13,7 @@ import numpy as np
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import kernel_library
+from pycharrnn.engine.kernel_arrays import aligned_zeros
 from pycharrnn.engine.kernel_structures import MatcherStruct
 
 if TYPE_CHECKING:
@@ -79,11 +80,10 @@ class KernelAutomaton:
         n = len(sample)
         self._library, self._threads, self._sample = library, threads, np.frombuffer(sample, np.uint8)
         # Pages of these arrays that stay zero, as most of the rows do, take no memory.
-        states = np.zeros((2 * n + 2) * _STATE, np.uint8)
+        states = aligned_zeros((2 * n + 1, _STATE), np.uint8)
         rows = np.zeros((n // _INLINE_EDGES + 1, 256), np.int32)
         self._arrays = states, rows
-        aligned = -(-states.ctypes.data // _STATE) * _STATE
-        self._matcher = MatcherStruct(self._sample.ctypes.data, n, aligned, rows.ctypes.data)
+        self._matcher = MatcherStruct(self._sample.ctypes.data, n, states.ctypes.data, rows.ctypes.data)
         library.charrnn_build_matcher(ctypes.byref(self._matcher))
 
     def read(self, text: bytes) -> None:

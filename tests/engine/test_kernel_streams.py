@@ -383,7 +383,7 @@ def test_log_probabilities_of_huge_weights(level):  # noqa: F811
 def test_wrong_weights_are_refused():
     of = network("lstm", 9, 8, 2)
     of.weights["h2h_2.weight"] = of.weights["h2h_2.weight"][:, :7]
-    with pytest.raises(ValueError, match=r"h2h_2.weight has the shape \(32, 7\), where \(32, 8\) belongs"):
+    with pytest.raises(ValueError, match=r"h2h_2.weight must have the shape \(32, 8\), not \(32, 7\)"):
         streams_of(of)
     del of.weights["h2h_2.weight"]
     with pytest.raises(KeyError):
