@@ -14,11 +14,15 @@ from pycharrnn.common.errors import UserError
 # Linux's control groups, which limit a container or a job of Slurm: controllers in /proc/self/cgroup -> the folder of
 # all groups, and the file with a group's limit. Version 2 has no controllers there.
 _GROUPS = {"": ("/sys/fs/cgroup", "memory.max"), "memory": ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")}
+_SMALL = 1 << 24  # bytes, less than Python itself takes: to read the limits would take longer than a short sample
 
 
 def check(need: float, what: str, available: float | None = None) -> None:
     """Errors: UserError that names the option `what` if `need` bytes exceed those `available` (None: main memory)."""
-    available = _main_memory() if available is None else available
+    if available is None:
+        if need < _SMALL:
+            return
+        available = _main_memory()
     if need > available:
         raise UserError(
             f"{what} takes about {_gigabytes(need)} of memory, but only {_gigabytes(available)} is available: use"

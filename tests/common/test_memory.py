@@ -38,6 +38,12 @@ def test_without_a_device_the_main_memory_counts(monkeypatch):
     memory.check(1e9 + 1, "x", 2e9)
 
 
+def test_the_limits_are_not_read_for_a_little(monkeypatch):
+    """It would take as long as a short sample."""
+    monkeypatch.setattr(memory, "_main_memory", lambda: pytest.fail("they were read"))
+    memory.check(1e6, "x")
+
+
 @pytest.mark.parametrize(
     "error, said",
     [
