@@ -15,16 +15,14 @@ from compat.item_options import END_CHARACTERS, TAB
 from pycharrnn.analysis import adapted, scoring, surprise
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import escape_separators, quote_character
-from pycharrnn.sampling import inference, tokenizer
+from pycharrnn.sampling import inference, model_labels, tokenizer
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.tokenizer import MOST_NAMED_UNKNOWN, code_points_with, unknown_code_points
 from pycharrnn.text.item_file import items_of_file, labelled_items_of_file
 from pycharrnn.text.items import between_ends
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
-
-    import numpy.typing as npt
+    from collections.abc import Callable, Collection, Iterator
 
     from compat.charrnn import Checkpoint
     from pycharrnn.analysis.scoring import Score
@@ -89,7 +87,7 @@ def of_file(
         items = items_of_file(path, kind, end, text_encoding, note)
     if how:  # the items are one text, in which the state is zero before each end
         text = between_ends(items, end)
-        given = functools.partial(in_labels, end=end, labels=labels) if labels else None
+        given = functools.partial(model_labels.in_labels, end=end, known=labels) if labels else None
         yield from _items_in(adapted.score(loaded, text, how, threads, path, given), end, bool(labels))
         return
     predictor = inference.on_cpu(loaded.network) if device == "cpu" else None
@@ -99,18 +97,6 @@ def of_file(
             yield from _items_in(_side_by_side(loaded, predictor, text, threads), end, bool(labels))
         else:  # one after the other: the state is zero before each end
             yield from _items_in(scoring.score(loaded, text, device), end, bool(labels))
-
-
-def in_labels(characters: Sequence[bytes], end: bytes, labels: Collection[bytes]) -> npt.NDArray[np.bool_]:
-    """Which of N characters belong to one of these labels, with its tab, at the beginning of an item: (N,)."""
-    found, start = np.zeros(len(characters), bool), -1
-    for k, character in enumerate(characters):
-        if character == end:
-            start = k + 1
-        elif character == TAB and start >= 0:
-            found[start : k + 1] = b"".join(characters[start:k]) in labels
-            start = -1
-    return found
 
 
 def _side_by_side(loaded: Checkpoint, predictor: KernelPredictor, text: bytes, threads: int) -> Score:

@@ -17,7 +17,6 @@ import numpy as np
 from compat import item_options
 from compat.item_options import END_CHARACTERS
 from pycharrnn.analysis import adapted, scoring
-from pycharrnn.analysis.line_scores import in_labels
 from pycharrnn.analysis.scoring import Score
 from pycharrnn.sampling import model_labels
 from pycharrnn.text import items
@@ -79,7 +78,7 @@ class Reading:
             self.read = items.between_ends(self._items, self._end)
             model_labels.require_before(self._items, labels, "this", GIVE_LABELS)
             if labels:
-                self.given = functools.partial(in_labels, end=self._end, labels=labels)
+                self.given = functools.partial(model_labels.in_labels, end=self._end, known=labels)
 
     def along_text(self, score: Score) -> Score:
         """The score of `read`, along the characters of the text."""

@@ -140,7 +140,6 @@ def _learnt(
 
     Errors: UserError for a model with labels without -as, or without the C kernel and PyTorch.
     """
-    from pycharrnn.analysis.line_scores import in_labels
     from pycharrnn.sampling import learning, model_labels, tokenizer
 
     read, given = [*tokenizer.item_start(loaded), *prompt.characters], None
@@ -148,7 +147,7 @@ def _learnt(
         if not opt.label:
             model_labels.require_before([b""], labels.labels, path, "give that of the prompt by -as LABEL")
         read[1:1] = labels.beginnings[0]
-        given = in_labels(read, read[0], labels.labels)
+        given = model_labels.in_labels(read, read[0], labels.labels)
     network = learning.learnt(loaded, read, opt.adaptation, opt.threads or 1, given).network
     return dataclasses.replace(loaded, network=network)  # with the hash of the training text, for -new and -max_copy
 

@@ -1,4 +1,4 @@
-"""The labels of a model: which one a drawn item has, and what an item of a label begins with."""
+"""The labels of a model: which one a drawn item has, what an item of a label begins with, and where labels stand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from pycharrnn.sampling import tokenizer
 from pycharrnn.text import labels
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    import numpy.typing as npt
 
     from compat.charrnn import Checkpoint
 
@@ -38,6 +40,18 @@ def counts(path: str, loaded: Checkpoint) -> dict[bytes, int]:
 def beginning(vocab: dict[bytes, int], label: bytes) -> list[bytes]:
     """The label and a tab as characters of the vocabulary. Errors: UserError for a character that it lacks."""
     return tokenizer.primetext_characters(label + TAB, vocab, "as")
+
+
+def in_labels(characters: Sequence[bytes], end: bytes, known: Collection[bytes]) -> npt.NDArray[np.bool_]:
+    """Which of N characters belong to one of the `known` labels, with its tab, at the beginning of an item: (N,)."""
+    found, start = np.zeros(len(characters), bool), -1
+    for k, character in enumerate(characters):
+        if character == end:
+            start = k + 1
+        elif character == TAB and start >= 0:
+            found[start : k + 1] = b"".join(characters[start:k]) in known
+            start = -1
+    return found
 
 
 class LabelChoice:
@@ -87,8 +101,8 @@ def refuse_in_primetext(primetext: bytes, known: Collection[bytes], option: str 
     label, _ = labels.split_known(primetext, known)
     if label:
         raise UserError(
-            f"{flag(option)} begins with the label {escape_line(label, 40)} and a tab: leave them out, and give"
-            f" the label by {wordings('-as', 'label')}."
+            f"{flag(option)} begins with the label {escape_line(label, 40)} and a tab: leave them out, and use"
+            f" {wordings('-as', 'label')} instead."
         )
 
 

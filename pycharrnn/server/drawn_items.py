@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from fastapi import HTTPException
 
-from pycharrnn.analysis.line_scores import in_labels
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import model_labels
 from pycharrnn.sampling.item_selection import Selection, require_no_end, select_in_rounds
@@ -96,7 +95,7 @@ def lines(
         require_no_end(prime, end)
     if learning:
         read = [end, *(of_label.beginnings[0] if of_label else []), *prime]
-        given = in_labels(read, end, model.labels)
+        given = model_labels.in_labels(read, end, model.labels)
         yield from learning.learn([model.vocab[character] - 1 for character in read], given)
         model = learning.served()
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pycharrnn.analysis import line_scores, surprise
-from pycharrnn.analysis.line_scores import in_labels
 from pycharrnn.analysis.scoring import Score
 from pycharrnn.analysis.text_scores import GIVE_LABELS
 from pycharrnn.common.screen_text import ScreenText, completed
-from pycharrnn.sampling import tokenizer
+from pycharrnn.sampling import model_labels, tokenizer
 from pycharrnn.server.drawn_items import require_labels
 from pycharrnn.text import items
 
@@ -110,7 +109,7 @@ def _scored(model: ServedModel, text: bytes, end: bytes, learning: LearningModel
     encoded = tokenizer.encode(text, model.vocab, code_points)
     given = np.zeros(len(encoded.characters), bool)
     if labels := [label.encode() for label in model.facts.labels]:
-        given = in_labels(encoded.characters, end, labels)
+        given = model_labels.in_labels(encoded.characters, end, labels)
     known = encoded.known
     plain = surprise.surprises(model.predictor.fresh(steps), steps, model.vocab, text, code_points)
     learnt = learning.bits(encoded.token_ids[known], given[known]) if learning else None

@@ -210,10 +210,10 @@ def test_which_leaves_out_the_labels_that_sample_prints(home):
 
 
 def test_a_label_does_not_stand_in_the_primetext(home):
-    want = "-primetext begins with the label cc and a tab: leave them out, and give the label by -as."
+    want = "-primetext begins with the label cc and a tab: leave them out, and use -as instead."
     assert want in sentence(run(*SAMPLE, "-primetext", r"cc\tab", cwd=home))
     assert lines(home, "-as", "b", "-items", "2", "-primetext", r"a\tb") != []
-    with pytest.raises(pycharrnn.UserError, match=r"^primetext begins .* give the label by label\.$"):
+    with pytest.raises(pycharrnn.UserError, match=r"^primetext begins .* use label instead\.$"):
         pycharrnn.load(home / CV).items(1, primetext="cc\tab")
 
 

@@ -112,7 +112,7 @@ def test_a_label_is_chosen(labelled, pages):
         wait(labelled, lambda expected=expected: shown(labelled) == expected)
     labelled.execute_script("document.getElementById('primetext').value = 'b\\ta'")
     click(labelled, "generate")
-    words = "Prompt begins with the label b and a tab: leave them out, and give the label by label."
+    words = "Prompt begins with the label b and a tab: leave them out, and use label instead."
     wait(labelled, lambda: status(labelled) == words)
     labelled.execute_script(f"document.getElementById('primetext').value = '{'a' * 2000}'")  # with a label, more
     click(labelled, "generate")

@@ -176,7 +176,7 @@ def test_items_of_a_label(tmp_path, monkeypatch):
         ({"label": "ab\t"}, "label: lm_list_best has no label "),
         (
             {"label": "ab", "primetext": "cab\ta"},
-            "primetext begins with the label cab and a tab: leave them out, and give the label by label.",
+            "primetext begins with the label cab and a tab: leave them out, and use label instead.",
         ),
         ({"label": "a" * 101}, "label: String should have at most 100 characters."),
         ({"label": 5}, "label: Input should be a valid string."),

@@ -74,7 +74,7 @@ export class Model {
     }
     const second = this.#facts.labels.find((one) => primetext.startsWith(`${one}\t`));
     if (second !== undefined) {
-      throw new Problem(`primetext begins with the label ${second} and a tab: leave them out, and give the label by label.`);
+      throw new Problem(`primetext begins with the label ${second} and a tab: leave them out, and use label instead.`);
     }
     const before = label ? `${label}\t` : "";
     const ofLabel = this.#encode(before);
