@@ -96,11 +96,10 @@ def _rounded(weight: npt.NDArray[np.float64], dtype: torch.dtype) -> npt.NDArray
     """A weight rounded to a dtype."""
     import torch
 
-    # By NumPy where it has the dtype: in a forked process PyTorch may wait for threads that only the parent has.
-
     if dtype == torch.float64:
         return weight
     if dtype == torch.float32:
+        # Not by PyTorch, which in a forked process may wait for threads that only the parent has.
         with np.errstate(over="ignore"):
             return weight.astype(np.float32).astype(np.float64)
     rounded: npt.NDArray[np.float64] = torch.from_numpy(weight).to(dtype).double().numpy()
@@ -108,8 +107,9 @@ def _rounded(weight: npt.NDArray[np.float64], dtype: torch.dtype) -> npt.NDArray
 
 
 def _in_float64(weight: torch.Tensor) -> npt.NDArray[np.float64]:
-    """A copy of a weight."""
+    """A copy of a weight in float64."""
     import torch
 
-    known = weight.float() if weight.dtype not in (torch.float64, torch.float32, torch.float16) else weight
-    return known.cpu().numpy().astype(np.float64)
+    if weight.dtype not in (torch.float64, torch.float32, torch.float16):  # bfloat16, which NumPy lacks
+        weight = weight.float()
+    return weight.cpu().numpy().astype(np.float64)  # not by PyTorch, see _rounded

@@ -162,7 +162,8 @@ class Model:
                 labels, with a label and a tab, and the text ends with that item. Without a prompt, a model of
                 `pycharrnn.train(text)` begins a line; a model of `data_dir` or of a Lua program begins with a character
                 at random, as in char-rnn.
-            length: number of characters to sample; None or 0 = until `stop`. `stream` samples more than memory holds.
+            length: number of characters to sample; None or 0 = until `stop`. Use `stream` for a text that does not fit
+                in memory.
             temperature: above 0; or (A, B) or "A:B", from A at the first character to B at the last.
             seed: determines the text; None = a random one, which `text.seed` keeps.
             topk: sample only from the K most probable characters. 0 = all.
@@ -177,7 +178,8 @@ class Model:
             as_bytes: return bytes. A str has U+FFFD for invalid UTF-8.
 
         Errors: UserError for a value that is not allowed, a character that the vocabulary lacks, a model that predicts
-            NaN, a text without max_copy, or, with max_copy, a missing text; TypeError.
+            NaN, a length that does not fit in memory, a text without max_copy, or, with max_copy, a missing text;
+            TypeError.
         """
         opt = generation.options_for(
             "generate",

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pycharrnn.engine.passages import CopyLimit
 
 
-# What the sum of the kept characters may lack of -topp, as a share of it. Among equal characters, the rounding of sums
-# would otherwise decide how many are kept, and it differs between NumPy, the kernel and a page.
+# A sum reaches -topp if it is less by no more than this fraction of it. Otherwise rounding would decide how many of
+# equally likely characters are kept, and NumPy, the kernel and a page round their sums differently.
 TOPP_SLACK = 1e-9
 
 

@@ -47,8 +47,8 @@ class Selection:
 
     Attributes:
         known_items: those of the training text; None if there is no such text to compare with.
-        gave_up: whether the last MAX_TRIES items were all left out; of equal ones, by -sample 0 or -topk 1, a single
-            one. Such items are equal if their labels are.
+        gave_up: whether the last MAX_TRIES items were all left out. With -sample 0 or -topk 1 all items of a label are
+            equal, so without labels, or with one label for all items, a single item is enough.
     """
 
     opt: SampleOptions

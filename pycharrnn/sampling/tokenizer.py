@@ -72,7 +72,7 @@ class TokenizedText(NamedTuple):
 
 
 def encode(text: bytes, vocab: dict[bytes, int], code_points: bool = False) -> TokenizedText:
-    """Divide a text into characters of `vocab`, with `code_points` what it lacks into UTF-8 characters, not bytes."""
+    """Divide a text into characters of `vocab`. What `vocab` lacks becomes bytes; with `code_points`, code points."""
     if not code_points and all(len(character) == 1 for character in vocab):
         by_byte = np.array([vocab.get(byte, 0) - 1 for byte in _BYTES], np.int64)
         return TokenizedText([_BYTES[byte] for byte in text], by_byte[np.frombuffer(text, np.uint8)])

@@ -40,7 +40,7 @@ class Encoding(ABC):
 
     @abstractmethod
     def encode(self, pieces: Iterable[bytes], characters: Sequence[bytes]) -> Iterator[TokenIds]:
-        """The stored ids of a text in pieces; the first of `characters` is 1, any other character 0.
+        """The stored ids of a text in pieces: 1 for the first of `characters`, 0 for a character that is none of them.
 
         Errors: InvalidUtf8; those of `pieces`.
         """

@@ -103,7 +103,10 @@ def _has_other_warmup(start: ResumedRun, opt: OptimisationSettings) -> bool:
 
 
 def _has_validated_at_its_end(found: Checkpoint) -> bool:
-    """Whether a run ended with a validation that a longer one lacks, and from whose state -exact 1 goes on."""
+    """Whether a run ended with a validation that a longer run does not have there, and that changed the state.
+
+    A validation changes the hidden state with -exact 1: see docs/parity.md.
+    """
     every, exact, items = (recorded_options.find(found, name) for name in ("eval_val_every", "exact", "items"))
     return found.i in found.val_losses and bool(every and exact and not items) and found.i % every > 0
 

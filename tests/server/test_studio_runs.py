@@ -326,7 +326,7 @@ def test_a_training_that_ended_meanwhile(studio, monkeypatch, behavior, state):
 
 
 def test_the_number_of_another_process_is_not_trusted(studio, monkeypatch):
-    """In the lock file of a killed training, in one without a number or of another machine: nothing is signalled."""
+    """Whether the lock is of a killed training or of another machine, or has no number: nothing is signalled."""
     use_fake_training(monkeypatch, "finish")
     run_id = studio.start()
     studio.until(run_id, lambda run: run["state"] == "finished")

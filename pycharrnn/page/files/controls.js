@@ -59,7 +59,7 @@ export function requestOf(values, facts, skip = 0) {
 
 // The request for items.
 export function itemsRequestOf(values, facts) {
-  const { label, primetext } = values; // of a model without labels there is none
+  const { label, primetext } = values; // a model without labels has no label
   const choices = { new: values.new === "1", unique: values.unique === "1", ...adaptOf(values) };
   return { model: facts.id, label, primetext, ...numbersOf(values), items: Number(values.items), ...choices };
 }

@@ -1,6 +1,6 @@
 // Chooses among drawn items, as sampling/item_selection.py does; divides a text into items, as text/items.py does.
 
-const MAX_TRIES = 1000; // items in a row that are left out, after which no more are drawn; equal ones: 1
+const MAX_TRIES = 1000; // items in a row that are left out, after which no more are drawn
 const RECORD_SEPARATOR = "\x1e";
 
 // What an item is -> the character that ends it.
@@ -38,7 +38,8 @@ export class ItemSelection {
     if (repeated) counts.repeated++;
     const isNew = item.length > start && !known; // a list has no empty items: a training drops them
     if ((!isNew && this.#request.new) || (repeated && this.#request.unique)) {
-      counts.gave_up = ++this.#leftOut === (this.#request.topk === 1 ? 1 : MAX_TRIES);
+      const tries = this.#request.topk === 1 ? 1 : MAX_TRIES; // with topk 1 all items are equal
+      counts.gave_up = ++this.#leftOut === tries;
       return null;
     }
     this.#leftOut = 0;

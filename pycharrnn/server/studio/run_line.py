@@ -81,7 +81,7 @@ class RunLine:
         """Ask a run that trains to save and end, and at the second time to end; take a waiting one out of the line.
 
         Args:
-            at_once: whether to ask a second time.
+            at_once: whether a run that has been asked already is asked a second time, or left to save.
 
         Errors: Refusal.
         """

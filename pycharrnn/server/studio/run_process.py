@@ -79,10 +79,10 @@ class Processes:
         return pid != 0
 
     def _pid(self, record: RunRecord) -> int | None:
-        """The number of the run's process; None if it has ended. 0 if it is there, but has no known number here.
+        """The number of the run's process; None if it has ended, 0 if it is there, but its number is not known.
 
-        A folder that several machines share can have the lock of a process of another one, whose number is a stranger's
-        here.
+        In a folder that several machines share, the process may be on another one: here, its number may be that of
+        some other process.
         """
         if begun := self._begun.get(record.id):
             if begun.poll() is None:
