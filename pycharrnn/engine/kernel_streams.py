@@ -164,24 +164,27 @@ class Streams:
         buffers = _RequestBuffers(request, N, self.network) if request else None
         limits = None if params.limits is None else _pointers(params.limits, M, V)
         sampling = SamplingStruct(
-            ctypes.addressof(reading),
-            N,
-            log_probs is None,
-            now.ctypes.data,
-            address("temperatures", params.temperatures, np.float64, (N, M)),
-            address("random_numbers", params.random_numbers, np.float64, (N, M)),
-            address("greedy", greedy, np.int64, (M,)),
-            address("topk", params.topk, np.int64, (M,)),
-            address("topp", params.topp, np.float64, (M,)),
-            None if params.pause_after is None else address("pause_after", params.pause_after, np.bool_, (V,)),
-            None if limits is None else ctypes.addressof(limits),
-            found.ctypes.data,
-            token_probs.ctypes.data,
-            None if probs is None else probs.ctypes.data,
-            *(buffers.fields if buffers else (None, 0, None, None, None, None)),
-            workspace.ctypes.data,
-            heap.ctypes.data,
+            reading=ctypes.addressof(reading),
+            steps=N,
+            must_read=log_probs is None,
+            last_ids=now.ctypes.data,
+            temperatures=address("temperatures", params.temperatures, np.float64, (N, M)),
+            random=address("random_numbers", params.random_numbers, np.float64, (N, M)),
+            greedy=address("greedy", greedy, np.int64, (M,)),
+            topk=address("topk", params.topk, np.int64, (M,)),
+            topp=address("topp", params.topp, np.float64, (M,)),
+            token_ids=found.ctypes.data,
+            token_probs=token_probs.ctypes.data,
+            workspace=workspace.ctypes.data,
+            heap=heap.ctypes.data,
+            **(buffers.fields if buffers else {}),
         )
+        if params.pause_after is not None:
+            sampling.pause_after = address("pause_after", params.pause_after, np.bool_, (V,))
+        if limits is not None:
+            sampling.limits = ctypes.addressof(limits)
+        if probs is not None:
+            sampling.probs = probs.ctypes.data
         self.network.library.charrnn_sample(ctypes.byref(sampling))
         n = sampling.sampled
         output = SampleOutput(found[:n], token_probs[:n], None if probs is None else probs[:n], bool(sampling.failed))
@@ -201,22 +204,21 @@ class Streams:
     ) -> ReadingStruct:
         """struct reading of some streams, valid as long as its arrays live."""
         return ReadingStruct(
-            ctypes.addressof(self.network.structure),
-            self._shape[0],
-            len(streams),
-            streams.ctypes.data,
-            characters.ctypes.data,
-            None,
-            self.c.ctypes.data if self.c.size else None,
-            self.h.ctypes.data,
-            log_probs.ctypes.data,
-            self._activations.ctypes.data if len(streams) == self._shape[1] else None,
-            self._workspace.ctypes.data,
+            network=ctypes.addressof(self.network.structure),
+            T=self._shape[0],
+            B=len(streams),
+            streams=streams.ctypes.data,
+            characters=characters.ctypes.data,
+            c=self.c.ctypes.data if self.c.size else None,
+            h=self.h.ctypes.data,
+            log_probs=log_probs.ctypes.data,
+            activations=self._activations.ctypes.data if len(streams) == self._shape[1] else None,
+            workspace=self._workspace.ctypes.data,
         )
 
 
 class _RequestBuffers:
-    """Output arrays for a request of M streams over N steps; `fields`: those of struct sampling, in order."""
+    """Output arrays for a request of M streams over N steps; `fields`: those of struct sampling."""
 
     def __init__(self, request: SampleRequest, N: int, network: PackedNetwork) -> None:
         M, s = len(request.num_candidates), network.structure
@@ -226,14 +228,14 @@ class _RequestBuffers:
         self._request = num_candidates, unit_ids  # kept alive, since C uses their addresses
         self._top_candidates, self._top_probs = np.empty((N, M, K), np.int64), np.empty((N, M, K))
         self._activations = np.empty((N, M))
-        self.fields = (
-            num_candidates.ctypes.data,
-            K,
-            self._top_candidates.ctypes.data,
-            self._top_probs.ctypes.data,
-            unit_ids.ctypes.data,
-            self._activations.ctypes.data,
-        )
+        self.fields = {
+            "num_candidates": num_candidates.ctypes.data,
+            "max_candidates": K,
+            "top_candidates": self._top_candidates.ctypes.data,
+            "top_probs": self._top_probs.ctypes.data,
+            "units": unit_ids.ctypes.data,
+            "activations": self._activations.ctypes.data,
+        }
 
     def add_to(self, output: SampleOutput) -> SampleOutput:
         n = len(output.token_ids)
