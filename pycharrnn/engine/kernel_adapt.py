@@ -32,7 +32,7 @@ class KernelLearner(adapt.Learner):
     """See adapt.Learner. Errors: KeyError, ValueError for missing weights or other shapes."""
 
     def __init__(self, library: ctypes.CDLL, network: Network, how: Adaptation, threads: int = 1) -> None:
-        self.how, self._library, self._threads, self._of = how, library, threads, network
+        self.how, self._library, self._threads, self._network = how, library, threads, network
         n, T, L = network, how.length, network.num_layers
         weights = weights_of(n)
         num_gates = CELLS[n.model].num_gates
@@ -82,7 +82,7 @@ class KernelLearner(adapt.Learner):
 
     def _views(self, vector: Vector) -> Iterator[tuple[str, Vector]]:
         """Name and elements of each weight, (gates, H, inputs), and bias, (gates, H), in a padded vector."""
-        n, cell = self._of, CELLS[self._of.model]
+        n, cell = self._network, CELLS[self._network.model]
         H, V, S = n.rnn_size, n.vocab_size, _padded(n.rnn_size)
         matrices = np.split(vector, self._offsets[1:])
         for layer in range(n.num_layers):
@@ -105,7 +105,7 @@ class KernelLearner(adapt.Learner):
         self, token_ids: npt.NDArray[np.integer[Any]], targets: npt.NDArray[np.integer[Any]], share: float = 1
     ) -> npt.NDArray[np.float64]:
         """See adapt.Learner."""
-        token_ids, targets = adapt.checked(token_ids, targets, self._of.vocab_size)
+        token_ids, targets = adapt.checked(token_ids, targets, self._network.vocab_size)
         found, a = np.empty(len(token_ids)), self._adapting
         a.steps, a.characters, a.targets = len(found), token_ids.ctypes.data, targets.ctypes.data
         a.log_probs, a.learning_rate = found.ctypes.data, share * self.how.rate
@@ -115,8 +115,10 @@ class KernelLearner(adapt.Learner):
     def network(self) -> Network:
         """See adapt.Learner."""
         found = dict(self._views(self._arrays["parameters"]))
-        weights = {name: found[name].reshape(self._of.weights[name].shape).copy() for name in self._of.weights}
-        return dataclasses.replace(self._of, weights=weights, tensor_type="torch.FloatTensor")
+        weights = {
+            name: found[name].reshape(self._network.weights[name].shape).copy() for name in self._network.weights
+        }
+        return dataclasses.replace(self._network, weights=weights, tensor_type="torch.FloatTensor")
 
 
 def _padded(count: int) -> int:

@@ -25,7 +25,7 @@ class TorchLearner(adapt.Learner):
     """See adapt.Learner. Errors: KeyError, ValueError for missing weights or other shapes."""
 
     def __init__(self, network: Network, how: Adaptation) -> None:
-        self.how, self._of = how, network
+        self.how, self._network = how, network
         n = network
         self._model = CharRNN(n.model, n.vocab_size, n.rnn_size, n.num_layers, end_id=n.end_id)
         self._model.load_weights(n.weights)
@@ -39,7 +39,7 @@ class TorchLearner(adapt.Learner):
         self, token_ids: npt.NDArray[np.integer[Any]], targets: npt.NDArray[np.integer[Any]], share: float = 1
     ) -> npt.NDArray[np.float64]:
         """See adapt.Learner."""
-        x, y = map(torch.from_numpy, adapt.checked(token_ids, targets, self._of.vocab_size))
+        x, y = map(torch.from_numpy, adapt.checked(token_ids, targets, self._network.vocab_size))
         found: list[npt.NDArray[np.float64]] = []
         for start in range(0, len(x), self.how.length):
             segment = slice(start, start + self.how.length)
@@ -50,7 +50,7 @@ class TorchLearner(adapt.Learner):
         """Read a segment (T, 1) and learn from it: log-probabilities of y, (T,)."""
         T = len(x)
         if T not in self._passes:
-            self._passes[T] = BPTT(TorchBackend(self._model, T, 1), batch_size=T, end_id=self._of.end_id)
+            self._passes[T] = BPTT(TorchBackend(self._model, T, 1), batch_size=T, end_id=self._network.end_id)
         passes = self._passes[T]
         for first, state in zip(passes.states(0), self._states, strict=True):
             first.copy_(state)
@@ -68,4 +68,4 @@ class TorchLearner(adapt.Learner):
     def network(self) -> Network:
         """See adapt.Learner."""
         weights = {name: view.clone().numpy() for name, view in self._model.weights.items()}
-        return dataclasses.replace(self._of, weights=weights, tensor_type="torch.FloatTensor")
+        return dataclasses.replace(self._network, weights=weights, tensor_type="torch.FloatTensor")

@@ -50,7 +50,11 @@ class DrawnItem(NamedTuple):
 
 
 class ItemStreams:
-    """B streams of one thread. `begin_states`: hidden states before the last character that items begin with."""
+    """B streams of one thread. `beginning_index`: seed -> which of the beginnings its item has.
+
+    Attributes:
+        begin_states: for each beginning, the hidden state before its last character.
+    """
 
     begin_states: Sequence[State]
 
@@ -59,14 +63,14 @@ class ItemStreams:
         predictor: KernelPredictor,
         end: int,
         last_of_begin: int,
-        number: Callable[[int], int],
+        beginning_index: Callable[[int], int],
         opt: SampleOptions,
         take: Callable[[], int | None],
         limit: CopyLimit | None,
     ) -> None:
         B = predictor.num_streams
         self._predictor, self._take, self._end, self._last_of_begin = predictor, take, end, last_of_begin
-        self._number, self._limit, self._limits = number, limit, [limit] * B
+        self._beginning_index, self._limit, self._limits = beginning_index, limit, [limit] * B
         self._length, self._greedy = opt.length, np.full(B, not opt.sample)
         self._topk = np.full(B, min(opt.topk, predictor.vocab_size), np.int64)
         self._topp = np.full(B, float(opt.topp))
@@ -103,7 +107,7 @@ class ItemStreams:
         if seed is None:
             return False
         self._numbers[stream] = self._random.first(seed, self._numbers.shape[1])
-        self._predictor.set_state(stream, self.begin_states[self._number(seed)])
+        self._predictor.set_state(stream, self.begin_states[self._beginning_index(seed)])
         self._positions[stream], self._last_ids[stream] = 0, self._last_of_begin
         self._limits[stream] = self._limit and self._limit.copy()
         return True

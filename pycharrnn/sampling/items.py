@@ -57,13 +57,13 @@ class ItemModel:
     labels: LabelChoice | None = None
     copies: CopyLimits | None = None
 
-    def number(self, seed: int) -> int:
+    def beginning_index(self, seed: int) -> int:
         """Which of the `beginnings` the item of a seed has."""
-        return self.labels.number(seed) if self.labels else 0
+        return self.labels.label_index(seed) if self.labels else 0
 
     def label(self, seed: int) -> bytes:
         """The label of the item of a seed; b"" without labels."""
-        return self.labels.labels[self.number(seed)] if self.labels else b""
+        return self.labels.labels[self.beginning_index(seed)] if self.labels else b""
 
     @cached_property
     def characters(self) -> list[bytes]:
@@ -93,7 +93,7 @@ def draw_in_rounds(model: ItemModel, opt: SampleOptions, most: int | None = None
     if isinstance(first, KernelPredictor):
         ids = [[vocab[character] - 1 for character in begin] for begin in model.beginnings]
         limit = model.copies.limit([vocab[character] - 1 for character in model.prime]) if model.copies else None
-        return _Drawing(first, ids, model.number, opt, most, limit).rounds()
+        return _Drawing(first, ids, model.beginning_index, opt, most, limit).rounds()
     return _in_groups(model, opt, most)
 
 
@@ -107,7 +107,8 @@ def _in_groups(model: ItemModel, opt: SampleOptions, most: int | None) -> Iterat
             return
         ids: list[list[npt.NDArray[np.int64]]] = [[] for _ in seeds]
         probs: list[list[npt.NDArray[np.float64]]] = [[] for _ in seeds]
-        predictor, primes = model.predictor_of(len(seeds)), [model.beginnings[model.number(seed)] for seed in seeds]
+        predictor = model.predictor_of(len(seeds))
+        primes = [model.beginnings[model.beginning_index(seed)] for seed in seeds]
         chunks = sampler.sample_streams(
             predictor, primes, model.vocab, until_end, seeds, copies=model.copies, own=len(model.prime)
         )
@@ -131,15 +132,15 @@ class _Drawing:
         self,
         model: KernelPredictor,
         begins: Sequence[Sequence[int]],
-        number: Callable[[int], int],
+        beginning_index: Callable[[int], int],
         opt: SampleOptions,
         most: int | None,
         limit: CopyLimit | None,
     ) -> None:
         """Prepare the threads.
 
-        `begins`: token ids that items read first; all have the same last one. `number`: seed -> which of them.
-        `limit`: of copies, after the beginning of an item.
+        `begins`: token ids that items read first; all have the same last one. `beginning_index`: seed -> which
+        of them. `limit`: of copies, after the beginning of an item.
         """
         threads = min(opt.threads or cores.usable(), opt.items)
         most_at_once = max(model.rows_per_step, _MAX_MULTIPLICATIONS // model.multiplications)
@@ -152,7 +153,7 @@ class _Drawing:
         self._model, self._begins = model, begins
         ends = begins[0][0], begins[0][-1]
         self._workers = [
-            ItemStreams(model.fresh(1, streams), *ends, number, opt, self._take, limit) for _ in range(threads)
+            ItemStreams(model.fresh(1, streams), *ends, beginning_index, opt, self._take, limit) for _ in range(threads)
         ]
 
     def _read_beginnings(self) -> Iterator[list[DrawnItem]]:

@@ -68,7 +68,7 @@ class LabelChoice:
         self.beginnings = [beginning(vocab, label) for label in self.labels]
         self._up_to = np.cumsum([float(counts[label]) for label in self.labels])
 
-    def number(self, seed: int) -> int:
+    def label_index(self, seed: int) -> int:
         """Which of `labels` the item of a seed has; apart from the random numbers that the item is drawn with."""
         uniform = (np.random.PCG64(low_64_bits(seed)).random_raw() >> 11) / 2**53
         return int(np.searchsorted(self._up_to, uniform * self._up_to[-1], side="right"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -112,9 +112,14 @@ def _hashes(index: Index) -> Iterator[npt.NDArray[np.uint64]]:
 
 
 def _blocks(
-    text: TokenText, check: ListCheck, end: bytes, is_utf8: bool, advance: Any, dtype: np.dtype[Any] = ITEM
+    text: TokenText,
+    check: ListCheck,
+    end: bytes,
+    is_utf8: bool,
+    advance: Callable[[int], None],
+    dtype: np.dtype[Any] = ITEM,
 ) -> Iterator[Index]:
-    """The index in blocks, and the checks of `check`."""
+    """The index in blocks, and the checks of `check`. `advance` receives the characters just read."""
     splitter = ItemSplitter(end)
     start = 0
     for piece in chain(text.pieces(), (None,)):
