@@ -15,6 +15,7 @@ from pycharrnn.training.next_commands import NextCommands
 from pycharrnn.training.pace import Pace, Stopwatch
 from pycharrnn.training.reports import Callbacks, RunResult
 from pycharrnn.training.run_log import RunLog
+from pycharrnn.training.run_sizes import RunSizes
 from pycharrnn.training.session import Say, Session
 from pycharrnn.training.shown_copies import ShownCopies
 from pycharrnn.training.shown_sample import Draw
@@ -62,15 +63,13 @@ class CurrentRun:
         )
         path = resumed.path if resumed else None
         self.keeper = CheckpointKeeper(settings.files, session.ranks, loader.ntrain, history, note, commands, path)
-        self.figures = StatusFigures(
-            session.iterations,
-            history.done,
-            loader.ntrain,
-            loader.nval,
-            loader.batch_size * loader.seq_length,
-            settings.files.eval_val_every,
-            history.val_losses,
+        self._sizes = RunSizes(
+            done=history.done,
+            ntrain=loader.ntrain,
+            nval=loader.nval,
+            characters=loader.batch_size * loader.seq_length,
         )
+        self.figures = StatusFigures(session.iterations, self._sizes, settings.files.eval_val_every, history.val_losses)
 
     @property
     def iterations(self) -> int:
@@ -79,13 +78,11 @@ class CurrentRun:
 
     def begin_log(self) -> None:
         """Open -log; the caller holds the lock. Errors: UserError."""
-        session, loader = self.session, self.session.loader
+        session = self.session
         path, every = session.settings.files.log, session.settings.files.log_every_seconds
         if path and not session.ranks.rank:
-            characters, seconds = loader.batch_size * loader.seq_length, self.figures.training_seconds
-            done, ntrain, nval = self.history.done, loader.ntrain, loader.nval
             every = every if session.ranks.size == 1 else 0  # reading a loss is a collective call
-            self.log = RunLog(path, done, ntrain, nval, characters, seconds, self.note, every)
+            self.log = RunLog(path, self._sizes, self.figures.training_seconds, self.note, every)
 
     def change_length(self, i: int) -> None:
         """Change the number of iterations after iteration `i`, if -minutes calls for it."""

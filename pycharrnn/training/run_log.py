@@ -17,6 +17,7 @@ from compat.charrnn import Checkpoint
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training import log_rows
 from pycharrnn.training.log_rows import Row
+from pycharrnn.training.run_sizes import RunSizes
 from pycharrnn.training.settings import FileSettings
 
 
@@ -70,8 +71,7 @@ class RunLog:
     """Writes the rows of one run. A disk error costs rows, not the run.
 
     Args:
-        done: iterations before a resume. ntrain, nval: batches of the training and the validation split.
-        characters: of a batch. training_seconds: returns the seconds of training without validations.
+        training_seconds: returns the seconds of training without validations.
         note: prints a line on stderr. every: seconds after the last row at which another one is due; 0 = never.
         clock: returns seconds.
     """
@@ -79,23 +79,19 @@ class RunLog:
     def __init__(
         self,
         path: str,
-        done: int,
-        ntrain: int,
-        nval: int,
-        characters: int,
+        sizes: RunSizes,
         training_seconds: Callable[[], float],
         note: Callable[[str], None],
         every: float = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._path, self._ntrain, self._nval = path, ntrain, nval
-        self._characters = characters
+        self._path, self._sizes = path, sizes
         self._training_seconds, self._note, self._clock = training_seconds, note, clock
         self._every, self._last_row = every, clock()
         self._noted = False
-        before, self._size = self._begin(done)
+        before, self._size = self._begin(sizes.done)
         self._began = clock() - before
-        self._last = done, training_seconds()  # iteration and time of the last row of training
+        self._last = sizes.done, training_seconds()  # iteration and time of the last row of training
 
     def _begin(self, done: int) -> tuple[float, int]:
         """Create the file, or cut off the rows after iteration `done`; return the run's seconds and the file's size."""
@@ -122,10 +118,11 @@ class RunLog:
         (before, then), now = self._last, self._training_seconds()
         self._last = i, now
         figures = {"train_loss": train_loss, "norm_ratio": norm_ratio}
-        self._add("train", i, learning_rate, (i - before) * self._characters, now - then, figures)
+        self._add("train", i, learning_rate, (i - before) * self._sizes.characters, now - then, figures)
 
     def validation(self, i: int, val_loss: float, learning_rate: float, seconds: float) -> None:
-        self._add("validation", i, learning_rate, self._nval * self._characters, seconds, {"val_loss": val_loss})
+        characters = self._sizes.nval * self._sizes.characters
+        self._add("validation", i, learning_rate, characters, seconds, {"val_loss": val_loss})
 
     def _add(
         self, kind: str, i: int, learning_rate: float, characters: int, seconds: float, figures: dict[str, float]
@@ -134,7 +131,7 @@ class RunLog:
         row = Row(
             kind,
             i,
-            round(i / self._ntrain, 6),
+            round(i / self._sizes.ntrain, 6),
             learning_rate=learning_rate,
             seconds=round(self._last_row - self._began, 3),
             characters_per_second=round(characters / seconds, 1) if seconds > 0 else None,

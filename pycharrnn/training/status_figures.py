@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pycharrnn.common import losses
 from pycharrnn.common.progress import duration
 from pycharrnn.training.pace import validations_left
+from pycharrnn.training.run_sizes import RunSizes
 from pycharrnn.training.time_plan import VALIDATION_STEPS
 
 _SPEED_OVER = 100  # redraws; the speed is the mean over them
@@ -19,41 +20,36 @@ class StatusFigures:
     """The text of the status line: progress, time left, speed and best loss.
 
     Args:
-        iterations: of the whole run; done: before a resume.
-        ntrain, nval: batches of the training and validation splits. characters: in a batch.
+        iterations: of the whole run.
         val_losses: iteration -> validation loss; the run adds to it.
     """
 
     def __init__(
         self,
         iterations: int,
-        done: int,
-        ntrain: int,
-        nval: int,
-        characters: int,
+        sizes: RunSizes,
         eval_val_every: int,
         val_losses: dict[int, float],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.iterations = iterations  # the run may change it
-        self._ntrain, self._nval = ntrain, nval
-        self._characters, self._every, self._val_losses = characters, eval_val_every, val_losses
+        self._sizes, self._every, self._val_losses = sizes, eval_val_every, val_losses
         self._clock = clock
         self._validation_total = 0.0  # seconds that all validations and their checkpoints took
         self._last_validation: float | None = None  # seconds
-        self._times = deque([(clock(), done)], _SPEED_OVER)  # (seconds of training, iteration)
+        self._times = deque([(clock(), sizes.done)], _SPEED_OVER)  # (seconds of training, iteration)
 
     def training(self, i: int) -> list[str]:
         """Parts of the line after iteration `i` and its validation."""
         self._times.append((self.training_seconds(), i))
         (first, before), (last, _) = self._times[0], self._times[-1]
-        parts = [f"epoch {i / self._ntrain:.2f} of {self.iterations / self._ntrain:.4g}"]
+        parts = [f"epoch {i / self._sizes.ntrain:.2f} of {self.iterations / self._sizes.ntrain:.4g}"]
         if last > first and i > before:
             step = (last - first) / (i - before)
-            guess = self._nval * step * VALIDATION_STEPS  # before the first validation
+            guess = self._sizes.nval * step * VALIDATION_STEPS  # before the first validation
             validation = guess if self._last_validation is None else self._last_validation
             left = (self.iterations - i) * step + validations_left(self._every, self.iterations, i) * validation
-            parts += [f"ETA {duration(left)}", f"{self._characters / step:,.0f} characters/s"]
+            parts += [f"ETA {duration(left)}", f"{self._sizes.characters / step:,.0f} characters/s"]
         best = losses.best_loss(self._val_losses)
         if best is not None:
             parts.append(f"best val_loss {best:.4f}")
@@ -65,8 +61,8 @@ class StatusFigures:
 
     def validating(self, k: int) -> list[str]:
         """Parts of the line after `k` batches of a validation."""
-        filled = 30 * k // self._nval
-        return [f"validating [{'#' * filled}{'-' * (30 - filled)}] {k}/{self._nval}"]
+        filled = 30 * k // self._sizes.nval
+        return [f"validating [{'#' * filled}{'-' * (30 - filled)}] {k}/{self._sizes.nval}"]
 
     @contextlib.contextmanager
     def validation(self) -> Iterator[None]:

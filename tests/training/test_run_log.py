@@ -21,6 +21,7 @@ from pycharrnn.training.log_rows import Row, as_line, header, rows
 from pycharrnn.training.loop import train as train_with
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.run_log import RunLog
+from pycharrnn.training.run_sizes import RunSizes
 from pycharrnn.training.settings import FileSettings, group
 from pycharrnn.training.signals import RunStopped
 
@@ -167,9 +168,13 @@ def test_rows_at_intervals_are_added_to_the_others(logged, tmp_path):
     assert [row for row in found if row in figures(logged / "run.csv")] == figures(logged / "run.csv")
 
 
+def sizes(done: int) -> RunSizes:
+    return RunSizes(done=done, ntrain=10, nval=2, characters=100)
+
+
 def test_a_row_is_due_after_the_seconds_without_one(tmp_path):
     now = [1000.0]
-    log = RunLog(str(tmp_path / "run.csv"), 0, 10, 2, 100, lambda: now[0], pytest.fail, 5, lambda: now[0])
+    log = RunLog(str(tmp_path / "run.csv"), sizes(0), lambda: now[0], pytest.fail, 5, lambda: now[0])
     now[0] += 4
     assert not log.is_due()
     log.validation(1, 2.5, 1e-3, 0.25)
@@ -206,7 +211,7 @@ def test_seconds_are_those_of_the_run(tmp_path):
     path, now = str(tmp_path / "run.csv"), [1000.0]
 
     def part(done: int, *rows: tuple[float, int]) -> None:
-        log = RunLog(path, done, 10, 2, 100, lambda: now[0], pytest.fail, clock=lambda: now[0])
+        log = RunLog(path, sizes(done), lambda: now[0], pytest.fail, clock=lambda: now[0])
         for seconds, i in rows:
             now[0] += seconds
             log.train(i, 2.5, 0.1, 1e-3)

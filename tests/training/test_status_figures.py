@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pycharrnn.common.progress import duration
+from pycharrnn.training.run_sizes import RunSizes
 from pycharrnn.training.status_figures import StatusFigures
 
 
@@ -17,7 +18,7 @@ class Clock:
 
 def test_figures():
     clock, losses = Clock(), {}
-    figures = StatusFigures(200, 0, 50, 6, 1000, 60, losses, clock)
+    figures = StatusFigures(200, RunSizes(done=0, ntrain=50, nval=6, characters=1000), 60, losses, clock)
     assert figures.training(0) == ["epoch 0.00 of 4"]
     clock.now += 10
     # 2 s an iteration; validations after 60, 120, 180 and 200, guessed at 6 * 2 / 3 s each
@@ -36,20 +37,20 @@ def test_figures():
 
 def test_figures_of_a_resumed_run():
     clock = Clock()
-    figures = StatusFigures(200, 100, 50, 6, 1000, 1000, {}, clock)
+    figures = StatusFigures(200, RunSizes(done=100, ntrain=50, nval=6, characters=1000), 1000, {}, clock)
     clock.now += 10
     assert figures.training(110)[1:] == [f"ETA {duration(90 + 2)}", "1,000 characters/s"]
 
 
 def test_a_validation_as_a_bar():
-    figures = StatusFigures(200, 0, 50, 6, 1000, 60, {})
+    figures = StatusFigures(200, RunSizes(done=0, ntrain=50, nval=6, characters=1000), 60, {})
     assert figures.validating(2) == [f"validating [{'#' * 10}{'-' * 20}] 2/6"]
     assert figures.validating(6) == [f"validating [{'#' * 30}] 6/6"]
 
 
 def test_the_speed_is_that_of_the_last_hundred_redraws():
     now = [0.0]
-    figures = StatusFigures(1000, 0, 100, 1, 10, 10**6, {}, lambda: now[0])
+    figures = StatusFigures(1000, RunSizes(done=0, ntrain=100, nval=1, characters=10), 10**6, {}, lambda: now[0])
     for i in range(1, 101):
         now[0] += 4
         figures.training(i)
@@ -64,7 +65,7 @@ def test_the_speed_is_that_of_the_last_hundred_redraws():
 def test_the_best_loss_is_the_lowest_number():
     now = [0.0]
     losses = {1: float("nan"), 2: 1.5, 3: 1.25, 4: 2.0}
-    figures = StatusFigures(1000, 0, 100, 1, 10, 10**6, losses, lambda: now[0])
+    figures = StatusFigures(1000, RunSizes(done=0, ntrain=100, nval=1, characters=10), 10**6, losses, lambda: now[0])
     assert figures.training(5)[-1] == "best val_loss 1.2500"
     losses.clear()
     assert figures.training(5) == ["epoch 0.05 of 10"]
@@ -76,7 +77,7 @@ def test_the_best_loss_is_the_lowest_number():
 )
 def test_the_time_left_counts_validations(iterations, every, i, validations):
     now = [0.0]
-    figures = StatusFigures(iterations, 0, 10, 6, 10, every, {}, lambda: now[0])
+    figures = StatusFigures(iterations, RunSizes(done=0, ntrain=10, nval=6, characters=10), every, {}, lambda: now[0])
     with figures.validation():
         now[0] += 50
     now[0] += 2 * i
