@@ -292,7 +292,7 @@ class Model:
         Args:
             text: for a model of items one item or several; with labels, each item after its label and a tab.
             adapt: the score of a copy of the model that learns from the text, each part once it has been predicted.
-                Compare only such figures with each other. On the CPU.
+                Compare it only with other scores of adapt=True. On the CPU.
             options: adapt_rate, adapt_length, adapt_pull, as for `learn`.
 
         Errors: TypeError; UserError for a value that is not allowed.

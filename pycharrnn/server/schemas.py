@@ -193,7 +193,7 @@ class ScoreBody(AdaptBody):
     model: str = Field(max_length=1000, description="an id from /api/models")
     text: str = Field(min_length=1, max_length=MAX_SCORED)
     adapt: bool = Field(
-        False, description="learn from each part of the text after predicting it; compare only figures of this kind"
+        False, description="learn from each part of the text after predicting it; compare only with other such scores"
     )
     lines: bool = Field(False, description="add the score of each line, or of each item for a model of items")
     progress: bool = Field(False, description="answer with lines of JSON, which say how far the score is")

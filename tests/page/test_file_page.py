@@ -245,7 +245,7 @@ def test_a_score_of_characters_of_several_bytes(file, adapt):
     words += f" ({plain.bits_per_token:.3f} bits per byte, 27 bytes)"
     if adapt:
         learnt = adapted.score(checkpoint.load(LSTM), told.encode(), AdaptOptions().adaptation).bits_per_character
-        words += f"; {learnt:.3f} while learning from them: compare only such figures"
+        words += f"; {learnt:.3f} while learning from them (compare it only with other scores while learning)"
         click(file, "score-adapt")
     click(file, "score-button")
     wait(file, lambda: element(file, "score-status").text == words)
@@ -261,7 +261,7 @@ def test_a_score_while_learning(file):
     click(file, "score-adapt")
     click(file, "score-button")
     words = f"{plain:.3f} bits per character, 460 characters"
-    both = f"{words}; {learnt:.3f} while learning from them: compare only such figures"
+    both = f"{words}; {learnt:.3f} while learning from them (compare it only with other scores while learning)"
     wait(file, lambda: element(file, "score-status").text == both)
     assert not element(file, "score-progress").is_displayed()
     click(file, "score-adapt")

@@ -41,7 +41,7 @@ export function scoreSentence({ bits_per_character: mean, plain, known, code_poi
   const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
   const bits = plain === undefined ? mean : plain;
   const bytes = bits !== null && characters < known ? ` (${((bits * characters) / known).toFixed(3)} bits per byte, ${count(known, "byte")})` : "";
-  const learnt = bits === mean || mean === null ? "" : `; ${mean.toFixed(3)} while learning from them: compare only such figures`;
+  const learnt = bits === mean || mean === null ? "" : `; ${mean.toFixed(3)} while learning from them (compare it only with other scores while learning)`;
   const words = bits === null ? "no score" : `${bits.toFixed(3)} bits per character, ${count(characters, "character")}${bytes}${learnt}`;
   if (!unknown) return words;
   return `${words}; left out ${count(unknown, codePoints ? "character" : "byte")} that the model has never seen`;
