@@ -14,13 +14,12 @@ import numpy as np
 
 from pycharrnn.analysis import likelihood
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.screen_text import ScreenText
 from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.tokenizer import item_start, primetext_characters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy.typing as npt
 
     from compat.charrnn import Checkpoint
@@ -48,7 +47,7 @@ class Reading:
 
 
 def record(
-    loaded: Checkpoint, text: bytes, limit: int = 0, say: Callable[[str], None] = print, option: str = "primetext"
+    loaded: Checkpoint, text: bytes, limit: int = 0, say: PrintLine = print, option: str = "primetext"
 ) -> Reading:
     """Read a text from a hidden state of zeros, and record the activations. In a model of items it begins an item.
 

@@ -14,6 +14,7 @@ from pycharrnn.analysis import evaluation
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.common.display import is_utf8
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.printing import print_nothing
 from pycharrnn.common.progress import bar
 from pycharrnn.engine import copies
 from pycharrnn.text import decode_text, labels, source_files
@@ -72,7 +73,7 @@ def text_of_file(path: str, sample: bytes, until_read: contextlib.ExitStack) -> 
     `until_read`: closes what was read of standard input. Errors: OSError; UserError for a missing file or no text.
     """
     raw = decode_text.RAW if b"\r" in sample or not is_utf8(sample) else ""
-    files = source_files.find([path], lambda line: None, lambda path: False, until_read, raw)
+    files = source_files.find([path], print_nothing, lambda path: False, until_read, raw)
 
     def pieces() -> Iterator[bytes]:
         for file in files:

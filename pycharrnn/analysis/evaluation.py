@@ -16,6 +16,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import losses
 from pycharrnn.common.display import quote_characters
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.printing import print_nothing
 from pycharrnn.common.progress import bar
 from pycharrnn.sampling import inference
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
@@ -170,7 +171,7 @@ def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
         data.items,
         data.seed,
         data.label,
-        say=lambda line: None,
+        say=print_nothing,
         progress=-1,
         encoding=checkpoint.encoding(loaded),
         model_characters=loaded.vocab if keep else None,

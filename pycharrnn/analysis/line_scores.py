@@ -15,6 +15,7 @@ from compat.item_options import END_CHARACTERS, TAB
 from pycharrnn.analysis import adapted, scoring, surprise
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import escape_separators, quote_character
+from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.sampling import inference, model_labels, tokenizer
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.tokenizer import MOST_NAMED_UNKNOWN, code_points_with, unknown_code_points
@@ -62,7 +63,7 @@ def of_file(
     threads: int = 1,
     how: Adaptation | None = None,
     text_encoding: str = "",
-    note: Callable[[str], None] = lambda line: None,
+    note: PrintLine = print_nothing,
 ) -> Iterator[Line]:
     """The lines of a text, read one after the other as `score` reads it; for a model of items, the items, each alone.
 

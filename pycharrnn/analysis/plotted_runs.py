@@ -13,10 +13,11 @@ from pycharrnn.analysis.plotting import Curve, log_curve, loss_curve
 from pycharrnn.checkpoints.names import short_names
 from pycharrnn.checkpoints.paths import load_runs, run_of
 from pycharrnn.common.display import escape_line
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.training.log_rows import is_log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from compat.charrnn import Checkpoint
 
@@ -42,7 +43,7 @@ class Run:
         )
 
 
-def find(arguments: Sequence[str], note: Callable[[str], None]) -> list[Run]:
+def find(arguments: Sequence[str], note: PrintLine) -> list[Run]:
     """The runs in files and folders, each once, from its newest file.
 
     Errors: UserError for a file that can't be read.

@@ -7,7 +7,7 @@ import filecmp
 import itertools
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compat import file_magic
@@ -15,8 +15,7 @@ from pycharrnn.checkpoints import formats, run_names
 from pycharrnn.common import folder_walk
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
-
-Note = Callable[[str], None]  # prints a line on stderr
+from pycharrnn.common.printing import PrintLine, print_nothing
 
 ONE_TIME = 10**8  # nanoseconds: a copy that does not keep times, as of git clone, writes one file after another in less
 _MOST_FOLDERS_NAMED = 3
@@ -41,7 +40,7 @@ class File:
     is_best: bool
 
 
-def newest_first(folder: str, note: Note = lambda line: None) -> list[File]:
+def newest_first(folder: str, note: PrintLine = print_nothing) -> list[File]:
     """The checkpoints in a folder, each once. Links that can't be followed are skipped, with a note.
 
     Errors: UserError for a folder that can't be read or has no checkpoint.

@@ -7,15 +7,16 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, run_names
-from pycharrnn.checkpoints.folder_files import File, Note, each_once, newest_first
+from pycharrnn.checkpoints.folder_files import File, each_once, newest_first
 from pycharrnn.checkpoints.folder_runs import OtherRun, Record, Run, last_trained_first, record_of
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.printing import PrintLine
 
 _MOST_NAMED = 5  # other runs that a note names
 
 
-def load_best(path: str, note: Note) -> tuple[str, Checkpoint]:
+def load_best(path: str, note: PrintLine) -> tuple[str, Checkpoint]:
     """(path, checkpoint) of `path`, or of a folder: the lowest validation loss of the run that trained last.
 
     Errors: UserError if unreadable.
@@ -36,7 +37,7 @@ def load_best(path: str, note: Note) -> tuple[str, Checkpoint]:
     raise _none_readable(path)
 
 
-def load_every(paths: Sequence[str], note: Note) -> Iterator[tuple[str, Checkpoint]]:
+def load_every(paths: Sequence[str], note: PrintLine) -> Iterator[tuple[str, Checkpoint]]:
     """Load the checkpoints at some paths, and all in folders among them, each file once. Errors: as load_best."""
     readers = {path: _Reader(path, note) for path in paths if os.path.isdir(path)}
     folders = {file.path: path for path, reader in readers.items() for file in _every(reader, note)}
@@ -54,7 +55,7 @@ def load_every(paths: Sequence[str], note: Note) -> Iterator[tuple[str, Checkpoi
         raise _none_readable(folder)
 
 
-def load_best_of_runs(paths: Sequence[str], note: Note) -> Iterator[tuple[str, Checkpoint]]:
+def load_best_of_runs(paths: Sequence[str], note: PrintLine) -> Iterator[tuple[str, Checkpoint]]:
     """Load the checkpoints at some paths, then the best one of each run in folders among them, each file once.
 
     In a folder the run that trained last comes first. Errors: as load_best.
@@ -75,7 +76,7 @@ def load_best_of_runs(paths: Sequence[str], note: Note) -> Iterator[tuple[str, C
                 yield _noted(file.path, loaded, note)
 
 
-def load_runs(path: str, note: Note) -> Iterator[tuple[str, Checkpoint]]:
+def load_runs(path: str, note: PrintLine) -> Iterator[tuple[str, Checkpoint]]:
     """As load_best, but load the newest checkpoint of each run in a folder, by the runs' names, for their losses."""
     if not os.path.isdir(path):
         yield path, checkpoint.load(path)
@@ -88,7 +89,7 @@ def load_runs(path: str, note: Note) -> Iterator[tuple[str, Checkpoint]]:
         yield file.path, loaded
 
 
-def _noted(path: str, loaded: Checkpoint, note: Note) -> tuple[str, Checkpoint]:
+def _noted(path: str, loaded: Checkpoint, note: PrintLine) -> tuple[str, Checkpoint]:
     """(path, loaded), with a note on weights that are no numbers: results are wrong where a text touches them."""
     if not loaded.network.is_finite():
         way_out = "use another copy of the file, or an earlier checkpoint"
@@ -96,7 +97,7 @@ def _noted(path: str, loaded: Checkpoint, note: Note) -> tuple[str, Checkpoint]:
     return path, loaded
 
 
-def say_choice(note: Note, folder: str, file: File, why: str, count: int, is_only_run: bool = True) -> None:
+def say_choice(note: PrintLine, folder: str, file: File, why: str, count: int, is_only_run: bool = True) -> None:
     """Print the choice: "cv: lm_x_epoch8.00_1.2400.t7, the newest of 7 checkpoints". `count`: those of its run."""
     of = f"the {why} of {count} checkpoints" if count > 1 else "the only checkpoint"
     of += "" if is_only_run else " of its run"
@@ -106,7 +107,7 @@ def say_choice(note: Note, folder: str, file: File, why: str, count: int, is_onl
 class _Reader:
     """Reads the checkpoints of a folder. Prints one note for each unreadable file."""
 
-    def __init__(self, folder: str, note: Note) -> None:
+    def __init__(self, folder: str, note: PrintLine) -> None:
         self.folder, self._note = folder, note
         self._unreadable: set[str] = set()
         self._last: tuple[str, Checkpoint] | None = None  # often the best one is the newest one
@@ -189,7 +190,7 @@ def _one_of_each(
         raise _none_readable(reader.folder)
 
 
-def _every(reader: _Reader, note: Note) -> list[File]:
+def _every(reader: _Reader, note: PrintLine) -> list[File]:
     runs = list(reader.runs())
     files = [file for run in runs for file in run.files]
     plural = "s" if len(files) > 1 else ""

@@ -23,6 +23,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.machine_facts import machine_facts
 from pycharrnn.common import cores
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.engine import device, kernel_library
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.rmsprop import RMSprop
@@ -50,7 +51,7 @@ _BITS = "70734dd470449f22074bfb481d26e24f844c22ffbdf8aac75da9245fd6926780"  # of
 _SECONDS = 2.0  # that each measurement takes
 
 
-def examine(say: Callable[[str], None], meter: cores.Meter | None = None) -> None:
+def examine(say: PrintLine, meter: cores.Meter | None = None) -> None:
     """Print versions, devices, results of the self-test and speeds; takes about ten seconds.
 
     Args:
@@ -112,7 +113,7 @@ def recorded_run(folder: str, **options: Any) -> list[str]:
     course = {"max_epochs": 40.5 / 47, "print_every": 5, "eval_val_every": 20, "lock": 0}
     opt = TrainOptions(data_dir=folder, checkpoint_dir=folder, **{"gpuid": -1, **sizes, **course, **options})
     lines: list[str] = []
-    train(opt, lines.append, note=lambda line: None)
+    train(opt, lines.append, note=print_nothing)
     matches = (_STEP.fullmatch(line) for line in lines)
     return [" ".join(match.groups()) for match in matches if match]
 

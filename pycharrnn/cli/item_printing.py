@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 from pycharrnn.cli.console import note
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.sampling.options import DEFAULT_ITEMS, require_max_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from compat.charrnn import Checkpoint
     from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.model_labels import LabelChoice
@@ -57,7 +56,7 @@ def print_items(
     prime: list[bytes],
     labels: LabelChoice | None,
     where: str,
-    tell: Callable[[str], None],
+    tell: PrintLine,
     copies: CopyLimits | None,
 ) -> None:
     """Draw items and print those that are selected, with -o each to a file.

@@ -8,7 +8,6 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -26,6 +25,7 @@ from pycharrnn.cli.console import (
 from pycharrnn.cli.flags import FILE, FOLDER, Command
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.common.standard_streams import do_without_output, standard_input
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def sample_command(model: str, **values: Any) -> None:
     end = loaded.network.end_id
     opt = item_printing.options_for(checkpoint_file, opt, end is not None)
     labels = model_labels.choice(checkpoint_file, loaded, opt.label)
-    tell: Callable[[str], None] = say_beside if checkpoint.is_from_texts(loaded) or end is not None else say
+    tell: PrintLine = say_beside if checkpoint.is_from_texts(loaded) or end is not None else say
     if not opt.verbose:
-        tell = lambda line: None  # noqa: E731
+        tell = print_nothing
     # Now, so that a character that the model lacks is refused before anything is printed.
     prompt = _prompt(loaded, opt)
     if prompt.is_line_start:
@@ -185,7 +185,7 @@ def _draw_one(
     opt: SampleOptions,
     primetext: bytes,
     where: str,
-    tell: Callable[[str], None],
+    tell: PrintLine,
     copies: CopyLimits | None,
 ) -> None:
     """Sample one text, or search for it with beams, and print it while sampling; -o writes it to a file instead."""
@@ -209,7 +209,7 @@ def _draw_many(
     opt: SampleOptions,
     prime: list[bytes],
     where: str,
-    tell: Callable[[str], None],
+    tell: PrintLine,
     copies: CopyLimits | None,
 ) -> None:
     """Sample the texts of -samples in batches and print them one after the other; -o keeps them in files."""
@@ -261,7 +261,7 @@ def chat_command(model: str, **values: Any) -> None:
         note(f"{checkpoint_file} is a model of items: an answer is another item, which doesn't continue your line.")
     copies = _copy_limits(checkpoint_file, loaded, opt)
     if not opt.learn:
-        where = device.choose(opt.gpuid, opt.opencl, lambda line: None)
+        where = device.choose(opt.gpuid, opt.opencl, print_nothing)
         start = b"".join(tokenizer.item_start(loaded))
         _converse(Chat(inference.make_predictor(loaded, where), loaded.vocab, opt, copies, start), opt, copies)
         return

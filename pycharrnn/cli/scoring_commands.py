@@ -14,6 +14,7 @@ from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common import shell_words
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.printing import print_nothing
 from pycharrnn.common.shell_words import quoted
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.engine import device
 
-    where = device.choose(opt.gpuid, 0, lambda line: None)
+    where = device.choose(opt.gpuid, 0, print_nothing)
     rows: list[tuple[str, float, float | None, str]] = []
     learnt: dict[str, float] = {}
     splits: list[split_options.Split] = []
@@ -121,7 +122,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     _refuse_swapped("score", model, files)
     out = Output(opt.html, "-html ", opt.overwrite, "score")
     out.check_folder()
-    where = device.choose(opt.gpuid, 0, lambda line: None)
+    where = device.choose(opt.gpuid, 0, print_nothing)
     checkpoint_file, loaded = paths.load_best(model, note)
     _refuse_second_model("score", files)
     out.check(checkpoint_file, *files)

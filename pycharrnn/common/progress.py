@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pycharrnn.common.printing import PrintLine
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
@@ -102,7 +104,7 @@ class Live:
         except OSError:
             return 80
 
-    def above(self, say: Callable[[str], None]) -> Callable[[str], None]:
+    def above(self, say: PrintLine) -> PrintLine:
         """A function that prints a line of the log with `say`, above the status line."""
         if not self._on:
             return say

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import torch
 
+from pycharrnn.common.printing import PrintLine
+
 _EAGER_CALLS = 3  # before recording: in the first calls CUDA's libraries initialize, which can't be recorded
 
 
@@ -23,7 +25,7 @@ class CUDAGraphStep:
         self,
         function: Callable[[], None],
         device: torch.device,
-        note: Callable[[str], None],
+        note: PrintLine,
         wait: Callable[[], None] = lambda: None,
     ):
         self._function, self._note, self._wait, self._calls = function, note, wait, 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.printing import PrintLine
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def make_current(device: str) -> None:
         torch.cuda.set_device(int(device.removeprefix("cuda:")))
 
 
-def choose(gpuid: int, opencl: int, say: Callable[[str], None]) -> str:
+def choose(gpuid: int, opencl: int, say: PrintLine) -> str:
     """PyTorch's name of the device that `pick` selects, made current. say: prints a log line. Errors: as pick."""
     device, _, lines = pick(gpuid, opencl, find_gpus() if gpuid >= 0 else GPUs())
     for line in lines:

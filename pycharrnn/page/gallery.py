@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from pycharrnn.checkpoints.paths import load_best_of_runs
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.page.single_file import Model, model_of
-
-if TYPE_CHECKING:
-    from pycharrnn.checkpoints.folder_files import Note
 
 MAX_SIZE = 64_000_000  # characters of weights; a larger page gets no further models from folders
 
 
-def collect(arguments: Sequence[str], half: bool, note: Note, max_size: int = MAX_SIZE) -> list[tuple[str, Model]]:
+def collect(arguments: Sequence[str], half: bool, note: PrintLine, max_size: int = MAX_SIZE) -> list[tuple[str, Model]]:
     """(path, model) of all named checkpoints, then the best of each run in folders, until the page reaches `max_size`.
 
     Errors: UserError, as load_best_of_runs and single_file.model_of.

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.engine.adapt_options import Adaptation
 from pycharrnn.page.facts import Losses, ModelFacts
 from pycharrnn.server.checkpoint_scan import (
@@ -31,7 +32,6 @@ _ATTEMPTS, _ATTEMPT_SECONDS = 10, 0.05  # to get memory for a model
 _MAX_LINES = 10  # models that are printed in lines of their own
 
 _Model = TypeVar("_Model")
-Print = Callable[[str], None]  # prints a line
 
 
 class NoSuchModel(Exception):
@@ -54,7 +54,7 @@ class Registry:
     """
 
     def __init__(
-        self, paths: list[str], say: Print, note: Print, follow: bool = False, max_bytes: int = MAX_BYTES
+        self, paths: list[str], say: PrintLine, note: PrintLine, follow: bool = False, max_bytes: int = MAX_BYTES
     ) -> None:
         self.follow = follow
         self.generation = 0  # counts the changes of the list of models

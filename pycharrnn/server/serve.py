@@ -19,12 +19,13 @@ from fastapi import FastAPI
 
 from pycharrnn.common import cores, interrupts
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.server import connections
 from pycharrnn.server.addresses import reachable_hosts
 from pycharrnn.server.app import create_app
 from pycharrnn.server.connections import Connection, OpenConnections
 from pycharrnn.server.options import NetworkOptions, ServeOptions
-from pycharrnn.server.registry import Print, Registry
+from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.studio import studio_paths
 
@@ -109,7 +110,7 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
 
 
-def serve(paths: list[str], opt: ServeOptions, say: Print, note: Print) -> None:
+def serve(paths: list[str], opt: ServeOptions, say: PrintLine, note: PrintLine) -> None:
     """Serve models until a signal arrives.
 
     Args:
@@ -129,7 +130,7 @@ def serve(paths: list[str], opt: ServeOptions, say: Print, note: Print) -> None:
 def listen(
     models: Registry,
     opt: NetworkOptions,
-    say: Print,
+    say: PrintLine,
     beside: Callable[[], Coroutine[Any, Any, None]] | None,
     studio: Studio | None = None,
     began: Callable[[str], None] = lambda url: None,
@@ -181,7 +182,7 @@ def _limit_heaps() -> None:
         mallopt(-3, 1 << 17)  # M_MMAP_THRESHOLD
 
 
-def say_or_fail(say: Print, line: str) -> None:
+def say_or_fail(say: PrintLine, line: str) -> None:
     try:
         say(line)
     except OSError as e:

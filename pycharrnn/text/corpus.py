@@ -20,6 +20,7 @@ from compat.atomic_write import atomic_write
 from pycharrnn.common import file_lock, shell_words
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag, wordings
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.progress import bar
 from pycharrnn.text import cache_record, file_kinds, joined_files, list_text, source_files, text_stats
 from pycharrnn.text.fingerprint import TextHash, fingerprint_of_blocks
@@ -30,8 +31,6 @@ _LOCK = ".lock"  # in the folder of all texts; held while a text gets its folder
 _EXAMINED_FILES = 20  # of a list, for the header of a table
 _MAX_NAME = 80  # bytes; the file names of a run are longer, and limited to 255
 _WINDOWS_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)")  # names that Windows reserves
-
-Note = Callable[[str], None]  # prints a line on stderr
 
 
 @dataclass
@@ -51,7 +50,7 @@ class Corpus:
     files: Sequence[SourceFile]
     _named: Sequence[str]  # paths as the user gave them; none for a text
     _sources: Sequence[str]
-    _note: Note
+    _note: PrintLine
     _progress: int
     _until_written: contextlib.ExitStack
 
@@ -141,7 +140,7 @@ class Corpus:
 @contextlib.contextmanager
 def gather(
     texts: Sequence[str] | bytes,
-    note: Note,
+    note: PrintLine,
     progress: int = 0,
     is_product: Callable[[str], bool] = lambda path: False,
     data: str = "data",
@@ -238,7 +237,7 @@ def _text_file(text: bytes, until_written: contextlib.ExitStack, text_encoding: 
 
 
 @contextlib.contextmanager
-def _lock(data: str, note: Note) -> Iterator[None]:
+def _lock(data: str, note: PrintLine) -> Iterator[None]:
     """Hold the lock on the folder of all texts, after waiting for its holder; go without if locking fails."""
     path, fd = os.path.join(data, _LOCK), None
     with contextlib.suppress(OSError):
@@ -261,7 +260,7 @@ def _lock(data: str, note: Note) -> Iterator[None]:
 
 
 def _place(
-    wanted: str, files: Sequence[SourceFile], kind: str, label: str, stats: TextStats, note: Note
+    wanted: str, files: Sequence[SourceFile], kind: str, label: str, stats: TextStats, note: PrintLine
 ) -> tuple[str, TextStats | None]:
     """Choose the folder of a text among `wanted`, `wanted`_2, ...: the first that is free or already has this text.
 

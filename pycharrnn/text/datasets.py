@@ -11,6 +11,7 @@ from http.client import HTTPException
 
 from compat.atomic_write import atomic_write
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.progress import bar
 from pycharrnn.text.source_files import SOURCES
 
@@ -20,7 +21,7 @@ _MAX_BYTES = 1 << 28  # far more than any of the texts; a longer download may be
 _USUAL_BYTES = 1_500_000  # length of the bar if the server does not send one
 
 
-def write(name: str, data_dir: str = "data", say: Callable[[str], None] = print) -> str:
+def write(name: str, data_dir: str = "data", say: PrintLine = print) -> str:
     """Write the text `name`, one of DATASETS, to data_dir/name/input.txt, unless the same text is there.
 
     `say` prints its size. Returns: the path. Errors: UserError (unknown name, failed download, another text there).

@@ -7,21 +7,18 @@ import os
 from typing import TYPE_CHECKING
 
 from compat.item_options import TAB
+from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.text import decode_text, items, labels, source_files
 from pycharrnn.text.file_pieces import file_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator
 
     from pycharrnn.text.source_files import SourceFile
 
 
-def _silent(line: str) -> None:
-    pass
-
-
 def items_of_file(
-    path: str, kind: str, end: bytes, text_encoding: str = "", note: Callable[[str], None] = _silent
+    path: str, kind: str, end: bytes, text_encoding: str = "", note: PrintLine = print_nothing
 ) -> Iterator[bytes]:
     """The items of a file, of the files of a folder, or of standard input (-), without their ends.
 
@@ -45,7 +42,7 @@ def labelled_items_of_file(
     label: str,
     known: Collection[bytes],
     text_encoding: str = "",
-    note: Callable[[str], None] = _silent,
+    note: PrintLine = print_nothing,
 ) -> Iterator[bytes]:
     """As items_of_file, each with a label and a tab before it, for a model with labels.
 
@@ -77,7 +74,7 @@ def _items_in(file: SourceFile, kind: str, end: bytes) -> Iterator[bytes]:
         yield from (item[: -len(end)] for item in items.as_input(pieces, kind, file.shown, items.MAX_READ_ITEM))
 
 
-def decoded(path: str, text_encoding: str = "", note: Callable[[str], None] = _silent) -> Iterator[bytes]:
+def decoded(path: str, text_encoding: str = "", note: PrintLine = print_nothing) -> Iterator[bytes]:
     """The lines of a file or of all files of a folder, each file from a new line on. Errors: OSError; UserError."""
     with contextlib.ExitStack() as until_read:
         for file in _found(path, until_read, text_encoding, note):
@@ -85,10 +82,8 @@ def decoded(path: str, text_encoding: str = "", note: Callable[[str], None] = _s
             yield b"\n"
 
 
-def _found(
-    path: str, until_read: contextlib.ExitStack, text_encoding: str, note: Callable[[str], None]
-) -> list[SourceFile]:
-    found = source_files.find([path], _silent, lambda path: False, until_read, text_encoding)
+def _found(path: str, until_read: contextlib.ExitStack, text_encoding: str, note: PrintLine) -> list[SourceFile]:
+    found = source_files.find([path], print_nothing, lambda path: False, until_read, text_encoding)
     if how := source_files.sentence_on_decoding(found):
         note(how)
     return found

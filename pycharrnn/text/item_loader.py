@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from compat.item_options import END_CHARACTERS, TAB
 from pycharrnn.common.display import escape_line, quote_character, quote_characters
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.losses import IGNORED
+from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.text import item_index, items, labels
 from pycharrnn.text.batches import SPLIT_NAMES, TEST, TRAIN, VAL, Batches, check_fractions, no_data
 from pycharrnn.text.item_order import Order, Splits
@@ -65,7 +66,7 @@ class ItemLoader(Batches):
         seed: int,
         label: str = "",
         *,
-        say: Callable[[str], None] = print,
+        say: PrintLine = print,
         rows: slice = slice(None),
         progress: int = 0,
         encoding: str = "bytes",
@@ -84,7 +85,7 @@ class ItemLoader(Batches):
         if label and leave_out_others and TAB not in text.vocab:
             raise _lacks(TAB, f"the labels of {flag('label', label)}")
         if label and text.left_out:
-            with closing(read(say=lambda line: None)) as whole:
+            with closing(read(say=print_nothing)) as whole:
                 _refuse_cut_labels(whole, text.left_out, END_CHARACTERS[kind], label)
         self._index = item_index.load(folder, text, kind, end, encoding == "utf8", progress, label)
         self._splits = Splits(self._index, split_fractions, seed)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import reprlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.text.batches import TEST, TRAIN, VAL, Batches, check_fractions, check_sizes, no_data
 from pycharrnn.text.token_text import TextChanged, TokenText
 
@@ -68,7 +69,7 @@ class CharSplitLMMinibatchLoader(Batches):
         seq_length: int,
         split_fractions: Fractions,
         *,
-        say: Callable[[str], None] = print,
+        say: PrintLine = print,
         rows: slice = slice(None),
         progress: int = 0,
         encoding: str = "bytes",

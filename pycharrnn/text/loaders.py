@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.text.batches import Batches
 from pycharrnn.text.item_loader import ItemLoader
 from pycharrnn.text.loader import CharSplitLMMinibatchLoader
@@ -21,7 +22,7 @@ def open_batches(
     seed: int,
     label: str = "",
     *,
-    say: Callable[[str], None],
+    say: PrintLine,
     rows: slice = slice(None),
     progress: int = 0,
     encoding: str,

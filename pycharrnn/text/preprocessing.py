@@ -15,6 +15,7 @@ import numpy as np
 
 from compat import T7Error, TensorFile
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.progress import bar
 from pycharrnn.text import cache_files, cache_record
 from pycharrnn.text.encodings import ENCODINGS, InvalidUtf8, encoding_of
@@ -29,7 +30,7 @@ _BLOCK = 1 << 22  # ids in memory at a time
 
 def cached(
     data_dir: str,
-    say: Callable[[str], None],
+    say: PrintLine,
     progress: int = 0,
     encoding: str = "bytes",
     stats: TextStats | None = None,
@@ -88,7 +89,7 @@ def _encode(
     out_vocabfile: str,
     out_tensorfile: str,
     stats: TextStats,
-    say: Callable[[str], None],
+    say: PrintLine,
     progress: int,
     encoding: str,
 ) -> None:

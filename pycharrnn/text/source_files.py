@@ -15,6 +15,7 @@ from typing import cast
 from pycharrnn.common import folder_walk, near_paths, shell_words
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag, wordings
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.standard_streams import standard_input
 from pycharrnn.text import decode_text, detect_encoding, file_kinds, html_text
 from pycharrnn.text.decode_text import Decoding
@@ -42,7 +43,7 @@ class SourceFile:
 
 def find(
     paths: Sequence[str],
-    note: Callable[[str], None],
+    note: PrintLine,
     is_product: Callable[[str], bool],
     until_copied: contextlib.ExitStack,
     text_encoding: str = "",
@@ -132,7 +133,7 @@ def source_file(path: str, shown: str, size: int, text_encoding: str = "") -> So
     return file_kinds.kind_of_binary(path, shown, is_almost_text)
 
 
-def read(path: str, note: Callable[[str], None], text_encoding: str = "", of_model: bytes = b"") -> bytes:
+def read(path: str, note: PrintLine, text_encoding: str = "", of_model: bytes = b"") -> bytes:
     """The text of one file, or of standard input (-), as a training on it would read it; b"" for an empty one.
 
     `note` prints how it was decoded. `of_model`: the bytes that a model generates one by one. A file of these alone

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ from compat import T7Error
 from compat.vocabulary import characters_by_id, vocabulary_of
 from pycharrnn.common.display import quote_characters
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.text import encodings, preprocessing
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class TokenText:
         self,
         data_dir: str,
         *,
-        say: Callable[[str], None],
+        say: PrintLine,
         progress: int,
         encoding: str,
         model_characters: Collection[bytes] | None = None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
 
 from compat import charrnn, lua_format
 from compat.atomic_write import atomic_link
@@ -14,6 +13,7 @@ from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.checkpoints import formats, run_names, safetensors_file
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.losses import best_first, best_iteration, finite
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History
 from pycharrnn.training.next_commands import NextCommands
@@ -35,7 +35,7 @@ class CheckpointKeeper:
         ranks: Ranks,
         ntrain: int,
         history: History,
-        note: Callable[[str], None],
+        note: PrintLine,
         commands: NextCommands,
         resumed: str | None = None,
     ):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from compat import file_magic
 from pycharrnn.checkpoints import run_names
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.text import corpus
 from pycharrnn.text.corpus import Corpus
 from pycharrnn.training import log_rows
@@ -19,7 +20,7 @@ from pycharrnn.training.options import TrainOptions
 
 @contextlib.contextmanager
 def corpus_run(
-    texts: Sequence[str] | bytes, opt: TrainOptions, given: Collection[str], note: Callable[[str], None]
+    texts: Sequence[str] | bytes, opt: TrainOptions, given: Collection[str], note: PrintLine
 ) -> Iterator[tuple[TrainOptions, Corpus]]:
     """The options and the corpus of a training on `texts`; loop.train writes the corpus once all checks have passed.
 

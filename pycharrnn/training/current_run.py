@@ -7,6 +7,7 @@ import math
 
 from compat.charrnn import Checkpoint
 from pycharrnn.common.errors import flag
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.progress import Live
 from pycharrnn.training import recorded_options, resume, time_plan
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
@@ -16,7 +17,7 @@ from pycharrnn.training.pace import Pace, Stopwatch
 from pycharrnn.training.reports import Callbacks, RunResult
 from pycharrnn.training.run_log import RunLog
 from pycharrnn.training.run_sizes import RunSizes
-from pycharrnn.training.session import Say, Session
+from pycharrnn.training.session import Session
 from pycharrnn.training.shown_copies import ShownCopies
 from pycharrnn.training.shown_sample import Draw
 from pycharrnn.training.status_figures import StatusFigures
@@ -37,8 +38,8 @@ class CurrentRun:
         session: Session,
         trainer: Trainer,
         history: History,
-        say: Say,
-        note: Say,
+        say: PrintLine,
+        note: PrintLine,
         live: Live,
         draw: Draw | None,
         callbacks: Callbacks,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, folder_files, paths
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.training import recorded_options, run_files
 from pycharrnn.training.options import TrainOptions
 
@@ -37,9 +38,7 @@ class ResumedRun(InitialCheckpoint):
     overridden: frozenset[str] = frozenset()
 
 
-def load(
-    options: TrainOptions, given: Collection[str], say: Callable[[str], None], note: Callable[[str], None]
-) -> InitialCheckpoint | None:
+def load(options: TrainOptions, given: Collection[str], say: PrintLine, note: PrintLine) -> InitialCheckpoint | None:
     """Load the checkpoint of -resume or -init_from; None without either. Errors: UserError."""
     if options.init_from:
         path, loaded = paths.load_best(options.init_from, note)
@@ -62,9 +61,7 @@ def load(
     return ResumedRun(path, dataclasses.replace(loaded, val_losses=val_losses), is_in_place)
 
 
-def _newest(
-    folder: str, savefile: str | None, say: Callable[[str], None], note: Callable[[str], None]
-) -> tuple[str, Checkpoint]:
+def _newest(folder: str, savefile: str | None, say: PrintLine, note: PrintLine) -> tuple[str, Checkpoint]:
     """The newest checkpoint in a folder that is complete and finite; of `savefile` alone unless None.
 
     A file that training did not name is taken only where none that it named can be: a copy is newer than its state.

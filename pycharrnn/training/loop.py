@@ -14,6 +14,7 @@ import torch
 from compat import lua_format
 from pycharrnn.common.errors import flag
 from pycharrnn.common.losses import best_iteration
+from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.common.progress import Live
 from pycharrnn.text.batches import VAL
 from pycharrnn.text.corpus import Corpus
@@ -26,7 +27,7 @@ from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Stopwatch
 from pycharrnn.training.reports import Callbacks, RunResult, TrainStep, Validation
 from pycharrnn.training.run_lock import lock
-from pycharrnn.training.session import Say, Session, prepare
+from pycharrnn.training.session import Session, prepare
 from pycharrnn.training.shown_sample import Draw, ShownSample, shown_sample
 from pycharrnn.training.signals import GracefulStop, OutputLog, RunStopped
 from pycharrnn.training.trainer import Trainer
@@ -42,9 +43,9 @@ _NO_CALLBACKS = Callbacks()
 
 def train(
     opt: TrainOptions,
-    say: Say = print,
+    say: PrintLine = print,
     given: Collection[str] | None = None,
-    note: Say = lambda line: print(line, file=sys.stderr),
+    note: PrintLine = lambda line: print(line, file=sys.stderr),
     draw: Draw | None = None,
     callbacks: Callbacks = _NO_CALLBACKS,
     corpus: Corpus | None = None,
@@ -66,7 +67,7 @@ def train(
     watch = watch or Stopwatch.start()
     process = process_from_environment()
     if process.rank:
-        say = note = _say_nothing  # the first process prints for all
+        say = note = print_nothing  # the first process prints for all
         callbacks = _NO_CALLBACKS
         opt = dataclasses.replace(opt, progress=0)
     live = Live(opt.progress)
@@ -248,7 +249,7 @@ def _with_more_time(session: Session) -> Session:
     return session.with_length(2 * resumed.checkpoint.i, resumed.checkpoint.i)
 
 
-def _history(session: Session, trainer: Trainer, say: Say, note: Say) -> tuple[History, bool]:
+def _history(session: Session, trainer: Trainer, say: PrintLine, note: PrintLine) -> tuple[History, bool]:
     """The losses of the run so far, and whether the run had ended with the checkpoint that it resumes."""
     settings, resumed = session.settings, session.settings.resumed
     if resumed is None:
@@ -290,7 +291,3 @@ def _step_line(session: Session, i: int, train_loss: float, norm_ratio: float, s
         f"{i}/{session.iterations} (epoch {epoch}), train_loss = {lua_format.fixed(train_loss, 8)},"
         f" grad/param norm = {lua_format.scientific(norm_ratio, 4)}, time/batch = {seconds:.4f}s"
     )
-
-
-def _say_nothing(line: str) -> None:
-    pass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Callable
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from pycharrnn.checkpoints import checkpoint, formats, run_names
 from pycharrnn.checkpoints.folder_runs import record_of
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag, wordings
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.shell_words import quoted
 from pycharrnn.training import recorded_options, run_files
 from pycharrnn.training.history import out_of_patience
@@ -22,7 +22,7 @@ from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
 from pycharrnn.training.settings import FileSettings
 
 
-def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[str], None]) -> None:
+def check(files: FileSettings, start: InitialCheckpoint | None, note: PrintLine) -> None:
     """Check the files lm_<savefile>_best.t7 and _latest.t7 in -checkpoint_dir, which a training replaces.
 
     Only -overwrite 1 replaces an unfinished run, the model of -init_from or a file that is not a checkpoint. A finished

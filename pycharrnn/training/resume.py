@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.text.batches import TRAIN
 from pycharrnn.training import learning_rate, recorded_options
 from pycharrnn.training.initial_checkpoint import ResumedRun
@@ -32,7 +32,7 @@ def restore(
     iterations: int,
     text: str,
     data_dir: str,
-    say: Callable[[str], None],
+    say: PrintLine,
 ) -> bool:
     """Restore the state of a trainer from its checkpoint, and print which parts the checkpoint lacks.
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.file_lock import LockHeld, acquire, release
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.training.settings import FileSettings
 
 
 @contextlib.contextmanager
-def lock(files: FileSettings, note: Callable[[str], None]) -> Iterator[bool]:
+def lock(files: FileSettings, note: PrintLine) -> Iterator[bool]:
     """Hold the lock file `.lm_<savefile>.lock` in the checkpoint directory, unless -lock 0. Yields: whether it is held.
 
     A file left by a crash is ignored; without locks in the file system, `note` prints a warning. Errors: UserError if

@@ -15,13 +15,14 @@ from collections.abc import Callable
 
 from compat.charrnn import Checkpoint
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.training import log_rows
 from pycharrnn.training.log_rows import Row
 from pycharrnn.training.run_sizes import RunSizes
 from pycharrnn.training.settings import FileSettings
 
 
-def check(files: FileSettings, data_dir: str, resumed: Checkpoint | None, note: Callable[[str], None]) -> None:
+def check(files: FileSettings, data_dir: str, resumed: Checkpoint | None, note: PrintLine) -> None:
     """Check that -log is writable and replaces only the log of a run, with -overwrite 1. Errors: UserError.
 
     `data_dir` need not exist yet. `resumed`: the checkpoint of a resumed run, whose log is continued.
@@ -81,7 +82,7 @@ class RunLog:
         path: str,
         sizes: RunSizes,
         training_seconds: Callable[[], float],
-        note: Callable[[str], None],
+        note: PrintLine,
         every: float = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

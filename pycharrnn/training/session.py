@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,7 @@ import torch
 from compat.lua_random import LuaRandom
 from pycharrnn.checkpoints import checkpoint, run_names, safetensors_file, t7_file
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.engine import device, precision, tf32
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.text import loaders
@@ -40,8 +41,6 @@ from pycharrnn.training.pace import Stopwatch
 from pycharrnn.training.settings import RunSettings
 from pycharrnn.training.settle import settle
 from pycharrnn.training.trainer import Trainer
-
-Say = Callable[[str], None]  # prints a line
 
 _MAX_NAME = 255  # bytes
 _LARGE_LOSS = 9.9999  # larger ones are of trainings that diverge
@@ -81,7 +80,7 @@ class Session:
         settings = dataclasses.replace(self.settings, options=options, optimisation=optimisation)
         return dataclasses.replace(self, settings=settings)
 
-    def make_trainer(self, note: Say) -> Trainer:
+    def make_trainer(self, note: PrintLine) -> Trainer:
         opt = self.settings
         return Trainer(self.model, self.loader, self.random, self.ranks, opt.optimisation, opt.machine, note)
 
@@ -90,8 +89,8 @@ def prepare(
     options: TrainOptions,
     given: Collection[str] | None,
     process: Process,
-    say: Say,
-    note: Say,
+    say: PrintLine,
+    note: PrintLine,
     corpus: Corpus | None = None,
     watch: Stopwatch | None = None,
 ) -> Session:
@@ -116,7 +115,7 @@ def prepare(
         # Before the seconds of measuring, refuse what can be refused; below again, since another run may have begun.
         guess = settle(options, given, start, text, machine, step_timing.guess(options, given, start))
         text_checks.check(guess, text)
-        _check_files(guess, start, lambda line: None)
+        _check_files(guess, start, print_nothing)
         timing = step_timing.timing(options, given, start, text, machine, watch or Stopwatch.start())
     settings = settle(options, given, start, text, machine, timing)
     _require_text_of_resumed(settings, given)
@@ -141,7 +140,7 @@ def prepare(
     return _make(settings, text, from_texts, advise, ranks, say)
 
 
-def _check_files(settings: RunSettings, start: InitialCheckpoint | None, note: Say) -> None:
+def _check_files(settings: RunSettings, start: InitialCheckpoint | None, note: PrintLine) -> None:
     """Errors: UserError if another run is writing the same files, or this one would overwrite files of another run."""
     resumed = settings.resumed
     _check_names(settings)
@@ -193,7 +192,9 @@ def machine_of(options: TrainOptions, process: Process) -> Machine:
     return Machine(process, gpus, computes, str(torch.__version__), safetensors_file.is_installed())
 
 
-def _make(settings: RunSettings, text: TextStats, from_texts: bool, advise: bool, ranks: Ranks, say: Say) -> Session:
+def _make(
+    settings: RunSettings, text: TextStats, from_texts: bool, advise: bool, ranks: Ranks, say: PrintLine
+) -> Session:
     data, start = settings.data, settings.start
     random = LuaRandom(settings.model.seed)
     tf32.allow(not settings.machine.exact)
@@ -229,7 +230,7 @@ def _make_checkpoint_dir(path: str) -> None:
         raise _unusable(path, e.strerror) from e
 
 
-def _loader(settings: RunSettings, text: TextStats, ranks: Ranks, advise: bool, say: Say) -> Batches:
+def _loader(settings: RunSettings, text: TextStats, ranks: Ranks, advise: bool, say: PrintLine) -> Batches:
     data, start = settings.data, settings.start
     model_characters: list[bytes] | None = None
     if start and data.vocab != "strict":
@@ -256,7 +257,7 @@ def _loader(settings: RunSettings, text: TextStats, ranks: Ranks, advise: bool, 
     )
 
 
-def _model(settings: RunSettings, loader: Batches, random: LuaRandom, dtype: torch.dtype, say: Say) -> CharRNN:
+def _model(settings: RunSettings, loader: Batches, random: LuaRandom, dtype: torch.dtype, say: PrintLine) -> CharRNN:
     model, start, where = settings.model, settings.start, settings.machine.device
     if start is None:
         say(f"creating an {model.model} with {model.num_layers} layers")

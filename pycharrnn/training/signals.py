@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.interrupts import add_to_sentence, end_at_once, name_of, numbers, raise_once, status_of
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.training.reports import RunResult
 
 _Report = TypeVar("_Report")
@@ -36,7 +37,7 @@ class OutputLog:
     `closed`: whether stdout is closed, as by `| head`.
     """
 
-    def __init__(self, say: Callable[[str], None], note: Callable[[str], None]):
+    def __init__(self, say: PrintLine, note: PrintLine):
         self._say, self._note = say, note
         self._lost_a_line = False
         self.closed = False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat.lua_random import LuaRandom
+from pycharrnn.common.printing import print_nothing
 from pycharrnn.engine import device, precision, tf32
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.text.batches import Batches
@@ -80,7 +81,7 @@ def step_seconds(settings: RunSettings, vocab_size: int, clock: Clock, least: fl
     model.reset_parameters(random)
     batches = _RandomBatches(vocab_size, settings.data.batch_size, settings.data.seq_length, bool(settings.data.items))
     model.end_id = batches.end_id
-    trainer = Trainer(model, batches, random, Ranks(), settings.optimisation, settings.machine, _ignore)
+    trainer = Trainer(model, batches, random, Ranks(), settings.optimisation, settings.machine, print_nothing)
     for _ in range(_WARM_UP):
         trainer.step()
     trainer.new_losses()  # waits for a GPU
@@ -90,10 +91,6 @@ def step_seconds(settings: RunSettings, vocab_size: int, clock: Clock, least: fl
         trainer.new_losses()
         steps, now = steps + 1, clock()
     return max(now - start, 1e-9) / steps
-
-
-def _ignore(line: str) -> None:
-    pass
 
 
 class _RandomBatches(Batches):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.engine import kernel_library
 from pycharrnn.training.settings import MachineSettings
 
@@ -16,7 +15,7 @@ def set_num_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def note_backend(machine: MachineSettings, reason: str, note: Callable[[str], None]) -> None:
+def note_backend(machine: MachineSettings, reason: str, note: PrintLine) -> None:
     """Note that a run on the CPU could be faster, or that its last digits depend on the machine.
 
     `reason`: BPTT.reason, which names the backend and says why it was chosen.

@@ -13,6 +13,7 @@ from compat import legacy_logsoftmax
 from compat.lua_random import LuaRandom
 from compat.run_state import RunState
 from pycharrnn._version import __version__
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.engine.cuda_graph import CUDAGraphStep
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.precision import MIXED
@@ -48,7 +49,7 @@ class Trainer:
         ranks: Ranks,
         optimisation: OptimisationSettings,
         machine: MachineSettings,
-        note: Callable[[str], None],
+        note: PrintLine,
     ):
         self.model, self.loader, self.random, self.ranks = model, loader, random, ranks
         self._exact, self._old_exp, self._grad_clip = bool(machine.exact), bool(machine.old_exp), optimisation.grad_clip

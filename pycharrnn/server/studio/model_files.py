@@ -6,10 +6,10 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Callable
 
 from pycharrnn.checkpoints import checkpoint, formats, html_file
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.server.studio import run_record, studio_paths
 from pycharrnn.server.studio.run_schemas import SendFormat
 from pycharrnn.server.studio.studio_paths import INCOMING, MODELS, OUTGOING, Refusal
@@ -93,7 +93,7 @@ def _free(stem: str, ending: str) -> str:
         number += 1
 
 
-def convert(path: str, name: str, note: Callable[[str], None], title: str = "", about: str = "") -> str:
+def convert(path: str, name: str, note: PrintLine, title: str = "", about: str = "") -> str:
     """Write the model at `path` as another file, in a folder of its own. Returns: its path. Errors: UserError; OSError.
 
     Args:

@@ -12,14 +12,17 @@ from functools import partial
 from pycharrnn.common import file_lock
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.server import serve
 from pycharrnn.server.options import StudioOptions
-from pycharrnn.server.registry import Print, Registry
+from pycharrnn.server.registry import Registry
 from pycharrnn.server.studio import studio_paths
 from pycharrnn.server.studio.studio import Studio
 
 
-def open_studio(folder: str, opt: StudioOptions, environment: Mapping[str, str], say: Print, note: Print) -> None:
+def open_studio(
+    folder: str, opt: StudioOptions, environment: Mapping[str, str], say: PrintLine, note: PrintLine
+) -> None:
     """Serve a folder until a signal arrives; a training goes on after that.
 
     Args:

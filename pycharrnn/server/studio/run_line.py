@@ -9,9 +9,10 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.server.studio import run_command, run_process, run_record, studio_paths
 from pycharrnn.server.studio.run_process import Processes
 from pycharrnn.server.studio.run_record import ACTIVE, RunRecord
@@ -24,7 +25,7 @@ _STOPPED = ("stopped", "finished", "failed")
 class RunLine:
     """The runs of this folder. `note` prints a line on stderr. `environment`: of trainings."""
 
-    def __init__(self, note: Callable[[str], None], environment: Mapping[str, str]) -> None:
+    def __init__(self, note: PrintLine, environment: Mapping[str, str]) -> None:
         self._note = note
         self._processes = Processes(environment)
         self._unasked = set[str]()  # runs that are to stop, whose processes could not be asked yet

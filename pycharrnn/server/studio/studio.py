@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pycharrnn._version import __version__
 from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.server import security
 from pycharrnn.server.registry import NoSuchModel, Registry
 from pycharrnn.server.studio import (
@@ -60,7 +61,7 @@ class Studio:
         models: of cv/ and models/. note: prints a line on stderr. environment: of trainings.
     """
 
-    def __init__(self, models: Registry, note: Callable[[str], None], environment: Mapping[str, str]) -> None:
+    def __init__(self, models: Registry, note: PrintLine, environment: Mapping[str, str]) -> None:
         self._models, self._note, self._folder = models, note, os.getcwd()
         self._texts, self._progress = uploads.Texts(), Progress()
         self._line, self._reader = RunLine(note, environment), TextReader(self._texts, environment)
@@ -238,7 +239,7 @@ class Studio:
         path = self._path_of(model_id)
         try:
             async with self._one_conversion_at_a_time:
-                return await asyncio.to_thread(model_files.convert, path, name, lambda line: None, title, about)
+                return await asyncio.to_thread(model_files.convert, path, name, print_nothing, title, about)
         except OSError as e:
             raise studio_paths.refusal_of(e, "can't write the file to send") from e
 
