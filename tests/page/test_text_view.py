@@ -55,6 +55,22 @@ def test_up_and_down_move_by_line(page, width):
         assert chosen(page)["k"] == first["k"] + 1
 
 
+def test_keys_of_the_browser_stay_its_own(page):
+    """Alt and an arrow key go back to the page before."""
+    text = element(page, "text")
+    text.send_keys(Keys.ARROW_RIGHT * 2)
+    script = (
+        "const event = new KeyboardEvent('keydown', { ...arguments[1], cancelable: true });"
+        "arguments[0].dispatchEvent(event);"
+        "return event.defaultPrevented"
+    )
+    for modifier in ("altKey", "ctrlKey", "metaKey"):
+        assert not page.execute_script(script, text, {"key": "ArrowLeft", modifier: True})
+        assert chosen(page)["k"] == 1
+    assert page.execute_script(script, text, {"key": "ArrowLeft"})
+    assert chosen(page)["k"] == 0
+
+
 def announced(browser) -> str:
     return browser.execute_script("return document.getElementById('announced').textContent")
 

@@ -82,6 +82,7 @@ export class TextView {
 
   #onKey(event) {
     const { key } = event;
+    if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser has commands of its own there
     if (key === "Escape") this.choose(-1);
     const step = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity, ArrowDown: 1, ArrowUp: -1 }[key];
     if (!step || !this.items.length) return;
