@@ -293,6 +293,12 @@ def test_an_address_of_settings_alone_is_of_the_model_of_the_page(chromium, page
     assert element(chromium, "temperature").get_attribute("value") == "0.5"
 
 
+def test_a_link_that_was_cut_off_leaves_a_list_as_it_is(chromium, pages, offline):
+    visit(chromium, pages["one"] + "#length=37&color=prob")
+    assert len(generated(chromium, 37)) == 37
+    assert Select(element(chromium, "color")).first_selected_option.text == "probability"
+
+
 def test_an_address_of_a_place_on_the_page_changes_no_text(chromium, pages, offline):
     visit(chromium, pages["one"] + "#length=30&seed=7")
     before = generated(chromium, 30)
@@ -345,6 +351,18 @@ def test_copying_without_the_clipboard_of_https_keeps_the_focus(file):
     element(file, "copy").send_keys(Keys.ENTER)
     wait(file, lambda: status(file) == "text copied")
     assert file.switch_to.active_element == element(file, "copy")
+
+
+def test_a_browser_that_refuses_to_copy(file):
+    """As in a frame of another site."""
+    file.execute_script(
+        "Object.defineProperty(navigator, 'clipboard', { value: undefined }); document.execCommand = () => false"
+    )
+    for seed, name in enumerate(("copy", "link")):
+        fill(file, "seed", seed)
+        generated(file)
+        click(file, name)
+        wait(file, lambda: status(file) == "not copied: allow this page to use the clipboard")
 
 
 def test_it_does_not_offer_what_takes_a_server(file, pages):

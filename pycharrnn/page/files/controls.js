@@ -100,12 +100,17 @@ export function hasValues(params) {
 }
 
 export function setValues(params) {
-  for (const id of ALL_CONTROLS) if (params.has(id)) $(id).value = params.get(id);
+  for (const id of ALL_CONTROLS) if (params.has(id) && takes($(id), params.get(id))) $(id).value = params.get(id);
   $("adapt").value = params.get("adapt") === "1" ? "1" : "0"; // which addresses leave out
   for (const id of ADAPT_CONTROLS) if (!params.has(id)) $(id).value = $(id).defaultValue;
   $("max_copy").value = params.get("max_copy") ?? "0";
   if (params.has("label")) $("label").dataset.wanted = params.get("label"); // the labels come with the model
   check(document.querySelectorAll("#controls [aria-invalid]"));
+}
+
+// Whether a control can have a value. A link that was cut off may have another than a list offers.
+function takes({ options }, value) {
+  return !options || [...options].some((option) => option.value === value && !option.disabled);
 }
 
 // Whether the inputs are valid; shows a message beside each invalid one. focus: move the focus to the first invalid one.

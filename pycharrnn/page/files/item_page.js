@@ -41,4 +41,4 @@ function sentence(items, { items: wanted, topk }, { drawn, known, gave_up: gaveU
   return known === null ? `${found}; the training text is not here, so nothing tells known items from new ones` : found;
 }
 
-$("copy-kept").addEventListener("click", () => copy(itemList.keptText).then(() => showStatus("kept items copied")));
+$("copy-kept").addEventListener("click", () => copy(itemList.keptText, "kept items copied").then(showStatus));

@@ -24,7 +24,8 @@ export function takeToken() {
   return token;
 }
 
-export async function copy(content) {
+// Copies a text. Returns `words`, which say so, or why it is not copied.
+export async function copy(content, words) {
   try {
     await navigator.clipboard.writeText(content);
   } catch {
@@ -34,10 +35,12 @@ export async function copy(content) {
     area.value = content;
     document.body.append(area);
     area.select();
-    document.execCommand("copy");
+    const isCopied = document.execCommand("copy");
     area.remove();
     focused.focus({ preventScroll: true });
+    if (!isCopied) return "not copied: allow this page to use the clipboard";
   }
+  return words;
 }
 
 export function download(content, name) {

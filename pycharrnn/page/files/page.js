@@ -390,8 +390,8 @@ document.addEventListener("change", ({ target }) => {
 for (const [id, action] of [["primetext", generateNext], ["own", score]]) {
   $(id).addEventListener("keydown", ({ key, ctrlKey, metaKey }) => key === "Enter" && (ctrlKey || metaKey) && action());
 }
-$("copy").addEventListener("click", () => copy(content().text).then(() => showStatus("text copied")));
-$("link").addEventListener("click", () => copy(linkTo(shown)).then(() => showStatus(LINK_COPIED)));
+$("copy").addEventListener("click", () => copy(content().text, "text copied").then(showStatus));
+$("link").addEventListener("click", () => copy(linkTo(shown), LINK_COPIED).then(showStatus));
 $("download").addEventListener("click", () => download(content().text, content().file));
 listenForLeaving(() => {
   for (const view of [sampleView, scoreView]) if (view.span) view.choose(-1);

@@ -52,8 +52,7 @@ export class RunForm {
       $(id).addEventListener("change", () => actions.reread(this.values));
     $("other-text").addEventListener("click", () => actions.forget());
     $("copy-command").addEventListener("click", async () => {
-      await copy($("command").textContent);
-      setText($("copied"), "command copied");
+      setText($("copied"), await copy($("command").textContent, "command copied"));
     });
   }
 

@@ -35,8 +35,7 @@ export class RunCard {
     this.command = el("code", { tabindex: "0", role: "region", "aria-label": "Command of this run" });
     this.copied = el("p", { role: "status" });
     const copyCommand = button("Copy command", async () => {
-      await copy(this.command.textContent);
-      setText(this.copied, "command copied");
+      setText(this.copied, await copy(this.command.textContent, "command copied"));
     });
     const command = el(
       "div",
