@@ -71,20 +71,20 @@ class CurrentWeights:
         module = self._made_module
         if module is None or self._is_as_loaded(module):
             return self._loaded
-        weights = {name: _in_float64(view) for name, view in module.weights.items()}
+        weights = {name: _in_numpy(view).astype(np.float64) for name, view in module.weights.items()}
         network = dataclasses.replace(self._loaded.network, weights=weights, tensor_type="torch.DoubleTensor")
         return checkpoint.with_network(self._loaded, network)
 
     def _is_as_loaded(self, module: CharRNN) -> bool:
         """Whether the module's weights equal the checkpoint's, rounded to its dtype."""
 
-        def as_loaded(name: str, dtype: torch.dtype) -> npt.NDArray[np.float64]:
-            weight = np.asarray(self._loaded.network.weights[name], np.float64)
-            return _rounded(_rounded(weight, self._first_dtype()), dtype)
+        def as_loaded(name: str, dtype: torch.dtype) -> npt.NDArray[np.floating]:
+            return _rounded(_rounded(np.asarray(self._loaded.network.weights[name]), self._first_dtype()), dtype)
 
-        pairs = ((as_loaded(name, view.dtype), _in_float64(view)) for name, view in module.weights.items())
-        # NaN differs from itself, so that the weights of a failed training are not equal to themselves.
-        return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
+        pairs = ((as_loaded(name, view.dtype), _in_numpy(view)) for name, view in module.weights.items())
+        # NaN differs from itself, so that the weights of a failed training are not equal to themselves. To allow for it
+        # takes several times as long.
+        return all(np.array_equal(a, b) or np.array_equal(a, b, equal_nan=True) for a, b in pairs)
 
     def _first_dtype(self) -> torch.dtype:
         import torch
@@ -92,24 +92,27 @@ class CurrentWeights:
         return torch.float32 if self.dtype is None else self.dtype
 
 
-def _rounded(weight: npt.NDArray[np.float64], dtype: torch.dtype) -> npt.NDArray[np.float64]:
-    """A weight rounded to a dtype."""
+# By NumPy where it has the dtype: in a forked process PyTorch may wait for threads that only the parent has.
+
+
+def _rounded(weight: npt.NDArray[np.floating], dtype: torch.dtype) -> npt.NDArray[np.floating]:
+    """A weight rounded to a dtype; in float32 for a shorter one."""
     import torch
 
     if dtype == torch.float64:
         return weight
     if dtype == torch.float32:
-        # Not by PyTorch, which in a forked process may wait for threads that only the parent has.
         with np.errstate(over="ignore"):
-            return weight.astype(np.float32).astype(np.float64)
-    rounded: npt.NDArray[np.float64] = torch.from_numpy(weight).to(dtype).double().numpy()
+            return weight.astype(np.float32, copy=False)
+    rounded: npt.NDArray[np.floating] = torch.from_numpy(weight).to(dtype).float().numpy()
     return rounded
 
 
-def _in_float64(weight: torch.Tensor) -> npt.NDArray[np.float64]:
-    """A copy of a weight in float64."""
+def _in_numpy(weight: torch.Tensor) -> npt.NDArray[np.floating]:
+    """A weight in NumPy; in float32 if its dtype is shorter, since NumPy has no bfloat16."""
     import torch
 
-    if weight.dtype not in (torch.float64, torch.float32, torch.float16):  # bfloat16, which NumPy lacks
+    if weight.dtype not in (torch.float64, torch.float32):
         weight = weight.float()
-    return weight.cpu().numpy().astype(np.float64)  # not by PyTorch, see _rounded
+    found: npt.NDArray[np.floating] = weight.cpu().numpy()
+    return found
