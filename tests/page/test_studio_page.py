@@ -157,12 +157,16 @@ def test_the_settings_of_a_list(chromium, studio, poems):
     element(chromium, "flag-dropout").send_keys("x")
     shown(chromium, "run-problem", "-rnn_size must be at least 1")
     assert element(chromium, "flag-rnn_size").get_attribute("aria-invalid") == "true"
+    studio.refusals["/api/studio/command"] = (422, "there is no model lm_old_best any more: keep to another.")
+    element(chromium, "flag-dropout").send_keys("y")
+    shown(chromium, "run-problem", "There is no model")
+    assert chromium.find_elements(By.CSS_SELECTOR, "#flags [aria-invalid]") == []  # words, not flags
     studio.refusals.clear()
     click(chromium, "start-run")
     shown(chromium, "current-run", "Learning")
     (body,) = (body for method, path, body in studio.requests if path == "/api/studio/runs")
     assert (body["choice"], body["minutes"], body["items"], body["label"]) == ("minutes", 10, "line", "column")
-    assert body["flags"] == {"rnn_size": 64, "model": "gru", "dropout": "x"}  # which the server refuses
+    assert body["flags"] == {"rnn_size": 64, "model": "gru", "dropout": "xy"}  # which the server refuses
     read = [body for method, path, body in studio.requests if path.endswith("/read")]
     assert read == [{}, {"items": "line", "label": "column", "text_encoding": ""}]
 
@@ -182,6 +186,27 @@ def test_advice_on_the_encoding_until_another_is_chosen(chromium, studio, poems)
         wait(chromium, lambda: not words.is_displayed())
         Select(element(chromium, name)).select_by_value("")
         wait(chromium, words.is_displayed)
+
+
+@needs_browser
+def test_a_problem_of_a_text_does_not_keep_the_next_one_from_starting(chromium, studio, poems, monkeypatch):
+    opened(chromium, studio, "learn")
+    element(chromium, "files").send_keys(str(poems))
+    wait(chromium, lambda: element(chromium, "start-run").is_displayed())
+    paths = studio._paths
+
+    def refuse() -> None:
+        raise pretended.Refused(422, "the item 'Ada' has no tab.")
+
+    monkeypatch.setattr(studio, "_paths", lambda query, body: [(".*/read", refuse), *paths(query, body)])
+    studio.held.clear()
+    Select(element(chromium, "run-items")).select_by_value("line")
+    wait(chromium, lambda: count_of(studio, "/api/studio/texts/t1/read") == 2)
+    click(chromium, "other-text")
+    studio.held.set()
+    chromium.execute_async_script("setTimeout(arguments[0], 300)")  # an answer to the first text would come by now
+    assert text(chromium, "run-problem") == ""
+    assert element(chromium, "start-run").is_enabled()
 
 
 @needs_browser

@@ -141,7 +141,7 @@ export class RunForm {
     const flag =
       words &&
       [...$("new-run").querySelectorAll("[data-flag]")].find(({ dataset }) =>
-        new RegExp(`\\b${dataset.flag}\\b`, "i").test(words),
+        new RegExp(`(?<!\\w)-${dataset.flag}\\b`).test(words),
       );
     if (!flag) return;
     flag.setAttribute("aria-invalid", "true");

@@ -133,6 +133,7 @@ export class Learn {
 
   #forget(focus = false) {
     this.#text = null;
+    this.#reading?.abort();
     $("pasted").value = "";
     showStep("drop");
     if (focus) $("choose-files").focus();
