@@ -138,10 +138,10 @@ def _copied(loaded: Checkpoint) -> str:
     longest, share, val_share = (loaded.opt.get(f"copied_{name}") for name in ("longest", "share", "val_share"))
     if not is_number(longest):
         return ""
-    shares = [(share, "its"), (val_share, "the validation split's")]
-    known = [f"{100 * part:.1f} % of {whose}" for part, whose in shares if is_number(part) and part >= 0]
+    shares = [(share, "the sample's 16-character sequences"), (val_share, "those of the validation split")]
+    known = [f"{100 * part:.1f} % of {which}" for part, which in shares if is_number(part) and part >= 0]
     return f"{longest:.10g} characters of its sample" + (
-        f"; of sequences of 16 characters, {' and '.join(known)}" if known else ""
+        f"; the training split has {' and '.join(known)}" if known else ""
     )
 
 

@@ -295,7 +295,8 @@ def test_a_line_at_the_end_and_a_record_say_what_the_samples_copied(tmp_path):
     recorded = [checkpoint.load(path).opt for path in named(tmp_path)]
     assert max(opt["copied_longest"] for opt in recorded) <= int(said[1])
     shown = run("inspect", str(named(tmp_path)[-1]), cwd=tmp_path).stdout.decode()
-    assert re.search(r"copied +\d+ characters of its sample; of sequences of 16 characters, \S+ % of its and", shown)
+    shares = r"the training split has \S+ % of the sample's 16-character sequences and \S+ % of those of the validation"
+    assert re.search(rf"copied +\d+ characters of its sample; {shares} split\n", shown)
     done = run(
         "train", "-data_dir", "data/song", "-gpuid", "-1", *small, "-show", "150", "-savefile", "b", cwd=tmp_path
     )
