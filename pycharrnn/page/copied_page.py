@@ -65,7 +65,7 @@ def write(
         f.write(b'<meta name="viewport" content="width=device-width, initial-scale=1">\n')
         style = html_style.style_sheet() + _STYLE + page_files.file_text("panel.css")
         f.write(f"<style>{style}</style>\n<h1>{title}</h1>\n{_legend(text, found, least)}\n".encode())
-        f.write(b"<main>\n<pre>\n")
+        f.write(b'<main>\n<pre tabindex="0" role="region" aria-label="Sample">\n')
         for stretch, longest in stretches(content, found):
             f.write(_colored(stretch, longest).encode())
         modules = {name: page_files.file_text(name) for name in _MODULES}
@@ -79,8 +79,8 @@ def _legend(text: str, found: list[Passage], least: int) -> str:
     shades = [-one for one in range(level(least), html_style.LEVELS + 1)]
     return (
         f"<p>The colored passages, of {least} or more characters, are in {name}, letter for letter. The longer a copy,"
-        f" the deeper its color; the longest has {found[0].length} characters. Point at a copy, or tap it, for its"
-        " length and its place.</p>\n"
+        f" the deeper its color; the longest has {found[0].length} characters. Point at a copy, tap it, or go to"
+        " it with the left and right arrow keys, for its length and its place.</p>\n"
         f'<p class="scale">{least}{html_style.scale(shades)}{max(least, _FROM[-1])} or more</p>'
     )
 

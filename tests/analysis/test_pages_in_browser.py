@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from conftest import run
-from page_tools import By, needs_browser, screen
+from page_tools import By, Keys, needs_browser, screen
 from serving_tools import LSTM
 
 pytestmark = needs_browser
@@ -83,6 +83,24 @@ def test_a_tap_on_a_copy_shows_its_length_and_its_place(chromium, pages):
                 box = chromium.execute_script("return arguments[0].getBoundingClientRect().toJSON()", panel)
                 assert box["top"] >= 0 and box["bottom"] <= chromium.execute_script("return innerHeight")
             chromium.find_element(By.TAG_NAME, "h1").click()
+
+
+def test_the_copies_by_keyboard(chromium, pages):
+    chromium.get(pages["Copies in sample.txt - pycharrnn"])
+    copies = chromium.find_elements(By.TAG_NAME, "b")
+    words = ["copied: 31 characters, line 2, column 4", "copied: 23 characters, line 1, column 1"]
+    chromium.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
+    box = chromium.switch_to.active_element
+    assert (box.tag_name, box.accessible_name) == ("pre", "Sample")
+    for key, chosen in (("RIGHT", 0), ("RIGHT", 1), ("RIGHT", 1), ("LEFT", 0), ("LEFT", 0)):
+        box.send_keys(getattr(Keys, f"ARROW_{key}"))
+        assert chromium.find_elements(By.CSS_SELECTOR, "b.here") == [copies[chosen]]
+        announced = chromium.find_element(By.ID, "announced")
+        assert announced.get_attribute("textContent") == words[chosen]
+        place = chromium.execute_script("return arguments[0].getBoundingClientRect().toJSON()", copies[chosen])
+        assert place["top"] >= 0 and place["bottom"] <= chromium.execute_script("return innerHeight")
+    box.send_keys(Keys.ESCAPE)
+    assert chromium.find_elements(By.CSS_SELECTOR, "b.here") == []
 
 
 def test_the_legend_of_the_copies_begins_at_the_least(chromium, pages):

@@ -103,7 +103,7 @@ def test_a_page_is_escaped_and_needs_nothing_else(home):
     args = ["s.txt", "-text", "t.txt", "-text_encoding", "bytes", "-least", "4", "-html", "page.html"]
     assert copied(*args).endswith("saved page.html\n")
     page = (home / "page.html").read_text(encoding="utf-8")
-    assert '<pre>\n<b class="o1" title="copied: 5 characters, line 1, column 2">\n&lt;b&gt;&amp;</b>\ufffd ' in page
+    assert '>\n<b class="o1" title="copied: 5 characters, line 1, column 2">\n&lt;b&gt;&amp;</b>\ufffd ' in page
     assert "http" not in page and "prefers-color-scheme: dark" in page
     copied("s.txt", "-text", "t.txt", "-html", "page.html")  # its own file
     (home / "page.html").write_text("mine", encoding="utf-8")

@@ -1,4 +1,5 @@
-// The page of `copied -html`: its panel shows the length and the place of a copy that is tapped or pointed at.
+// The page of `copied -html`: its panel shows the length and the place of a copy that is tapped, pointed at, or gone to
+// with the arrow keys.
 
 import { clearCharacter, listenForLeaving, showCharacter } from "./character_panel.js";
 
@@ -28,5 +29,16 @@ box.addEventListener("pointerover", ({ target, pointerType }) => {
   if (copy && pointerType === "mouse") choose(copy);
 });
 box.addEventListener("click", ({ target }) => choose(target.closest("b")));
+box.addEventListener("keydown", (event) => {
+  const { key } = event;
+  if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser has commands of its own there
+  if (key === "Escape") choose(null);
+  const copies = [...box.querySelectorAll("b")];
+  const next = copies[copies.indexOf(chosen) + { ArrowRight: 1, ArrowLeft: -1 }[key]];
+  if (!next) return;
+  event.preventDefault();
+  next.scrollIntoView({ block: "nearest" });
+  choose(next);
+});
 listenForLeaving(() => choose(null));
 clearCharacter(HINT);
