@@ -59,7 +59,7 @@ def trained(text: Path, recipe: str, seed: int, more: list[str]) -> str:
 
 
 def texts_of(loaded: Checkpoint, temperature: float, limits: CopyLimits | None) -> list[bytes]:
-    """Samples of `count` characters together."""
+    """Samples of CHARACTERS characters together, or more; of a list an item each."""
     end, characters = loaded.network.end_id, characters_by_id(loaded.vocab)
     model = inference.on_cpu(loaded.network)
     if end is not None:

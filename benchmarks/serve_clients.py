@@ -109,7 +109,7 @@ async def ask_on(address: tuple[str, int], model: str, candidates: int, seed: in
             start = time.monotonic()
             client.ask(head.encode() + b"Content-Length: %d\r\n\r\n" % len(content) + content)
             await answered(client, leave_at)
-        except (OSError, ValueError) as e:
+        except (OSError, ValueError, asyncio.TimeoutError) as e:  # up to Python 3.10 the last is no OSError
             tally.errors.append(repr(e))
             continue
         tally.characters += client.count

@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import re
 import shlex
 import shutil
@@ -37,6 +36,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from lists import processor_seconds
 
 import pycharrnn
 
@@ -211,9 +211,9 @@ def main() -> None:
             for name, curve in held_out_curves(text, flags).items()
         }
     for run in runs.values():
-        before = _processor_seconds()
+        before = processor_seconds()
         found = run()
-        processor = _processor_seconds() - before  # of the commands, not of scoring
+        processor = processor_seconds() - before  # of the commands, not of scoring
         curves.update(found)
         for row in figures(found, losses):
             row["processor s in all"] = processor
@@ -234,12 +234,6 @@ def main() -> None:
 def _curve(text: Path, flags: list[str]) -> Curve:
     with tempfile.TemporaryDirectory() as folder:
         return training_curve(text, flags, folder)
-
-
-def _processor_seconds() -> float:
-    """Of all commands that have ended."""
-    times = os.times()
-    return times.children_user + times.children_system
 
 
 if __name__ == "__main__":

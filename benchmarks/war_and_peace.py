@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import re
 import shlex
 import subprocess
@@ -32,6 +31,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from lists import processor_seconds
 
 Row = dict[str, object]
 
@@ -72,16 +73,11 @@ class Measured:
     """The seconds from here on, of the clock and of the processor; the latter of commands that have ended."""
 
     def __init__(self):
-        self._start, self._processor = time.perf_counter(), _processor_seconds()
+        self._start, self._processor = time.perf_counter(), processor_seconds()
 
     def row(self, what: str) -> Row:
-        processor = _processor_seconds() - self._processor
+        processor = processor_seconds() - self._processor
         return {"what": what, "s": time.perf_counter() - self._start, "processor s": processor}
-
-
-def _processor_seconds() -> float:
-    times = os.times()
-    return times.children_user + times.children_system
 
 
 def trained(words: str, train: bytes, test: bytes, adapt: bool) -> Row:
