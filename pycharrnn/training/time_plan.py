@@ -1,7 +1,7 @@
 """-minutes: the recipe for a text and a time, from the measured speed of this machine. Nothing here reads a clock.
 
 Larger networks reach lower losses, but only if they read enough: the largest size is taken that still gets through the
-characters which its size needs.
+characters which its size needs. A short text is overfitted by a large network, so its length limits the size too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Kind:
     Attributes:
         seq_length, learning_rate: the rate of _REFERENCE_SIZE, which falls with the size.
         needs: characters that _REFERENCE_SIZE should read; `grows`: the exponent by which larger sizes need more.
-        drops: the weight drop for each doubling of the epochs, from `free` epochs on.
+        drops: the weight drop for each doubling of the epochs, from `free` epochs on; `most_drop`: at most.
+        units: of a network at most, for each square root of a character of the text.
         most_epochs: of a run; more would be overfitted.
     """
 
@@ -43,11 +44,33 @@ class Kind:
     grows: float
     drops: float
     free: float
+    most_drop: float
+    units: float
     most_epochs: float
 
 
-TEXT = Kind(seq_length=50, learning_rate=0.02, needs=3e6, grows=0.7, drops=0.17, free=3.5, most_epochs=40)
-LINES = Kind(seq_length=25, learning_rate=0.025, needs=0.9e6, grows=1.2, drops=0.28, free=4.2, most_epochs=40)
+TEXT = Kind(
+    seq_length=50,
+    learning_rate=0.02,
+    needs=3e6,
+    grows=0.7,
+    drops=0.17,
+    free=3.5,
+    most_drop=0.6,
+    units=1,
+    most_epochs=40,
+)
+LINES = Kind(
+    seq_length=25,
+    learning_rate=0.025,
+    needs=0.9e6,
+    grows=1.2,
+    drops=0.28,
+    free=4.2,
+    most_drop=0.5,
+    units=math.inf,
+    most_epochs=40,
+)
 
 
 @dataclass(frozen=True)
@@ -119,10 +142,11 @@ def named(minutes: float) -> str:
 def is_worth(
     opt: TrainOptions, given: Collection[str], text: TextStats, rnn_size: int, iteration: float, seconds: float
 ) -> bool:
-    """Whether a network of this size reads enough characters in the time."""
+    """Whether a network of this size reads enough characters in the time, and the text is long enough for it."""
     found, kind = options_for(opt, given, text, rnn_size, iteration, seconds), _kind(opt)
-    characters = seconds / iteration * found.batch_size * found.seq_length
-    return characters >= kind.needs * math.pow(rnn_size / _REFERENCE_SIZE, kind.grows)
+    read = seconds / iteration * found.batch_size * found.seq_length
+    reads_enough = read >= kind.needs * math.pow(rnn_size / _REFERENCE_SIZE, kind.grows)
+    return reads_enough and rnn_size <= kind.units * math.sqrt(text.length(found.encoding))
 
 
 def _kind(opt: TrainOptions) -> Kind:
@@ -141,7 +165,7 @@ def _recipe(
         "rnn_size": rnn_size,
         "seq_length": kind.seq_length,
         "learning_rate": _learning_rate(kind, rnn_size, length),
-        "weight_drop": min(_weight_drop(kind, epochs, rnn_size), float(by_length.get("weight_drop", 0.5))),
+        "weight_drop": min(_weight_drop(kind, epochs, rnn_size), float(by_length.get("weight_drop", kind.most_drop))),
         "max_epochs": float(f"{epochs:.4g}"),
         "eval_val_every": every,
     }

@@ -460,6 +460,12 @@ def test_more_time_or_a_faster_machine_trains_a_larger_network():
     assert planned(minutes=1, steps=fast).learning_rate < planned(minutes=1).learning_rate
 
 
+def test_a_short_text_limits_the_network():
+    """Its square root: a larger network has more recurrent weights than four for each character."""
+    assert [planned(length, minutes=1000).rnn_size for length in (50_000, 150_000, 10**6)] == [192, 384, 768]
+    assert planned(50_000, minutes=1000, rnn_size=512).rnn_size == 512
+
+
 @pytest.mark.slow
 def test_the_first_steps_of_a_large_network_do_not_diverge(tmp_path):
     opt = planned(10**8, items="line", rnn_size=1024, steps={1024: 0.1}, batch_size=8)
