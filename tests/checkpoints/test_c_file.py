@@ -272,6 +272,19 @@ def test_any_bytes_of_a_checkpoint_are_data(tmp_path):
     assert b'trained on data/*/ ??/ " \\ ' in output(program, "-help")
 
 
+@needs_gcc
+def test_a_character_with_a_zero_byte_is_in_no_text(tmp_path):
+    """A text of C ends with its first zero byte. What follows it is not of the text."""
+    vocab = {b"a\0b": 1, b"x": 2, b"\0": 3}
+    weights = {name: np.zeros(shape) for name, shape in parameter_shapes("rnn", len(vocab), 2, 1).items()}
+    written(tmp_path, Checkpoint(Network("rnn", 2, 1, len(vocab), 0.0, weights), vocab))
+    (tmp_path / "driver.c").write_text(
+        '#define MODEL_NO_MAIN\n#include "model.c"\n#include <stdio.h>\n'
+        'int main(void) { return printf("%d %d %d", model_find("a"), model_find("x"), model_find("")) < 0; }\n'
+    )
+    assert output(compiled(tmp_path / "driver.c", ("gcc", "-std=c99"), "-Wno-unused-function")) == b"-1 1 -1"
+
+
 def test_string_literals():
     assert c_template.string(b'a"??/\n\x001\\') == '"a\\"\\?\\?/\\n\\0001\\\\"'
 

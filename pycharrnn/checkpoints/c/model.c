@@ -509,6 +509,7 @@ int model_find(const char *text) {
   int id, found = -1;
   for (id = 0; id < V; id++) {
     const struct model_character *c = &model_vocabulary[id];
+    if (memchr(c->bytes, '\0', c->size)) continue; /* a text ends before it */
     if (strncmp(text, c->bytes, c->size) == 0 && (found < 0 || c->size > model_vocabulary[found].size)) found = id;
   }
   return found;
