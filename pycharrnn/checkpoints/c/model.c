@@ -93,7 +93,8 @@ int model_next(struct model_state *state, model_real temperature);
 #define MODEL_HAS_ITEMS /* the model is one of items, not of a text */
 
 /* Draw the rest of an item into a buffer of `size` bytes, size > 0, with a zero byte after it, and begin the next item.
-   The item is cut where a character does not fit. Returns the number of bytes before the zero byte; -1 as model_next. */
+   The item is cut where a character does not fit. Returns the number of bytes before the zero byte, or -1 as model_next
+   does. */
 int model_item(struct model_state *state, model_real temperature, char *buffer, int size);
 #endif
 #ifdef __cplusplus
@@ -840,7 +841,7 @@ static void feed_text(struct model_state *state, const char *text, int shown) {
   }
 }
 
-/* Print a text from its beginning to its end, or until it can't be written. Returns what else prevents that, or NULL. */
+/* Print a text up to its end, or until it can't be written. Returns what else prevents that, or NULL. */
 static const char *write_text(struct model_state *state, const struct options *opt) {
   long count;
 #if LABELS

@@ -2,7 +2,8 @@
 // engine/recurrence.py.
 // gates: the pre-activations, a block of H for each gate; the caller writes the input's part and all biases into it
 // before `step`. h: the hidden state, initially zeros. activations: what the page shows of the units.
-// `reset` makes the state zeros. `recurrentMatrix` turns the recurrent weights, rows of H, into the constructor's argument.
+// `reset` makes the state zeros. `recurrentMatrix` turns the recurrent weights, rows of H, into the constructor's
+// argument.
 
 import { Matrix } from "./matrix.js";
 

@@ -21,7 +21,8 @@ export function showCandidates(item, span) {
   if (item.copied) words += `, copied: ${item.copied.length} characters, line ${item.copied.text_line}`;
   const rows = item.candidates.map(([name, probability]) => [name, probability, name === item.text]);
   const alternative = rows.find(([, , isChosen]) => !isChosen);
-  showCharacter(span, "Alternatives", words, alternative ? `${character}; alternative ${named(alternative)}` : character, rows);
+  const announced = alternative ? `${character}; alternative ${named(alternative)}` : character;
+  showCharacter(span, "Alternatives", words, announced, rows);
 }
 
 // In the panel: the surprise of a character of a scored text.
@@ -30,19 +31,27 @@ export function showSurprise(item, span) {
     clearCharacter();
     return;
   }
-  const surprise = item.bits === null ? "the model has never seen it" : `${item.bits.toFixed(2)} bits, ${percent(2 ** -item.bits)}`;
-  const words = `${characterName(item.text)}: ${surprise}`;
+  const { text, bits } = item;
+  const surprise = bits === null ? "the model has never seen it" : `${bits.toFixed(2)} bits, ${percent(2 ** -bits)}`;
+  const words = `${characterName(text)}: ${surprise}`;
   showCharacter(span, "Surprise", words, words);
 }
 
 // A score as a sentence. Its characters are code points; of a model of bytes, it names the bytes too if they are more.
 // codePoints: whether the model's characters are code points.
-export function scoreSentence({ bits_per_character: mean, plain, known, code_points: characters, unknown }, codePoints) {
+export function scoreSentence(score, codePoints) {
+  const { bits_per_character: mean, plain, known, code_points: characters, unknown } = score;
   const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
   const bits = plain === undefined ? mean : plain;
-  const bytes = bits !== null && characters < known ? ` (${((bits * characters) / known).toFixed(3)} bits per byte, ${count(known, "byte")})` : "";
-  const learnt = bits === mean || mean === null ? "" : `; ${mean.toFixed(3)} while learning from them (compare it only with other scores while learning)`;
-  const words = bits === null ? "no score" : `${bits.toFixed(3)} bits per character, ${count(characters, "character")}${bytes}${learnt}`;
+  let words = "no score";
+  if (bits !== null) {
+    words = `${bits.toFixed(3)} bits per character, ${count(characters, "character")}`;
+    const perByte = (bits * characters) / known;
+    if (characters < known) words += ` (${perByte.toFixed(3)} bits per byte, ${count(known, "byte")})`;
+    if (bits !== mean && mean !== null) {
+      words += `; ${mean.toFixed(3)} while learning from them (compare it only with other scores while learning)`;
+    }
+  }
   if (!unknown) return words;
   return `${words}; left out ${count(unknown, codePoints ? "character" : "byte")} that the model has never seen`;
 }

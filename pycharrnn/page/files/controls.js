@@ -113,7 +113,7 @@ function takes({ options }, value) {
   return !options || [...options].some((option) => option.value === value && !option.disabled);
 }
 
-// Whether the inputs are valid; shows a message beside each invalid one. focus: move the focus to the first invalid one.
+// Whether the inputs are valid; shows a message beside each invalid one. focus: move the focus to the first.
 export function check(inputs = $("controls").elements, { focus = false } = {}) {
   const invalid = [...inputs].filter((input) => !input.closest("[hidden]") && showProblem(input));
   if (focus) invalid[0]?.focus();
@@ -133,7 +133,8 @@ function showProblem(input) {
   const id = `${input.id}-problem`;
   $(id)?.remove();
   if (problem) {
-    input.closest(".field").append(Object.assign(document.createElement("p"), { id, className: "problem", textContent: problem }));
+    const shown = Object.assign(document.createElement("p"), { id, className: "problem", textContent: problem });
+    input.closest(".field").append(shown);
     input.setAttribute("aria-invalid", "true");
     input.setAttribute("aria-describedby", id);
   } else if (input.hasAttribute("aria-invalid")) {

@@ -1,6 +1,7 @@
 // Marks the characters of a text that the model has copied from its training text. Only a server can have that text.
 
-// items: of a TextView; those in a copy get {length, text_line, text_column} as `copied`, of the longest that covers them.
+// items: of a TextView; those in a copy get {length, text_line, text_column} as `copied`, of the longest that covers
+// them.
 // A passage of the prompt alone is no copy: the model did not draw it.
 // Returns the longest copy, undefined if there is none, or null if the training text is not at hand.
 export async function markCopies(source, model, items, signal) {

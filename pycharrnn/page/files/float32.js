@@ -14,8 +14,8 @@ const GROUPS = 4; // of the units, in kernel_adapt.h
 const numbers = new Float32Array(1);
 const bits = new Int32Array(numbers.buffer);
 
-// a*b + c, rounded once. The product is exact in double precision. So the sum, which is rounded twice, can be wrong only
-// where the first rounding ends halfway between two float32 numbers; then `other` is the second of them.
+// a*b + c, rounded once. The product is exact in double precision. So the sum, which is rounded twice, can be wrong
+// only where the first rounding ends halfway between two float32 numbers; then `other` is the second of them.
 export function fma(a, b, c) {
   const product = a * b;
   const sum = product + c;
@@ -86,7 +86,8 @@ function addUp(sums) {
   return sums[0];
 }
 
-// out[n] += weight[n, :] . x for the rows n of a matrix of x.length columns; term k belongs to partial sum k % PARTIAL_SUMS.
+// out[n] += weight[n, :] . x for the rows n of a matrix of x.length columns; term k belongs to partial sum
+// k % PARTIAL_SUMS.
 export function addProduct(weight, x, out) {
   const sums = new Float32Array(PARTIAL_SUMS);
   for (let n = 0, at = 0; n < out.length; n++) {

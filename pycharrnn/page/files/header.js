@@ -10,7 +10,8 @@ export function showModel(model) {
   if (!hasTitle) document.title = $("title").textContent = model.text || model.id;
   const text = hasTitle && model.text && !model.id.includes(model.text) ? `, trained on ${model.text}` : "";
   const loss = model.val_loss === null ? "" : `, validation loss ${model.val_loss.toFixed(4)}`;
-  const size = `${model.num_layers} × ${model.rnn_size}, ${model.vocab_size} ${model.multibyte ? "distinct bytes" : "characters"}`;
+  const characters = `${model.vocab_size} ${model.multibyte ? "distinct bytes" : "characters"}`;
+  const size = `${model.num_layers} × ${model.rnn_size}, ${characters}`;
   $("facts").textContent = `${model.id}: ${model.model}, ${size}${text}${loss}, ${model.program}`;
   const kind = model.items ? "items" : "text";
   for (const element of document.querySelectorAll("[data-of]")) element.hidden = element.dataset.of !== kind;

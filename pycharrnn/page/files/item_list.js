@@ -94,7 +94,8 @@ function joined(texts, kind) {
 }
 
 function note(words) {
-  return Object.assign(document.createElement("span"), { className: `note ${words.replace(/\W/g, "")}`, textContent: words });
+  const className = `note ${words.replace(/\W/g, "")}`;
+  return Object.assign(document.createElement("span"), { className, textContent: words });
 }
 
 function showStar(star, isKept) {

@@ -36,7 +36,8 @@ function sentence(items, { items: wanted, topk }, { drawn, known, gave_up: gaveU
   const found = words.join(", ");
   if (gaveUp && topk === 1) return `${found}: fewer than ${wanted}, since with top-k 1 all are equal`;
   if (gaveUp) {
-    return `${found}: fewer than ${wanted}, since the last 1,000 were left out; raise the temperature, or ask for fewer`;
+    const why = "since the last 1,000 were left out; raise the temperature, or ask for fewer";
+    return `${found}: fewer than ${wanted}, ${why}`;
   }
   return known === null ? `${found}; the training text is not here, so nothing tells known items from new ones` : found;
 }

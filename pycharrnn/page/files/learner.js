@@ -35,7 +35,8 @@ export class Learner {
     }
     const Cell = CELLS[model];
     for (let layer = 1; layer <= layers; layer++) {
-      const gates = (linears) => linears.flatMap((linear) => this.#gates(`${linear}_${layer}`, H, GATES_PER_LINEAR[model]));
+      const count = GATES_PER_LINEAR[model];
+      const gates = (linears) => linears.flatMap((linear) => this.#gates(`${linear}_${layer}`, H, count));
       this.#layers.push(new Cell(H, layer === 1 ? V : 0, gates(Cell.inputLinears), gates(Cell.recurrentLinears)));
     }
     [this.#decoder] = this.#gates("decoder", V, 1);
@@ -120,6 +121,7 @@ export class Learner {
 
   // {name: tensor}: copies of the present weights, in double precision, as readWeights returns them.
   weights() {
-    return Object.fromEntries(Object.entries(this.#tensors).map(([name, { weight }]) => [name, Float64Array.from(weight)]));
+    const tensors = Object.entries(this.#tensors);
+    return Object.fromEntries(tensors.map(([name, { weight }]) => [name, Float64Array.from(weight)]));
   }
 }

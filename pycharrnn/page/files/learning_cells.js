@@ -1,4 +1,5 @@
-// The lstm, gru and rnn for a learner: forward and backward over a segment of one stream, as kernel_adapt.h computes them.
+// The lstm, gru and rnn for a learner: forward and backward over a segment of one stream, as kernel_adapt.h computes
+// them.
 
 import { addGates, addOuter, addProduct, fma, sigmoid, tanh } from "./float32.js";
 
@@ -23,7 +24,8 @@ class LearningCell {
     this.c = new Float32Array(H);
   }
 
-  // ids: of the segment. begins: before which steps the state becomes zeros. below: h of the layer below, for each step.
+  // ids: of the segment. begins: before which steps the state becomes zeros. below: h of the layer below, for each
+  // step.
   // Returns h after each step.
   forward(ids, begins, below) {
     [this.#ids, this.#below] = [ids, below];
@@ -49,8 +51,8 @@ class LearningCell {
     return out;
   }
 
-  // dh: the gradient of h after each step, from above; it is overwritten. Writes the gradients of the weights. Returns the
-  // gradient of the inputs, or null in the first layer.
+  // dh: the gradient of h after each step, from above; it is overwritten. Writes the gradients of the weights. Returns
+  // the gradient of the inputs, or null in the first layer.
   backward(dh) {
     this.beginBackward();
     for (let t = this.steps.length - 1; t >= 0; t--) this.stepBack(this.steps[t], dh[t], t ? dh[t - 1] : null);

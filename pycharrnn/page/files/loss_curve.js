@@ -80,7 +80,9 @@ function axes(x, y, width, height, unit) {
 
 function curve(series, x, y, name) {
   if (series.length === 1) return [element("circle", { class: name, cx: x(series[0].x), cy: y(series[0].y), r: 2.5 })];
-  return series.length ? [element("path", { class: name, d: `M${series.map((p) => `${x(p.x)} ${y(p.y)}`).join("L")}` })] : [];
+  if (!series.length) return [];
+  const line = series.map((p) => `${x(p.x)} ${y(p.y)}`).join("L");
+  return [element("path", { class: name, d: `M${line}` })];
 }
 
 function element(name, attributes, text = "") {
@@ -96,10 +98,13 @@ function caption(train, val, best, losses) {
   if (val.length) {
     const last = val.at(-1);
     words.push(`Validation loss ${last.y.toFixed(4)} after ${when(last)}`);
-    if (val.length > 1) words[0] += best === last ? `, the lowest of ${val.length}` : `; the lowest is ${best.y.toFixed(4)} after ${when(best)}`;
+    const lowest = `; the lowest is ${best.y.toFixed(4)} after ${when(best)}`;
+    if (val.length > 1) words[0] += best === last ? `, the lowest of ${val.length}` : lowest;
   }
   if (train.length) {
-    words.push(`Training loss ${train.at(-1).y.toFixed(4)} after ${when(train.at(-1))}${losses.window > 1 ? `, the mean of ${losses.window} iterations` : ", of one batch"}`);
+    const last = train.at(-1);
+    const of = losses.window > 1 ? `the mean of ${losses.window} iterations` : "of one batch";
+    words.push(`Training loss ${last.y.toFixed(4)} after ${when(last)}, ${of}`);
   }
   return `${words.join(". ")}. In nats per character.`;
 }

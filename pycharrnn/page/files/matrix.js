@@ -21,7 +21,8 @@ export class Matrix {
     }
   }
 
-  // out += this matrix * vector. The inner loop goes over rows: their sums are independent, so the processor overlaps them.
+  // out += this matrix * vector. The inner loop goes over rows: their sums are independent, so the processor overlaps
+  // them.
   addmv(vector, out) {
     const [w, x, rows] = [this.#packed, this.#x, this.#rows];
     x.set(vector);

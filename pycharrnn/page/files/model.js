@@ -140,11 +140,13 @@ export class Model {
         }
       }
       pending.push(bits);
-      for (const [shown, count] of screen.push(bytes.subarray(start, end))) yield scoredItem(shown, pending.splice(0, count));
+      const complete = screen.push(bytes.subarray(start, end));
+      for (const [shown, count] of complete) yield scoredItem(shown, pending.splice(0, count));
     }
     for (const [shown, count] of screen.end()) yield scoredItem(shown, pending.splice(0, count));
     const mean = (sum) => (known ? finite(sum / codePoints.size) : null);
-    return { bits_per_character: mean(total), known, code_points: codePoints.size, unknown, ...(learnt && { plain: mean(plainTotal) }) };
+    const figures = { bits_per_character: mean(total), known, code_points: codePoints.size, unknown };
+    return { ...figures, ...(learnt && { plain: mean(plainTotal) }) };
   }
 
   // Yields {progress} while a learner learns from a text. given: number of characters after the first that it only
@@ -177,7 +179,9 @@ export class Model {
     const bytes = new TextEncoder().encode(primetext);
     const found = [...this.#vocabulary.tokenize(bytes)];
     const unknown = found.filter(({ id }) => id < 0).map(({ start }) => start);
-    if (unknown.length) throw new Problem(`primetext has ${describeAndAdvise(bytes, unknown, this.#vocabulary).join(": ")}.`);
+    if (unknown.length) {
+      throw new Problem(`primetext has ${describeAndAdvise(bytes, unknown, this.#vocabulary).join(": ")}.`);
+    }
     return found.map(({ id }) => id);
   }
 
@@ -212,7 +216,8 @@ function labelEnds(bytes, end, labels) {
   for (let start = 0; known.size && start < bytes.length; ) {
     const stop = bytes.indexOf(end.charCodeAt(), start);
     const tab = bytes.subarray(start, stop).indexOf(9);
-    if (tab >= 0 && known.has(new TextDecoder().decode(bytes.subarray(start, start + tab)))) found.set(start, start + tab + 1);
+    const hasLabel = tab >= 0 && known.has(new TextDecoder().decode(bytes.subarray(start, start + tab)));
+    if (hasLabel) found.set(start, start + tab + 1);
     start = stop + 1;
   }
   return found;

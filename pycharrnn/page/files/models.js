@@ -14,8 +14,8 @@ export class ModelList {
     this.#select = select;
   }
 
-  // list: {models, follow, limits}. The selection stays while its model is there, and after that if keepsGone: a text of
-  // it is on the page.
+  // list: {models, follow, limits}. The selection stays while its model is there, and after that if keepsGone: a text
+  // of it is on the page.
   setModels({ models, follow, limits }, keepsGone) {
     [this.#models, this.follow, this.limits] = [models, follow, limits];
     const { value } = this.#select;
@@ -66,8 +66,8 @@ function runOf(id) {
 }
 
 // "loss 1.0177 · 09:25 · pydoc" of lm_pydoc_epoch8.60_1.0177. The name is last: a narrow list may cut it off. Before a
-// name without that of the text stands the text's, where texts differ. char-rnn calls every run "lstm": such a model has
-// the kind of its network in place of the name.
+// name without that of the text stands the text's, where texts differ. char-rnn calls every run "lstm": such a model
+// has the kind of its network in place of the name.
 function optionText(model, textsDiffer) {
   const parts = [model.val_loss === null ? "no loss" : `loss ${model.val_loss.toFixed(4)}`];
   if (model.saved !== null) parts.push(dateText(new Date(1000 * model.saved), new Date()));

@@ -44,7 +44,8 @@ export class Network {
     this.#logProbs = new Float64Array(prepared.V);
   }
 
-  // Reads a character by its token id. Returns the log-probabilities of the next one in nats, valid until the next step.
+  // Reads a character by its token id. Returns the log-probabilities of the next one in nats, valid until the next
+  // step.
   step(id) {
     const { endId, layers, inputRows, decoder, decoderBias } = this.#prepared;
     if (id === endId) for (const cell of this.#cells) cell.reset();

@@ -109,7 +109,8 @@ function showNotice() {
   showStatus(models.isEmpty ? "No checkpoint yet: waiting for the first one." : "", $("notice"));
 }
 
-// Updates everything that depends on the controls. Returns whether another model is selected, or its facts have changed.
+// Updates everything that depends on the controls. Returns whether another model is selected, or its facts have
+// changed.
 function refresh() {
   const before = described;
   described = JSON.stringify(models.selected);
@@ -127,8 +128,8 @@ function needsText() {
   return shown ? isOutdated(shown.facts) : Boolean(models.selected);
 }
 
-// Whether a text is of another model than the selected one, or of an earlier checkpoint in its file. facts: of the text's
-// model, as they were then.
+// Whether a text is of another model than the selected one, or of an earlier checkpoint in its file. facts: of the
+// text's model, as they were then.
 function isOutdated(facts) {
   const { selected } = models;
   return Boolean(facts && selected) && (facts.id !== selected.id || facts.saved !== selected.saved);
@@ -195,8 +196,8 @@ function isOfControls() {
   return JSON.stringify(shown.values) === JSON.stringify(values(selected));
 }
 
-// Shows the number of characters, and with the color of copies, where they are. The problem of a later request stays: the
-// text is not its answer.
+// Shows the number of characters, and with the color of copies, where they are. The problem of a later request stays:
+// the text is not its answer.
 async function finishSample(signal) {
   const say = hasProblem() ? () => {} : showStatus;
   const words = lengthSentence(sampleView.items.length, shown);
@@ -371,7 +372,8 @@ $("model").addEventListener("change", () => {
   rerun();
 });
 for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, () => (changed = false), true);
-// A text on the page follows its controls. Leaving a control changes nothing if Ctrl-Enter in it has generated the text.
+// A text on the page follows its controls. Leaving a control changes nothing if Ctrl-Enter in it has generated the
+// text.
 document.addEventListener("change", ({ target }) => {
   if (target.id === "score-adapt") refresh();
   if (target.form !== $("controls") || $("sample").hidden) return;

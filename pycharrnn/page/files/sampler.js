@@ -38,8 +38,8 @@ function normalize(probs) {
   for (let k = 0; k < probs.length; k++) probs[k] /= sum;
 }
 
-// Top-k and top-p sampling: keeps the topk most probable characters (0: all) and the fewest whose sum reaches topp; sets
-// the others to 0 and normalizes.
+// Top-k and top-p sampling: keeps the topk most probable characters (0: all) and the fewest whose sum reaches topp;
+// sets the others to 0 and normalizes.
 function truncate(probs, topk, topp) {
   let sum = 0;
   let kept = 0;

@@ -6,7 +6,8 @@ export class ScreenText {
   #decoder = new Utf8Decoder();
   #incomplete = 0; // pieces of a character whose end is missing
 
-  // Takes the next piece, which is not empty. Returns the characters that are complete now, as [text, number of pieces].
+  // Takes the next piece, which is not empty. Returns the characters that are complete now, as [text, number of
+  // pieces].
   push(piece) {
     const characters = this.#decoder.push(piece).map((character) => character ?? REPLACEMENT);
     if (!characters.length) {

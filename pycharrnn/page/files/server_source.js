@@ -50,8 +50,8 @@ export class ServerSource {
     return this.#lines("api/items", request, signal);
   }
 
-  // {characters: [{text, bits}], bits_per_character, known, code_points, unknown}, with `adapt` also {plain}. onProgress:
-  // as in FileSource.
+  // {characters: [{text, bits}], bits_per_character, known, code_points, unknown}, with `adapt` also {plain}.
+  // onProgress: as in FileSource.
   async score(request, signal, onProgress) {
     if (!request.adapt) return received((await this.#fetch("api/score", { body: request, signal })).json());
     let last;
@@ -93,7 +93,8 @@ export class ServerSource {
     if (token) headers.Authorization = `Bearer ${token}`;
     let response;
     try {
-      response = await fetch(path, body ? { method: "POST", headers, body: JSON.stringify(body), signal } : { headers });
+      const posted = body && { method: "POST", body: JSON.stringify(body), signal };
+      response = await fetch(path, { headers, ...posted });
     } catch (error) {
       throw error.name === "AbortError" ? error : new Problem("The server can't be reached.");
     }

@@ -21,8 +21,9 @@ export function showTab(name) {
 // openTab(name): is called when the user chooses a tab.
 export function listenForTabs(openTab) {
   for (const [id, other] of [["sample", "score"], ["score", "sample"]]) {
-    $(`tab-${id}`).addEventListener("click", () => openTab(id));
-    $(`tab-${id}`).addEventListener("keydown", ({ key }) => ["ArrowLeft", "ArrowRight"].includes(key) && openTab(other));
+    const tab = $(`tab-${id}`);
+    tab.addEventListener("click", () => openTab(id));
+    tab.addEventListener("keydown", ({ key }) => ["ArrowLeft", "ArrowRight"].includes(key) && openTab(other));
   }
 }
 

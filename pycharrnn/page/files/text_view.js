@@ -12,8 +12,8 @@ export class TextView {
   #onChoose;
   #goal = null; // horizontal position that the up and down keys keep to, in pixels; null after another choice
 
-  // box: a <pre>. classesOf(item): names of CSS classes. onChoose(item, span): called at each choice; with undefined when
-  // none is chosen.
+  // box: a <pre>. classesOf(item): names of CSS classes. onChoose(item, span): called at each choice; with undefined
+  // when none is chosen.
   constructor(box, classesOf, onChoose) {
     this.#box = box;
     this.#classesOf = classesOf;
@@ -46,7 +46,8 @@ export class TextView {
       const span = document.createElement("span");
       span.textContent = item.text === SEPARATOR ? SHOWN_SEPARATOR : controlPictures(item.text);
       span.className = this.#classNames(item);
-      if (!this.items.length || ["\n", SEPARATOR].includes(this.items.at(-1).text)) box.append(document.createElement("div"));
+      const isNewLine = !this.items.length || ["\n", SEPARATOR].includes(this.items.at(-1).text);
+      if (isNewLine) box.append(document.createElement("div"));
       box.lastChild.append(span);
       this.items.push(item);
       this.#spans.push(span);
@@ -89,7 +90,8 @@ export class TextView {
     event.preventDefault();
     const isLine = (key === "ArrowDown" || key === "ArrowUp") && this.span;
     const goal = isLine ? this.#goal ?? middle(this.span).x : null;
-    const index = isLine ? this.#inNextLine(step, goal) : Math.max(0, Math.min(this.items.length - 1, this.chosen + step));
+    const beside = Math.max(0, Math.min(this.items.length - 1, this.chosen + step));
+    const index = isLine ? this.#inNextLine(step, goal) : beside;
     this.scrollTo(index);
     this.choose(index);
     this.#goal = goal;
@@ -98,7 +100,10 @@ export class TextView {
   // The index of the character nearest to a horizontal position in the next line on the screen; step: 1 or -1. In the
   // last line, the chosen one.
   #inNextLine(step, goal) {
-    const isBeyond = (span, y) => (step > 0 ? span.getBoundingClientRect().top >= y : span.getBoundingClientRect().bottom <= y);
+    const isBeyond = (span, y) => {
+      const { top, bottom } = span.getBoundingClientRect();
+      return step > 0 ? top >= y : bottom <= y;
+    };
     const last = step > 0 ? this.items.length : -1;
     const { y } = middle(this.span);
     let index = this.chosen;
@@ -129,7 +134,8 @@ export function controlPictures(text) {
   });
 }
 
-// A character as text that is legible by itself. A byte of a character of several bytes arrives in hexadecimal, as 0xE2.
+// A character as text that is legible by itself. A byte of a character of several bytes arrives in hexadecimal, as
+// 0xE2.
 export function characterName(text) {
   if (/^0x[0-9A-F]{2}$/.test(text)) return `byte ${text}`;
   return { " ": "space", "\n": "newline", "\t": "tab", [SEPARATOR]: "record separator" }[text] ?? controlPictures(text);

@@ -39,8 +39,8 @@ export class TorchRandom {
   }
 }
 
-// `torch.multinomial(probs:float(), 1)`: the index that the random number u in [0, 1) selects; -1 if the sum of probs is
-// not positive (NaN included), which Torch7 refuses.
+// `torch.multinomial(probs:float(), 1)`: the index that the random number u in [0, 1) selects; -1 if the sum of probs
+// is not positive (NaN included), which Torch7 refuses.
 export function multinomial(probs, u) {
   const last = probs.length - 1;
   let total = 0;

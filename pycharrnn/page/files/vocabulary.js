@@ -34,8 +34,8 @@ export class Vocabulary {
     return this.#characters[id];
   }
 
-  // Divides a text in bytes into characters; where several match, the longest wins. Yields {start, end, id}. The id is -1
-  // for an unknown byte, or with codePoints for an unknown code point.
+  // Divides a text in bytes into characters; where several match, the longest wins. Yields {start, end, id}. The id is
+  // -1 for an unknown byte, or with codePoints for an unknown code point.
   *tokenize(text, codePoints = false) {
     for (let start = 0, end; start < text.length; start = end) {
       let id = -1;
@@ -52,8 +52,8 @@ export class Vocabulary {
   }
 }
 
-// For a message: [the distinct unknown characters at all their positions in a text in bytes, what to do about them]; whole
-// code points if the text is UTF-8. At most MOST_NAMED are named.
+// For a message: [the distinct unknown characters at all their positions in a text in bytes, what to do about them];
+// whole code points if the text is UTF-8. At most MOST_NAMED are named.
 export function describeAndAdvise(text, positions, vocabulary) {
   const byKey = new Map();
   for (const one of positions.map((position) => unknownAt(text, position, vocabulary))) {

@@ -34,12 +34,10 @@ export class Trash {
     const { files, bytes } = await this.#api.get(filesPath);
     const names = files.slice(0, MOST_NAMES).map((file) => el("li", {}, file));
     if (files.length > MOST_NAMES) names.push(el("li", {}, `and ${count(files.length - MOST_NAMES, "more", "more")}`));
+    const what = `${count(files.length, "file")}, ${size(bytes)},`;
+    const back = `Undo brings ${files.length === 1 ? "it" : "them"} back.`;
     const close = openDialog(`Delete ${name}?`, [
-      el(
-        "p",
-        {},
-        `This moves ${count(files.length, "file")}, ${size(bytes)}, to the folder trash. Undo brings ${files.length === 1 ? "it" : "them"} back.`,
-      ),
+      el("p", {}, `This moves ${what} to the folder trash. ${back}`),
       el("ul", { class: "names" }, ...names),
       problem,
       el("div", { class: "buttons" }, button("Delete", remove, { kind: "danger" }), closeButton("Keep")),

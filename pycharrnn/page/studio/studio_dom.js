@@ -13,14 +13,11 @@ export function el(name, { on = {}, ...attributes } = {}, ...children) {
   return node;
 }
 
-// A button. key: what is the same about it when its list is shown again, so that it keeps the focus. The second click of
-// a double click does nothing, since another button may have taken its place.
+// A button. key: what is the same about it when its list is shown again, so that it keeps the focus. The second click
+// of a double click does nothing, since another button may have taken its place.
 export function button(words, action, { key = "", kind = "", ...more } = {}) {
-  return el(
-    "button",
-    { type: "button", class: kind || false, "data-key": key || false, on: { click: ({ detail }) => detail > 1 || action() }, ...more },
-    words,
-  );
+  const on = { click: ({ detail }) => detail > 1 || action() };
+  return el("button", { type: "button", class: kind || false, "data-key": key || false, on, ...more }, words);
 }
 
 // Replaces the children of an element; the focus stays on the one with the same data-key, or goes to `otherwise`.

@@ -14,7 +14,8 @@ export function flagFields(flags) {
 }
 
 // Says beside each flag which value holds while its field is empty.
-// choice: its name. set: {name: value} of the flags that it sets; null if unknown. start: id of the model to start from.
+// choice: its name. set: {name: value} of the flags that it sets; null if unknown. start: id of the model to start
+// from.
 export function showUsual(form, choice, set, start) {
   for (const node of form.querySelectorAll("[data-usual]")) {
     const { usualOf: name, usual } = node.dataset;

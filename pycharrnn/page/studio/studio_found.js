@@ -17,18 +17,21 @@ const MOST_FILES = 3; // named in the summary
 
 // facts: those of the server. items: how the user has it read, "" if as it is; null before a choice. Returns elements.
 export function foundFacts(facts, items = null) {
-  const encodings = [...new Set(facts.files.map(({ encoding }) => encoding.replace(/\butf[-\w]*/i, (name) => name.toUpperCase())))];
+  const inCapitals = ({ encoding }) => encoding.replace(/\butf[-\w]*/i, (name) => name.toUpperCase());
+  const encodings = [...new Set(facts.files.map(inCapitals))];
   const files = facts.file_count ?? facts.files.length;
   const names = facts.files.slice(0, MOST_FILES).map(({ name }) => name);
   const what =
     files > MOST_FILES ? `${names.join(", ")} and ${count(files - MOST_FILES, "other file")}` : names.join(", ");
+  const read = encodings.length ? [encodings.join(" and ")] : [];
+  const headers = (items ?? facts.suggested_items) === "line" ? facts.headers : [];
   // In a few lines no list is recognized.
   const kind = ITEMS[items] ?? (facts.too_short && facts.kind === "text" ? "" : KINDS[facts.kind]);
   return [
     el("p", {}, el("b", {}, what)),
-    el("p", {}, `${lengthWords(facts)}, ${distinctWords(facts)}${encodings.length ? `, ${encodings.join(" and ")}` : ""}.`),
+    el("p", {}, `${[lengthWords(facts), distinctWords(facts), ...read].join(", ")}.`),
     kind && el("p", {}, kind),
-    ...((items ?? facts.suggested_items) === "line" ? facts.headers : []).map((words) => el("p", { class: "left-out" }, sentence(words))),
+    ...headers.map((words) => el("p", { class: "left-out" }, sentence(words))),
     facts.encoding_advice && el("p", { id: "encoding-advice" }, sentence(facts.encoding_advice)),
     facts.left_out.length > 0 && el("p", { class: "left-out" }, ...facts.left_out.map(sentence).join(" ")),
     facts.facts.length > 0 && folded(`How ${count(files, "file")} ${files === 1 ? "was" : "were"} read`, facts.facts),

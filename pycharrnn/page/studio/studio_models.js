@@ -40,5 +40,6 @@ export class Models {
 function describe({ text, model, num_layers, rnn_size, vocab_size, multibyte, val_loss, items }) {
   const loss = val_loss === null ? [] : [`loss ${val_loss.toFixed(4)}`];
   const of = text ? [`${items ? "a list, " : ""}${text}`] : [];
-  return [...of, `${model} ${num_layers} × ${rnn_size}`, count(vocab_size, multibyte ? "distinct byte" : "character"), ...loss].join(" · ");
+  const characters = count(vocab_size, multibyte ? "distinct byte" : "character");
+  return [...of, `${model} ${num_layers} × ${rnn_size}`, characters, ...loss].join(" · ");
 }
