@@ -181,10 +181,10 @@ def test_what_is_agreed_on_comes_out_every_16_timesteps():
 def test_more_beams_than_memory_holds(monkeypatch):
     n = LOADED.network
     per_beam = 8 * (16 * n.vocab_size + 6 * n.num_layers * n.rnn_size)
-    monkeypatch.setattr(memory, "_main_memory", lambda: 100 * per_beam)
-    beam.check_memory(n, 100)
-    with pytest.raises(UserError, match="-beam 101 takes about"):
-        beam.check_memory(n, 101)
+    monkeypatch.setattr(memory, "_main_memory", lambda: 10_000 * per_beam)
+    beam.check_memory(n, 10_000)
+    with pytest.raises(UserError, match="-beam 10001 takes about"):
+        beam.check_memory(n, 10_001)
 
 
 def test_the_stop_of_a_search_must_be_able_to_occur():
