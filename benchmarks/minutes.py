@@ -1,7 +1,7 @@
 """The plan of -minutes beside a sweep of networks, learning rates and weight drops that train as long.
 
     python benchmarks/minutes.py FOLDER -minutes 0.5 [-items line] [-sizes 128,160,192] [-rates 0.7,1,1.4]
-        [-drops -0.1,0,0.1] [-cores 2] [-train 1] [-o FILE.json]
+        [-drops=-0.1,0,0.1] [-cores 2] [-train 1] [-o FILE.json]
 
 FOLDER has an input.txt. All runs get the same processor time: an iteration of each size is timed in processor seconds,
 on one thread, and `-cores` of them make a second of -minutes. So other programs on the machine do not matter much, and

@@ -108,7 +108,7 @@ class CurrentRun:
         )
 
     def with_copies(self, checkpoint: Checkpoint, sample: bytes) -> Checkpoint:
-        """Record what the sample of a checkpoint has copied; with -data_dir nothing, as char-rnn records nothing."""
+        """Record in a checkpoint what its sample copied. With -data_dir, leave it as char-rnn writes it."""
         found = self.copies.add(sample)
         if not found or not self.session.from_texts:
             return checkpoint

@@ -34,7 +34,7 @@ class Kind:
         seq_length, learning_rate: the rate of _REFERENCE_SIZE, which falls with the size.
         needs: characters that _REFERENCE_SIZE should read; `grows`: the exponent by which larger sizes need more.
         drops: the weight drop for each doubling of the epochs, from `free` epochs on; `most_drop`: at most.
-        units: of a network at most, for each square root of a character of the text.
+        units: the largest rnn_size, as a multiple of the square root of the text's length in characters.
         most_epochs: of a run; more would be overfitted.
     """
 

@@ -880,7 +880,7 @@ def test_a_checkpoint_dir_that_can_not_be_made_anew(tmp_path):
 
 @pytest.mark.parametrize("fate", ["moved", "removed"])
 def test_the_last_good_checkpoint_is_one_that_exists(tmp_path, monkeypatch, fate):
-    """Saving fails from iteration 40 on, and what was saved last has gone, or has its name `best` alone."""
+    """Saving fails from iteration 40 on. The folder was moved, or the named file of the best checkpoint removed."""
     folder = folder_with_text(tmp_path)
     save = charrnn.save
 
