@@ -46,6 +46,7 @@
 #include "kernel_gemm.h"
 #include "kernel_train.h"
 #include "kernel_passes.h"
+#include "kernel_loss.h"
 #undef NAME
 #undef REAL
 #undef INT
