@@ -32,6 +32,7 @@ is_universal = sysconfig.get_platform().endswith("universal2")  # a Python that 
 if sysconfig.get_platform().endswith(("x86_64", "amd64")) or (is_universal and platform.machine() == "x86_64"):
     instruction_sets["avx2"] = ["-mavx2", "-mfma"]
     instruction_sets["avx512"] = ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mavx2", "-mfma"]
+    instruction_sets["avx512bf16"] = ["-mavx512bf16", *instruction_sets["avx512"]]
 if is_universal:  # Clang takes what follows each -Xarch_x86_64 for that half alone
     for level, flags in instruction_sets.items():
         instruction_sets[level] = [word for flag in flags for word in ("-Xarch_x86_64", flag)]

@@ -2,10 +2,11 @@
 
     python benchmarks/train_step.py [-models lstm,gru,rnn] [-sizes 1x128,2x128,3x512] [-threads 1,2] [-seconds 3]
 
-Batch 50, sequence 50, 65 characters. torch.nn is nn.LSTM, or a loop over nn.GRUCell or nn.RNNCell. All take turns in
-one run; medians. The floor is the floating-point operations of the step's products at the rate at which this processor
-multiplies and adds in its registers (machine_limits.py, which needs a C compiler): the best rate of the same run, since
-other programs can only lower it.
+Batch 50, sequence 50, 65 characters. torch.nn is nn.LSTM, or a loop over nn.GRUCell or nn.RNNCell. Beside a step in
+float32 stands one with products of bfloat16. All take turns in one run; medians. The floor is the floating-point
+operations of the step's products at the rate at which this processor multiplies and adds numbers of the step's
+precision in its registers (machine_limits.py, which needs a C compiler): the best rate of the same run, since other
+programs can only lower it.
 """
 
 from __future__ import annotations
@@ -20,18 +21,19 @@ from torch import nn
 
 from compat.nngraph import parameter_shapes
 from pycharrnn.engine.model import CharRNN
+from pycharrnn.engine.precision import can_train
 from pycharrnn.engine.rmsprop import RMSprop
 
 V, B, T = 65, 50, 50
 
 
-def ours(model: str, layers: int, H: int, dtype: torch.dtype, T: int = T):
-    """A function of (x, y), each (T, B), that takes a training step of ours."""
+def ours(model: str, layers: int, H: int, dtype: torch.dtype, T: int = T, products: torch.dtype | None = None):
+    """A function of (x, y), each (T, B), that takes a training step of ours. products: see CharRNN.bptt's precision."""
     network = CharRNN(model, V, H, layers, dtype=dtype)
     gradient = torch.zeros_like(network.flat.detach())
     gradients = network.views(gradient)
     optimizer = RMSprop(network.flat.detach(), 2e-3, 0.95)
-    bptt = network.bptt(T, B)
+    bptt = network.bptt(T, B, training_only=products is not None, precision=products)
     for state in bptt.states(-1):
         state.zero_()
 
@@ -111,6 +113,8 @@ def measure(model: str, layers: int, H: int, dtype: torch.dtype, threads: int, s
     x, y = (torch.randint(V, (T, B), generator=generator) for _ in range(2))
     precision = "double" if dtype == torch.float64 else "float"
     steps = {name: make(model, layers, H, dtype) for name, make in {"pycharrnn": ours, "torch.nn": torch_nn}.items()}
+    if dtype == torch.float32 and can_train(model, H, torch.bfloat16, "cpu"):
+        steps["bfloat16"] = ours(model, layers, H, dtype, products=torch.bfloat16)
     taken: dict[str, list[float]] = {name: [] for name in (*steps, "floor")}
     end = None
     while end is None or time.perf_counter() < end or len(taken["floor"]) < 5:

@@ -16,7 +16,8 @@
    - begins is null in all layers or the same array in all but the decoder, with zeros beside it.
    - characters, targets and last_ids are in [0, V), and so are y and adapting's targets, or they are IGNORED; streams
      are in range, each once; units are below layers*H.
-   - `threads` is at least 1 and at most the rows of `workspace`. is_double selects the structure's precision.
+   - `threads` is at least 1 and at most the rows of `workspace`. `precision` is the structure's, or BFLOAT16 for passes
+     with structures of FLOAT32.
    - charrnn_forward comes before charrnn_backward, with the same structure, and once for each of them.
    - One thread at a time uses a structure; structures may share what none of them writes. */
 
@@ -26,6 +27,9 @@
 #include <immintrin.h>
 #elif defined(__aarch64__) && defined(__ARM_NEON)
 #include <arm_neon.h>
+#endif
+#if defined(__x86_64__)
+#include <cpuid.h>
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
@@ -39,6 +43,7 @@
 #endif
 
 enum { LSTM, GRU, RNN, DECODER };
+enum { FLOAT32, FLOAT64, BFLOAT16 }; /* BFLOAT16: what matrix products multiply, all else in float32 */
 enum { IGNORED = -100 }; /* a target that has no loss */
 enum { BLOCK = 4096 }; /* elements whose squares are added up at a time, so that float32 does it well enough */
 
@@ -63,7 +68,8 @@ enum { BLOCK = 4096 }; /* elements whose squares are added up at a time, so that
 #define NEAR_BYTES (1 << 20)
 #define AHEAD 4096
 #define RECURRENT(l) ((l)->cell == DECODER ? 0 : (l)->H) /* units that a step hands to the next */
-#define PASTE(a, b) a##b
+#define PASTE(a, b) PASTE_EXPANDED(a, b)
+#define PASTE_EXPANDED(a, b) a##b
 /* Before a loop whose bounds are constants. */
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -126,10 +132,10 @@ _Static_assert(MR <= 12 && MR <= MC, "tiles has as many cases, and a block of ro
 #define MIN_FLOAT _mm256_min_ps
 #define MAX_FLOAT _mm256_max_ps
 #else
-#define MIN_DOUBLE(a, b) choose_double((a) < (b), a, b)
-#define MAX_DOUBLE(a, b) choose_double((a) > (b), a, b)
-#define MIN_FLOAT(a, b) choose_float((a) < (b), a, b)
-#define MAX_FLOAT(a, b) choose_float((a) > (b), a, b)
+#define MIN_DOUBLE(a, b) NAME(choose)((a) < (b), a, b)
+#define MAX_DOUBLE(a, b) NAME(choose)((a) > (b), a, b)
+#define MIN_FLOAT(a, b) NAME(choose)((a) < (b), a, b)
+#define MAX_FLOAT(a, b) NAME(choose)((a) > (b), a, b)
 #endif
 #if defined(__FMA__) || (defined(__aarch64__) && defined(__ARM_NEON))
 #define FUSES 1
@@ -143,9 +149,15 @@ _Static_assert(MR <= 12 && MR <= MC, "tiles has as many cases, and a block of ro
 typedef float narrow_vec __attribute__((vector_size(BYTES / 2))); /* floats, as many as there are doubles in a vector */
 
 #define IS_DOUBLE 1
+#define IS_BFLOAT16 0
 #include "kernel_body.h"
 #undef IS_DOUBLE
+#undef IS_BFLOAT16
 #define IS_DOUBLE 0
+#define IS_BFLOAT16 1
+#include "kernel_body.h"
+#undef IS_BFLOAT16
+#define IS_BFLOAT16 0
 #include "kernel_body.h"
 #include "kernel_predict.h"
 #include "kernel_copies.h"
@@ -162,29 +174,31 @@ typedef float narrow_vec __attribute__((vector_size(BYTES / 2))); /* floats, as 
 #define PUBLIC __attribute__((visibility("default")))
 #endif
 
-PUBLIC void charrnn_forward(const void *passes, int threads, int is_double) {
-  if (is_double) run_forward_double(passes, threads);
+PUBLIC void charrnn_forward(const void *passes, int threads, int precision) {
+  if (precision == FLOAT64) run_forward_double(passes, threads);
+  else if (precision == BFLOAT16) run_forward_bfloat16(passes, threads);
   else run_forward_float(passes, threads);
 }
-PUBLIC void charrnn_backward(const void *passes, int threads, int is_double) {
-  if (is_double) run_backward_double(passes, threads);
+PUBLIC void charrnn_backward(const void *passes, int threads, int precision) {
+  if (precision == FLOAT64) run_backward_double(passes, threads);
+  else if (precision == BFLOAT16) run_backward_bfloat16(passes, threads);
   else run_backward_float(passes, threads);
 }
-PUBLIC void charrnn_likelihood(void *loss, int threads, int is_double) {
+PUBLIC void charrnn_likelihood(void *loss, int threads, int precision) {
   (void)threads;
-  if (is_double) likelihood_double(loss);
+  if (precision == FLOAT64) likelihood_double(loss);
   else likelihood_float(loss);
 }
-PUBLIC void charrnn_loss_gradient(const void *loss, int threads, int is_double) {
-  if (is_double) run_loss_gradient_double(loss, threads);
+PUBLIC void charrnn_loss_gradient(const void *loss, int threads, int precision) {
+  if (precision == FLOAT64) run_loss_gradient_double(loss, threads);
   else run_loss_gradient_float(loss, threads);
 }
-PUBLIC void charrnn_rmsprop(void *update, int threads, int is_double) {
-  if (is_double) run_rmsprop_double(update, threads);
+PUBLIC void charrnn_rmsprop(void *update, int threads, int precision) {
+  if (precision == FLOAT64) run_rmsprop_double(update, threads);
   else run_rmsprop_float(update, threads);
 }
-PUBLIC void charrnn_workspace_sizes(const void *layer, struct workspace_sizes *sizes, int is_double) {
-  if (is_double) workspace_sizes_double(layer, sizes);
+PUBLIC void charrnn_workspace_sizes(const void *layer, struct workspace_sizes *sizes, int precision) {
+  if (precision == FLOAT64) workspace_sizes_double(layer, sizes);
   else workspace_sizes_float(layer, sizes);
 }
 PUBLIC void charrnn_read(const struct reading *reading) { read_characters(reading); }
@@ -230,10 +244,13 @@ PUBLIC const char *const charrnn_sources = SOURCES;
 /* Which of kernel_library.LEVELS the processor has, from 0. */
 PUBLIC int charrnn_best_level(void) {
 #if defined(__x86_64__) || defined(_M_X64)
+  unsigned int eax = 0, ebx, ecx, edx;
   int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   int avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
-  return avx2 + (avx2 && avx512);
+  /* Bit 5 of EAX says AVX512_BF16; older compilers don't know its name. */
+  int avx512bf16 = __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && eax >> 5 & 1;
+  return avx2 + (avx2 && avx512) + (avx2 && avx512 && avx512bf16);
 #else
   return 0;
 #endif

@@ -1,5 +1,5 @@
-/* Training in one precision. kernel.c includes this file twice, with IS_DOUBLE 1 and 0, and has defined for its
-   instruction set
+/* Training in one precision. kernel.c includes this file three times, with IS_DOUBLE, IS_BFLOAT16 or neither 1, and has
+   defined for its instruction set
 
      BYTES  of a vector register
      MR     rows of the largest register tile: MR x 2 vectors of sums, and a few more, fit the registers
@@ -20,7 +20,11 @@
 #define VMIN MIN_DOUBLE
 #define VMAX MAX_DOUBLE
 #else
+#if IS_BFLOAT16
+#define NAME(x) PASTE(x, _bfloat16)
+#else
 #define NAME(x) PASTE(x, _float)
+#endif
 #define REAL float
 #define INT int32_t
 #define UINT uint32_t
@@ -38,15 +42,18 @@
 #define STORE NAME(store)
 #define SPLAT NAME(splat)
 #define FMA NAME(fma)
-#define LAYER struct NAME(layer)
-#define PASSES struct NAME(passes)
-#define LOSS struct NAME(loss)
-#define UPDATE struct NAME(update)
+#define LAYER struct PASTE(layer_, REAL)
+#define PASSES struct PASTE(passes_, REAL)
+#define LOSS struct PASTE(loss_, REAL)
+#define UPDATE struct PASTE(update_, REAL)
 #include "kernel_math.h"
+#include "kernel_factors.h"
 #include "kernel_gemm.h"
 #include "kernel_train.h"
 #include "kernel_passes.h"
+#if !IS_BFLOAT16 /* its loss is that of float */
 #include "kernel_loss.h"
+#endif
 #undef NAME
 #undef REAL
 #undef INT
@@ -68,3 +75,8 @@
 #undef PASSES
 #undef LOSS
 #undef UPDATE
+#undef PAIRS
+#undef TERMS
+#undef WORDS
+#undef LEFT_PAD
+#undef RIGHT_PAD

@@ -1,5 +1,6 @@
 /* Matrix products of one precision. All matrices are row-major. The right factor b is packed into panels, (K, NR)
-   each; the left factor a is packed by blocks of up to MR rows, (K, rows) each, so that both are read in order. The
+   each; the left factor a is packed by blocks of up to MR rows, (K, rows) each, so that both are read in order. Packed
+   factors consist of words (kernel_factors.h), and there K counts words; pack_a and pack_b count numbers. The
    terms of a sum are added one after the other, so that a result depends neither on the vectors' width nor on the
    other rows.
 
@@ -48,9 +49,9 @@ INLINE void NAME(tile)(const int rows, const int n_panels, const int is_float32,
     }
     UNROLL
     for (int r = 0; r < rows; r++) {
-      VECTOR a = SPLAT(packed_a[k * rows + r]);
+      VECTOR a = NAME(splat_word)(packed_a[k * rows + r]);
       UNROLL
-      for (int v = 0; v < 2 * n_panels; v++) sum[r][v] = FMA(a, b[v], sum[r][v]);
+      for (int v = 0; v < 2 * n_panels; v++) sum[r][v] = NAME(add_products)(a, b[v], sum[r][v]);
     }
   }
   UNROLL
@@ -102,12 +103,23 @@ INLINE void NAME(gemm_of)(const int is_float32, const int is_far, int64_t M, int
   }
 }
 
+/* Either case of gemm, in a function of its own: compilers move no sum from it to where subnormal numbers are flushed. */
+static __attribute__((noinline)) void NAME(far_gemm)(int64_t M, int64_t K, int64_t N, const REAL *packed_a,
+                                                     const REAL *panels, const REAL *const *start, REAL *const *out) {
+  NAME(gemm_of)(0, 1, M, K, N, packed_a, panels, start, out);
+}
+static __attribute__((noinline)) void NAME(near_gemm)(int64_t M, int64_t K, int64_t N, const REAL *packed_a,
+                                                      const REAL *panels, const REAL *const *start, REAL *const *out) {
+  NAME(gemm_of)(0, 0, M, K, N, packed_a, panels, start, out);
+}
+
 /* out (M, N) = start + a @ b: row r of the start at start[r], or zeros if it is null; row r of the result at out[r]. */
 static void NAME(gemm)(int64_t M, int64_t K, int64_t N, const REAL *packed_a, const REAL *panels,
                        const REAL *const *start, REAL *const *out) {
   int is_far = K * N * (int64_t)sizeof(REAL) > NEAR_BYTES && BYTES > 16; /* else a line would be fetched twice */
-  if (is_far) NAME(gemm_of)(0, 1, M, K, N, packed_a, panels, start, out);
-  else NAME(gemm_of)(0, 0, M, K, N, packed_a, panels, start, out);
+  uint64_t before = NAME(flush_subnormals)();
+  (is_far ? NAME(far_gemm) : NAME(near_gemm))(M, K, N, packed_a, panels, start, out);
+  NAME(restore_subnormals)(before);
 }
 
 /* Rows first.. of a matrix with rows of `stride` elements. */
@@ -118,31 +130,44 @@ INLINE void NAME(out_rows_of)(REAL **rows, REAL *matrix, int64_t stride, int64_t
   for (int64_t r = 0; r < count; r++) rows[r] = matrix + r * stride;
 }
 
-/* The left factor (M, K), a row at each pointer, into columns before..before+K of row blocks (K_all, rows). */
+/* The left factor, K numbers at each of M pointers, into words before.. of row blocks (K_all, rows). */
 INLINE void NAME(pack_a)(REAL *packed_a, int64_t M, const REAL *const *a, int64_t K, int64_t before, int64_t K_all) {
   int64_t blocks = NAME(blocks)(M);
   for (int64_t i = 0; i < blocks; i++) {
     int64_t first = NAME(block_start)(M, i), rows = NAME(block_start)(M, i + 1) - first;
     REAL *to = packed_a + first * K_all + before * rows;
-    for (int64_t r = 0; r < rows; r++) {
-      const REAL *from = a[first + r];
-      for (int64_t k = 0; k < K; k++) to[k * rows + r] = from[k];
+    for (int64_t r = 0; r < rows; r++) NAME(spread_words)(to + r, rows, a[first + r], K, LEFT_PAD);
+  }
+}
+
+/* The left factor (M, K), M at most MC, given transposed: number k of all rows at from + k*stride. */
+INLINE void NAME(pack_transposed)(REAL *packed_a, int64_t M, int64_t K, const REAL *from, int64_t stride) {
+  int64_t blocks = NAME(blocks)(M), start[MC + 1]; /* of each block */
+  REAL words[MC];
+  for (int64_t i = 0; i <= blocks; i++) start[i] = NAME(block_start)(M, i);
+  for (int64_t k = 0; k < K; k += TERMS, from += TERMS * stride) {
+    NAME(join_rows)(words, from, k + PAIRS < K ? from + PAIRS * stride : 0, M, LEFT_PAD);
+    for (int64_t i = 0; i < blocks; i++) {
+      int64_t r = start[i], end = start[i + 1];
+      REAL *to = packed_a + r * WORDS(K) + k / TERMS * (end - r);
+      for (; r + 4 <= end; r += 4, to += 4) __builtin_memcpy(to, words + r, 4 * sizeof(REAL));
+      for (; r < end; r++) *to++ = words[r];
     }
   }
 }
 
-/* A row of a panel: `width` elements, then zeros. */
-INLINE void NAME(copy_row)(REAL *to, const REAL *from, int64_t width) {
-  if (width == NR) __builtin_memcpy(to, from, NR * sizeof(REAL));
-  else
-    for (int64_t n = 0; n < NR; n++) to[n] = n < width ? from[n] : 0;
+/* Rows of the right factor as a row of a panel: `width` words, then zeros. */
+INLINE void NAME(pack_rows)(REAL *to, const REAL *first, const REAL *second, int64_t width) {
+  NAME(join_rows)(to, first, second, width, RIGHT_PAD);
+  for (int64_t n = width; n < NR; n++) to[n] = 0;
 }
 
 /* The right factor b (K, N), a row at each pointer, as panels. */
 static void NAME(pack_b)(REAL *panels, int64_t K, int64_t N, const REAL *const *b) {
   for (int64_t n0 = 0; n0 < N; n0 += NR) {
     int64_t width = N - n0 < NR ? N - n0 : NR;
-    REAL *panel = panels + n0 * K;
-    for (int64_t k = 0; k < K; k++, panel += NR) NAME(copy_row)(panel, b[k] + n0, width);
+    REAL *panel = panels + n0 * WORDS(K);
+    for (int64_t k = 0; k < K; k += TERMS, panel += NR)
+      NAME(pack_rows)(panel, b[k] + n0, k + PAIRS < K ? b[k + PAIRS] + n0 : 0, width);
   }
 }

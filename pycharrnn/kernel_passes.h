@@ -63,7 +63,7 @@ static void NAME(run_chunks)(const PASSES *n, int threads, work pass) {
   int64_t B = n->layer->B, chunks = (B + MC - 1) / MC, most = 0;
   for (int64_t i = 0; i < n->layers; i++) {
     const LAYER *l = &n->layer[i];
-    int64_t bytes = l->num_gates * l->H * (l->D + RECURRENT(l)) * (int64_t)sizeof(REAL);
+    int64_t bytes = l->num_gates * l->H * WORDS(l->D + RECURRENT(l)) * (int64_t)sizeof(REAL);
     most = bytes > most ? bytes : most;
   }
   if (threads > 1 && most <= CACHED_BYTES) chunks = (B + MR - 1) / MR;

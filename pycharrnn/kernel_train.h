@@ -91,7 +91,8 @@ INLINE void NAME(kept_rows_of)(const REAL **rows, const LAYER *l, const REAL *ar
 
 /* Steps from..to of the forward pass, for some rows of the batch. */
 static void NAME(forward)(const LAYER *l, int64_t first, int64_t rows, int64_t from, int64_t to) {
-  const int64_t B = l->B, H = l->H, D = l->D, G = l->num_gates * H, K = D + RECURRENT(l);
+  const int64_t B = l->B, H = l->H, D = l->D, G = l->num_gates * H;
+  const int64_t K = WORDS(D) + WORDS(RECURRENT(l));
   const REAL *panels = l->panels, *candidate_panels = panels + ROUND_UP(2 * H, NR) * K, *start[MC], *a[MC];
   const REAL *h[MC] = {0}, *c[MC] = {0}; /* what each row of a step reads */
   REAL *packed_a = l->packed_a + first * l->packed_a_width, *out[MC];
@@ -112,7 +113,7 @@ static void NAME(forward)(const LAYER *l, int64_t first, int64_t rows, int64_t f
     if (l->c) NAME(kept_rows_of)(c, l, l->c, H, row, rows);
     if (l->h) {
       NAME(kept_rows_of)(h, l, l->h, H, row, rows);
-      NAME(pack_a)(packed_a, rows, h, H, D, K);
+      NAME(pack_a)(packed_a, rows, h, H, WORDS(D), K);
     }
     NAME(out_rows_of)(out, gates, G, rows);
     if (l->cell == GRU) {
@@ -120,7 +121,7 @@ static void NAME(forward)(const LAYER *l, int64_t first, int64_t rows, int64_t f
       for (int64_t r = 0; r < rows; r++)
         EACH_VECTOR(LANES, H, j, n, NAME(gru_reset)(H, n, gates + r * G + j, h[r] + j, extra + r * H + j))
       NAME(rows_of)(a, extra, H, rows);
-      NAME(pack_a)(packed_a, rows, a, H, D, K);
+      NAME(pack_a)(packed_a, rows, a, H, WORDS(D), K);
       for (int64_t r = 0; r < rows; r++) start[r] += 2 * H;
       NAME(out_rows_of)(out, gates + 2 * H, G, rows);
       NAME(gemm)(rows, K, H, packed_a, candidate_panels, start, out);
@@ -173,9 +174,9 @@ static void NAME(step_back)(const LAYER *l, int64_t first, int64_t rows, int64_t
   if (l->cell == GRU) {
     REAL *d_reset_h = l->d_reset_h + first * H;
     NAME(rows_of)(a, gates + 2 * H, G, rows);
-    NAME(pack_a)(packed_a, rows, a, H, 0, H);
+    NAME(pack_a)(packed_a, rows, a, H, 0, WORDS(H));
     NAME(out_rows_of)(out, d_reset_h, H, rows);
-    NAME(gemm)(rows, H, H, packed_a, candidate_panels, 0, out);
+    NAME(gemm)(rows, WORDS(H), H, packed_a, candidate_panels, 0, out);
     for (int64_t r = 0, at = 0; r < rows; r++, at += H)
       EACH_VECTOR(LANES, H, j, n, NAME(gru_reset_back)(H, n, gates + r * G + j, h[r] + j, d_reset_h + at + j,
                                                        dh + at + j))
@@ -185,10 +186,10 @@ static void NAME(step_back)(const LAYER *l, int64_t first, int64_t rows, int64_t
   } else if (l->cell == LSTM)
     NAME(discard)(l, dc, row, rows);
   NAME(kept_rows_of)(a, l, l->gates, G, row, rows);
-  NAME(pack_a)(packed_a, rows, a, direct, 0, direct);
+  NAME(pack_a)(packed_a, rows, a, direct, 0, WORDS(direct));
   NAME(rows_of)(start, before, H, rows);
   NAME(out_rows_of)(out, before, H, rows);
-  NAME(gemm)(rows, direct, H, packed_a, panels, t || l->cell == GRU ? start : 0, out);
+  NAME(gemm)(rows, WORDS(direct), H, packed_a, panels, t || l->cell == GRU ? start : 0, out);
 }
 
 /* Steps to-1, ..., from of the backward pass. dh (T,B,H) comes in as the gradient of h[1:] from above and goes out,
@@ -206,10 +207,10 @@ static void NAME(backward)(const LAYER *l, int64_t first, int64_t rows, int64_t 
       REAL *dx = l->dh + row * D;
       if (l->cell == GRU || l->cell == DECODER || l->begins) { /* else step_back has packed them all */
         NAME(rows_of)(a, l->d_gates + row * G, G, rows);
-        NAME(pack_a)(packed_a, rows, a, G, 0, G);
+        NAME(pack_a)(packed_a, rows, a, G, 0, WORDS(G));
       }
       NAME(out_rows_of)(out, dx, D, rows);
-      NAME(gemm)(rows, G, D, packed_a, input_panels, 0, out);
+      NAME(gemm)(rows, WORDS(G), D, packed_a, input_panels, 0, out);
       if (l->mask) NAME(multiply)(dx, dx, l->mask + row * D, rows * D);
     }
   }
@@ -260,19 +261,14 @@ static void NAME(gradients)(const LAYER *l, int64_t first, int64_t units, REAL *
     }
     for (int64_t g = 0; g < l->num_gates; g++) {
       for (int64_t u = first; u < first + units; u += MC) { /* the left factor is d_gates transposed */
-        int64_t m = first + units - u < MC ? first + units - u : MC, blocks = NAME(blocks)(m);
-        for (int64_t i = 0; i < blocks; i++) {
-          int64_t r0 = NAME(block_start)(m, i), rows = NAME(block_start)(m, i + 1) - r0;
-          const REAL *from = l->d_gates + row * G + g * H + u + r0;
-          for (int64_t k = 0; k < depth; k++)
-            for (int64_t r = 0; r < rows; r++) packed_a[r0 * depth + k * rows + r] = from[k * G + r];
-        }
+        int64_t m = first + units - u < MC ? first + units - u : MC, K = WORDS(depth);
+        NAME(pack_transposed)(packed_a, m, depth, l->d_gates + row * G + g * H + u, G);
         for (int part = D ? 0 : 1; part < (R ? 2 : 1); part++) {
           int64_t N = part ? R : D;
           REAL *to = (part ? l->d_h2h_weight[g] : l->d_i2h_weight[g]) + u * N;
           NAME(rows_of)(start, to, N, m);
           NAME(out_rows_of)(out, to, N, m);
-          NAME(gemm)(m, depth, N, packed_a, b[part && l->cell == GRU && g == 2 ? 2 : part], row ? start : 0, out);
+          NAME(gemm)(m, K, N, packed_a, b[part && l->cell == GRU && g == 2 ? 2 : part], row ? start : 0, out);
         }
       }
     }
@@ -284,15 +280,14 @@ static void NAME(gradients)(const LAYER *l, int64_t first, int64_t units, REAL *
 
 /* Columns of the right factor of forward: column n0 + u takes the weights of unit u of gate g, for x (D) and h (R). */
 static void NAME(pack_columns)(const LAYER *l, REAL *panels, int64_t gate, int64_t gates, int64_t id, int64_t parts) {
-  const int64_t H = l->H, R = RECURRENT(l), D = l->D, K = D + R, N = gates * H;
+  const int64_t H = l->H, R = RECURRENT(l), D = l->D, K = WORDS(D) + WORDS(R), N = gates * H;
   for (int64_t n0 = id * NR; n0 < N; n0 += parts * NR) {
     REAL *panel = panels + n0 * K;
     for (int64_t n = 0; n < NR; n++) {
       int64_t g = gate + (n0 + n) / H, u = (n0 + n) % H, inside = n0 + n < N;
-      const REAL *i2h = inside && D ? l->i2h_weight[g] + u * D : 0;
-      const REAL *h2h = inside && R ? l->h2h_weight[g] + u * R : 0;
-      for (int64_t k = 0; k < D; k++) panel[k * NR + n] = inside ? i2h[k] : 0;
-      for (int64_t k = 0; k < R; k++) panel[(D + k) * NR + n] = inside ? h2h[k] : 0;
+      if (inside && D) NAME(spread_words)(panel + n, NR, l->i2h_weight[g] + u * D, D, RIGHT_PAD);
+      if (inside && R) NAME(spread_words)(panel + WORDS(D) * NR + n, NR, l->h2h_weight[g] + u * R, R, RIGHT_PAD);
+      for (int64_t k = 0; !inside && k < K; k++) panel[k * NR + n] = 0;
     }
   }
 }
@@ -301,10 +296,14 @@ static void NAME(pack_columns)(const LAYER *l, REAL *panels, int64_t gate, int64
 static void NAME(pack_gates)(REAL *panels, const REAL *const *weight, int64_t gates, int64_t H, int64_t N, int64_t id,
                              int64_t parts) {
   for (int64_t n0 = id * NR; n0 < N; n0 += parts * NR) {
-    REAL *panel = panels + n0 * gates * H;
+    REAL *panel = panels + n0 * WORDS(gates * H);
     int64_t width = N - n0 < NR ? N - n0 : NR;
-    for (int64_t g = 0; g < gates; g++)
-      for (int64_t u = 0; u < H; u++, panel += NR) NAME(copy_row)(panel, weight[g] + u * N + n0, width);
+    for (int64_t k = 0; k < gates * H; k += TERMS, panel += NR) {
+      int64_t next = k + PAIRS;
+      const REAL *first = weight[k / H] + k % H * N + n0;
+      const REAL *second = next < gates * H ? weight[next / H] + next % H * N + n0 : 0;
+      NAME(pack_rows)(panel, first, second, width);
+    }
   }
 }
 
@@ -321,6 +320,7 @@ static void NAME(workspace_sizes)(const LAYER *l, struct workspace_sizes *sizes)
 static void NAME(prepare)(const LAYER *l, int64_t id, int64_t parts) {
   const int64_t H = l->H, R = RECURRENT(l), G = l->num_gates * H, N = ROUND_UP(R, NR);
   const int64_t direct = l->cell == GRU ? 2 : l->num_gates;
+  REAL *candidate_panels = l->panels + ROUND_UP(2 * H, NR) * (WORDS(l->D) + WORDS(R));
   for (int64_t g = 0; g < l->num_gates; g++) {
     const REAL *i2h = l->i2h_bias[g], *h2h = l->h2h_bias[g], *weight = l->i2h_weight[g];
     for (int64_t v = id; v < (l->D ? 1 : l->vocab); v += parts)
@@ -330,7 +330,7 @@ static void NAME(prepare)(const LAYER *l, int64_t id, int64_t parts) {
       }
   }
   NAME(pack_columns)(l, l->panels, 0, direct, id, parts);
-  if (l->cell == GRU) NAME(pack_columns)(l, l->panels + ROUND_UP(2 * H, NR) * (l->D + H), 2, 1, id, parts);
+  if (l->cell == GRU) NAME(pack_columns)(l, candidate_panels, 2, 1, id, parts);
   if (R) NAME(pack_gates)(l->back_panels, l->h2h_weight, direct, H, H, id, parts);
   if (l->cell == GRU) NAME(pack_gates)(l->back_panels + 2 * H * N, l->h2h_weight + 2, 1, H, H, id, parts);
   if (l->D) NAME(pack_gates)(l->back_panels + G * N, l->i2h_weight, l->num_gates, H, l->D, id, parts);

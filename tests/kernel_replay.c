@@ -13,17 +13,17 @@
 #include <string.h>
 
 struct header {
-  int64_t cell, num_gates, layers, T, B, H, V, P, is_double, steps, end_id, threads;
+  int64_t cell, num_gates, layers, T, B, H, V, P, precision, steps, end_id, threads;
 };
 static struct header h;
 
 static void *room(int64_t elements) {
-  void *array = calloc((size_t)elements + 1, h.is_double ? sizeof(double) : sizeof(float));
+  void *array = calloc((size_t)elements + 1, h.precision == FLOAT64 ? sizeof(double) : sizeof(float));
   if (!array) abort();
   return array;
 }
 
-static void *at(void *array, int64_t element) { return (char *)array + element * (h.is_double ? 8 : 4); }
+static void *at(void *array, int64_t element) { return (char *)array + element * (h.precision == FLOAT64 ? 8 : 4); }
 
 static void get(FILE *file, void *to, int64_t elements, size_t size) {
   if (fread(to, size, (size_t)elements, file) != (size_t)elements) abort();
@@ -51,7 +51,7 @@ static void make_layers(struct layer_double *layer, void *log_probs, void *d_log
     *l = (struct layer_double){.T = h.T, .B = h.B, .H = decoder ? h.V : h.H, .D = i ? h.H : 0, .vocab = h.V};
     l->cell = decoder ? DECODER : h.cell, l->num_gates = decoder ? 1 : h.num_gates;
     struct workspace_sizes r;
-    charrnn_workspace_sizes(l, &r, (int)h.is_double);
+    charrnn_workspace_sizes(l, &r, (int)h.precision);
     l->bias = room(r.bias), l->panels = room(r.panels), l->back_panels = room(r.back_panels), l->dh = dh;
     if (r.packed_a_width > packed_a) packed_a = r.packed_a_width;
     if (r.workspace_width > workspace) workspace = r.workspace_width;
@@ -73,7 +73,7 @@ static void make_layers(struct layer_double *layer, void *log_probs, void *d_log
 }
 
 static void each_state(struct layer_double *layer, FILE *in, FILE *out, int carry) {
-  size_t size = h.is_double ? 8 : 4;
+  size_t size = h.precision == FLOAT64 ? 8 : 4;
   for (int64_t i = 0; i < h.layers; i++)
     for (int k = h.cell == LSTM ? 0 : 1; k < 2; k++) {
       void *first = k ? layer[i].h : layer[i].c, *last = at(first, h.T * h.B * h.H);
@@ -87,9 +87,9 @@ int main(int arguments, char **argument) {
   FILE *in = arguments == 3 ? fopen(argument[1], "rb") : 0, *out = in ? fopen(argument[2], "wb") : 0;
   if (!out) return 2;
   get(in, &h, sizeof h / sizeof(int64_t), sizeof(int64_t));
-  const int is_double = (int)h.is_double, threads = (int)h.threads;
+  const int precision = (int)h.precision, threads = (int)h.threads;
   const int64_t rows = h.T * h.B;
-  const size_t size = is_double ? 8 : 4;
+  const size_t size = precision == FLOAT64 ? 8 : 4;
   struct layer_double *layer = calloc((size_t)h.layers + 1, sizeof *layer);
   void *parameters = room(h.P), *gradient = room(h.P), *mean_square = room(h.P);
   void *log_probs = room(rows * h.V), *d_logits = room(rows * h.V);
@@ -115,11 +115,11 @@ int main(int arguments, char **argument) {
     for (int64_t i = 1; i <= h.layers; i++) get(in, (void *)layer[i].mask, rows * h.H, size);
     if (step) each_state(layer, 0, 0, 1);
     for (int64_t i = 0; i < h.layers && h.cell == LSTM; i++) memset(layer[i].dc, 0, (size_t)(h.B * h.H) * size);
-    charrnn_forward(&passes, threads, is_double);
-    charrnn_likelihood(&loss, threads, is_double);
-    charrnn_loss_gradient(&loss, threads, is_double);
-    charrnn_backward(&passes, threads, is_double);
-    charrnn_rmsprop(&update, threads, is_double);
+    charrnn_forward(&passes, threads, precision);
+    charrnn_likelihood(&loss, threads, precision);
+    charrnn_loss_gradient(&loss, threads, precision);
+    charrnn_backward(&passes, threads, precision);
+    charrnn_rmsprop(&update, threads, precision);
     const double figures[] = {loss.likelihood, update.of_gradient, update.of_parameters};
     put(out, figures, 3, 8);
   }

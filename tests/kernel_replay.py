@@ -18,7 +18,9 @@ from pycharrnn.engine.rmsprop import RMSprop
 
 T, B, H, V, LAYERS, STEPS = 7, 29, 21, 19, 2, 5  # no multiples of a vector's width
 END_ID = 3  # items begin with it
-DTYPES = {"float64": torch.float64, "float32": torch.float32}
+# Precision of the products: that of all else.
+DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.float32}
+PRECISIONS = ("float32", "float64", "bfloat16")  # as in kernel.c
 
 
 def cases() -> list[tuple[str, str]]:
@@ -46,7 +48,8 @@ def write(path: Path, model: str, dtype: str, threads: int = 1) -> bytes:
     network = CharRNN(model, V, H, LAYERS, dtype=DTYPES[dtype], end_id=END_ID)
     flat = network.flat.detach()
     flat *= 10
-    bptt, gradient = network.bptt(T, B), torch.zeros_like(flat)
+    products = torch.bfloat16 if dtype == "bfloat16" else None
+    bptt, gradient = network.bptt(T, B, precision=products), torch.zeros_like(flat)
     optimizer = RMSprop(flat, 2e-3, 0.95)
     header = [
         list(CELLS).index(model),
@@ -57,7 +60,7 @@ def write(path: Path, model: str, dtype: str, threads: int = 1) -> bytes:
         H,
         V,
         len(flat),
-        dtype == "float64",
+        PRECISIONS.index(dtype),
         STEPS,
         END_ID,
     ]

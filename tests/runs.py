@@ -126,9 +126,10 @@ def a_trainer(folder: Path, **options) -> Trainer:
     """A trainer of a small network with the options of SMALL, before its first step."""
     opt = TrainOptions(rnn_size=6, num_layers=2, batch_size=5, seq_length=8, gpuid=-1, **options)
     loader = CharSplitLMMinibatchLoader(folder / "data", 5, 8, (0.9, 0.1, 0), say=lambda line: None)
-    model = CharRNN(opt.model, loader.vocab_size, 6, 2, opt.dropout, dtype=torch.float64)
+    parameters = "float32" if opt.dtype else "float64"
+    model = CharRNN(opt.model, loader.vocab_size, 6, 2, opt.dropout, dtype=getattr(torch, parameters))
     model.reset_parameters(LuaRandom(1))
-    machine = group(MachineSettings, opt, device="cpu", parameters="float64", products=opt.dtype)
+    machine = group(MachineSettings, opt, device="cpu", parameters=parameters, products=opt.dtype)
     return Trainer(
         model, loader, LuaRandom(opt.seed), Ranks(), group(OptimisationSettings, opt), machine, lambda line: None
     )

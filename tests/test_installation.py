@@ -135,16 +135,21 @@ def test_a_compiler_that_does_not_know_all_instructions(source):
     said, built = compile_in(source, CC=str(compiler), PYCHARRNN_CFLAGS="-O0")
     error = "cc: error: what is -mavx512f?"
     follows = "so processors that could run it use a slower one"
-    assert said == f"pycharrnn: the C kernel was not compiled (avx512: {error}), {follows}.\n"
+    assert said == f"pycharrnn: the C kernel was not compiled (avx512, avx512bf16: {error}), {follows}.\n"
     libraries = [f"_kernel_{level}.so{more}" for level in ("any", "avx2") for more in ("", ".sha256")]
-    assert built == {"_kernel_avx512.left_out": f"{error}\n", **dict.fromkeys(libraries, "")}
+    left_out = {f"_kernel_{level}.left_out": f"{error}\n" for level in ("avx512", "avx512bf16")}
+    assert built == {**left_out, **dict.fromkeys(libraries, "")}
     code = "from pycharrnn.engine import kernel_library as k; print(k.name(), *k.why_not_better(), sep='; ')"
     names = checked([sys.executable, "-c", code], cwd=source, env=clean_environment()).stdout
     best = kernel_library.best_level()
-    if best == "avx512":
-        assert names == f"avx2; avx512 was not compiled ({error})\n"
-    elif best == "avx2":
-        assert names == "avx2; avx512 needs instructions that this processor lacks\n"
+    if best in ("avx2", "avx512", "avx512bf16"):
+        reasons = [
+            f"{level} was not compiled ({error})"
+            if LEVELS.index(level) <= LEVELS.index(best)
+            else f"{level} needs instructions that this processor lacks"
+            for level in ("avx512bf16", "avx512")
+        ]
+        assert names == f"avx2; {'; '.join(reasons)}\n"
 
 
 # -- a checkout ------------------------------------------------------------------------------------------------------

@@ -78,16 +78,21 @@ class BackendChoice(NamedTuple):
 def choose_backend(
     model: str, flat: torch.Tensor, training_only: bool = False, precision: torch.dtype | None = None
 ) -> BackendChoice:
-    """The fastest backend for a model with the parameters `flat`. Errors: UserError for an unknown PYCHARRNN_KERNEL.
+    """The fastest backend for a model with the parameters `flat`. Errors: UserError for an unknown PYCHARRNN_KERNEL,
+    ValueError where none has this precision.
 
     Args:
         training_only: whether the caller needs no gradients of hidden states, which torch.nn's modules lack.
-        precision: torch.bfloat16 or torch.float16 for mixed precision, which only torch.nn's modules have.
+        precision: torch.bfloat16 or torch.float16 for mixed precision: matrix products of it, in training alone.
     """
     on_cpu = flat.device == validation.CPU
+    if precision and kernel.usable(flat, precision):
+        return BackendChoice(partial(CBackend, products=precision), f"C kernel ({kernel_library.name()})")
     if training_only and model in torch_names.MODELS and (precision or not on_cpu):
         where = "mixed precision" if precision else f"faster than PyTorch's loops on {flat.device.type}"
         return BackendChoice(partial(TorchNNBackend, precision=precision), f"torch.nn ({where})")
+    if precision:
+        raise ValueError(f"no backend trains a {model} on {flat.device.type} with products of {precision}")
     if kernel.usable(flat):
         return BackendChoice(CBackend, f"C kernel ({kernel_library.name()})")
     if not on_cpu:

@@ -48,10 +48,15 @@ class CBackend(CellBackend):
 
     can_be_recorded = False
 
-    def __init__(self, model: FlatModel, T: int, B: int):
+    def __init__(self, model: FlatModel, T: int, B: int, products: torch.dtype | None = None):
+        """products: torch.bfloat16 rounds the factors of matrix products of a model of float32 to it; sums are float32.
+
+        Source: Micikevicius et al. 2018, "Mixed Precision Training" (with float16).
+        """
         super().__init__(model, T, B)
         V, H, cells = self.V, self.H, self.cells
         self._dtype, self._is_forward = self.flat.dtype, False
+        self._products = products or self._dtype
         of_cells = (
             LayerStruct(_CELL_NUMBERS[type(c)], c.num_gates, T, B, H, H if i else 0, V) for i, c in enumerate(cells)
         )
@@ -184,7 +189,7 @@ class CBackend(CellBackend):
     def _call(self, name: str) -> None:
         """Call a function of the kernel, on at most as many threads as the workspace is for."""
         self._follow_moved_storage()
-        kernel.call(name, self._structure, min(torch.get_num_threads(), self._threads), self._dtype)
+        kernel.call(name, self._structure, min(torch.get_num_threads(), self._threads), self._products)
 
 
 def _buffers(cell: Cell[torch.Tensor]) -> Iterator[tuple[str, torch.Tensor, tuple[int, ...]]]:

@@ -20,12 +20,16 @@ from pycharrnn.engine.kernel_structures import (
     WorkspaceSizesStruct,
 )
 
-_IS_DOUBLE = {torch.float64: 1, torch.float32: 0}
+_PRECISIONS = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2}  # as in kernel.c
 
 
-def usable(parameters: torch.Tensor) -> bool:
-    """Whether the kernel takes this vector: CPU, float64 or float32, contiguous. Errors: as kernel_library.library."""
-    fits = parameters.device == validation.CPU and parameters.dtype in _IS_DOUBLE and parameters.is_contiguous()
+def usable(parameters: torch.Tensor, products: torch.dtype | None = None) -> bool:
+    """Whether the kernel takes this vector: CPU, float64 or float32, contiguous. Errors: as kernel_library.library.
+
+    `products`: a precision of matrix products to take as well; the kernel has bfloat16, with parameters of float32.
+    """
+    dtypes = {None: (torch.float64, torch.float32), torch.bfloat16: (torch.float32,)}.get(products, ())
+    fits = parameters.device == validation.CPU and parameters.dtype in dtypes and parameters.is_contiguous()
     return fits and kernel_library.library() is not None
 
 
@@ -37,12 +41,13 @@ def _function(name: str) -> Callable[..., None]:
 def workspace_sizes(layer: LayerStruct, dtype: torch.dtype) -> WorkspaceSizesStruct:
     """The number of elements that the kernel needs in each buffer of such a layer."""
     found = WorkspaceSizesStruct()
-    _function("charrnn_workspace_sizes")(ctypes.byref(layer), ctypes.byref(found), _IS_DOUBLE[dtype])
+    _function("charrnn_workspace_sizes")(ctypes.byref(layer), ctypes.byref(found), _PRECISIONS[dtype])
     return found
 
 
 def call(name: str, structure: PassesStruct | LossStruct | UpdateStruct, threads: int, dtype: torch.dtype) -> None:
-    _function(name)(ctypes.byref(structure), threads, _IS_DOUBLE[dtype])
+    """Call a function of the kernel. dtype: the structure's; of passes of float32, bfloat16 for such products."""
+    _function(name)(ctypes.byref(structure), threads, _PRECISIONS[dtype])
 
 
 def address(name: str, tensor: torch.Tensor, dtype: torch.dtype, shape: Sequence[int]) -> int:

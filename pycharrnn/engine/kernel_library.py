@@ -25,7 +25,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.common.shell_words import quoted
 from pycharrnn.engine.kernel_structures import FUNCTIONS, LAYOUT
 
-LEVELS = ("any", "avx2", "avx512")  # each with all instructions of those before
+LEVELS = ("any", "avx2", "avx512", "avx512bf16")  # each with all instructions of those before
 _OFF = "off"
 _SUFFIX = ".dll" if os.name == "nt" else ".so"  # as in setup.py
 PACKAGE = Path(__file__).parents[1]

@@ -186,7 +186,7 @@ LAYOUT = _layout_of(
     adapting=AdaptingStruct,
     matcher=MatcherStruct,
 ) | {"block": BLOCK, "ignored": IGNORED}
-_WORK = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]  # structure, threads, is_double
+_WORK = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]  # structure, threads, precision
 FUNCTIONS: dict[str, list[Any]] = {
     **{f"charrnn_{name}": _WORK for name in ("forward", "backward", "likelihood", "loss_gradient", "rmsprop")},
     "charrnn_workspace_sizes": [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int],

@@ -1,4 +1,4 @@
-"""The precisions of -dtype, and whether this PyTorch can train in the mixed ones."""
+"""The precisions of -dtype, and whether this machine can train in the mixed ones."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def can_train(model: str, rnn_size: int, precision: torch.dtype, device: str) ->
         bptt.forward(x)
         bptt.nll(x)
         bptt.backward(bptt.d_nll(), bptt.views(torch.empty_like(bptt.flat)))
-    except (RuntimeError, TypeError):  # TypeError: MPS lacks the type
+    except (RuntimeError, TypeError, ValueError):  # TypeError: MPS lacks the type; ValueError: no backend has it
         return False
     return True

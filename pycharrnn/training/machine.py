@@ -29,7 +29,7 @@ class Machine:
 
     Attributes:
         gpus: those that PyTorch can use. pytorch: its version, for messages.
-        computes: (model, rnn_size, "bfloat16" or "float16", device) -> whether PyTorch can train in this precision.
+        computes: (model, rnn_size, "bfloat16" or "float16", device) -> whether it can train in this precision.
     """
 
     process: Process = Process()

@@ -192,8 +192,8 @@ class TrainOptions:
     )
     dtype: str = option(
         "",
-        "precision: float64, float32, or mixed: bfloat16 or float16 (lstm and rnn; on the CPU with -exact 0). Empty ="
-        " float64 with -exact 1 on the CPU, else float32",
+        "precision: float64, float32, or mixed: bfloat16 or float16 (on the CPU with -exact 0; of a gru only bfloat16,"
+        " on the CPU). Empty = float64 with -exact 1 on the CPU, else float32",
         group="machine",
         value="TYPE",
         allowed=one_of("float64", "float32", "bfloat16", "float16"),

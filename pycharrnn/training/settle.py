@@ -252,11 +252,12 @@ def _precision(options: TrainOptions, device: str, machine: Machine) -> tuple[st
         raise UserError(f"{flag('dtype', dtype)} does not exist on MPS: use float32, or {flag('gpuid', -1)}.")
     if dtype not in _MIXED:
         return "float64" if dtype == "float64" or (is_exact_on_cpu and not dtype) else "float32", ""
-    if model not in MODELS:
-        raise UserError(
-            f"{flag('dtype', dtype)} is for {' and '.join(MODELS)}: train a {model} with {flag('dtype', 'float32')}."
-        )
     if not machine.computes(model, options.rnn_size, dtype, device):
+        if model not in MODELS:
+            is_for = (
+                f"of a {model} needs the C kernel on a CPU" if dtype == "bfloat16" else f"is for {' and '.join(MODELS)}"
+            )
+            raise UserError(f"{flag('dtype', dtype)} {is_for}: train a {model} with {flag('dtype', 'float32')}.")
         on = {"cpu": "the CPU", "mps": "MPS"}.get(device, "this GPU")
         raise UserError(
             f"{flag('dtype', dtype)}: PyTorch {machine.pytorch} can't train an {model} in it on {on}; use"

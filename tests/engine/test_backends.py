@@ -8,6 +8,7 @@ from kernel_levels import kernel_is_on, level, needs_kernel  # noqa: F401
 
 from pycharrnn.engine import kernel_library
 from pycharrnn.engine.backends import choose_backend
+from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.c_backend import CBackend
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.torch_backend import TorchBackend
@@ -44,10 +45,24 @@ def test_the_loops_where_the_kernel_can_not_work(monkeypatch):
 def test_torch_nn_for_training_on_a_gpu_and_in_mixed_precision(model):
     on_gpu = choice(model, torch.float32, "meta", training_only=True)
     assert on_gpu == (TorchNNBackend, "torch.nn (faster than PyTorch's loops on meta)")
-    mixed = choice(model, torch.float32, training_only=True, precision=torch.bfloat16)
+    mixed = choice(model, torch.float32, training_only=True, precision=torch.float16)
     assert mixed == (TorchNNBackend, "torch.nn (mixed precision)")
     needs_states = choice(model, torch.float32, "meta")
     assert needs_states == (TorchBackend, "PyTorch (the C kernel runs on the CPU alone)")
+
+
+@needs_kernel
+@pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
+def test_the_kernel_for_bfloat16_on_the_cpu(level, model):  # noqa: F811
+    found = choice(model, torch.float32, training_only=True, precision=torch.bfloat16)
+    assert found == (CBackend, f"C kernel ({level})")
+
+
+def test_no_backend_for_a_gru_in_half_precision(monkeypatch):
+    monkeypatch.setattr(kernel_library, "library", lambda: None)
+    for precision, device in ((torch.float16, "cpu"), (torch.bfloat16, "cpu"), (torch.bfloat16, "meta")):
+        with pytest.raises(ValueError, match="no backend trains a gru"):
+            choice("gru", torch.float32, device, training_only=True, precision=precision)
 
 
 def test_the_loops_for_a_gru_on_a_gpu():
@@ -72,6 +87,6 @@ def test_the_choice_is_made_once(monkeypatch):
 
 def test_torch_nn_takes_no_gradients_of_states():
     net = CharRNN("lstm", 5, 4, 1)
-    bptt = net.bptt(2, 2, training_only=True, precision=torch.bfloat16)
+    bptt = BPTT(TorchNNBackend(net, 2, 2))
     with pytest.raises(ValueError, match="no gradients of states"):
         bptt.backward(bptt.flat.new_zeros(4, 5), bptt.views(torch.zeros_like(bptt.flat)), net.initial_state(2))

@@ -30,7 +30,8 @@ LEVEL = kernel_library.name()
 )
 def test_the_best_level_has_the_processors_instructions():
     processor = set(re.findall(r"^flags\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.M)[0].split())
-    needs = {"any": set(), "avx2": {"avx2", "fma"}, "avx512": {"avx512f", "avx512dq", "avx512vl", "avx512bw"}}
+    avx512 = {"avx512f", "avx512dq", "avx512vl", "avx512bw"}
+    needs = {"any": set(), "avx2": {"avx2", "fma"}, "avx512": avx512, "avx512bf16": {*avx512, "avx512_bf16"}}
     assert kernel_library.best_level() == [level for level in needs if needs[level] <= processor][-1]
 
 
@@ -213,7 +214,7 @@ def test_the_best_that_was_built_for_this_processor(tmp_path):
     path = Path(kernel_library.library()._name)
     for level in kernel_library.LEVELS:  # all alike but for the name, which says what level they are
         with_checksum(tmp_path / path.name.replace(LEVEL, level), path.read_bytes())
-    for best, expected in (("avx512", "avx512"), ("avx2", "avx2"), ("any", "any")):
+    for best, expected in ((level, level) for level in kernel_library.LEVELS):
         assert kernel_library.level(load(tmp_path / "x", best=best)) == expected
     (tmp_path / path.name.replace(LEVEL, "avx512")).unlink()
     assert kernel_library.level(load(tmp_path / "x", best="avx512")) == "avx2"
@@ -231,7 +232,7 @@ def levels(library) -> Path:
     return library.parent
 
 
-def why(levels: Path, wanted: str = "", best: str = "avx512", used: str | None = None) -> list[str]:
+def why(levels: Path, wanted: str = "", best: str = "avx512bf16", used: str | None = None) -> list[str]:
     return kernel_library.reasons(wanted, best, used, levels)
 
 
@@ -241,9 +242,11 @@ def leave_out(levels: Path, level: str, reason: str) -> None:
 
 
 def test_why_there_is_no_better_one(levels):
-    assert why(levels, best="any", used="any" if not IS_X86 else "avx512") == []
+    assert why(levels, best="any", used="any" if not IS_X86 else "avx512bf16") == []
     assert why(levels, "off") == ["it is switched off by PYCHARRNN_KERNEL=off"]
-    assert why(levels, "of") == ["PYCHARRNN_KERNEL is 'of': set it to any, avx2, avx512 or off, or leave it out."]
+    assert why(levels, "of") == [
+        "PYCHARRNN_KERNEL is 'of': set it to any, avx2, avx512, avx512bf16 or off, or leave it out."
+    ]
     leave_out(levels, "any", "gcc: No such file or directory\n")
     assert why(levels) == ["it was not compiled (gcc: No such file or directory)"]
     (levels / "_kernel_any.left_out").write_text("\x1b[31m" + 5000 * "x", encoding="utf-8")
@@ -255,15 +258,16 @@ def test_why_there_is_no_better_one(levels):
 
 @needs_levels
 def test_why_there_is_no_better_one_of_several(levels):
-    lacks = ["avx512 needs instructions that this processor lacks", "avx2 needs instructions that this processor lacks"]
-    assert why(levels, best="avx2", used="avx2") == lacks[:1]
+    lacks = [f"{level} needs instructions that this processor lacks" for level in ("avx512bf16", "avx512", "avx2")]
+    assert why(levels, best="avx2", used="avx2") == lacks[:2]
     assert why(levels, best="any", used="any") == lacks
-    asked = [f"{level} is not what PYCHARRNN_KERNEL=any asks for" for level in ("avx512", "avx2")]
-    assert why(levels, "any", "avx512", "any") == asked
+    asked = [f"{level} is not what PYCHARRNN_KERNEL=any asks for" for level in ("avx512bf16", "avx512", "avx2")]
+    assert why(levels, "any", "avx512bf16", "any") == asked
     leave_out(levels, "avx512", "error: unknown option -mavx512f\n")
-    assert why(levels, used="avx2") == ["avx512 was not compiled (error: unknown option -mavx512f)"]
+    left_out = "avx512 was not compiled (error: unknown option -mavx512f)"
+    assert why(levels, best="avx512", used="avx2") == [lacks[0], left_out]
     with_checksum(levels / Path(kernel_library.library()._name).name.replace(LEVEL, "avx512"), b"")
-    (line,) = why(levels)
+    _, line = why(levels, best="avx512")
     assert line.startswith("avx512 can't be used (") and "file too short" in line
     (levels / "kernel.c").write_text("", encoding="utf-8")
     assert why(levels) == [
@@ -274,7 +278,7 @@ def test_why_there_is_no_better_one_of_several(levels):
 @pytest.mark.parametrize("wanted", ["nonsense", "AVX2", " any", "avx512 ", "0", "on"])
 def test_a_level_that_there_is_not(library, wanted):
     with pytest.raises(
-        UserError, match=re.escape(f"PYCHARRNN_KERNEL is {wanted!r}: set it to any, avx2, avx512 or off")
+        UserError, match=re.escape(f"PYCHARRNN_KERNEL is {wanted!r}: set it to any, avx2, avx512, avx512bf16 or off")
     ):
         load(library, wanted)
 

@@ -56,7 +56,7 @@ def test_else_as_many_as_pytorch_takes():
     assert settled() == 4
 
 
-@pytest.mark.parametrize("products, notes", [("", 1), ("bfloat16", 0)])
+@pytest.mark.parametrize("products, notes", [("", 1), ("bfloat16", 1), ("float16", 0)])
 def test_a_missing_kernel_is_noted_where_it_would_compute(monkeypatch, products, notes):
     monkeypatch.setattr(kernel_library, "is_missing", lambda: True)
     noted: list[str] = []

@@ -8,6 +8,8 @@ import torch
 from runs import a_trainer, folder_with_text, steps, train
 
 from compat import legacy_logsoftmax
+from pycharrnn.engine import kernel_library
+from pycharrnn.engine.c_backend import CBackend
 from pycharrnn.engine.torch_nn_backend import TorchNNBackend
 from pycharrnn.text.loader import TRAIN, VAL
 
@@ -89,11 +91,15 @@ def test_a_trainer_that_forgets_its_place_is_a_new_one(tmp_path):
     assert torch.equal(old.gradient, new.gradient)
 
 
-def test_passes_of_half_precision_are_torch_nns(tmp_path):
+def test_the_backends_of_half_precision(tmp_path):
     folder_with_text(tmp_path)
-    trainer = a_trainer(tmp_path, exact=0, dtype="bfloat16")
-    assert isinstance(trainer.bptt.backend, TorchNNBackend)
-    assert not isinstance(a_trainer(tmp_path, exact=0).bptt.backend, TorchNNBackend)
+
+    def backend(**options):
+        return a_trainer(tmp_path, exact=0, **options).bptt.backend
+
+    assert isinstance(backend(dtype="float16"), TorchNNBackend)
+    assert isinstance(backend(dtype="bfloat16"), CBackend if kernel_library.name() else TorchNNBackend)
+    assert not isinstance(backend(), TorchNNBackend)
 
 
 def test_a_step_with_the_old_exponential(tmp_path):
