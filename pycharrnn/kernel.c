@@ -90,6 +90,15 @@ enum { BLOCK = 4096 }; /* elements whose squares are added up at a time, so that
     }                                                 \
   }
 
+/* The output of SplitMix64 (Steele, Lea and Flood, 2014) from the state x; the next state is x + STATE_STEP. */
+#define STATE_STEP 0x9e3779b97f4a7c15u
+INLINE uint64_t mix_bits(uint64_t x) {
+  x += STATE_STEP;
+  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+  return x ^ x >> 31;
+}
+
 #if defined(__AVX512F__)
 #define BYTES 64
 #define MR 12
@@ -196,6 +205,10 @@ PUBLIC void charrnn_loss_gradient(const void *loss, int threads, int precision) 
 PUBLIC void charrnn_rmsprop(void *update, int threads, int precision) {
   if (precision == FLOAT64) run_rmsprop_double(update, threads);
   else run_rmsprop_float(update, threads);
+}
+PUBLIC void charrnn_drop(const void *drop, int threads, int precision) {
+  if (precision == FLOAT64) run_drop_double(drop, threads);
+  else run_drop_float(drop, threads);
 }
 PUBLIC void charrnn_workspace_sizes(const void *layer, struct workspace_sizes *sizes, int precision) {
   if (precision == FLOAT64) workspace_sizes_double(layer, sizes);

@@ -46,13 +46,15 @@
 #define PASSES struct PASTE(passes_, REAL)
 #define LOSS struct PASTE(loss_, REAL)
 #define UPDATE struct PASTE(update_, REAL)
+#define DROP struct PASTE(drop_, REAL)
 #include "kernel_math.h"
 #include "kernel_factors.h"
 #include "kernel_gemm.h"
 #include "kernel_train.h"
 #include "kernel_passes.h"
-#if !IS_BFLOAT16 /* its loss is that of float */
+#if !IS_BFLOAT16 /* all else is that of float */
 #include "kernel_loss.h"
+#include "kernel_drop.h"
 #endif
 #undef NAME
 #undef REAL
@@ -75,6 +77,7 @@
 #undef PASSES
 #undef LOSS
 #undef UPDATE
+#undef DROP
 #undef PAIRS
 #undef TERMS
 #undef WORDS

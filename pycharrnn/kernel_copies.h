@@ -19,13 +19,6 @@
 #define BITS_OF_PASSAGE 4
 #define PREFETCHED 16 /* passages whose blocks are on their way from memory */
 
-static uint64_t mix_bits(uint64_t x) {
-  x += 0x9e3779b97f4a7c15u;
-  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-  return x ^ x >> 31;
-}
-
 static uint64_t rotate_left(uint64_t x, int64_t by) { return by & 63 ? x << (by & 63) | x >> (64 - (by & 63)) : x; }
 
 /* The hash of N characters in a row, when `next` comes and `oldest` goes; oldest is below 0 where there are fewer. */

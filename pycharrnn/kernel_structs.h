@@ -83,6 +83,17 @@
   F(S, double, of_gradient)    /* results: the sums of squares */            \
   F(S, double, of_parameters)
 
+/* Weights to zero at random for a batch: see weight_drop.py. */
+#define DROP_FIELDS(F, S, R)                                                                   \
+  F(S, int64_t, size)                                                                          \
+  F(S, R *, weights)      /* (size) */                                                         \
+  F(S, R *, whole)        /* (size): all of the weights, while some of them are zero */        \
+  F(S, R *, gradient)     /* (size), to zero where the weights were; or null before the batch */ \
+  F(S, int64_t, first)    /* the draw for the first weight */                                  \
+  F(S, uint64_t, seed)                                                                         \
+  F(S, int64_t, limit)    /* 1 to 2^32: weights whose draw, from 0 to 2^32 - 1, is below it are kept */ \
+  F(S, double, factor)    /* of those that are kept */
+
 /* A trained network, as kernel_network.py packs it: panels of doubles, or of floats where floats hold all weights
    exactly, which halves what has to come from memory. A gru's recurrent panels are those of z and r, then the
    candidate's. */
@@ -251,7 +262,8 @@ struct matcher { MATCHER_FIELDS(MEMBER, , ) };
   struct layer_##R { LAYER_FIELDS(MEMBER, , R) };             \
   struct passes_##R { PASSES_FIELDS(MEMBER, , R) };           \
   struct loss_##R { LOSS_FIELDS(MEMBER, , R) };               \
-  struct update_##R { UPDATE_FIELDS(MEMBER, , R) };
+  struct update_##R { UPDATE_FIELDS(MEMBER, , R) };           \
+  struct drop_##R { DROP_FIELDS(MEMBER, , R) };
 STRUCTS_OF(double)
 STRUCTS_OF(float)
 struct adapting { ADAPTING_FIELDS(MEMBER, , ) };
@@ -260,6 +272,7 @@ struct adapting { ADAPTING_FIELDS(MEMBER, , ) };
 #define LAYOUT_STRUCT_passes struct passes_double
 #define LAYOUT_STRUCT_loss struct loss_double
 #define LAYOUT_STRUCT_update struct update_double
+#define LAYOUT_STRUCT_drop struct drop_double
 #define LAYOUT_STRUCT_workspace_sizes struct workspace_sizes
 #define LAYOUT_STRUCT_network struct network
 #define LAYOUT_STRUCT_reading_sizes struct reading_sizes
@@ -276,6 +289,7 @@ struct adapting { ADAPTING_FIELDS(MEMBER, , ) };
   LAYOUT_OF(workspace_sizes, WORKSPACE_SIZES_FIELDS) \
   LAYOUT_OF(loss, LOSS_FIELDS)                    \
   LAYOUT_OF(update, UPDATE_FIELDS)                \
+  LAYOUT_OF(drop, DROP_FIELDS)                    \
   LAYOUT_OF(network, NETWORK_FIELDS)              \
   LAYOUT_OF(reading_sizes, READING_SIZES_FIELDS)  \
   LAYOUT_OF(reading, READING_FIELDS)              \

@@ -13,6 +13,7 @@ import torch
 from pycharrnn.engine import kernel_library, validation
 from pycharrnn.engine.kernel_structures import (
     BLOCK,
+    DropStruct,
     LayerStruct,
     LossStruct,
     PassesStruct,
@@ -45,7 +46,9 @@ def workspace_sizes(layer: LayerStruct, dtype: torch.dtype) -> WorkspaceSizesStr
     return found
 
 
-def call(name: str, structure: PassesStruct | LossStruct | UpdateStruct, threads: int, dtype: torch.dtype) -> None:
+def call(
+    name: str, structure: PassesStruct | LossStruct | UpdateStruct | DropStruct, threads: int, dtype: torch.dtype
+) -> None:
     """Call a function of the kernel. dtype: the structure's; of passes of float32, bfloat16 for such products."""
     _function(name)(ctypes.byref(structure), threads, _PRECISIONS[dtype])
 
@@ -100,3 +103,27 @@ def rmsprop(
     call("charrnn_rmsprop", update, torch.get_num_threads(), parameters.dtype)
     parameters[:0].zero_()  # so that autograd notices the change
     return [update.of_gradient, update.of_parameters]
+
+
+def drop(
+    weights: torch.Tensor,
+    whole: torch.Tensor,
+    gradient: torch.Tensor | None,
+    first: int,
+    seed: int,
+    limit: int,
+    factor: float,
+) -> None:
+    """Zero some of the weights (size,), saved in `whole`; or, with the gradient, put them back and mask the gradient.
+
+    Those whose draw, number `first` and following of SplitMix64 from `seed`, is below `limit` are multiplied by
+    `factor`. See WeightDrop.
+    """
+    vectors = {"weights": weights, "whole": whole, "gradient": gradient}
+    addresses = (v if v is None else address(name, v, weights.dtype, weights.shape) for name, v in vectors.items())
+    call(
+        "charrnn_drop",
+        DropStruct(weights.numel(), *addresses, first, seed, limit, factor),
+        torch.get_num_threads(),
+        weights.dtype,
+    )

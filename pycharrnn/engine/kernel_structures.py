@@ -68,6 +68,19 @@ class UpdateStruct(ctypes.Structure):
     ]
 
 
+class DropStruct(ctypes.Structure):
+    """struct drop."""
+
+    _fields_ = [
+        ("size", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("weights", "whole", "gradient")),
+        ("first", ctypes.c_int64),
+        ("seed", ctypes.c_uint64),
+        ("limit", ctypes.c_int64),
+        ("factor", ctypes.c_double),
+    ]
+
+
 class NetworkStruct(ctypes.Structure):
     """struct network."""
 
@@ -177,6 +190,7 @@ LAYOUT = _layout_of(
     workspace_sizes=WorkspaceSizesStruct,
     loss=LossStruct,
     update=UpdateStruct,
+    drop=DropStruct,
     network=NetworkStruct,
     reading_sizes=ReadingSizesStruct,
     reading=ReadingStruct,
@@ -188,7 +202,7 @@ LAYOUT = _layout_of(
 ) | {"block": BLOCK, "ignored": IGNORED}
 _WORK = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]  # structure, threads, precision
 FUNCTIONS: dict[str, list[Any]] = {
-    **{f"charrnn_{name}": _WORK for name in ("forward", "backward", "likelihood", "loss_gradient", "rmsprop")},
+    **{f"charrnn_{name}": _WORK for name in ("forward", "backward", "likelihood", "loss_gradient", "rmsprop", "drop")},
     "charrnn_workspace_sizes": [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int],
     "charrnn_reading_sizes": [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p],
     "charrnn_read": [ctypes.c_void_p],

@@ -130,8 +130,7 @@ class Trainer:
 
     def versions(self) -> dict[str, str]:
         """Program -> version, for all programs that the last digits of the run depend on."""
-        portable = self.bptt.backend.is_portable and self._weight_drop is None
-        of_torch = {} if portable else {"torch": str(torch.__version__)}
+        of_torch = {} if self.bptt.backend.is_portable else {"torch": str(torch.__version__)}
         of_numpy = {"numpy": np.__version__} if self._old_exp else {}  # its log
         return {"pycharrnn": __version__, **of_torch, **of_numpy}
 
@@ -205,7 +204,7 @@ class Trainer:
         self._read_batch(TRAIN)
         if self._masks is not None:
             self._draw_masks(self._masks)
-        with self._weight_drop.left_out(self.gradient, self._seeded()) if self._weight_drop else nullcontext():
+        with self._weight_drop.left_out(self.gradient, self._seed()) if self._weight_drop else nullcontext():
             (self._forward_backward if self._first_batch or self._replayed is None else self._replayed)()
         self._first_batch = False
         self.ranks.begin_sum(self._summed)

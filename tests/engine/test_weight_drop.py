@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from kernel_levels import kernel_is_on, level  # noqa: F401
 
+from pycharrnn.common.splitmix64 import draws_of_32_bits
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.torch_nn_backend import TorchNNBackend
 from pycharrnn.engine.weight_drop import WeightDrop
@@ -18,8 +20,7 @@ def test_recurrent_weights_are_left_out_and_put_back(model):
     before = flat.clone()
     gradient = torch.ones_like(flat)
     drop = WeightDrop(flat, network.views, lambda vector: vector, 0.25)
-    generator = torch.Generator().manual_seed(1)
-    with drop.left_out(gradient, generator):
+    with drop.left_out(gradient, 1):
         during = {name: part.clone() for name, part in network.views(flat).items()}
     assert torch.equal(flat, before)
     of_gradient = network.views(gradient)
@@ -34,7 +35,7 @@ def test_recurrent_weights_are_left_out_and_put_back(model):
             assert torch.equal(during[name], whole)
             assert (of_gradient[name] == 1).all()
     assert abs(left_out / total - 0.25) < 0.03
-    with drop.left_out(gradient, generator):
+    with drop.left_out(gradient, 2):
         again = network.views(flat.clone())
     assert any(not torch.equal(again[name], part) for name, part in during.items())
 
@@ -44,7 +45,7 @@ def test_an_error_leaves_the_weights_whole():
     flat = network.flat.detach()
     before = flat.clone()
     drop = WeightDrop(flat, network.views, lambda vector: vector, 0.9)
-    with pytest.raises(KeyError), drop.left_out(torch.ones_like(flat), torch.Generator()):
+    with pytest.raises(KeyError), drop.left_out(torch.ones_like(flat), 1):
         raise KeyError
     assert torch.equal(flat, before)
 
@@ -57,7 +58,36 @@ def test_it_leaves_the_same_weights_out_in_the_order_of_torch_nn():
     found = []
     for vector, gradient, order in ((flat, gradients[0], lambda v: v), (theirs, gradients[1], modules.from_canonical)):
         drop = WeightDrop(vector, network.views, order, 0.5)
-        with drop.left_out(gradient, torch.Generator().manual_seed(3)):
+        with drop.left_out(gradient, 3):
             found.append(vector.clone())
     assert torch.equal(modules.canonical(found[1]), found[0])
     assert torch.equal(modules.canonical(gradients[1]), gradients[0])
+
+
+@pytest.mark.parametrize("model, H", [("lstm", 40), ("gru", 33), ("rnn", 3)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("probability", [1e-12, 0.3, 1 - 1e-12])
+def test_the_kernel_and_numpy_leave_the_same_weights_out(level, model, H, dtype, probability):  # noqa: F811
+    """In three layers, whose numbers of weights may be odd, on any number of threads."""
+    network = CharRNN(model, 11, H, 3, dtype=dtype)
+    flat, threads, found = network.flat.detach(), torch.get_num_threads(), []
+    in_kernel = WeightDrop(flat, network.views, lambda vector: vector, probability)
+    in_numpy = WeightDrop(flat, network.views, lambda vector: vector.clone(), probability)
+    assert in_kernel._uses_kernel and not in_numpy._uses_kernel
+    for drop, count in ((in_numpy, 1), (in_kernel, 1), (in_kernel, 3)):
+        torch.set_num_threads(count)
+        gradient = torch.linspace(-1, 1, flat.numel(), dtype=dtype)
+        with drop.left_out(gradient, 2**40 + 7):
+            during = flat.clone()
+        found.append([during, gradient, flat.clone()])
+    torch.set_num_threads(threads)
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+def test_the_draws_are_those_of_splitmix64():
+    """Its published outputs from the state 1234567, each as two halves."""
+    outputs = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
+    halves = [half for output in outputs for half in (output & 0xFFFFFFFF, output >> 32)]
+    assert draws_of_32_bits(1234567, 10).tolist() == halves
+    assert draws_of_32_bits(1234567 - 2**64, 9).tolist() == halves[:9]
