@@ -30,6 +30,7 @@ class Machine:
     Attributes:
         gpus: those that PyTorch can use. pytorch: its version, for messages.
         computes: (model, rnn_size, "bfloat16" or "float16", device) -> whether it can train in this precision.
+        has_kernel: whether the C kernel computes on the CPU, with the bits that it has on every machine.
     """
 
     process: Process = Process()
@@ -37,6 +38,7 @@ class Machine:
     computes: Callable[[str, int, str, str], bool] = _always
     pytorch: str = ""
     has_safetensors: bool = True
+    has_kernel: bool = False
 
 
 def process_from_environment() -> Process:

@@ -259,7 +259,10 @@ def command_line(opt: TrainOptions) -> str:
 
 def described() -> str:
     """The recipes for -help: name, purpose and flags for a text of a megabyte, and for a list."""
-    lines = ["Recipes; the number of epochs, and what depends on it, differ for other texts"]
+    lines = [
+        "Recipes; the number of epochs, and what depends on it, differ for other texts; on a CPU with the C kernel,"
+        " -dtype bfloat16 is added"
+    ]
     for text, stats, items in _SHOWN_FOR:
         for name, recipe in of_kind(items).items():
             opt = apply(TrainOptions(recipe=name, items=items), ("items",), stats)

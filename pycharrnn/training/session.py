@@ -13,7 +13,7 @@ from compat.lua_random import LuaRandom
 from pycharrnn.checkpoints import checkpoint, run_names, safetensors_file, t7_file
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine, print_nothing
-from pycharrnn.engine import device, precision, tf32
+from pycharrnn.engine import device, kernel_library, precision, tf32
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.text import loaders
 from pycharrnn.text.batches import Batches
@@ -189,7 +189,8 @@ def machine_of(options: TrainOptions, process: Process) -> Machine:
         return precision.can_train(model, rnn_size, precision.MIXED[dtype], where)
 
     gpus = device.find_gpus() if options.gpuid >= 0 else device.GPUs()
-    return Machine(process, gpus, computes, str(torch.__version__), safetensors_file.is_installed())
+    has_kernel = kernel_library.rounds_as_elsewhere()
+    return Machine(process, gpus, computes, str(torch.__version__), safetensors_file.is_installed(), has_kernel)
 
 
 def _make(

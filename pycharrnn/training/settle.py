@@ -63,7 +63,7 @@ def settle(
         # Before a recipe, whose learning rate is for a model.
         options = _with_network(options, given, start, lines)
     if options.recipe in recipes.RECIPES or timing is not None:
-        options = _with_recipe(options, given, text, timing, lines)
+        options = _with_recipe(with_products(options, given, machine), given, text, timing, lines)
     if isinstance(start, ResumedRun):
         options, start = _resumed(options, given, start, lines)
         time_plan.check(options, (), machine.process.size)
@@ -128,6 +128,18 @@ def _with_network(
     return dataclasses.replace(options, init_from=path, **found)
 
 
+def with_products(options: TrainOptions, given: Collection[str], machine: Machine) -> TrainOptions:
+    """The options that a recipe or -minutes starts from: with -dtype bfloat16 where the C kernel trains.
+
+    It learns as well as float32 does, and its bits are those of every machine with the kernel.
+    """
+    device, _, _ = devices.pick(options.gpuid, options.opencl, machine.gpus, machine.process.local_rank)
+    is_exact = "exact" in given and options.exact
+    if device != "cpu" or not machine.has_kernel or is_exact or "dtype" in given:
+        return options
+    return dataclasses.replace(options, dtype="bfloat16")
+
+
 def _with_recipe(
     options: TrainOptions, given: Collection[str], text: TextStats | None, timing: Timing | None, lines: _Lines
 ) -> TrainOptions:
@@ -173,6 +185,9 @@ def _resumed(
                     " again."
                 )
             continue
+        becomes_exact = "exact" in given and options.exact and not recorded_options.find(found, "exact")
+        if name == "dtype" and name not in given and becomes_exact:
+            continue  # -exact 1 has a precision of its own
         if name not in given:
             recorded[name] = recorded_options.require(path, found, name)
         elif (asked := getattr(options, name)) != (was := recorded_options.find(found, name)):

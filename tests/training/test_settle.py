@@ -72,6 +72,27 @@ def test_code_points_are_advised_for_a_text_with_many_multibyte_characters():
     assert notes(12_000, encoding="utf8") == notes(12_000, encoding="bytes") == ()
 
 
+@pytest.mark.parametrize(
+    "options, machine, products",
+    [
+        ({}, Machine(has_kernel=True), "bfloat16"),
+        ({"model": "gru"}, Machine(has_kernel=True), "bfloat16"),
+        ({}, CPU, ""),
+        ({"gpuid": -1}, Machine(gpus=TWO_GPUS, has_kernel=True), "bfloat16"),
+        ({}, Machine(gpus=TWO_GPUS, has_kernel=True), ""),
+        ({"exact": 1}, Machine(has_kernel=True), ""),
+        ({"exact": 0}, Machine(has_kernel=True), "bfloat16"),
+        ({"dtype": "float32"}, Machine(has_kernel=True), ""),
+        ({"dtype": ""}, Machine(has_kernel=True), ""),
+        ({"recipe": "char-rnn"}, Machine(has_kernel=True), ""),
+    ],
+)
+def test_a_recipe_multiplies_in_bfloat16_where_the_kernel_trains(options, machine, products):
+    found = settled(machine, **{"recipe": "quick", **options})
+    assert found.machine.products == products
+    assert ("-dtype bfloat16" in "".join(found.log)) == bool(products)
+
+
 def test_a_recipe_leaves_the_network_of_init_from_alone():
     settings = settled(start=start_of(InitialCheckpoint), recipe="quick", init_from="cv", gpuid=-1)
     assert (settings.model.model, settings.model.rnn_size, settings.model.num_layers) == ("gru", 5, 3)
@@ -168,7 +189,11 @@ def test_device_and_precision(options, machine, want):
         ({"gpuid": 2}, Machine(gpus=TWO_GPUS), "-gpuid 2: GPUs here are numbered 0 to 1"),
         ({"dtype": "float64"}, Machine(gpus=MPS), "-dtype float64 does not exist on MPS"),
         ({"dtype": "float32"}, CPU, "-dtype float32 does not give char-rnn's digits: add -exact 0."),
-        ({"exact": 0, "dtype": "float16", "model": "gru"}, CPU, "-dtype float16 is for lstm and rnn"),
+        (
+            {"exact": 0, "dtype": "float16", "model": "gru"},
+            Machine(computes=lambda *asked: False),
+            "-dtype float16 is for lstm and rnn: train a gru with -dtype float32.",
+        ),
         (
             {"exact": 0, "dtype": "float16"},
             Machine(computes=lambda *asked: asked != ("lstm", 128, "float16", "cpu"), pytorch="2.9"),
@@ -186,6 +211,15 @@ def test_what_does_not_fit(options, machine, words):
     with pytest.raises(UserError) as raised:
         settled(machine, **options)
     assert words in str(raised.value)
+
+
+def test_a_resumed_run_that_becomes_exact_has_its_precision():
+    start = start_of(ResumedRun, exact=0, dtype="bfloat16")
+    assert settled(start=start, resume="cv", gpuid=-1).machine.products == "bfloat16"
+    exact = settled(start=start, resume="cv", gpuid=-1, exact=1)
+    assert (exact.machine.parameters, exact.machine.products, exact.options.dtype) == ("float64", "", "")
+    with pytest.raises(UserError, match="-dtype bfloat16 does not give char-rnn's digits"):
+        settled(start=start, resume="cv", gpuid=-1, exact=1, dtype="bfloat16")
 
 
 @pytest.mark.parametrize(
