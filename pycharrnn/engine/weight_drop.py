@@ -38,6 +38,8 @@ class WeightDrop:
         self._views, self._from_canonical, self._keep = views, from_canonical, 1 - probability
         self._limit = math.ceil(self._keep * 2**32)  # weights with lower draws are kept
         self._uses_kernel = kernel.usable(flat) and from_canonical(flat) is flat
+        if self._uses_kernel:
+            self._parts, self._whole_parts = self._recurrent(flat), self._recurrent(self._whole)
 
     @contextmanager
     def left_out(self, gradient: torch.Tensor, seed: int) -> Iterator[None]:
@@ -61,11 +63,10 @@ class WeightDrop:
     def _drop_in_kernel(self, seed: int, gradient: torch.Tensor | None) -> None:
         """Zero weights; or, with the gradient, put them back and zero the gradient of those that were left out."""
         first = 0
-        weights, whole = self._recurrent(self._flat), self._recurrent(self._whole)
-        gradients = [None] * len(weights) if gradient is None else self._recurrent(gradient)
-        for vectors in zip(weights, whole, gradients, strict=True):
-            kernel.drop(*vectors, first, seed, self._limit, 1 / self._keep)
-            first += vectors[0].numel()
+        gradients = [None] * len(self._parts) if gradient is None else self._recurrent(gradient)
+        for weights, whole, of_weights in zip(self._parts, self._whole_parts, gradients, strict=True):
+            kernel.drop(weights, whole, of_weights, first, seed, self._limit, 1 / self._keep)
+            first += weights.numel()
 
     def _mask(self, seed: int) -> torch.Tensor:
         """(P,), laid out as `flat`: 0 for a weight that is left out, else what it is multiplied by."""
