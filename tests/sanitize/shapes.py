@@ -35,6 +35,7 @@ UNITS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 1
 LAYERS = (1, 2, 3, 4, 5, 6)
 CHARACTERS = (1, 2, 65, 255, 256, 257)
 THREADS = (1, 2, 3, 8)
+TOLERANCES = {torch.float64: 1e-11, torch.float32: 2e-4, torch.bfloat16: 0.05}  # by the precision of products
 MOST = 25_000_000  # multiplications of one recurrent product over all steps and layers: about half a second
 
 PLANTED = """
@@ -85,20 +86,22 @@ def as_many_threads_as_before():
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "float"])
+@pytest.mark.parametrize("products", TOLERANCES, ids=str)
 @pytest.mark.parametrize("model", MODELS)
-def test_shapes(level, model, dtype, monkeypatch):  # noqa: F811
-    for shape in shapes(f"{level} {model} {dtype}"):
-        definition, ours = (passes(model, dtype, usable, *shape, monkeypatch) for usable in (False, True))
+def test_shapes(level, model, products, monkeypatch):  # noqa: F811
+    for shape in shapes(f"{level} {model} {products}"):
+        definition, ours = (passes(model, products, usable, *shape, monkeypatch) for usable in (False, True))
         for name, right in definition.items():
-            tolerance = (1e-11 if dtype == torch.float64 else 2e-4) * max(1.0, right.abs().max().item())
+            tolerance = TOLERANCES[products] * max(1.0, right.abs().max().item())
             torch.testing.assert_close(ours[name], right, rtol=0, atol=tolerance, msg=lambda m: f"{name} {shape}: {m}")  # noqa: B023
 
 
-def passes(model, dtype, usable, T, B, H, layers, V, threads, monkeypatch) -> dict[str, torch.Tensor]:
-    """What a forward and a backward pass give, on the kernel or on the loops of recurrence.py."""
+def passes(model, products, usable, T, B, H, layers, V, threads, monkeypatch) -> dict[str, torch.Tensor]:
+    """What a forward and a backward pass give, on the kernel or on the loops of recurrence.py, which round nothing."""
+    dtype = torch.float64 if products == torch.float64 else torch.float32
+    precision = products if usable and products == torch.bfloat16 else None
     torch.set_num_threads(threads)
-    monkeypatch.setattr(kernel, "usable", lambda parameters: usable)
+    monkeypatch.setattr(kernel, "usable", lambda parameters, products=None: usable)
     generator = torch.Generator().manual_seed(1)
 
     def noise(*shape):
@@ -106,7 +109,7 @@ def passes(model, dtype, usable, T, B, H, layers, V, threads, monkeypatch) -> di
 
     weights = {name: noise(*shape) / (1 + shape[-1]) for name, shape in parameter_shapes(model, V, H, layers).items()}
     network = SimpleNamespace(model=model, num_layers=layers, views=lambda flat: weights, flat=noise(1))
-    bptt = BPTT(choose_backend(model, network.flat).make(network, T, B))
+    bptt = BPTT(choose_backend(model, network.flat, precision=precision).make(network, T, B))
     for state in bptt.states(0):
         state.copy_(noise(B, H))
     x, y = (torch.randint(V, (T, B), generator=generator) for _ in range(2))
