@@ -16,9 +16,9 @@
 #define LEFT_PAD ((REAL)-0.0)
 #define RIGHT_PAD ((REAL)0.0)
 
-#if IS_BFLOAT16
-/* Floats rounded to the nearest bfloat16, of two equally near ones to the even one. Subnormal numbers become zeros of
-   their sign, NaN stays NaN. */
+#if IS_BFLOAT16 && !PAIRS
+/* Floats rounded as by VCVTNEPS2BF16: to the nearest bfloat16, of two equally near ones to the even one. Subnormal
+   numbers become zeros of their sign, NaN stays NaN. */
 INLINE NAME(bits) NAME(rounded)(VECTOR x) {
   NAME(bits) bits = (NAME(bits))x, nearest = bits + 0x7fff + (bits >> 16 & 1);
   VECTOR number = NAME(choose)((bits & 0x7f800000) == 0, (VECTOR)(bits & 0x80000000), (VECTOR)nearest);
@@ -30,7 +30,9 @@ INLINE NAME(bits) NAME(rounded)(VECTOR x) {
 INLINE VECTOR NAME(words)(VECTOR first, VECTOR second) {
   (void)second;
 #if PAIRS
-  return (VECTOR)(NAME(rounded)(first) | NAME(rounded)(second) >> 16);
+  __m512i upper = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)first));
+  __m512i lower = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)second));
+  return (VECTOR)_mm512_or_epi32(_mm512_slli_epi32(upper, 16), lower);
 #elif IS_BFLOAT16
   return (VECTOR)NAME(rounded)(first);
 #else
@@ -67,7 +69,7 @@ INLINE void NAME(spread_words)(REAL *to, int64_t stride, const REAL *from, int64
 #endif
 }
 
-/* Write `width` words, each of a number of `first` and of the one below it in `second`, or of the pad if that is null. */
+/* Write `width` words, each of a number of `first` and of the one below it in `second`; of the pad if that is null. */
 INLINE void NAME(join_rows)(REAL *to, const REAL *first, const REAL *second, int64_t width, REAL pad) {
   EACH_VECTOR(LANES, width, j, n, {
     VECTOR below = second ? LOAD(second + j, n) : SPLAT(pad);
@@ -93,8 +95,9 @@ INLINE VECTOR NAME(add_products)(VECTOR a, VECTOR b, VECTOR sum) {
 #endif
 }
 
-/* VDPBF16PS takes subnormal numbers as zeros, and rounds sums to zero that would be: so must FMA. Returns the state for
-   `restore_subnormals`. */
+/* VDPBF16PS takes subnormal numbers as zeros and makes zeros of subnormal sums. From here to restore_subnormals, which
+   takes the result, FMA does so too. (NEON decides before it rounds a sum, so it differs for one that would be rounded
+   up to the smallest normal number.) */
 #if IS_BFLOAT16 && !PAIRS && (defined(__x86_64__) || defined(__aarch64__))
 INLINE uint64_t NAME(flush_subnormals)(void) {
 #if defined(__x86_64__)

@@ -1,8 +1,8 @@
 /* Matrix products of one precision. All matrices are row-major. The right factor b is packed into panels, (K, NR)
    each; the left factor a is packed by blocks of up to MR rows, (K, rows) each, so that both are read in order. Packed
-   factors consist of words (kernel_factors.h), and there K counts words; pack_a and pack_b count numbers. The
-   terms of a sum are added one after the other, so that a result depends neither on the vectors' width nor on the
-   other rows.
+   factors consist of words (kernel_factors.h), which K counts; pack_a, pack_transposed and pack_b count numbers. The
+   terms of a sum are added one after the other, so that a result depends neither on the vectors' width nor on the other
+   rows.
 
    Source: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication"; MR, NR, KC and MC are its
    names. */
@@ -103,7 +103,7 @@ INLINE void NAME(gemm_of)(const int is_float32, const int is_far, int64_t M, int
   }
 }
 
-/* Either case of gemm, in a function of its own: compilers move no sum from it to where subnormal numbers are flushed. */
+/* Either case of gemm, in a function of its own: so compilers move none of its sums to before flush_subnormals. */
 static __attribute__((noinline)) void NAME(far_gemm)(int64_t M, int64_t K, int64_t N, const REAL *packed_a,
                                                      const REAL *panels, const REAL *const *start, REAL *const *out) {
   NAME(gemm_of)(0, 1, M, K, N, packed_a, panels, start, out);
