@@ -113,7 +113,10 @@ def memory_of(model: pycharrnn.Model, text: str) -> np.ndarray:
 
 
 def best_unit(model: pycharrnn.Model, text: str, opening: str, closing: str) -> tuple[int, float, float]:
-    """The unit, from 0, whose activation correlates most with being in quotes or brackets, and its means in and out."""
+    """The unit, from 0, that separates best what is in quotes or brackets from the rest, and its means in and out.
+
+    By the difference of the means over the sum of the standard deviations.
+    """
     characters = [model.decode([token_id]) for token_id in model.encode(text)]
     if opening == closing:
         depth = np.cumsum([character == opening for character in characters]) % 2
@@ -121,9 +124,10 @@ def best_unit(model: pycharrnn.Model, text: str, opening: str, closing: str) -> 
         depth = np.cumsum([(character == opening) - (character == closing) for character in characters])
     is_inside = depth > 0
     activations = np.tanh(memory_of(model, text)[4])
-    correlations = np.nan_to_num([np.corrcoef(is_inside, of_unit)[0, 1] for of_unit in activations.T])
-    unit = int(np.argmax(np.abs(correlations)))
-    return unit, activations[is_inside, unit].mean(), activations[~is_inside, unit].mean()
+    inside, outside = activations[is_inside], activations[~is_inside]
+    separation = abs(inside.mean(0) - outside.mean(0)) / (inside.std(0) + outside.std(0))
+    unit = int(np.argmax(separation))
+    return unit, inside[:, unit].mean(), outside[:, unit].mean()
 
 
 def gates(model: pycharrnn.Model, unit: int) -> Figure:
