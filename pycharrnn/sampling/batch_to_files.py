@@ -12,7 +12,6 @@ from compat.atomic_write import atomic_write
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import cores
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.common.thread_results import results_of
 from pycharrnn.sampling import inference, sampler
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.sample_writer import SampleWriter
@@ -68,6 +67,8 @@ def _write_on_threads(
 ) -> None:
     """Share the samples among threads: whichever is free takes the next group. The first error ends all of them."""
     from concurrent.futures import ThreadPoolExecutor  # slow to import, not needed for one sample
+
+    from pycharrnn.common.thread_results import results_of
 
     threads = opt.threads or cores.usable()
     max_size = model.rows_per_step if isinstance(model, KernelPredictor) else MAX_STREAMS
