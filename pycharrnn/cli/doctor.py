@@ -48,6 +48,10 @@ _RECORDED = """\
 """  # iteration, epoch, loss, norm ratio: lstm, 2 layers of 12, dropout 0.2
 _SAMPLE = b"the qqdh ploqjfs\xa9enii ffenodh  pelon h  lpjen ukornapeanae ac\xc3nq"
 _BITS = "70734dd470449f22074bfb481d26e24f844c22ffbdf8aac75da9245fd6926780"  # of the numbers in its last checkpoint
+_BFLOAT16_BITS = (
+    "dea7bd1227b8c5c9de2828afb1ee2ceec00a45cfca425f9573005150b1056c38"  # of the run with the flags of _BFLOAT16
+)
+_BFLOAT16: dict[str, Any] = {"exact": 0, "dtype": "bfloat16", "weight_drop": 0.3, "savefile": "bfloat16"}
 _SECONDS = 2.0  # that each measurement takes
 
 
@@ -94,7 +98,8 @@ def self_tests() -> Iterator[tuple[str, Callable[[], str | None]]]:
             lambda: differences(recorded_run(folder, resume=_middle_checkpoint(folder)), _RECORDED.splitlines()[4:]),
         )
         if kernel_library.rounds_as_elsewhere():
-            yield "bits", lambda: _bits_difference(folder)
+            yield "bits", lambda: _bits_difference(folder, "lstm", _BITS)
+            yield "bfloat16", lambda: _bfloat16_difference(folder)
         yield "sampling", lambda: _sample_difference(folder)
         if torch.cuda.is_available() or _mps_works():
             recorded = _RECORDED.splitlines()  # a GPU computes in float32, so that only the first digits can agree
@@ -162,9 +167,14 @@ def bits(loaded: Checkpoint) -> str:
     return digest.hexdigest()
 
 
-def _bits_difference(folder: str) -> str | None:
-    ours = bits(checkpoint.load(os.path.join(folder, "lm_lstm_latest.t7")))
-    return None if ours == _BITS else f"sha256 {ours}, recorded {_BITS}"
+def _bits_difference(folder: str, savefile: str, recorded: str) -> str | None:
+    ours = bits(checkpoint.load(os.path.join(folder, f"lm_{savefile}_latest.t7")))
+    return None if ours == recorded else f"sha256 {ours}, recorded {recorded}"
+
+
+def _bfloat16_difference(folder: str) -> str | None:
+    recorded_run(folder, **_BFLOAT16)
+    return _bits_difference(folder, _BFLOAT16["savefile"], _BFLOAT16_BITS)
 
 
 def _sample_difference(folder: str) -> str | None:

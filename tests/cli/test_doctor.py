@@ -16,7 +16,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.engine import kernel_library
 from pycharrnn.training.signals import RunStopped
 
-BITS = ["bits"] if kernel_library.rounds_as_elsewhere() else []
+BITS = ["bits", "bfloat16"] if kernel_library.rounds_as_elsewhere() else []
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,8 @@ def test_facts_and_self_test():
     if level := kernel_library.name():
         (kernel,) = [line for line in lines if line.startswith(f"C kernel: {level}, which ")]
         assert f"; file {kernel_library.library()._name}" in kernel
-    assert ("self-test: bits       ok" in lines) == kernel_library.rounds_as_elsewhere()
+    for name in ("bits", "bfloat16"):
+        assert (f"self-test: {name:10} ok" in lines) == kernel_library.rounds_as_elsewhere()
     for name in ("training", "resuming", "sampling"):
         assert f"self-test: {name:10} ok" in lines
     assert sum(line.startswith("speed: ") for line in lines) >= 2
