@@ -63,7 +63,7 @@ def test_the_kernel_is_named(monkeypatch):
     "breakage, tests",
     [
         (("pycharrnn.engine.rmsprop.RMSprop.epsilon", 1e-3), ["training", "resuming", *BITS, "sampling"]),
-        (("compat.lua_random.LuaRandom.set_state", lambda *args: None), ["resuming", *BITS]),
+        (("compat.lua_random.LuaRandom.set_state", lambda *args: None), ["resuming", *BITS[:1]]),
         (("pycharrnn.sampling.stream.Stream.random_numbers", lambda self, count: np.zeros(count)), ["sampling"]),
         (("compat.charrnn.save", lambda *args, **keywords: 1 / 0), ["training", "resuming", *BITS, "sampling"]),
     ],
