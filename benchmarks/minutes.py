@@ -31,7 +31,7 @@ from pycharrnn.text.text_stats import TextStats, text_stats
 from pycharrnn.training import recipes, step_timing, time_plan
 from pycharrnn.training.machine import Machine
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.settle import settle, with_products
+from pycharrnn.training.settle import settle, with_mixed_precision
 from pycharrnn.training.time_plan import Timing
 
 GIVEN = ("items", "minutes", "gpuid")
@@ -90,7 +90,7 @@ def main() -> None:
         parser.error(f"there is no {Path(args.folder, 'input.txt')}")
     torch.set_num_threads(1)
     opt = TrainOptions(data_dir=args.folder, minutes=args.minutes, items=args.items, gpuid=-1)
-    opt = with_products(opt, GIVEN, Machine(has_kernel=kernel_library.rounds_as_elsewhere()))
+    opt = with_mixed_precision(opt, GIVEN, Machine(has_kernel=kernel_library.rounds_as_elsewhere()))
     text = text_stats(args.folder)
     of_one = seconds_of_sizes(opt, text, [int(size) for size in args.sizes.split(",")])
     steps = {size: seconds / args.cores for size, seconds in of_one.items()}

@@ -11,8 +11,9 @@
 #define PAIRS 0
 #endif
 #define TERMS (1 + PAIRS)                        /* numbers in a word */
-#define WORDS(count) (((count) + PAIRS) / TERMS) /* that so many numbers take */
-/* What an odd count lacks in its last pair, in the left and in the right factor: the product, -0, changes no sum. */
+#define WORDS(count) (((count) + PAIRS) / TERMS) /* words that `count` numbers take */
+/* The second number of an odd count's last pair, in the left and in the right factor: their product, -0, changes no
+   sum. */
 #define LEFT_PAD ((REAL)-0.0)
 #define RIGHT_PAD ((REAL)0.0)
 
@@ -96,8 +97,8 @@ INLINE VECTOR NAME(add_products)(VECTOR a, VECTOR b, VECTOR sum) {
 }
 
 /* VDPBF16PS takes subnormal numbers as zeros and makes zeros of subnormal sums. From here to restore_subnormals, which
-   takes the result, FMA does so too. (NEON decides before it rounds a sum, so it differs for one that would be rounded
-   up to the smallest normal number.) */
+   takes the result, FMA does so too. (NEON tests a sum before rounding it. So it makes zero of a sum just below the
+   smallest normal number, which x86 rounds up to that number.) */
 #if IS_BFLOAT16 && !PAIRS && (defined(__x86_64__) || defined(__aarch64__))
 INLINE uint64_t NAME(flush_subnormals)(void) {
 #if defined(__x86_64__)

@@ -48,10 +48,9 @@ _RECORDED = """\
 """  # iteration, epoch, loss, norm ratio: lstm, 2 layers of 12, dropout 0.2
 _SAMPLE = b"the qqdh ploqjfs\xa9enii ffenodh  pelon h  lpjen ukornapeanae ac\xc3nq"
 _BITS = "70734dd470449f22074bfb481d26e24f844c22ffbdf8aac75da9245fd6926780"  # of the numbers in its last checkpoint
-_BFLOAT16_BITS = (
-    "dea7bd1227b8c5c9de2828afb1ee2ceec00a45cfca425f9573005150b1056c38"  # of the run with the flags of _BFLOAT16
-)
+# Another run's options, and the sum of the numbers in its last checkpoint.
 _BFLOAT16: dict[str, Any] = {"exact": 0, "dtype": "bfloat16", "weight_drop": 0.3, "savefile": "bfloat16"}
+_BFLOAT16_BITS = "dea7bd1227b8c5c9de2828afb1ee2ceec00a45cfca425f9573005150b1056c38"
 _SECONDS = 2.0  # that each measurement takes
 
 

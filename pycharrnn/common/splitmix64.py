@@ -25,7 +25,10 @@ def mix_bits(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def draws_of_32_bits(seed: int, count: int) -> npt.NDArray[np.uint32]:
-    """The first draws from 0 to 2^32 - 1. Each output of 64 bits is two of them, the first one in its lower half."""
+    """The first draws from a seed, (count,), from 0 to 2^32 - 1.
+
+    Each output of 64 bits is two draws, the first one in its lower half.
+    """
     states = np.arange((count + 1) // 2, dtype=np.uint64) * np.uint64(_STATE_STEP) + np.uint64(low_64_bits(seed))
     outputs = mix_bits(states)
     halves = np.stack([outputs & np.uint64(0xFFFFFFFF), outputs >> np.uint64(32)], axis=1)

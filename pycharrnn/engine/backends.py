@@ -78,12 +78,13 @@ class BackendChoice(NamedTuple):
 def choose_backend(
     model: str, flat: torch.Tensor, training_only: bool = False, precision: torch.dtype | None = None
 ) -> BackendChoice:
-    """The fastest backend for a model with the parameters `flat`. Errors: UserError for an unknown PYCHARRNN_KERNEL,
-    ValueError where none has this precision.
+    """The fastest backend for a model with the parameters `flat`.
+
+    Errors: UserError for an unknown PYCHARRNN_KERNEL, ValueError if no backend has this precision.
 
     Args:
         training_only: whether the caller needs no gradients of hidden states, which torch.nn's modules lack.
-        precision: torch.bfloat16 or torch.float16 for mixed precision: matrix products of it, in training alone.
+        precision: of matrix products, torch.bfloat16 or torch.float16; None for that of the parameters.
     """
     on_cpu = flat.device == validation.CPU
     if precision and kernel.usable(flat, precision):

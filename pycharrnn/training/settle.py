@@ -63,7 +63,7 @@ def settle(
         # Before a recipe, whose learning rate is for a model.
         options = _with_network(options, given, start, lines)
     if options.recipe in recipes.RECIPES or timing is not None:
-        options = _with_recipe(with_products(options, given, machine), given, text, timing, lines)
+        options = _with_recipe(with_mixed_precision(options, given, machine), given, text, timing, lines)
     if isinstance(start, ResumedRun):
         options, start = _resumed(options, given, start, lines)
         time_plan.check(options, (), machine.process.size)
@@ -128,10 +128,10 @@ def _with_network(
     return dataclasses.replace(options, init_from=path, **found)
 
 
-def with_products(options: TrainOptions, given: Collection[str], machine: Machine) -> TrainOptions:
-    """The options that a recipe or -minutes starts from: with -dtype bfloat16 where the C kernel trains.
+def with_mixed_precision(options: TrainOptions, given: Collection[str], machine: Machine) -> TrainOptions:
+    """The options of a recipe or -minutes, with -dtype bfloat16 if the C kernel trains and no flag says otherwise.
 
-    It learns as well as float32 does, and its bits are those of every machine with the kernel.
+    Models in bfloat16 learn as well as in float32, and have the same bits on every machine with the kernel.
     """
     device, _, _ = devices.pick(options.gpuid, options.opencl, machine.gpus, machine.process.local_rank)
     is_exact = "exact" in given and options.exact

@@ -20,7 +20,7 @@ from pycharrnn.training.machine import Machine
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Clock, Stopwatch
 from pycharrnn.training.settings import RunSettings
-from pycharrnn.training.settle import settle, with_products
+from pycharrnn.training.settle import settle, with_mixed_precision
 from pycharrnn.training.time_plan import Timing
 from pycharrnn.training.trainer import Trainer
 
@@ -44,7 +44,7 @@ def timing(
 ) -> Timing:
     """Time networks of rising size, up to the first that is too large for -minutes. Errors: UserError, as of settle."""
     threads.set_num_threads(options.threads)
-    options = with_products(options, given, machine)
+    options = with_mixed_precision(options, given, machine)
     steps: dict[int, float] = {}
     for rnn_size in _sizes(options, given, start):
         seconds = options.minutes * 60 - watch.seconds()

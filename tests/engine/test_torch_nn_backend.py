@@ -135,9 +135,18 @@ def validation_loss(folder, *args: str) -> float:
     return loaded.val_losses[loaded.i]
 
 
+@pytest.fixture
+def without_kernel(monkeypatch):
+    monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
+    kernel_library.library.cache_clear()
+    yield
+    kernel_library.library.cache_clear()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["lstm", "rnn"])
-def test_bfloat16_learns_as_well(corpus, model):
+def test_bfloat16_learns_as_well(corpus, model, without_kernel):
+    """On torch.nn, which trains in bfloat16 where there is no kernel."""
     size = ("-batch_size", "10", "-seq_length", "25", "-model", model, "-learning_rate", "0.001")
     exact = validation_loss(corpus.parent, *size)
     mixed = validation_loss(corpus.parent, *size, "-exact", "0", "-dtype", "bfloat16")
