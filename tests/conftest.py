@@ -122,6 +122,12 @@ needs_byte_names = pytest.mark.skipif(
 HEEDS_SIGNALS = {"preexec_fn": default_signals} if os.name != "nt" else {}
 
 
+def is_open(path: str | Path) -> bool:
+    """Whether this process holds the file open, which Windows would not replace then. Only Linux can be asked."""
+    files = [Path(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
+    return any(fd.exists() and fd.samefile(path) for fd in files)
+
+
 def not_found() -> str:
     """What the system's error says of a file that is not there; Windows has words of its own for some calls."""
     with pytest.raises(OSError) as error:

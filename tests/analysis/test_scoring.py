@@ -55,13 +55,13 @@ def test_eval_reproduces_the_recorded_loss(corpus, name):
     ids=["split_loss", "adapted", "novelty"],
 )
 def test_the_cache_of_the_text_is_closed(corpus, read):
-    """Windows can't replace an open file."""
+    """Windows can't replace an open file. The garbage may hold files of other tests, which are not counted."""
     opt = EvalOptions(data_dir=str(corpus))
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always", ResourceWarning)
         read(opt)
         gc.collect()
-    assert [w.message for w in found if w.category is ResourceWarning] == []
+    assert [w.message for w in found if str(corpus) in str(w.message)] == []
 
 
 def with_text(data_dir):

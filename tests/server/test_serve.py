@@ -685,7 +685,7 @@ def test_scores_leave_nothing_behind(client):
     before = locks()
     for length in (1, 10, 100, 1000):
         assert client.post("/api/score", json={"model": LSTM.stem, "text": "x" * length}).status_code == 200
-    assert locks() == before
+    assert locks() <= before
 
 
 def test_a_score_that_the_end_of_the_server_cuts_short_is_no_score(models, monkeypatch):

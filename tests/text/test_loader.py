@@ -7,11 +7,10 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import GOLDEN, ROOT
+from conftest import GOLDEN, ROOT, is_open
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -305,8 +304,7 @@ def test_a_damaged_cache_is_not_open_when_it_is_replaced(corpus, damage, monkeyp
     left_open, replace = [], os.replace
 
     def watched(source, target):
-        files = [Path(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
-        left_open.append(any(fd.exists() and fd.samefile(target) for fd in files))
+        left_open.append(is_open(target))
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", watched)

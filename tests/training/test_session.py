@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
-from pathlib import Path
 
 import pytest
+from conftest import is_open
 from runs import folder_with_text, result_of, train
 
 from pycharrnn.common.errors import UserError
@@ -102,5 +101,4 @@ def test_no_run_that_has_ended_holds_its_text_open(tmp_path, args):
     """Windows would not let another one in the same program make the cache of a changed text."""
     folder = folder_with_text(tmp_path)
     result_of(folder, *args)
-    files = [Path(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
-    assert not any(fd.exists() and fd.samefile(folder / "data" / "data.t7") for fd in files)
+    assert not is_open(folder / "data" / "data.t7")
