@@ -22,10 +22,11 @@ from pycharrnn.sampling import inference
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.text import cached_text, loaders
 from pycharrnn.text.batches import TEST, TRAIN, VAL, Batches
+from pycharrnn.text.data_settings import DataSettings
 from pycharrnn.text.fingerprint import with_short_hash
 from pycharrnn.training import recorded_options
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.settings import DataSettings, group
+from pycharrnn.training.settings import group
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -153,7 +154,9 @@ def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
         name: getattr(opt, name) if name in given else recorded_options.require(path, loaded, name)
         for name in (*_AS_IN_TRAINING, "items", "label", "seed")
     }
-    data = group(DataSettings, recorded_options.replace(path, TrainOptions(), **values))
+    options = recorded_options.replace(path, TrainOptions(), **values)
+    keeps = recorded_options.find(loaded, "vocab") == "keep"
+    data = group(DataSettings, options, encoding=checkpoint.encoding(loaded), vocab="keep" if keeps else options.vocab)
     if "data_dir" not in given:
         recorded_options.require_text(path, data.data_dir)
     elif not os.path.isfile(os.path.join(data.data_dir, "input.txt")):
@@ -162,21 +165,8 @@ def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
             f"{flag('data_dir', data.data_dir)} is not a folder that has an input.txt:"
             f" {cached_text.remedy(data.data_dir) or advice}."
         )
-    keep = recorded_options.find(loaded, "vocab") == "keep"
     return loaders.open_batches(
-        data.data_dir,
-        data.batch_size,
-        data.seq_length,
-        data.split_fractions,
-        data.items,
-        data.seed,
-        data.label,
-        say=print_nothing,
-        progress=-1,
-        encoding=checkpoint.encoding(loaded),
-        model_characters=loaded.vocab if keep else None,
-        leave_out_others=keep,
-        in_order=True,
+        data, say=print_nothing, progress=-1, model_characters=loaded.vocab if keeps else None, in_order=True
     )
 
 

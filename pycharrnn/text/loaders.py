@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from typing import Any
 
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.text.batches import Batches
+from pycharrnn.text.data_settings import DataSettings
 from pycharrnn.text.item_loader import ItemLoader
 from pycharrnn.text.loader import CharSplitLMMinibatchLoader
 from pycharrnn.text.text_stats import TextStats
 
 
 def open_batches(
-    data_dir: str | os.PathLike[str],
-    batch_size: int,
-    seq_length: int,
-    split_fractions: tuple[float, float, float],
-    items: str,
-    seed: int,
-    label: str = "",
+    data: DataSettings,
     *,
     say: PrintLine,
     rows: slice = slice(None),
     progress: int = 0,
-    encoding: str,
     model_characters: Collection[bytes] | None,
-    leave_out_others: bool,
     stats: TextStats | None = None,
     in_order: bool = False,
     advise: bool = True,
 ) -> Batches:
-    """The batches of a text, or with `items`, a value of -items, those of a list. Arguments: as for their classes.
+    """The batches of a text, or with `data.items`, those of a list. Other arguments: as for their classes.
 
     Errors: UserError.
     """
-    where = data_dir, batch_size, seq_length, split_fractions
-    text = {"encoding": encoding, "model_characters": model_characters, "leave_out_others": leave_out_others}
-    how: dict[str, Any] = {**text, "say": say, "rows": rows, "progress": progress, "stats": stats}
+    where = data.data_dir, data.batch_size, data.seq_length, data.split_fractions
+    how: dict[str, Any] = {
+        "say": say,
+        "rows": rows,
+        "progress": progress,
+        "encoding": data.encoding,
+        "model_characters": model_characters,
+        "leave_out_others": data.vocab == "keep",
+        "stats": stats,
+    }
     return (
-        ItemLoader(*where, items, seed, label, in_order=in_order, **how)
-        if items
+        ItemLoader(*where, data.items, data.seed, data.label, in_order=in_order, **how)
+        if data.items
         else CharSplitLMMinibatchLoader(*where, advise=advise, **how)
     )

@@ -240,19 +240,11 @@ def _loader(settings: RunSettings, text: TextStats, ranks: Ranks, advise: bool, 
         if not isinstance(start, ResumedRun):
             model_characters = list(filter(ENCODINGS[data.encoding].is_character, model_characters))
     return loaders.open_batches(
-        data.data_dir,
-        data.batch_size,
-        data.seq_length,
-        data.split_fractions,
-        data.items,
-        data.seed,
-        data.label,
+        data,
         say=say,
         rows=ranks.rows(data.batch_size),
         progress=settings.display.progress,
-        encoding=data.encoding,
         model_characters=model_characters,
-        leave_out_others=data.vocab == "keep",
         stats=text,
         advise=advise,
     )

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pycharrnn.text.data_settings import DataSettings
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
 from pycharrnn.training.options import TrainOptions
 
@@ -20,25 +21,6 @@ class ModelSettings:
     dropout: float
     forget_bias: int
     seed: int
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    data_dir: str
-    batch_size: int
-    seq_length: int
-    train_frac: float
-    val_frac: float
-    vocab: str
-    encoding: str
-    items: str
-    label: str
-    seed: int
-
-    @property
-    def split_fractions(self) -> tuple[float, float, float]:
-        """The fractions of the train, val and test splits. Source: train.lua."""
-        return self.train_frac, self.val_frac, max(0.0, 1 - (self.train_frac + self.val_frac))
 
 
 @dataclass(frozen=True)

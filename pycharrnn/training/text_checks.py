@@ -14,9 +14,10 @@ from pycharrnn.common.display import escape_line, quote_characters
 from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.engine import precision
 from pycharrnn.text import loader
+from pycharrnn.text.data_settings import DataSettings
 from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
-from pycharrnn.training.settings import DataSettings, ModelSettings, RunSettings
+from pycharrnn.training.settings import ModelSettings, RunSettings
 
 
 def check(settings: RunSettings, text: TextStats) -> None:

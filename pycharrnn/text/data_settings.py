@@ -1,0 +1,26 @@
+"""DataSettings: which text is read, and how it is divided into splits and batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Values of the options of these names: see docs/flags.md."""
+
+    data_dir: str
+    batch_size: int
+    seq_length: int
+    train_frac: float
+    val_frac: float
+    vocab: str
+    encoding: str
+    items: str
+    label: str
+    seed: int
+
+    @property
+    def split_fractions(self) -> tuple[float, float, float]:
+        """The fractions of the train, val and test splits. Source: train.lua."""
+        return self.train_frac, self.val_frac, max(0.0, 1 - (self.train_frac + self.val_frac))
