@@ -18,6 +18,7 @@ from pycharrnn.training.recipes import Recipe, Value
 
 SIZES = (96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
 _REFERENCE_SIZE = 160  # rnn_size for which Kind has its figures
+_NEEDS_GROW = 1.2  # exponent: the characters that a network should read, as a function of its size
 VALIDATION_STEPS = 1 / 3  # time of a batch in validation: it has no backward pass
 _USED = 0.97  # of the time; the rest is for the start and for writing
 _FOR_VALIDATIONS = 0.06  # of the time
@@ -32,7 +33,7 @@ class Kind:
 
     Attributes:
         seq_length, learning_rate: the rate of _REFERENCE_SIZE, which falls with the size.
-        needs: characters that _REFERENCE_SIZE should read; `grows`: the exponent by which larger sizes need more.
+        needs: characters that _REFERENCE_SIZE should read; larger sizes need more.
         drops: the weight drop for each doubling of the epochs, from `free` epochs on; `most_drop`: at most.
         units: the largest rnn_size, as a multiple of the square root of the text's length in characters.
         most_epochs: of a run; more would be overfitted.
@@ -41,7 +42,6 @@ class Kind:
     seq_length: int
     learning_rate: float
     needs: float
-    grows: float
     drops: float
     free: float
     most_drop: float
@@ -52,8 +52,7 @@ class Kind:
 TEXT = Kind(
     seq_length=50,
     learning_rate=0.02,
-    needs=3e6,
-    grows=0.7,
+    needs=1.4e6,
     drops=0.17,
     free=3.5,
     most_drop=0.6,
@@ -64,7 +63,6 @@ LINES = Kind(
     seq_length=25,
     learning_rate=0.025,
     needs=0.9e6,
-    grows=1.2,
     drops=0.28,
     free=4.2,
     most_drop=0.5,
@@ -145,7 +143,7 @@ def is_worth(
     """Whether a network of this size reads enough characters in the time, and the text is long enough for it."""
     found, kind = options_for(opt, given, text, rnn_size, iteration, seconds), _kind(opt)
     read = seconds / iteration * found.batch_size * found.seq_length
-    reads_enough = read >= kind.needs * math.pow(rnn_size / _REFERENCE_SIZE, kind.grows)
+    reads_enough = read >= kind.needs * math.pow(rnn_size / _REFERENCE_SIZE, _NEEDS_GROW)
     return reads_enough and rnn_size <= kind.units * math.sqrt(text.length(found.encoding))
 
 
