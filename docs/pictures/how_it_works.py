@@ -126,7 +126,7 @@ def best_unit(model: pycharrnn.Model, text: str, opening: str, closing: str) -> 
     activations = np.tanh(memory_of(model, text)[4])
     inside, outside = activations[is_inside], activations[~is_inside]
     separation = abs(inside.mean(0) - outside.mean(0)) / (inside.std(0) + outside.std(0))
-    unit = int(np.argmax(separation))
+    unit = int(np.nanargmax(separation))  # NaN for a unit that never changes
     return unit, inside[:, unit].mean(), outside[:, unit].mean()
 
 

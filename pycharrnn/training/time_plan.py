@@ -1,7 +1,7 @@
 """-minutes: the recipe for a text and a time, from the measured speed of this machine. Nothing here reads a clock.
 
-Larger networks reach lower losses, but only if they read enough: the largest size is taken that still gets through the
-characters which its size needs. A short text is overfitted by a large network, so its length limits the size too.
+Larger networks reach lower losses, but only if they read enough: the plan has the largest size that reads as many
+characters in the time as it needs. A short text is overfitted by a large network, so its length limits the size too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pycharrnn.training.recipes import Recipe, Value
 
 SIZES = (96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
 _REFERENCE_SIZE = 160  # rnn_size for which Kind has its figures
-_NEEDS_GROW = 1.2  # exponent: the characters that a network should read, as a function of its size
+_NEEDS_EXPONENT = 1.2  # the characters that a network should read are in proportion to its size to this power
 VALIDATION_STEPS = 1 / 3  # time of a batch in validation: it has no backward pass
 _USED = 0.97  # of the time; the rest is for the start and for writing
 _FOR_VALIDATIONS = 0.06  # of the time
@@ -33,7 +33,7 @@ class Kind:
 
     Attributes:
         seq_length, learning_rate: the rate of _REFERENCE_SIZE, which falls with the size.
-        needs: characters that _REFERENCE_SIZE should read; larger sizes need more.
+        needs: characters that _REFERENCE_SIZE should read.
         drops: the weight drop for each doubling of the epochs, from `free` epochs on; `most_drop`: at most.
         units: the largest rnn_size, as a multiple of the square root of the text's length in characters.
         most_epochs: of a run; more would be overfitted.
@@ -143,7 +143,7 @@ def is_worth(
     """Whether a network of this size reads enough characters in the time, and the text is long enough for it."""
     found, kind = options_for(opt, given, text, rnn_size, iteration, seconds), _kind(opt)
     read = seconds / iteration * found.batch_size * found.seq_length
-    reads_enough = read >= kind.needs * math.pow(rnn_size / _REFERENCE_SIZE, _NEEDS_GROW)
+    reads_enough = read >= kind.needs * math.pow(rnn_size / _REFERENCE_SIZE, _NEEDS_EXPONENT)
     return reads_enough and rnn_size <= kind.units * math.sqrt(text.length(found.encoding))
 
 
