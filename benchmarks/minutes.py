@@ -32,7 +32,6 @@ from pycharrnn.training import recipes, step_timing, time_plan
 from pycharrnn.training.machine import Machine
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.settle import settle, with_mixed_precision
-from pycharrnn.training.time_plan import Timing
 
 GIVEN = ("items", "minutes", "gpuid")
 FLAGS = ("rnn_size", "learning_rate", "weight_drop", "batch_size", "seq_length", "max_epochs")
@@ -54,7 +53,7 @@ def candidates(
     opt: TrainOptions, text: TextStats, steps: dict[int, float], rates: list[float], drops: list[float]
 ) -> Iterator[tuple[str, TrainOptions]]:
     """What to train: the plan, and what it would be with other sizes, rates and weight drops."""
-    plan = time_plan.plan(opt, GIVEN, text, Timing(0, steps))
+    plan = time_plan.plan(opt, GIVEN, text, opt.minutes * 60, steps)
     yield "plan", plan
     for size, rate, drop in itertools.product(steps, rates, drops):
         of_size = time_plan.options_for(opt, GIVEN, text, size, steps[size], opt.minutes * 60)
@@ -96,7 +95,7 @@ def main() -> None:
     steps = {size: seconds / args.cores for size, seconds in of_one.items()}
     rates, drops = ([float(number) for number in numbers.split(",")] for numbers in (args.rates, args.drops))
     if not args.train:
-        print(recipes.command_line(time_plan.plan(opt, GIVEN, text, Timing(0, steps))))
+        print(recipes.command_line(time_plan.plan(opt, GIVEN, text, opt.minutes * 60, steps)))
         return
     rows = []
     for what, options in candidates(opt, text, steps, rates, drops):

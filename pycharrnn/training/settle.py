@@ -17,7 +17,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine import device as devices
 from pycharrnn.text.data_settings import DataSettings
 from pycharrnn.text.text_stats import TextStats
-from pycharrnn.training import recipes, recorded_options, run_files, time_plan
+from pycharrnn.training import recipes, recorded_options, run_files, text_defaults, time_plan
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
 from pycharrnn.training.machine import Machine
 from pycharrnn.training.options import TrainOptions
@@ -149,16 +149,18 @@ def _with_recipe(
         applied = recipes.apply(options, given, text)
         lines.log.append(f"-recipe {options.recipe}: {recipes.command_line(applied)}")
     else:
-        applied = time_plan.plan(options, given, text, timing)
+        seconds = options.minutes * 60 - timing.used
+        applied = time_plan.plan(options, given, text, seconds, timing.steps)
         lines.log.append(f"{time_plan.named(options.minutes)}: {recipes.command_line(applied)}")
         if applied.max_epochs >= time_plan.most_epochs(applied):
             lines.notes.append(
                 f"a text of {text.length_in_words(applied.encoding)} needs less time: the run ends after"
                 f" {applied.max_epochs:g} epochs, since more would learn it by heart."
             )
-    if too_short := recipes.too_short(text, applied.encoding):
+    if too_short := text_defaults.too_short(text, applied.encoding):
         lines.notes.append(too_short)
-    if {"encoding", "init_from"}.isdisjoint(given) and (advice := recipes.advice_on_encoding(text, applied.encoding)):
+    advice = text_defaults.advice_on_encoding(text, applied.encoding)
+    if advice and {"encoding", "init_from"}.isdisjoint(given):
         lines.notes.append(advice)
     return applied
 

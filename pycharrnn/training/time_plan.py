@@ -1,4 +1,4 @@
-"""-minutes: the recipe for a text and a time, from the measured speed of this machine. Nothing here reads a clock.
+"""Settings for a text, a time and the speed of a machine, for -minutes and for recipes. Nothing here reads a clock.
 
 Larger networks reach lower losses, but only if they read enough: the plan has the largest size that reads as many
 characters in the time as it needs. A short text is overfitted by a large network, so its length limits the size too.
@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text.text_stats import TextStats
-from pycharrnn.training import recipes
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.recipes import Recipe, Value
+from pycharrnn.training.text_defaults import WARMUP, Value, with_defaults
 
 SIZES = (96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
 _REFERENCE_SIZE = 160  # rnn_size for which Kind has its figures
@@ -23,8 +22,35 @@ VALIDATION_STEPS = 1 / 3  # time of a batch in validation: it has no backward pa
 _USED = 0.97  # of the time; the rest is for the start and for writing
 _FOR_VALIDATIONS = 0.06  # of the time
 _MOST_VALIDATIONS = 20
+_FEW_VALIDATIONS = 5  # which a short run has even if they take longer, up to:
+_FOR_FEW_VALIDATIONS = 0.2  # of the time
 _LEAST_ITERATIONS = 20  # from a speed that was too low for a moment, a run can grow
 _LEAST_WARMED_UP = 512  # rnn_size from which lists have -warmup, as texts always have
+_ALWAYS: Mapping[str, Value] = {
+    "exact": 0,
+    "num_layers": 1,
+    "batch_size": 20,
+    "anneal": 1,
+    "val_frac": 0.1,
+    "val_lines": 0,
+    "show": 200,
+    "keep": 2,
+}
+# The weights of single characters learn better at a higher rate than the recurrent ones; a short text is overfitted
+# with 3. RMSprop's first steps are its largest: with this rate and no warm-up they can make a network diverge. Lists
+# gain next to nothing.
+_OF_TEXTS: Mapping[str, Value] = {"embedding_rate": 3, "warmup": WARMUP}
+_OF_SHORT_TEXTS: Mapping[str, Value] = {"embedding_rate": 2, "batch_size": 10}
+_SHORT_LIST = 45_000  # characters
+# Names are overfitted after fewer epochs than titles need, which dropout delays. The high learning rate that titles
+# need can diverge without a warm-up.
+_OF_SHORT_LISTS: tuple[tuple[int, Mapping[str, Value]], ...] = (  # characters, of lists with fewer of them
+    (5_000, {"dropout": 0.5, "weight_drop": 0.6, "warmup": WARMUP}),
+    (_SHORT_LIST, {"dropout": 0.4, "weight_drop": 0.5, "warmup": WARMUP}),
+)
+
+
+_PART_OF_DROP_FURTHER = 0.7  # of the weight drop, with -init_from: the model was trained with less, or without
 
 
 @dataclass(frozen=True)
@@ -35,8 +61,10 @@ class Kind:
         seq_length, learning_rate: the rate of _REFERENCE_SIZE, which falls with the size.
         needs: characters that _REFERENCE_SIZE should read.
         drops: the weight drop for each doubling of the epochs, from `free` epochs on; `most_drop`: at most.
-        units: the largest rnn_size, as a multiple of the square root of the text's length in characters.
-        most_epochs: of a run; more would be overfitted.
+        units, root: the largest rnn_size is `units` times this root of the text's length in characters.
+        most_epochs: of a run; more would be overfitted. epochs_further: the same with -init_from.
+        short: characters; shorter texts have settings of their own.
+        rate_further: the part of the learning rate for a short text with -init_from.
     """
 
     seq_length: int
@@ -46,18 +74,26 @@ class Kind:
     free: float
     most_drop: float
     units: float
+    root: float
     most_epochs: float
+    epochs_further: float
+    short: int
+    rate_further: float
 
 
 TEXT = Kind(
     seq_length=50,
     learning_rate=0.02,
-    needs=1.4e6,
+    needs=1.25e6,
     drops=0.17,
     free=3.5,
     most_drop=0.6,
     units=1,
+    root=2,
     most_epochs=40,
+    epochs_further=20,
+    short=300_000,
+    rate_further=1 / 2,
 )
 LINES = Kind(
     seq_length=25,
@@ -66,8 +102,12 @@ LINES = Kind(
     drops=0.28,
     free=4.2,
     most_drop=0.5,
-    units=math.inf,
+    units=9,
+    root=3,
     most_epochs=40,
+    epochs_further=40,
+    short=_SHORT_LIST,
+    rate_further=1 / 3,
 )
 
 
@@ -101,35 +141,36 @@ def options_for(
 ) -> TrainOptions:
     """The options of a run of `seconds` with this size, if an iteration takes `iteration` seconds. Errors: UserError.
 
-    Flags that were `given` stay.
+    Flags that were `given` stay; with -max_epochs, the run has its own length.
     """
     typed = {name: getattr(opt, name) for name in given}
-    recipe = _recipe(opt, text, typed, rnn_size, 1)
-    sizes = recipes.with_defaults(opt, given, text, recipe)  # rows, and the fraction to validate
+    # Rows, and the fraction to validate.
+    sizes = with_defaults(opt, given, text, _settings(opt, text, typed, rnn_size, 1, 1))
     batches = text.length(sizes.encoding) / (sizes.batch_size * sizes.seq_length)
+    per_epoch = max(1, int(int(batches) * sizes.train_frac))
     # In iterations. Without a validation split, which text_checks refuses, it is above 0 all the same.
     validation = max(VALIDATION_STEPS * batches * (1 - sizes.train_frac), 1e-9)
-    affordable = seconds * _USED / iteration
-    validations = int(min(_MOST_VALIDATIONS, max(1, _FOR_VALIDATIONS * affordable / validation)))
+    affordable = opt.max_epochs * per_epoch if "max_epochs" in given else seconds * _USED / iteration
+    validations = _validations(min(affordable, most_epochs(opt) * per_epoch) / validation)
     iterations = max(_LEAST_ITERATIONS, affordable - validations * validation)
-    per_epoch = max(1, int(int(batches) * sizes.train_frac))
-    epochs = min((iterations + 0.5) / per_epoch, _kind(opt).most_epochs)
-    every = max(epochs * per_epoch / validations, validation / _FOR_VALIDATIONS)
-    recipe = _recipe(opt, text, typed, rnn_size, epochs, math.ceil(every))
-    return recipes.with_defaults(opt, given, text, recipe)
+    found = min((iterations + 0.5) / per_epoch, most_epochs(opt))
+    epochs = opt.max_epochs if "max_epochs" in given else float(f"{found:.4g}")
+    every = math.ceil(epochs * per_epoch / validations)
+    return with_defaults(opt, given, text, _settings(opt, text, typed, rnn_size, epochs, every))
 
 
-def plan(opt: TrainOptions, given: Collection[str], text: TextStats, timing: Timing) -> TrainOptions:
-    """The options of a run of -minutes. Errors: UserError."""
-    seconds = opt.minutes * 60 - timing.used
-    sizes = [size for size in timing.steps if is_worth(opt, given, text, size, timing.steps[size], seconds)]
-    size = max(sizes, default=min(timing.steps))
-    return options_for(opt, given, text, size, timing.steps[size], seconds)
+def plan(
+    opt: TrainOptions, given: Collection[str], text: TextStats, seconds: float, steps: Mapping[int, float]
+) -> TrainOptions:
+    """The options of a run of `seconds`. `steps`: rnn_size -> seconds of an iteration. Errors: UserError."""
+    sizes = [size for size in steps if is_worth(opt, given, text, size, steps[size], seconds)]
+    size = max(sizes, default=min(steps))
+    return options_for(opt, given, text, size, steps[size], seconds)
 
 
 def most_epochs(opt: TrainOptions) -> float:
     """The epochs after which a run of -minutes ends even if there is time left."""
-    return _kind(opt).most_epochs
+    return _kind(opt).epochs_further if opt.init_from else _kind(opt).most_epochs
 
 
 def named(minutes: float) -> str:
@@ -144,52 +185,59 @@ def is_worth(
     found, kind = options_for(opt, given, text, rnn_size, iteration, seconds), _kind(opt)
     read = seconds / iteration * found.batch_size * found.seq_length
     reads_enough = read >= kind.needs * math.pow(rnn_size / _REFERENCE_SIZE, _NEEDS_EXPONENT)
-    return reads_enough and rnn_size <= kind.units * math.sqrt(text.length(found.encoding))
+    return reads_enough and rnn_size <= kind.units * math.pow(text.length(found.encoding), 1 / kind.root)
 
 
 def _kind(opt: TrainOptions) -> Kind:
     return LINES if opt.items == "line" else TEXT
 
 
-def _recipe(
-    opt: TrainOptions, text: TextStats, typed: Mapping[str, Value], rnn_size: int, epochs: float, every: int = 1
-) -> Recipe:
+def _validations(time: float) -> int:
+    """The number of validations in a run. `time`: of the run, divided by that of a validation."""
+    few = min(_FEW_VALIDATIONS, _FOR_FEW_VALIDATIONS * time)
+    return int(min(_MOST_VALIDATIONS, max(1, few, _FOR_VALIDATIONS * time)))
+
+
+def _settings(
+    opt: TrainOptions, text: TextStats, typed: Mapping[str, Value], rnn_size: int, epochs: float, every: int
+) -> dict[str, Value]:
     kind = _kind(opt)
     length = text.length(str(typed.get("encoding", text.encoding)))
     by_length = _by_length(kind, rnn_size, length)
-    flags: dict[str, Value] = {
-        **recipes.OF_BOTH,
+    most_drop = float(by_length.get("weight_drop", kind.most_drop))
+    return {
+        **_ALWAYS,
         **by_length,
         "rnn_size": rnn_size,
         "seq_length": kind.seq_length,
-        "learning_rate": _learning_rate(kind, rnn_size, length),
-        "weight_drop": min(_weight_drop(kind, epochs, rnn_size), float(by_length.get("weight_drop", kind.most_drop))),
-        "max_epochs": float(f"{epochs:.4g}"),
+        "learning_rate": _learning_rate(kind, rnn_size, length, bool(opt.init_from)),
+        "weight_drop": _weight_drop(kind, epochs, rnn_size, most_drop, bool(opt.init_from)),
+        "max_epochs": epochs,
         "eval_val_every": every,
     }
-    # The flags set the epochs, so the iterations are not read.
-    return Recipe(what="", flags=flags, by_length=(), iterations=0, most_epochs=0, log_lines=60)
 
 
 def _by_length(kind: Kind, rnn_size: int, length: int) -> dict[str, Value]:
     if kind is TEXT:
-        short = recipes.OF_SHORT_TEXTS if length < recipes.SHORT_TEXT else {}
-        return {**recipes.OF_TEXTS, **short}
+        return {**_OF_TEXTS, **(_OF_SHORT_TEXTS if length < kind.short else {})}
     found: dict[str, Value] = {"batch_size": 12}
-    found |= next((flags for limit, flags in recipes.SHORT_LISTS if length < limit), {})
+    found |= next((settings for limit, settings in _OF_SHORT_LISTS if length < limit), {})
     if length >= 100_000:
         found |= {"batch_size": 40 if rnn_size >= 320 else 20, "val_frac": 0.05}
     if rnn_size >= _LEAST_WARMED_UP:
-        found["warmup"] = recipes.WARMUP
+        found["warmup"] = WARMUP
     return found
 
 
-def _learning_rate(kind: Kind, rnn_size: int, length: int) -> float:
-    shorter = 0.7 if length < recipes.SHORT_TEXT and kind is TEXT else 1  # whose batches have fewer rows
-    rate = kind.learning_rate * shorter * math.pow(min(1, _REFERENCE_SIZE / rnn_size), 0.8)
+def _learning_rate(kind: Kind, rnn_size: int, length: int, further: bool) -> float:
+    rate = kind.learning_rate * math.pow(min(1, _REFERENCE_SIZE / rnn_size), 0.8)
+    if length < kind.short:
+        rate *= 0.7 if kind is TEXT else 1  # its batches have fewer rows
+        rate *= kind.rate_further if further else 1
     return float(f"{rate:.2g}")
 
 
-def _weight_drop(kind: Kind, epochs: float, rnn_size: int) -> float:
+def _weight_drop(kind: Kind, epochs: float, rnn_size: int, most: float, further: bool) -> float:
     doublings = max(0, math.log2(max(epochs, 1e-9) / kind.free))
-    return round(20 * kind.drops * doublings * math.pow(rnn_size / 256, 0.25)) / 20
+    drop = min(most, kind.drops * doublings * math.pow(rnn_size / 256, 0.25))
+    return round(20 * drop * (_PART_OF_DROP_FURTHER if further else 1)) / 20

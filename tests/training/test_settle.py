@@ -98,7 +98,8 @@ def test_a_recipe_leaves_the_network_of_init_from_alone():
     assert (settings.model.model, settings.model.rnn_size, settings.model.num_layers) == ("gru", 5, 3)
     assert settings.options.init_from == "cv/lm_lstm_best.t7"
     # start_of makes a gru, whose learning rate is half that of an lstm.
-    assert settings.optimisation.learning_rate == settled(recipe="quick", gpuid=-1).optimisation.learning_rate / 2
+    new = settled(recipe="quick", rnn_size=5, gpuid=-1)
+    assert settings.optimisation.learning_rate == new.optimisation.learning_rate / 2
 
 
 def test_dropout_stays_that_of_init_from_and_a_note_says_so():

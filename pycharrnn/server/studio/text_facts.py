@@ -15,7 +15,7 @@ from pycharrnn.server.studio import page_words
 from pycharrnn.server.studio.child_environment import child_environment
 from pycharrnn.server.studio.text_schemas import ChoiceEstimate, Estimates, FileFacts, TextFacts
 from pycharrnn.text import corpus, list_text, source_files
-from pycharrnn.training import recipes
+from pycharrnn.training import text_defaults
 from pycharrnn.training.corpus_run import is_product
 from pycharrnn.training.options import TrainOptions
 
@@ -67,8 +67,8 @@ def read(
         facts=[shown(fact) for fact in facts],
         left_out=[shown(note) for note in left_out],
         advice=shown(advice),
-        encoding_advice=shown(recipes.advice_on_encoding(stats, encoding)),
-        too_short=recipes.too_short(stats, encoding),
+        encoding_advice=shown(text_defaults.advice_on_encoding(stats, encoding)),
+        too_short=text_defaults.too_short(stats, encoding),
         suggested_items=suggested,
         headers=[shown(note) for note in headers],
     )
@@ -89,7 +89,7 @@ async def estimates(stats: TextStats, options: TrainOptions, environment: Mappin
     none = [ChoiceEstimate(choice=choice, seconds=None, iterations=None, rnn_size=None, flags={}) for choice in choices]
     if not extras.has_pytorch():
         return Estimates(choices=none, how="there is no estimate, since PyTorch is not installed.", problem="")
-    if problem := recipes.too_short(stats, stats.encoding):
+    if problem := text_defaults.too_short(stats, stats.encoding):
         return Estimates(choices=none, how="", problem=problem)
     asked = {"stats": stats.fields(), "items": options.items, "label": options.label, "choices": choices}
     try:

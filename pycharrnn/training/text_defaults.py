@@ -1,0 +1,117 @@
+"""What recipes and -minutes derive from a text: splits, batches, encoding, log lines; flags of the user override it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+
+from pycharrnn.common.errors import UserError, flag
+from pycharrnn.text.text_stats import TextStats
+from pycharrnn.training.options import TrainOptions
+
+Value = int | float | str
+
+WARMUP = 50  # iterations: -warmup of runs that need it
+LEAST_LENGTH = 1000  # characters of a text from which a model learns something
+LONGER_TEXT = f"too few to learn from: give {LEAST_LENGTH:,} at least; 100,000 are better"
+_MOST_VALIDATED = 200_000  # characters of a validation, unless -val_frac is given
+_LEAST_BATCHES = 20  # of a text; a short text gets a smaller -batch_size, and a smaller -seq_length if needed
+_LOG_LINES = 60
+# The learning rates are for an lstm. A gru and an rnn take this fraction of them, and -warmup: RMSprop's first steps
+# are its largest, and can make them diverge.
+_PART_OF_RATE = 0.5
+_NUMBERS = {field.name for field in dataclasses.fields(TrainOptions) if field.type == "float"}
+_OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from sets
+
+
+def too_short(text: TextStats, encoding: str) -> str:
+    """A sentence on a text with fewer characters than LEAST_LENGTH; "" for others."""
+    is_short = text.length(encoding) < LEAST_LENGTH
+    return f"the text has {text.length_in_words(encoding)}, {LONGER_TEXT}." if is_short else ""
+
+
+def advice_on_encoding(text: TextStats, encoding: str) -> str:
+    """A sentence on a text with many characters of several bytes, which a model of bytes may break; "" for others."""
+    if encoding != "bytes" or not text.is_often_multibyte:
+        return ""
+    share = 100 * text.multibyte / (text.code_points or 1)
+    return (
+        f"{share:.0f} % of the characters take several bytes, and the model learns bytes: if samples show broken"
+        f" characters, train with {flag('encoding', 'utf8')}."
+    )
+
+
+def with_defaults(
+    opt: TrainOptions, given: Collection[str], text: TextStats, settings: Mapping[str, Value]
+) -> TrainOptions:
+    """The options with these settings, as they suit the text, the model and -init_from. Errors: UserError.
+
+    `settings`: name -> value of options, -max_epochs, -val_frac, -batch_size and -seq_length among them. Options that
+    were `given` stay. -recipe and -minutes are reset.
+    """
+    found = defaults(settings, text, opt.model, {name: getattr(opt, name) for name in given})
+    if opt.init_from:
+        found = {name: value for name, value in found.items() if name not in _OF_THE_CHECKPOINT}
+        if "vocab" not in given:  # two texts rarely have the same characters
+            found["vocab"] = "extend"
+        if "warmup" not in given:  # the first, largest steps of RMSprop can make a trained model diverge
+            found["warmup"] = WARMUP
+    plain: dict[str, Value] = {"recipe": TrainOptions.recipe, "minutes": TrainOptions.minutes}
+    # Whole numbers become what the command line reads, so that checkpoints are the same byte for byte.
+    read = {name: float(value) if name in _NUMBERS else value for name, value in {**found, **plain}.items()}
+    return dataclasses.replace(opt, **read)  # type: ignore[arg-type]  # of each its type
+
+
+def defaults(
+    settings: Mapping[str, Value], text: TextStats, model: str, typed: Mapping[str, Value]
+) -> dict[str, Value]:
+    """What `with_defaults` sets beside the `typed` options. Errors: UserError if the text is too short.
+
+    `model`: lstm, gru or rnn, typed or of the checkpoint of -init_from.
+    """
+    encoding = str(typed.get("encoding", text.encoding))
+    length = text.length(encoding)
+    if length < 2 * _LEAST_BATCHES:
+        raise UserError(f"the text has {text.length_in_words(encoding)}, {LONGER_TEXT}.")
+    found: dict[str, Value] = {"encoding": encoding, **settings}
+    found = {**found, **_of_model(model, found), **typed}
+    found = {**found, **_splits(found, length, typed), **_batches(found, length, typed), **typed}
+    found = {**found, **_log_lines(found, length), **typed}
+    return {name: value for name, value in found.items() if name not in typed}
+
+
+def _of_model(model: str, found: Mapping[str, Value]) -> dict[str, Value]:
+    if model == "lstm":
+        return {}
+    rate = float(found.get("learning_rate", TrainOptions.learning_rate))
+    return {"learning_rate": _two_digits(rate * _PART_OF_RATE), "warmup": WARMUP}
+
+
+def _splits(found: Mapping[str, Value], length: int, typed: Collection[str]) -> dict[str, Value]:
+    val = float(found["val_frac"])
+    if "val_frac" not in typed:
+        val = min(val, _two_digits(_MOST_VALIDATED / length))
+    if "train_frac" in typed:
+        val = min(val, round(1 - float(found["train_frac"]), 9))
+    return {"val_frac": val, "train_frac": round(1 - val, 9)}
+
+
+def _batches(found: Mapping[str, Value], length: int, typed: Collection[str]) -> dict[str, Value]:
+    batch_size, seq_length = int(found["batch_size"]), int(found["seq_length"])
+    if "seq_length" not in typed:
+        rows = batch_size if "batch_size" in typed else 1
+        seq_length = max(1, min(seq_length, length // (rows * _LEAST_BATCHES)))
+    return {
+        "batch_size": max(1, min(batch_size, length // (seq_length * _LEAST_BATCHES))),
+        "seq_length": seq_length,
+    }
+
+
+def _log_lines(found: Mapping[str, Value], length: int) -> dict[str, Value]:
+    batches = length // (int(found["batch_size"]) * int(found["seq_length"]))
+    iterations = float(found["max_epochs"]) * max(1, int(batches * float(found["train_frac"])))
+    return {"print_every": max(1, int(_two_digits(iterations / _LOG_LINES)))}
+
+
+def _two_digits(number: float) -> float:
+    return float(f"{number:.2g}")
