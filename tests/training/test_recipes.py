@@ -87,10 +87,10 @@ def test_the_rules():
     assert found(4000, val_frac=0.5)["train_frac"] == 0.5
     assert found(4000, train_frac=0.7)["val_frac"] == 0.2
     # A long text needs no longer validation.
-    assert (found(10**6)["val_frac"], found(10**6)["train_frac"]) == (0.2, 0.8)
-    assert (found(10**7)["val_frac"], found(10**7)["train_frac"]) == (0.02, 0.98)
-    assert found(10**7, val_frac=0.1)["train_frac"] == 0.9
-    assert found(10**7, train_frac=0.5)["val_frac"] == 0.02
+    assert (found(300_000)["val_frac"], found(300_000)["train_frac"]) == (0.2, 0.8)
+    assert (found(10**6)["val_frac"], found(10**6)["train_frac"]) == (0.06, 0.94)
+    assert found(10**6, val_frac=0.1)["train_frac"] == 0.9
+    assert found(10**6, train_frac=0.5)["val_frac"] == 0.06
 
 
 def test_a_short_text_is_read_only_so_often():
