@@ -26,6 +26,7 @@ _FEW_VALIDATIONS = 5  # which a short run has even if they take longer, up to:
 _FOR_FEW_VALIDATIONS = 0.2  # of the time
 _LEAST_ITERATIONS = 20  # from a speed that was too low for a moment, a run can grow
 _LEAST_WARMED_UP = 512  # rnn_size from which lists have -warmup, as texts always have
+_PART_OF_DROP_FURTHER = 0.7  # of the weight drop, with -init_from: the model was trained with less, or without
 _ALWAYS: Mapping[str, Value] = {
     "exact": 0,
     "num_layers": 1,
@@ -48,9 +49,6 @@ _OF_SHORT_LISTS: tuple[tuple[int, Mapping[str, Value]], ...] = (  # characters, 
     (5_000, {"dropout": 0.5, "weight_drop": 0.6, "warmup": WARMUP}),
     (_SHORT_LIST, {"dropout": 0.4, "weight_drop": 0.5, "warmup": WARMUP}),
 )
-
-
-_PART_OF_DROP_FURTHER = 0.7  # of the weight drop, with -init_from: the model was trained with less, or without
 
 
 @dataclass(frozen=True)
