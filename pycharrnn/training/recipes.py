@@ -51,9 +51,13 @@ def apply(opt: TrainOptions, given: Collection[str], text: TextStats) -> TrainOp
         # In a short run validations are frequent: patience could end it in the first epoch.
         opt = dataclasses.replace(opt, patience=recipe.patience)
     seconds = recipe.minutes * 60
-    sizes = (opt.rnn_size,) if opt.init_from or "rnn_size" in given else time_plan.SIZES
+    has_size = bool(opt.init_from) or "rnn_size" in given
+    sizes = (opt.rnn_size,) if has_size else time_plan.SIZES
     candidates = {size: time_plan.options_for(opt, given, text, size, _GUESS, seconds) for size in sizes}
     steps = {size: _iteration(candidate, size) for size, candidate in candidates.items()}
+    if has_size:  # a larger network takes the time that it needs
+        needed = time_plan.seconds_needed(candidates[opt.rnn_size], opt.rnn_size, steps[opt.rnn_size])
+        seconds = max(seconds, needed)
     return time_plan.plan(opt, given, text, seconds, steps)
 
 

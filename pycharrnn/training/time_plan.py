@@ -181,9 +181,14 @@ def is_worth(
 ) -> bool:
     """Whether a network of this size reads enough characters in the time, and the text is long enough for it."""
     found, kind = options_for(opt, given, text, rnn_size, iteration, seconds), _kind(opt)
-    read = seconds / iteration * found.batch_size * found.seq_length
-    reads_enough = read >= kind.needs * math.pow(rnn_size / _REFERENCE_SIZE, _NEEDS_EXPONENT)
+    reads_enough = seconds >= seconds_needed(found, rnn_size, iteration)
     return reads_enough and rnn_size <= kind.units * math.pow(text.length(found.encoding), 1 / kind.root)
+
+
+def seconds_needed(found: TrainOptions, rnn_size: int, iteration: float) -> float:
+    """The time in which a network of this size reads enough. `found`: as of options_for, with the batches."""
+    characters = _kind(found).needs * math.pow(rnn_size / _REFERENCE_SIZE, _NEEDS_EXPONENT)
+    return characters / (found.batch_size * found.seq_length) * iteration
 
 
 def _kind(opt: TrainOptions) -> Kind:
