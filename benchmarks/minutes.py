@@ -42,7 +42,7 @@ def seconds_of_sizes(opt: TrainOptions, text: TextStats, sizes: list[int], least
     """rnn_size -> processor seconds of an iteration with the batches that its plan has."""
     found = {}
     for size in sizes:
-        candidate = time_plan.options_for(opt, GIVEN, text, size, 0.01, opt.minutes * 60)
+        candidate = time_plan.options_for(opt, GIVEN, text, size, time_plan.ANY_TIME, opt.minutes * 60)
         settings = settle(candidate, GIVEN, None, text, Machine(gpus=GPUs()))
         characters = len(text.characters(candidate.encoding))
         found[size] = step_timing.step_seconds(settings, characters, time.process_time, least)

@@ -31,13 +31,12 @@ class Recipe:
 # -recipe char-rnn is not in the table: it changes nothing.
 RECIPES = {
     "quick": Recipe("half a minute or less on two idle cores", 0.27, patience=4),
-    "best": Recipe("a lower loss, in about 15 times as long", 4, patience=6),
+    "best": Recipe("a lower loss, in up to 15 times as long", 4, patience=6),
 }
-# An iteration of such a machine takes this many seconds for a character, a unit of a layer, and a recurrent weight of
-# the unit. What else a unit costs is as much as _OTHERS recurrent weights.
+# A character takes such a machine _SECONDS * layers * H * (H + _OTHERS), H being rnn_size: a unit has H recurrent
+# weights, and what else it computes takes as long as _OTHERS of them.
 _SECONDS = 0.82e-10
 _OTHERS = 85
-_GUESS = 0.01  # seconds of an iteration, for options whose batches do not depend on it
 _SHOWN_FOR = (  # the texts of -help
     ("a megabyte of English", TextStats(1_000_000, 1_000_000), ""),
     ("a list of 230 KB", TextStats(230_000, 230_000), "line"),
@@ -48,14 +47,13 @@ def apply(opt: TrainOptions, given: Collection[str], text: TextStats) -> TrainOp
     """The options with the settings of their -recipe, except for those `given`; -recipe is reset. Errors: UserError."""
     recipe = RECIPES[opt.recipe]
     if {"patience", "max_epochs"}.isdisjoint(given):
-        # In a short run validations are frequent: patience could end it in the first epoch.
+        # Not with -max_epochs: in a short run validations are frequent, and could end it in the first epoch.
         opt = dataclasses.replace(opt, patience=recipe.patience)
     seconds = recipe.minutes * 60
-    has_size = bool(opt.init_from) or "rnn_size" in given
-    sizes = (opt.rnn_size,) if has_size else time_plan.SIZES
-    candidates = {size: time_plan.options_for(opt, given, text, size, _GUESS, seconds) for size in sizes}
+    sizes, guess = time_plan.sizes(opt, given), time_plan.ANY_TIME
+    candidates = {size: time_plan.options_for(opt, given, text, size, guess, seconds) for size in sizes}
     steps = {size: _iteration(candidate, size) for size, candidate in candidates.items()}
-    if has_size:  # a larger network takes the time that it needs
+    if "rnn_size" in given:  # a larger network takes the time that it needs
         needed = time_plan.seconds_needed(candidates[opt.rnn_size], opt.rnn_size, steps[opt.rnn_size])
         seconds = max(seconds, needed)
     return time_plan.plan(opt, given, text, seconds, steps)

@@ -60,15 +60,19 @@ def settle(
     """
     lines, minutes = _Lines(), options.minutes
     if start is not None and not isinstance(start, ResumedRun):
-        # Before a recipe, whose learning rate is for a model.
-        options = _with_network(options, given, start, lines)
+        lines.notes += _notes_on_init_from(options, given, start)
+        options = with_checkpoint(_with_encoding(options, start, lines), given, start)
     if options.recipe in recipes.RECIPES or timing is not None:
         options = _with_recipe(with_mixed_precision(options, given, machine), given, text, timing, lines)
     if isinstance(start, ResumedRun):
         options, start = _resumed(options, given, start, lines)
+        options = _with_encoding(options, start, lines)
         time_plan.check(options, (), machine.process.size)
         minutes, options = options.minutes, dataclasses.replace(options, minutes=TrainOptions.minutes)
-    options = _with_encoding(options, start, lines)
+    if options.vocab != "strict" and start is None:
+        raise UserError(
+            f"{flag('vocab', options.vocab)} is about a checkpoint's characters: give {flag('init_from')} as well."
+        )
     if explanation := explained(options.seed):
         lines.notes.append(explanation)
     process = machine.process
@@ -99,29 +103,37 @@ def settle(
     )
 
 
-def _with_network(
-    options: TrainOptions, given: Collection[str], start: InitialCheckpoint, lines: _Lines
-) -> TrainOptions:
-    """The options with the network of -init_from, and notes on what else of it the run does not take over."""
+def _notes_on_init_from(options: TrainOptions, given: Collection[str], start: InitialCheckpoint) -> list[str]:
+    """What of the checkpoint of -init_from, or of the options, the run does not take over."""
+    notes = []
     network = start.checkpoint.network
     if "dropout" in given and options.dropout != network.dropout:
-        lines.notes.append(
+        notes.append(
             f"{flag('dropout', options.dropout)} has no effect: a run with {flag('init_from')} keeps the dropout of its"
             f" checkpoint, {network.dropout:g}."
         )
     if not options.items and (kind := recorded_options.find(start.checkpoint, "items")):
-        lines.notes.append(
+        notes.append(
             f"{start.path} is a model of items, this run trains it on one text: -items {escape_line(kind, 20)} goes on"
             " with items."
         )
     elif options.items and not options.label and (label := recorded_options.find(start.checkpoint, "label")):
-        lines.notes.append(
+        notes.append(
             f"{start.path} is a model with labels, this run trains it without: -label {escape_line(label, 20)} goes on"
             " with labels."
         )
-    found = {name: getattr(network, name) for name in _SIZES}
+    return notes
+
+
+def with_checkpoint(options: TrainOptions, given: Collection[str], start: InitialCheckpoint | None) -> TrainOptions:
+    """The options with the network and the encoding of -init_from, for which a recipe or -minutes then chooses."""
+    if start is None:
+        return options
+    found = {name: getattr(start.checkpoint.network, name) for name in _SIZES}
     if not start.checkpoint.names_gates and "forget_bias" not in given:
         found["forget_bias"] = 0  # train.lua looks for the forget gates by their names
+    if checkpoint.encoding(start.checkpoint) == "utf8":
+        found["encoding"] = "utf8"
     path = start.path
     if options.minutes or options.recipe in recipes.RECIPES:  # the log names flags, which shall repeat the run
         path = run_files.with_loss_in_name(path, start.checkpoint) or path
@@ -147,16 +159,17 @@ def _with_recipe(
         raise ValueError("a recipe needs the statistics of the text")
     if timing is None:
         applied = recipes.apply(options, given, text)
-        lines.log.append(f"-recipe {options.recipe}: {recipes.command_line(applied)}")
+        log = f"-recipe {options.recipe}: {recipes.command_line(applied)}"
     else:
         seconds = options.minutes * 60 - timing.used
         applied = time_plan.plan(options, given, text, seconds, timing.steps)
-        lines.log.append(f"{time_plan.named(options.minutes)}: {recipes.command_line(applied)}")
+        log = f"{time_plan.named(options.minutes)}: {recipes.command_line(applied)}"
         if applied.max_epochs >= time_plan.most_epochs(applied):
             lines.notes.append(
                 f"a text of {text.length_in_words(applied.encoding)} needs less time: the run ends after"
                 f" {applied.max_epochs:g} epochs, since more would learn it by heart."
             )
+    lines.log.insert(0, log)
     if too_short := text_defaults.too_short(text, applied.encoding):
         lines.notes.append(too_short)
     advice = text_defaults.advice_on_encoding(text, applied.encoding)
@@ -225,15 +238,11 @@ def _in_words(value: object) -> str:
     return lua_format.tostring(value) if isinstance(value, (int, float)) else str(value)
 
 
-def _with_encoding(options: TrainOptions, start: InitialCheckpoint | None, lines: _Lines) -> TrainOptions:
-    if start is not None and options.encoding != "utf8" and checkpoint.encoding(start.checkpoint) == "utf8":
-        options = dataclasses.replace(options, encoding="utf8")
-        lines.log.append("overwriting encoding=utf8 based on the checkpoint.")
-    if options.vocab != "strict" and start is None:
-        raise UserError(
-            f"{flag('vocab', options.vocab)} is about a checkpoint's characters: give {flag('init_from')} as well."
-        )
-    return options
+def _with_encoding(options: TrainOptions, start: InitialCheckpoint, lines: _Lines) -> TrainOptions:
+    if options.encoding == "utf8" or checkpoint.encoding(start.checkpoint) != "utf8":
+        return options
+    lines.log.append("overwriting encoding=utf8 based on the checkpoint.")
+    return dataclasses.replace(options, encoding="utf8")
 
 
 def _checkpoint_format(

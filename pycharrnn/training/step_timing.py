@@ -20,7 +20,7 @@ from pycharrnn.training.machine import Machine
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Clock, Stopwatch
 from pycharrnn.training.settings import RunSettings
-from pycharrnn.training.settle import settle, with_mixed_precision
+from pycharrnn.training.settle import settle, with_checkpoint, with_mixed_precision
 from pycharrnn.training.time_plan import Timing
 from pycharrnn.training.trainer import Trainer
 
@@ -31,7 +31,6 @@ _WARM_UP = 2  # steps; a GPU records its operations in the first ones
 _LEAST_STEPS, _MOST_STEPS = 3, 1000
 _LEAST_SECONDS, _MOST_SECONDS = 0.15, 1.0  # of a size, in between:
 _PART = 0.001  # of the run's time
-_GUESS = 0.01  # seconds of an iteration, for options whose timing does not depend on it
 
 
 def timing(
@@ -44,11 +43,11 @@ def timing(
 ) -> Timing:
     """Time networks of rising size, up to the first that is too large for -minutes. Errors: UserError, as of settle."""
     threads.set_num_threads(options.threads)
-    options = with_mixed_precision(options, given, machine)
+    options = with_mixed_precision(with_checkpoint(options, given, start), given, machine)
     steps: dict[int, float] = {}
-    for rnn_size in _sizes(options, given, start):
+    for rnn_size in time_plan.sizes(options, given):
         seconds = options.minutes * 60 - watch.seconds()
-        candidate = time_plan.options_for(options, given, text, rnn_size, _GUESS, seconds)
+        candidate = time_plan.options_for(options, given, text, rnn_size, time_plan.ANY_TIME, seconds)
         settings = settle(candidate, given, start, text, machine)
         characters = {*text.characters(settings.data.encoding), *(start.checkpoint.vocab if start else ())}
         least = min(_MOST_SECONDS, max(_LEAST_SECONDS, _PART * options.minutes * 60))
@@ -61,14 +60,7 @@ def timing(
 
 def guess(options: TrainOptions, given: Collection[str], start: InitialCheckpoint | None) -> Timing:
     """A timing without a measurement, to check options with."""
-    return Timing(0, {_sizes(options, given, start)[0]: _GUESS})
-
-
-def _sizes(options: TrainOptions, given: Collection[str], start: InitialCheckpoint | None) -> tuple[int, ...]:
-    """The sizes to choose from: one, if it was given or is that of -init_from."""
-    if start is not None:
-        return (start.checkpoint.network.rnn_size,)
-    return (options.rnn_size,) if "rnn_size" in given else time_plan.SIZES
+    return Timing(0, {time_plan.sizes(with_checkpoint(options, given, start), given)[0]: time_plan.ANY_TIME})
 
 
 def step_seconds(settings: RunSettings, vocab_size: int, clock: Clock, least: float) -> float:

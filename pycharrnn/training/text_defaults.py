@@ -41,6 +41,11 @@ def advice_on_encoding(text: TextStats, encoding: str) -> str:
     )
 
 
+def encoding_for(opt: TrainOptions, given: Collection[str], text: TextStats) -> str:
+    """The -encoding of a run: as given or that of -init_from, which `opt` has, else the one that suits the text."""
+    return opt.encoding if opt.init_from or "encoding" in given else text.encoding
+
+
 def with_defaults(
     opt: TrainOptions, given: Collection[str], text: TextStats, settings: Mapping[str, Value]
 ) -> TrainOptions:
@@ -49,7 +54,12 @@ def with_defaults(
     `settings`: name -> value of options, -max_epochs, -val_frac, -batch_size and -seq_length among them. Options that
     were `given` stay. -recipe and -minutes are reset.
     """
-    found = defaults(settings, text, opt.model, {name: getattr(opt, name) for name in given})
+    encoding = encoding_for(opt, given, text)
+    length = text.length(encoding)
+    if length < 2 * _LEAST_BATCHES:
+        raise UserError(f"the text has {text.length_in_words(encoding)}, {LONGER_TEXT}.")
+    typed = {name: getattr(opt, name) for name in given}
+    found = defaults({"encoding": encoding, **settings}, length, opt.model, typed)
     if opt.init_from:
         found = {name: value for name, value in found.items() if name not in _OF_THE_CHECKPOINT}
         if "vocab" not in given:  # two texts rarely have the same characters
@@ -62,19 +72,9 @@ def with_defaults(
     return dataclasses.replace(opt, **read)  # type: ignore[arg-type]  # of each its type
 
 
-def defaults(
-    settings: Mapping[str, Value], text: TextStats, model: str, typed: Mapping[str, Value]
-) -> dict[str, Value]:
-    """What `with_defaults` sets beside the `typed` options. Errors: UserError if the text is too short.
-
-    `model`: lstm, gru or rnn, typed or of the checkpoint of -init_from.
-    """
-    encoding = str(typed.get("encoding", text.encoding))
-    length = text.length(encoding)
-    if length < 2 * _LEAST_BATCHES:
-        raise UserError(f"the text has {text.length_in_words(encoding)}, {LONGER_TEXT}.")
-    found: dict[str, Value] = {"encoding": encoding, **settings}
-    found = {**found, **_of_model(model, found), **typed}
+def defaults(settings: Mapping[str, Value], length: int, model: str, typed: Mapping[str, Value]) -> dict[str, Value]:
+    """The settings for a text of `length` characters and an lstm, gru or rnn, without the `typed` options."""
+    found = {**settings, **_of_model(model, settings), **typed}
     found = {**found, **_splits(found, length, typed), **_batches(found, length, typed), **typed}
     found = {**found, **_log_lines(found, length), **typed}
     return {name: value for name, value in found.items() if name not in typed}
@@ -83,8 +83,7 @@ def defaults(
 def _of_model(model: str, found: Mapping[str, Value]) -> dict[str, Value]:
     if model == "lstm":
         return {}
-    rate = float(found.get("learning_rate", TrainOptions.learning_rate))
-    return {"learning_rate": _two_digits(rate * _PART_OF_RATE), "warmup": WARMUP}
+    return {"learning_rate": _two_digits(float(found["learning_rate"]) * _PART_OF_RATE), "warmup": WARMUP}
 
 
 def _splits(found: Mapping[str, Value], length: int, typed: Collection[str]) -> dict[str, Value]:

@@ -13,18 +13,19 @@ from dataclasses import dataclass
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.text_defaults import WARMUP, Value, with_defaults
+from pycharrnn.training.text_defaults import WARMUP, Value, encoding_for, with_defaults
 
 SIZES = (96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
 _REFERENCE_SIZE = 160  # rnn_size for which Kind has its figures
 _NEEDS_EXPONENT = 1.2  # the characters that a network should read are in proportion to its size to this power
 VALIDATION_STEPS = 1 / 3  # time of a batch in validation: it has no backward pass
 _USED = 0.97  # of the time; the rest is for the start and for writing
-_FOR_VALIDATIONS = 0.06  # of the time
+_FOR_VALIDATIONS = 0.06  # of the time of a long run
 _MOST_VALIDATIONS = 20
 _FEW_VALIDATIONS = 5  # which a short run has even if they take longer, up to:
 _FOR_FEW_VALIDATIONS = 0.2  # of the time
 _LEAST_ITERATIONS = 20  # from a speed that was too low for a moment, a run can grow
+ANY_TIME = 0.01  # seconds of an iteration, for options_for where only the batches matter
 _LEAST_WARMED_UP = 512  # rnn_size from which lists have -warmup, as texts always have
 _PART_OF_DROP_FURTHER = 0.7  # of the weight drop, with -init_from: the model was trained with less, or without
 _ALWAYS: Mapping[str, Value] = {
@@ -139,30 +140,35 @@ def options_for(
 ) -> TrainOptions:
     """The options of a run of `seconds` with this size, if an iteration takes `iteration` seconds. Errors: UserError.
 
-    Flags that were `given` stay; with -max_epochs, the run has its own length.
+    Flags that were `given` stay; with -max_epochs, that is its length, not `seconds`.
     """
-    typed = {name: getattr(opt, name) for name in given}
-    # Rows, and the fraction to validate.
-    sizes = with_defaults(opt, given, text, _settings(opt, text, typed, rnn_size, 1, 1))
-    batches = text.length(sizes.encoding) / (sizes.batch_size * sizes.seq_length)
-    per_epoch = max(1, int(int(batches) * sizes.train_frac))
+    length = text.length(encoding_for(opt, given, text))
+    # The first of two passes, for -batch_size, -seq_length and the splits only.
+    found = with_defaults(opt, given, text, _settings(opt, length, rnn_size, 1, 1))
+    batches = length / (found.batch_size * found.seq_length)
+    per_epoch = max(1, int(int(batches) * found.train_frac))
     # In iterations. Without a validation split, which text_checks refuses, it is above 0 all the same.
-    validation = max(VALIDATION_STEPS * batches * (1 - sizes.train_frac), 1e-9)
+    validation = max(VALIDATION_STEPS * batches * found.val_frac, 1e-9)
     affordable = opt.max_epochs * per_epoch if "max_epochs" in given else seconds * _USED / iteration
     validations = _validations(min(affordable, most_epochs(opt) * per_epoch) / validation)
     iterations = max(_LEAST_ITERATIONS, affordable - validations * validation)
-    found = min((iterations + 0.5) / per_epoch, most_epochs(opt))
-    epochs = opt.max_epochs if "max_epochs" in given else float(f"{found:.4g}")
+    planned = min((iterations + 0.5) / per_epoch, most_epochs(opt))
+    epochs = opt.max_epochs if "max_epochs" in given else float(f"{planned:.4g}")
     every = math.ceil(epochs * per_epoch / validations)
-    return with_defaults(opt, given, text, _settings(opt, text, typed, rnn_size, epochs, every))
+    return with_defaults(opt, given, text, _settings(opt, length, rnn_size, epochs, every))
+
+
+def sizes(opt: TrainOptions, given: Collection[str]) -> tuple[int, ...]:
+    """The values of -rnn_size to choose from: one, if it was given or is that of -init_from, which `opt` has."""
+    return (opt.rnn_size,) if opt.init_from or "rnn_size" in given else SIZES
 
 
 def plan(
     opt: TrainOptions, given: Collection[str], text: TextStats, seconds: float, steps: Mapping[int, float]
 ) -> TrainOptions:
     """The options of a run of `seconds`. `steps`: rnn_size -> seconds of an iteration. Errors: UserError."""
-    sizes = [size for size in steps if is_worth(opt, given, text, size, steps[size], seconds)]
-    size = max(sizes, default=min(steps))
+    worth = [size for size in steps if is_worth(opt, given, text, size, steps[size], seconds)]
+    size = max(worth, default=min(steps))
     return options_for(opt, given, text, size, steps[size], seconds)
 
 
@@ -180,15 +186,15 @@ def is_worth(
     opt: TrainOptions, given: Collection[str], text: TextStats, rnn_size: int, iteration: float, seconds: float
 ) -> bool:
     """Whether a network of this size reads enough characters in the time, and the text is long enough for it."""
-    found, kind = options_for(opt, given, text, rnn_size, iteration, seconds), _kind(opt)
-    reads_enough = seconds >= seconds_needed(found, rnn_size, iteration)
-    return reads_enough and rnn_size <= kind.units * math.pow(text.length(found.encoding), 1 / kind.root)
+    needed = seconds_needed(options_for(opt, given, text, rnn_size, iteration, seconds), rnn_size, iteration)
+    length, kind = text.length(encoding_for(opt, given, text)), _kind(opt)
+    return seconds >= needed and rnn_size <= kind.units * math.pow(length, 1 / kind.root)
 
 
-def seconds_needed(found: TrainOptions, rnn_size: int, iteration: float) -> float:
-    """The time in which a network of this size reads enough. `found`: as of options_for, with the batches."""
-    characters = _kind(found).needs * math.pow(rnn_size / _REFERENCE_SIZE, _NEEDS_EXPONENT)
-    return characters / (found.batch_size * found.seq_length) * iteration
+def seconds_needed(opt: TrainOptions, rnn_size: int, iteration: float) -> float:
+    """The time in which a network of this size reads enough. `opt`: a result of options_for."""
+    characters = _kind(opt).needs * math.pow(rnn_size / _REFERENCE_SIZE, _NEEDS_EXPONENT)
+    return characters / (opt.batch_size * opt.seq_length) * iteration
 
 
 def _kind(opt: TrainOptions) -> Kind:
@@ -201,11 +207,9 @@ def _validations(time: float) -> int:
     return int(min(_MOST_VALIDATIONS, max(1, few, _FOR_VALIDATIONS * time)))
 
 
-def _settings(
-    opt: TrainOptions, text: TextStats, typed: Mapping[str, Value], rnn_size: int, epochs: float, every: int
-) -> dict[str, Value]:
+def _settings(opt: TrainOptions, length: int, rnn_size: int, epochs: float, every: int) -> dict[str, Value]:
+    """`length`: characters of the text."""
     kind = _kind(opt)
-    length = text.length(str(typed.get("encoding", text.encoding)))
     by_length = _by_length(kind, rnn_size, length)
     most_drop = float(by_length.get("weight_drop", kind.most_drop))
     return {

@@ -464,6 +464,14 @@ def test_a_short_text_limits_the_network():
     """Its square root: a larger network has more recurrent weights than four for each character."""
     assert [planned(length, minutes=1000).rnn_size for length in (50_000, 150_000, 10**6)] == [192, 384, 768]
     assert planned(50_000, minutes=1000, rnn_size=512).rnn_size == 512
+    assert [planned(n, minutes=1000, items="line").rnn_size for n in (3000, 14_000, 45_000)] == [128, 192, 320]
+
+
+@pytest.mark.parametrize(("items", "epochs"), [("", 20), ("blank", 20), ("line", 40)])
+def test_a_model_that_is_trained_further_has_fewer_epochs(items, epochs):
+    assert time_plan.most_epochs(TrainOptions(items=items)) == 40
+    opt = planned(50_000, minutes=1000, steps={256: 0.01}, items=items, init_from="cv/lm_lstm_best.t7", rnn_size=256)
+    assert opt.max_epochs == time_plan.most_epochs(opt) == epochs
 
 
 @pytest.mark.slow
@@ -496,7 +504,7 @@ def test_what_is_read_more_often_is_regularized_more():
 def test_a_given_flag_stays_and_the_rest_follows_from_it():
     opt = planned(rnn_size=100, steps={100: 0.01}, batch_size=40, weight_drop=0.0)
     assert (opt.rnn_size, opt.batch_size, opt.weight_drop) == (100, 40, 0)
-    assert opt.max_epochs == pytest.approx(60 / 0.01 * 40 * 50 / 900_000, rel=0.1)
+    assert opt.max_epochs == pytest.approx(60 / 0.01 * 40 * 50 / 940_000, rel=0.1)
     cyrillic = TextStats(1_900_000, 1_000_000, 900_000)
     assert planned(text=cyrillic).encoding == "utf8"
     assert planned(text=cyrillic).max_epochs == planned().max_epochs

@@ -70,9 +70,9 @@ def test_the_length_of_a_short_text_has_its_unit():
 
 def test_the_rules():
     def found(length, **typed):
-        return text_defaults.defaults(SETTINGS, TextStats(length, length), "lstm", typed)
+        return text_defaults.defaults(SETTINGS, length, "lstm", typed)
 
-    assert found(4000) == {**SETTINGS, "encoding": "bytes", "train_frac": 0.8, "print_every": 2}
+    assert found(4000) == {**SETTINGS, "train_frac": 0.8, "print_every": 2}
     # A short text has smaller batches, one that is very short shorter sequences as well; typed ones stay.
     sizes = ("batch_size", "seq_length")
     assert [found(900)[n] for n in sizes] == [4, 10]
@@ -110,10 +110,10 @@ def test_longer_recipes_train_larger_networks():
 def test_a_recipe_is_the_plan_of_minutes_for_one_machine():
     """Whose speed is a constant: the same text has the same settings everywhere."""
     opt = of(ENGLISH)
-    seconds = {opt.rnn_size: recipes._iteration(opt, opt.rnn_size)}
-    given = ("minutes",)
+    steps = {size: recipes._iteration(opt, size) for size in time_plan.SIZES}
+    assert steps[256] == pytest.approx(0.00715, rel=0.01)
     minutes = RECIPES["quick"].minutes
-    plan = time_plan.plan(TrainOptions(minutes=minutes), given, ENGLISH, 60 * minutes, seconds)
+    plan = time_plan.plan(TrainOptions(minutes=minutes), ("minutes",), ENGLISH, 60 * minutes, steps)
     assert dataclasses.replace(plan, patience=opt.patience) == opt
 
 
@@ -126,6 +126,9 @@ def test_typed_flags_change_what_follows_from_them():
     assert longer.rnn_size == opt.rnn_size
     assert longer.weight_drop > opt.weight_drop
     assert longer.eval_val_every > opt.eval_val_every
+    half = of(ENGLISH, train_frac=0.5)  # the rest is no validation split
+    assert half.max_epochs * half.train_frac == pytest.approx(opt.max_epochs * opt.train_frac, rel=0.01)
+    assert half.eval_val_every == pytest.approx(opt.eval_val_every, rel=0.01)
 
 
 @pytest.mark.parametrize("items", ["", "line"])
@@ -201,6 +204,15 @@ def test_with_a_checkpoint_to_start_from_its_network_holds():
     for name in ("rnn_size", "num_layers", "model", "dropout", "encoding"):
         assert getattr(opt, name) == getattr(plain, name)
     assert opt.exact == 0
+    assert opt.max_epochs < of(CYRILLIC, rnn_size=opt.rnn_size).max_epochs  # the time of the recipe, not more
+
+
+def test_a_checkpoint_of_code_points_has_the_settings_for_code_points():
+    given = {"rnn_size": 256, "num_layers": 1, "encoding": "utf8"}
+    text = TextStats(380_000, 200_000, 180_000)
+    assert of(text, **given).learning_rate < of(CYRILLIC, **given).learning_rate  # a short text
+    opt = TrainOptions(recipe="quick", init_from="cv/lm_lstm_best.t7", **given)
+    assert recipes.apply(opt, (), text) == recipes.apply(opt, ("encoding",), text)
 
 
 def test_with_a_checkpoint_to_start_from_new_characters_are_added():

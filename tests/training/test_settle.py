@@ -160,6 +160,17 @@ def test_code_points_of_the_checkpoint():
     assert settings.log == ("overwriting encoding=utf8 based on the checkpoint.",)
 
 
+def test_a_recipe_counts_the_code_points_that_a_checkpoint_has():
+    text = TextStats(380_000, 200_000, 180_000)
+    start = start_of(InitialCheckpoint, "aé")
+    options = {"init_from": "cv", "recipe": "quick", "gpuid": -1}
+    found = settle(TrainOptions(**options), set(options), start, text, CPU)
+    options["encoding"] = "utf8"
+    assert found.options == settle(TrainOptions(**options), set(options), start, text, CPU).options
+    assert found.log[0].startswith("-recipe quick: ")
+    assert found.log[1] == "overwriting encoding=utf8 based on the checkpoint."
+
+
 def test_a_seed_beyond_32_bits_is_explained():
     (note,) = settled(seed=2**32 + 5).notes
     assert "5" in note
