@@ -243,8 +243,8 @@ class TrainOptions:
     )
     patience: int = option(
         0,
-        "stop after this many validations without a lower loss. 0 = never. The value of a recipe or of a resumed run"
-        " does not apply if -max_epochs or -minutes is given",
+        "stop after this many validations without a lower loss. 0 = never. The value of a resumed run does not apply if"
+        " -max_epochs or -minutes is given",
         group="learning",
         allowed=number(0),
     )

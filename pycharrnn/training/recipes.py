@@ -5,7 +5,6 @@ The settings depend on the text alone, not on the speed of the machine that trai
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -17,21 +16,16 @@ from pycharrnn.training.options import TrainOptions
 
 @dataclass(frozen=True)
 class Recipe:
-    """A run of `minutes` on two idle cores of an AMD EPYC with AVX512_BF16.
-
-    Attributes:
-        what: its purpose, in a few words. patience: -patience, unless that or -max_epochs is given.
-    """
+    """A run of `minutes` on two idle cores of an AMD EPYC with AVX512_BF16. `what`: its purpose, in a few words."""
 
     what: str
     minutes: float
-    patience: int
 
 
 # -recipe char-rnn is not in the table: it changes nothing.
 RECIPES = {
-    "quick": Recipe("half a minute or less on two idle cores", 0.27, patience=4),
-    "best": Recipe("a lower loss, in up to 15 times as long", 4, patience=6),
+    "quick": Recipe("half a minute or less on two idle cores", 0.27),
+    "best": Recipe("a lower loss, in up to 15 times as long", 4),
 }
 # A character takes such a machine _SECONDS * layers * H * (H + _OTHERS), H being rnn_size: a unit has H recurrent
 # weights, and what else it computes takes as long as _OTHERS of them.
@@ -45,11 +39,7 @@ _SHOWN_FOR = (  # the texts of -help
 
 def apply(opt: TrainOptions, given: Collection[str], text: TextStats) -> TrainOptions:
     """The options with the settings of their -recipe, except for those `given`; -recipe is reset. Errors: UserError."""
-    recipe = RECIPES[opt.recipe]
-    if {"patience", "max_epochs"}.isdisjoint(given):
-        # Not with -max_epochs: in a short run validations are frequent, and could end it in the first epoch.
-        opt = dataclasses.replace(opt, patience=recipe.patience)
-    seconds = recipe.minutes * 60
+    seconds = RECIPES[opt.recipe].minutes * 60
     sizes, guess = time_plan.sizes(opt, given), time_plan.ANY_TIME
     candidates = {size: time_plan.options_for(opt, given, text, size, guess, seconds) for size in sizes}
     steps = {size: _iteration(candidate, size) for size, candidate in candidates.items()}

@@ -114,7 +114,7 @@ def test_a_recipe_is_the_plan_of_minutes_for_one_machine():
     assert steps[256] == pytest.approx(0.00715, rel=0.01)
     minutes = RECIPES["quick"].minutes
     plan = time_plan.plan(TrainOptions(minutes=minutes), ("minutes",), ENGLISH, 60 * minutes, steps)
-    assert dataclasses.replace(plan, patience=opt.patience) == opt
+    assert plan == opt
 
 
 def test_typed_flags_change_what_follows_from_them():
@@ -129,17 +129,6 @@ def test_typed_flags_change_what_follows_from_them():
     half = of(ENGLISH, train_frac=0.5)  # the rest is no validation split
     assert half.max_epochs * half.train_frac == pytest.approx(opt.max_epochs * opt.train_frac, rel=0.01)
     assert half.eval_val_every == pytest.approx(opt.eval_val_every, rel=0.01)
-
-
-@pytest.mark.parametrize("items", ["", "line"])
-@pytest.mark.parametrize("name", RECIPES)
-def test_patience_is_for_the_number_of_epochs_of_the_recipe(name, items):
-    def patience(**typed):
-        return recipes.apply(TrainOptions(recipe=name, items=items, **typed), {"items", *typed}, ENGLISH).patience
-
-    assert patience() == RECIPES[name].patience > 0
-    assert patience(max_epochs=2.0) == 0
-    assert patience(max_epochs=2.0, patience=3) == patience(patience=3) == 3
 
 
 def test_lines_have_settings_of_their_own():
