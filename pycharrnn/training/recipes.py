@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from compat.nngraph import NUM_GATES
 from pycharrnn.common import shell_words
 from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training import time_plan
@@ -27,9 +28,9 @@ RECIPES = {
     "quick": Recipe("half a minute or less on two idle cores", 0.27),
     "best": Recipe("a lower loss, in up to 15 times as long", 4),
 }
-# A character takes such a machine _SECONDS * layers * H * (H + _OTHERS), H being rnn_size: a unit has H recurrent
-# weights, and what else it computes takes as long as _OTHERS of them.
-_SECONDS = 0.82e-10
+# A character takes such a machine _SECONDS * layers * gates * H * (H + _OTHERS), where H is rnn_size: a gate of a unit
+# has H recurrent weights, and what else it computes takes as long as _OTHERS of them.
+_SECONDS = 0.205e-10
 _OTHERS = 85
 _SHOWN_FOR = (  # the texts of -help
     ("a megabyte of English", TextStats(1_000_000, 1_000_000), ""),
@@ -66,8 +67,9 @@ def described() -> str:
 
 
 def _iteration(opt: TrainOptions, rnn_size: int) -> float:
-    """Its seconds on the machine of the recipes, for an lstm."""
-    return opt.batch_size * opt.seq_length * opt.num_layers * rnn_size * (rnn_size + _OTHERS) * _SECONDS
+    """Its seconds on the machine of the recipes."""
+    weights = opt.num_layers * NUM_GATES[opt.model] * rnn_size * (rnn_size + _OTHERS)
+    return opt.batch_size * opt.seq_length * weights * _SECONDS
 
 
 def _flags(opt: TrainOptions) -> list[str]:

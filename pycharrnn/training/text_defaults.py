@@ -17,9 +17,9 @@ LONGER_TEXT = f"too few to learn from: give {LEAST_LENGTH:,} at least; 100,000 a
 _MOST_VALIDATED = 60_000  # characters of a validation, unless -val_frac is given
 _LEAST_BATCHES = 20  # of a text; a short text gets a smaller -batch_size, and a smaller -seq_length if needed
 _LOG_LINES = 60
-# The learning rates are for an lstm. A gru and an rnn take this fraction of them, and -warmup: RMSprop's first steps
+# The learning rates are for an lstm. A gru and an rnn take these fractions of them, and -warmup: RMSprop's first steps
 # are its largest, and can make them diverge.
-_PART_OF_RATE = 0.5
+_PARTS_OF_RATE = {"gru": 0.5, "rnn": 0.35}
 _NUMBERS = {field.name for field in dataclasses.fields(TrainOptions) if field.type == "float"}
 _OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from sets
 
@@ -83,7 +83,7 @@ def defaults(settings: Mapping[str, Value], length: int, model: str, typed: Mapp
 def _of_model(model: str, found: Mapping[str, Value]) -> dict[str, Value]:
     if model == "lstm":
         return {}
-    return {"learning_rate": _two_digits(float(found["learning_rate"]) * _PART_OF_RATE), "warmup": WARMUP}
+    return {"learning_rate": _two_digits(float(found["learning_rate"]) * _PARTS_OF_RATE[model]), "warmup": WARMUP}
 
 
 def _splits(found: Mapping[str, Value], length: int, typed: Collection[str]) -> dict[str, Value]:
