@@ -68,7 +68,7 @@ def trained(what: str, opt: TrainOptions) -> Row:
     begun = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         flags = {name: getattr(opt, name) for name in opt.changed}
-        run = pycharrnn.train(quiet=True, **{**flags, "checkpoint_dir": folder, "gpuid": -1, "patience": 0})
+        run = pycharrnn.train(quiet=True, **{**flags, "checkpoint_dir": folder, "gpuid": -1})
     row: Row = {name: getattr(opt, name) for name in FLAGS}
     return {"what": what, **row, "processor s": time.process_time() - begun, "loss": min(run.val_losses.values())}
 

@@ -44,7 +44,7 @@ def apply(opt: TrainOptions, given: Collection[str], text: TextStats) -> TrainOp
     sizes, guess = time_plan.sizes(opt, given), time_plan.ANY_TIME
     candidates = {size: time_plan.options_for(opt, given, text, size, guess, seconds) for size in sizes}
     steps = {size: _iteration(candidate, size) for size, candidate in candidates.items()}
-    if "rnn_size" in given:  # a larger network takes the time that it needs
+    if "rnn_size" in given and not opt.init_from:  # a larger network takes the time that it needs
         needed = time_plan.seconds_needed(candidates[opt.rnn_size], opt.rnn_size, steps[opt.rnn_size])
         seconds = max(seconds, needed)
     return time_plan.plan(opt, given, text, seconds, steps)

@@ -126,7 +126,10 @@ def _notes_on_init_from(options: TrainOptions, given: Collection[str], start: In
 
 
 def with_checkpoint(options: TrainOptions, given: Collection[str], start: InitialCheckpoint | None) -> TrainOptions:
-    """The options with the network and the encoding of -init_from, for which a recipe or -minutes then chooses."""
+    """The options with the network, the encoding and the path of -init_from; a recipe or -minutes chooses the rest.
+
+    An lstm that does not name its gates has -forget_bias 0.
+    """
     if start is None:
         return options
     found = {name: getattr(start.checkpoint.network, name) for name in _SIZES}

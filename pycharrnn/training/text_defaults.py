@@ -1,4 +1,4 @@
-"""What recipes and -minutes derive from a text: splits, batches, encoding, log lines; flags of the user override it."""
+"""What recipes and -minutes derive from a text: splits, batches, encoding, log lines. Given flags override them."""
 
 from __future__ import annotations
 

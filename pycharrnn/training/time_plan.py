@@ -140,7 +140,7 @@ def options_for(
 ) -> TrainOptions:
     """The options of a run of `seconds` with this size, if an iteration takes `iteration` seconds. Errors: UserError.
 
-    Flags that were `given` stay; with -max_epochs, that is its length, not `seconds`.
+    Flags that were `given` stay; a given -max_epochs sets the length of the run, and `seconds` is not used.
     """
     length = text.length(encoding_for(opt, given, text))
     # The first of two passes, for -batch_size, -seq_length and the splits only.

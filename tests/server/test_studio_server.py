@@ -186,7 +186,7 @@ def test_a_training_on_a_disk_that_becomes_full(studio, monkeypatch):
 @pytest.mark.slow
 def test_a_training_outlives_its_server(tmp_path):
     """A server is ended by Ctrl-C in the middle of a training; another one finds it, stops it, and goes on with it."""
-    flags = {**TINY, "threads": 1, "max_epochs": 100_000, "patience": 0, "print_every": 1}
+    flags = {**TINY, "threads": 1, "max_epochs": 100_000, "print_every": 1}
 
     def until_run(client: httpx.Client, run_id: str, state: str, iteration: int = 0) -> dict:
         found: dict = {}

@@ -196,6 +196,8 @@ def test_with_a_checkpoint_to_start_from_its_network_holds():
         assert getattr(opt, name) == getattr(plain, name)
     assert opt.exact == 0
     assert opt.max_epochs < of(CYRILLIC, rnn_size=opt.rnn_size).max_epochs  # the time of the recipe, not more
+    opt = TrainOptions(recipe="quick", init_from="cv/lm_lstm_best.t7", rnn_size=512)
+    assert recipes.apply(opt, ("rnn_size",), ENGLISH) == recipes.apply(opt, (), ENGLISH)
 
 
 def test_a_checkpoint_of_code_points_has_the_settings_for_code_points():
@@ -227,6 +229,7 @@ def test_a_model_learns_a_short_list_further_with_a_third_of_the_rate(recipe):
             for name in ("", "cv/lm_lstm_best.t7")
         )
         assert further.learning_rate == pytest.approx(new.learning_rate / part, rel=0.02)
+        assert 0 < further.weight_drop <= 0.8 * new.weight_drop
     assert of(TextStats(3_000, 3_000), items="line", init_from="a.t7", learning_rate=0.02).learning_rate == 0.02
 
 

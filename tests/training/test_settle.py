@@ -13,9 +13,11 @@ from compat.nngraph import parameter_shapes
 from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.engine.device import GPUs
 from pycharrnn.text.text_stats import TextStats
+from pycharrnn.training import step_timing
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
 from pycharrnn.training.machine import Machine, Process, process_from_environment
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.pace import Stopwatch
 from pycharrnn.training.settings import RunSettings
 from pycharrnn.training.settle import settle
 
@@ -169,6 +171,18 @@ def test_a_recipe_counts_the_code_points_that_a_checkpoint_has():
     assert found.options == settle(TrainOptions(**options), set(options), start, text, CPU).options
     assert found.log[0].startswith("-recipe quick: ")
     assert found.log[1] == "overwriting encoding=utf8 based on the checkpoint."
+
+
+def test_minutes_count_the_code_points_that_a_checkpoint_has(monkeypatch):
+    text = TextStats(380_000, 200_000, 180_000)
+    start = start_of(InitialCheckpoint, "aé")
+    timed = []
+    monkeypatch.setattr(step_timing, "step_seconds", lambda settings, *args: timed.append(settings.options) or 0.01)
+    options = {"init_from": "cv", "minutes": 1.0, "gpuid": -1}
+    for more in ({}, {"encoding": "utf8"}):
+        opt = TrainOptions(**options, **more)
+        step_timing.timing(opt, {*options, *more}, start, text, CPU, Stopwatch(lambda: 0.0, 0.0))
+    assert timed[0] == timed[1] and timed[0].encoding == "utf8"
 
 
 def test_a_seed_beyond_32_bits_is_explained():
