@@ -28,10 +28,10 @@ RECIPES = {
     "quick": Recipe("half a minute or less on two idle cores", 0.27),
     "best": Recipe("a lower loss, in up to 15 times as long", 4),
 }
-# A character takes such a machine _SECONDS * layers * gates * H * (H + _OTHERS), where H is rnn_size: a gate of a unit
-# has H recurrent weights, and what else it computes takes as long as _OTHERS of them.
-_SECONDS = 0.205e-10
-_OTHERS = 85
+# That machine takes _SECONDS_PER_WEIGHT * layers * gates * H * (H + _OVERHEAD) to train on a character, where H is
+# rnn_size: H * H for the recurrent weights of a gate, H * _OVERHEAD for activations, decoder and updates.
+_SECONDS_PER_WEIGHT = 0.205e-10
+_OVERHEAD = 85
 _SHOWN_FOR = (  # the texts of -help
     ("a megabyte of English", TextStats(1_000_000, 1_000_000), ""),
     ("a list of 230 KB", TextStats(230_000, 230_000), "line"),
@@ -68,8 +68,8 @@ def described() -> str:
 
 def _iteration(opt: TrainOptions, rnn_size: int) -> float:
     """Its seconds on the machine of the recipes."""
-    weights = opt.num_layers * NUM_GATES[opt.model] * rnn_size * (rnn_size + _OTHERS)
-    return opt.batch_size * opt.seq_length * weights * _SECONDS
+    weights = opt.num_layers * NUM_GATES[opt.model] * rnn_size * (rnn_size + _OVERHEAD)
+    return opt.batch_size * opt.seq_length * weights * _SECONDS_PER_WEIGHT
 
 
 def _flags(opt: TrainOptions) -> list[str]:

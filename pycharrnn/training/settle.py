@@ -58,17 +58,19 @@ def settle(
     -resume or -init_from. `text`: statistics, for a recipe. `timing`: for -minutes of a new run. Errors: UserError for
     options that don't fit these or the machine.
     """
-    lines, minutes = _Lines(), options.minutes
+    lines, minutes, encoding = _Lines(), options.minutes, options.encoding
     if start is not None and not isinstance(start, ResumedRun):
         lines.notes += _notes_on_init_from(options, given, start)
-        options = with_checkpoint(_with_encoding(options, start, lines), given, start)
+        options = with_checkpoint(options, given, start)
     if options.recipe in recipes.RECIPES or timing is not None:
         options = _with_recipe(with_mixed_precision(options, given, machine), given, text, timing, lines)
     if isinstance(start, ResumedRun):
         options, start = _resumed(options, given, start, lines)
-        options = _with_encoding(options, start, lines)
+        encoding, options = options.encoding, _with_encoding(options, start)
         time_plan.check(options, (), machine.process.size)
         minutes, options = options.minutes, dataclasses.replace(options, minutes=TrainOptions.minutes)
+    if start is not None and options.encoding != encoding:
+        lines.log.append(f"overwriting encoding={options.encoding} based on the checkpoint.")
     if options.vocab != "strict" and start is None:
         raise UserError(
             f"{flag('vocab', options.vocab)} is about a checkpoint's characters: give {flag('init_from')} as well."
@@ -135,12 +137,10 @@ def with_checkpoint(options: TrainOptions, given: Collection[str], start: Initia
     found = {name: getattr(start.checkpoint.network, name) for name in _SIZES}
     if not start.checkpoint.names_gates and "forget_bias" not in given:
         found["forget_bias"] = 0  # train.lua looks for the forget gates by their names
-    if checkpoint.encoding(start.checkpoint) == "utf8":
-        found["encoding"] = "utf8"
     path = start.path
     if options.minutes or options.recipe in recipes.RECIPES:  # the log names flags, which shall repeat the run
         path = run_files.with_loss_in_name(path, start.checkpoint) or path
-    return dataclasses.replace(options, init_from=path, **found)
+    return dataclasses.replace(_with_encoding(options, start), init_from=path, **found)
 
 
 def with_mixed_precision(options: TrainOptions, given: Collection[str], machine: Machine) -> TrainOptions:
@@ -162,17 +162,16 @@ def _with_recipe(
         raise ValueError("a recipe needs the statistics of the text")
     if timing is None:
         applied = recipes.apply(options, given, text)
-        log = f"-recipe {options.recipe}: {recipes.command_line(applied)}"
+        lines.log.append(f"-recipe {options.recipe}: {recipes.command_line(applied)}")
     else:
         seconds = options.minutes * 60 - timing.used
         applied = time_plan.plan(options, given, text, seconds, timing.steps)
-        log = f"{time_plan.named(options.minutes)}: {recipes.command_line(applied)}"
+        lines.log.append(f"{time_plan.named(options.minutes)}: {recipes.command_line(applied)}")
         if applied.max_epochs >= time_plan.most_epochs(applied):
             lines.notes.append(
                 f"a text of {text.length_in_words(applied.encoding)} needs less time: the run ends after"
                 f" {applied.max_epochs:g} epochs, since more would learn it by heart."
             )
-    lines.log.insert(0, log)
     if too_short := text_defaults.too_short(text, applied.encoding):
         lines.notes.append(too_short)
     advice = text_defaults.advice_on_encoding(text, applied.encoding)
@@ -241,11 +240,9 @@ def _in_words(value: object) -> str:
     return lua_format.tostring(value) if isinstance(value, (int, float)) else str(value)
 
 
-def _with_encoding(options: TrainOptions, start: InitialCheckpoint, lines: _Lines) -> TrainOptions:
-    if options.encoding == "utf8" or checkpoint.encoding(start.checkpoint) != "utf8":
-        return options
-    lines.log.append("overwriting encoding=utf8 based on the checkpoint.")
-    return dataclasses.replace(options, encoding="utf8")
+def _with_encoding(options: TrainOptions, start: InitialCheckpoint) -> TrainOptions:
+    is_utf8 = checkpoint.encoding(start.checkpoint) == "utf8"
+    return dataclasses.replace(options, encoding="utf8") if is_utf8 else options
 
 
 def _checkpoint_format(

@@ -42,7 +42,7 @@ def advice_on_encoding(text: TextStats, encoding: str) -> str:
 
 
 def encoding_for(opt: TrainOptions, given: Collection[str], text: TextStats) -> str:
-    """The -encoding of a run: as given or that of -init_from, which `opt` has, else the one that suits the text."""
+    """The -encoding of a run: `opt.encoding` if it was given or is that of a checkpoint, else the one for the text."""
     return opt.encoding if opt.init_from or "encoding" in given else text.encoding
 
 

@@ -159,7 +159,7 @@ def options_for(
 
 
 def sizes(opt: TrainOptions, given: Collection[str]) -> tuple[int, ...]:
-    """The values of -rnn_size to choose from: one, if it was given or is that of -init_from, which `opt` has."""
+    """The values of -rnn_size to choose from: only `opt.rnn_size` if it was given or is that of a checkpoint."""
     return (opt.rnn_size,) if opt.init_from or "rnn_size" in given else SIZES
 
 
@@ -201,10 +201,10 @@ def _kind(opt: TrainOptions) -> Kind:
     return LINES if opt.items == "line" else TEXT
 
 
-def _validations(time: float) -> int:
-    """The number of validations in a run. `time`: of the run, divided by that of a validation."""
-    few = min(_FEW_VALIDATIONS, _FOR_FEW_VALIDATIONS * time)
-    return int(min(_MOST_VALIDATIONS, max(1, few, _FOR_VALIDATIONS * time)))
+def _validations(fitting: float) -> int:
+    """The number of validations in a run. `fitting`: how many of them would fill its whole time."""
+    few = min(_FEW_VALIDATIONS, _FOR_FEW_VALIDATIONS * fitting)
+    return int(min(_MOST_VALIDATIONS, max(1, few, _FOR_VALIDATIONS * fitting)))
 
 
 def _settings(opt: TrainOptions, length: int, rnn_size: int, epochs: float, every: int) -> dict[str, Value]:
