@@ -354,7 +354,7 @@ static void decode_and_back(const struct adapting *a, const struct segment *s, i
     float *row = a->logits + t * N, *d = a->d_logits + t * N;
     log_softmax_float(row, V, d);
     a->log_probs[s->start + t] = y[t] == IGNORED ? 0 : row[y[t]];
-    loss_gradient_float(&(struct loss_float){1, V, s->T, y + t, row, d, 0}, 0, 1);
+    loss_gradient_float(&(struct loss_float){1, V, s->T, y + t, row, d, 1, 0}, 0, 1);
   }
   __builtin_memset(a->dh + first * S, 0, (last - first) * S * sizeof(float));
   down_columns(weight, S, 1, 0, 0, V, last - first, a->d_logits + first * N, N, 1, a->dh + first * S);

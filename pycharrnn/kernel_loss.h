@@ -16,13 +16,26 @@ static void NAME(loss_gradient)(const LOSS *l, int64_t first, int64_t last) {
   }
 }
 
-/* The log-likelihood of all rows whose target is not ignored, added in double precision. */
+/* The logarithm of the sum of exp(log_probs / temperature). work: (V). */
+static REAL NAME(log_sum_at)(const REAL *log_probs, int64_t V, REAL temperature, REAL *work) {
+  EACH_VECTOR(LANES, V, j, n, STORE(work + j, LOAD(log_probs + j, n) / temperature, n))
+  REAL top = NAME(max_of)(work, V);
+  return top + NAME(log)(NAME(sum_exp)(work, V, top, work, SUMS));
+}
+
+/* The log-likelihood of all rows whose target is not ignored, of softmax(log_probs / temperature), added in double
+   precision. A temperature other than 1 overwrites the first row of d_logits. */
 static void NAME(likelihood)(LOSS *l) {
+  const REAL temperature = (REAL)l->temperature;
   double sum = 0;
   for (int64_t row = 0; row < l->rows; row++) {
     if (l->y[row] == IGNORED) continue;
     CHECK(l->y[row] >= 0 && l->y[row] < l->V);
-    sum += l->log_probs[row * l->V + l->y[row]];
+    const REAL *log_probs = l->log_probs + row * l->V;
+    REAL of_target = log_probs[l->y[row]];
+    if (temperature != 1)
+      of_target = of_target / temperature - NAME(log_sum_at)(log_probs, l->V, temperature, l->d_logits);
+    sum += of_target;
   }
   l->likelihood = sum;
 }

@@ -68,6 +68,7 @@
   F(S, const int64_t *, y)   /* (rows), or IGNORED */         \
   F(S, const R *, log_probs) /* (rows, V) */                  \
   F(S, R *, d_logits)        /* (rows, V) */                  \
+  F(S, double, temperature)  /* of the likelihood */          \
   F(S, double, likelihood)   /* result: summed over all rows */
 
 #define UPDATE_FIELDS(F, S, R)                                               \

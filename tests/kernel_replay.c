@@ -3,7 +3,8 @@
 
    replay INPUT OUTPUT. INPUT: the int64 of struct header, the places of the weights in the vector of parameters, the
    parameters, the states before the first step, and for each step x, y and the masks. OUTPUT: for each step the
-   likelihood and the two sums of squares as doubles, then the log-probabilities of the last step, the parameters, the
+   likelihoods at temperatures 1.25 and 1 and the two sums of squares as doubles, then the log-probabilities of the last
+   step, the parameters, the
    gradient, the mean squares, and the states. */
 
 #include "../pycharrnn/kernel.c"
@@ -107,7 +108,7 @@ int main(int arguments, char **argument) {
   get(in, parameters, h.P, size);
   each_state(layer, in, 0, 0);
   const struct passes_double passes = {h.layers + 1, layer};
-  struct loss_double loss = {rows, h.V, h.B, y, log_probs, d_logits, 0};
+  struct loss_double loss = {rows, h.V, h.B, y, log_probs, d_logits, 1, 0};
   struct update_double update = {h.P, gradient, mean_square, parameters, 5, .95, .002, 1e-8, squares, 0, 0};
   for (int64_t step = 0; step < h.steps; step++) {
     get(in, x, rows, 8), get(in, y, rows, 8);
@@ -116,12 +117,14 @@ int main(int arguments, char **argument) {
     if (step) each_state(layer, 0, 0, 1);
     for (int64_t i = 0; i < h.layers && h.cell == LSTM; i++) memset(layer[i].dc, 0, (size_t)(h.B * h.H) * size);
     charrnn_forward(&passes, threads, precision);
-    charrnn_likelihood(&loss, threads, precision);
+    loss.temperature = 1.25, charrnn_likelihood(&loss, threads, precision);
+    const double tempered = loss.likelihood;
+    loss.temperature = 1, charrnn_likelihood(&loss, threads, precision);
     charrnn_loss_gradient(&loss, threads, precision);
     charrnn_backward(&passes, threads, precision);
     charrnn_rmsprop(&update, threads, precision);
-    const double figures[] = {loss.likelihood, update.of_gradient, update.of_parameters};
-    put(out, figures, 3, 8);
+    const double figures[] = {tempered, loss.likelihood, update.of_gradient, update.of_parameters};
+    put(out, figures, 4, 8);
   }
   put(out, log_probs, rows * h.V, size);
   put(out, parameters, h.P, size), put(out, gradient, h.P, size), put(out, mean_square, h.P, size);

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from compat.nngraph import MODELS
+from pycharrnn.engine import kernel
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.recurrence import CELLS
 from pycharrnn.engine.rmsprop import RMSprop
@@ -76,10 +77,10 @@ def write(path: Path, model: str, dtype: str, threads: int = 1) -> bytes:
                 first.copy_(last)
         log_probs = bptt.forward(x, masks)
         bptt.nll(y)
-        likelihood = likelihood_of(log_probs, y)
+        likelihoods = [kernel.likelihood(log_probs, y.flatten(), 1.25), likelihood_of(log_probs, y)]
         bptt.backward(bptt.d_nll(), network.views(gradient))
         optimizer.step(gradient, 5)
-        figures += [likelihood, *optimizer._squared_norms]
+        figures += [*likelihoods, *optimizer._squared_norms]
     path.write_bytes(b"".join(np.ascontiguousarray(array).tobytes() for array in written))
     found = [log_probs, flat, gradient, optimizer.mean_square, *bptt.states(-1)]
     return np.array(figures).tobytes() + b"".join(tensor.numpy().tobytes() for tensor in found)

@@ -78,6 +78,11 @@ class BPTT:
         with self._exclusive():
             return self._head.nll(self.backend.log_probs, self._token_ids("y", y).flatten())
 
+    def nll_at(self, temperature: float) -> torch.Tensor:
+        """After nll: the loss of the same targets, had the logits been divided by `temperature`."""
+        with self._exclusive():
+            return self._head.nll_at(self.backend.log_probs, temperature)
+
     def d_nll(self) -> torch.Tensor:
         """After nll: its gradient with respect to the logits, (T*B, V), in one buffer for all batches."""
         with self._exclusive():

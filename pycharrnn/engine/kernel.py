@@ -63,9 +63,15 @@ def address(name: str, tensor: torch.Tensor, dtype: torch.dtype, shape: Sequence
     return tensor.data_ptr()
 
 
-def likelihood(log_probs: torch.Tensor, y: torch.Tensor) -> float:
-    """The sum in double precision of the log-probabilities (rows, V) of the token ids y (rows,), without IGNORED."""
+def likelihood(log_probs: torch.Tensor, y: torch.Tensor, temperature: float = 1) -> float:
+    """The sum in double precision of the log-probabilities (rows, V) of the token ids y (rows,), without IGNORED.
+
+    temperature: the log-probabilities are those of softmax(log_probs / temperature).
+    """
     loss = _loss(log_probs, y)
+    if temperature != 1:
+        workspace = log_probs.new_empty(log_probs.shape[1])
+        loss.temperature, loss.d_logits = temperature, workspace.data_ptr()
     call("charrnn_likelihood", loss, 1, log_probs.dtype)
     return float(loss.likelihood)
 
@@ -82,7 +88,8 @@ def _loss(log_probs: torch.Tensor, y: torch.Tensor) -> LossStruct:
     rows, V = log_probs.shape
     of_y = address("y", y, torch.int64, (rows,))
     validation.targets_in_range(y, V)
-    return LossStruct(rows, V, 1, of_y, address("log_probs", log_probs, log_probs.dtype, (rows, V)))
+    of_log_probs = address("log_probs", log_probs, log_probs.dtype, (rows, V))
+    return LossStruct(rows, V, 1, of_y, of_log_probs, temperature=1)
 
 
 def rmsprop(

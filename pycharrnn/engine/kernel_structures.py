@@ -52,7 +52,7 @@ class LossStruct(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("rows", "V", "batch_size")),
         *((name, ctypes.c_void_p) for name in ("y", "log_probs", "d_logits")),
-        ("likelihood", ctypes.c_double),
+        *((name, ctypes.c_double) for name in ("temperature", "likelihood")),
     ]
 
 

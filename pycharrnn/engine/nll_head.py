@@ -22,12 +22,18 @@ class NLLHead:
     def nll(self, log_probs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """The loss in nats of log-probabilities (rows, V), given the next token ids, (rows,) int64."""
         self._y = y.clone()
-        if self._uses_kernel:
-            loss = -kernel.likelihood(log_probs, self._y) / self._batch_size
-            return torch.tensor(loss, dtype=log_probs.dtype)
-        if self._may_ignore:
+        if not self._uses_kernel and self._may_ignore:
             self._ignored = self._y == IGNORED
             self._y = self._y.masked_fill_(self._ignored, 0)
+        return self.nll_at(log_probs, 1)
+
+    def nll_at(self, log_probs: torch.Tensor, temperature: float) -> torch.Tensor:
+        """The loss of the targets of the last `nll`, of softmax(log_probs / temperature)."""
+        if self._uses_kernel:
+            loss = -kernel.likelihood(log_probs, self._y, temperature) / self._batch_size
+            return torch.tensor(loss, dtype=log_probs.dtype)
+        if temperature != 1:
+            log_probs = torch.log_softmax(log_probs / temperature, 1)
         try:
             likelihoods = log_probs.gather(1, self._y[:, None])
         except RuntimeError:

@@ -30,6 +30,7 @@ class CurrentRun:
     Attributes:
         session: with the options that repeat the run as it is planned now.
         has_changed_length: whether -minutes has changed the number of iterations.
+        temperature: by which -calibrate has divided the logits, or None.
         unrepeatable: why no flags repeat the run, as a clause; "" if some do.
     """
 
@@ -51,6 +52,7 @@ class CurrentRun:
         self.say, self.note, self.live, self.callbacks = say, note, live, callbacks
         self.pace = pace
         self.has_changed_length = False
+        self.temperature: float | None = None
         self.unrepeatable = resume.why_unrepeatable(resumed, session.fingerprint) if resumed else ""
         self._may_overfit = False  # whether a note has said so
         self.log: RunLog | None = None
@@ -127,6 +129,8 @@ class CurrentRun:
         opt = recorded_options.to_record(session.settings.options, session.from_texts, session.loader.label_counts)
         if self.unrepeatable:
             opt[resume.UNREPEATABLE] = 1
+        if self.temperature is not None:
+            opt[resume.CALIBRATED] = self.temperature
         return session.model.as_checkpoint(
             session.loader.vocab_mapping,
             opt,
@@ -152,4 +156,5 @@ def pace_of(session: Session, watch: Stopwatch, done: int) -> Pace | None:
     goes_on = settings.resumed is not None and "minutes" in settings.resumed.overridden
     most = math.inf if goes_on else time_plan.most_epochs(settings.options) * loader.ntrain
     validation = loader.nval * time_plan.VALIDATION_STEPS
-    return Pace(settings.minutes, watch, settings.files.eval_val_every, done, validation, most)
+    calibrates = bool(settings.optimisation.calibrate)
+    return Pace(settings.minutes, watch, settings.files.eval_val_every, done, validation, most, calibrates)

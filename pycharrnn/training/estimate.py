@@ -41,7 +41,7 @@ def estimate(options: TrainOptions, text: TextStats) -> Estimate:
     batches = text.length(data.encoding) // (data.batch_size * data.seq_length)
     train, validation, _ = data.split_fractions
     iterations = int(settings.optimisation.max_epochs * max(1, int(batches * train)))
-    validations = validations_left(settings.files.eval_val_every, iterations)
+    validations = validations_left(settings.files.eval_val_every, iterations) + settings.optimisation.calibrate
     in_steps = iterations + validations * batches * validation * time_plan.VALIDATION_STEPS
     flags = {name: getattr(settings.options, name) for name in settings.options.changed - options.changed}
     return Estimate(round(in_steps * step, 1), iterations, settings.model.rnn_size, flags)

@@ -212,16 +212,27 @@ def _decay_learning_rate(run: CurrentRun, i: int) -> None:
 def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
     display, seed = run.session.settings.display, run.session.settings.model.seed
 
-    def batch_done(k: int) -> None:
-        if display.val_lines:
-            run.say(f"{k}/{run.session.loader.nval}...")
+    def show_progress(k: int) -> None:
         if run.live.due():
             run.live.show(run.figures.validating(k))
 
+    def batch_done(k: int) -> None:
+        if display.val_lines:
+            run.say(f"{k}/{run.session.loader.nval}...")
+        show_progress(k)
+
     with run.figures.validation():
         start = time.perf_counter()
+        before = None
+        if run.session.settings.optimisation.calibrate and i == run.iterations:
+            run.temperature, before = run.trainer.calibrate(show_progress)
         run.say(f"evaluating loss over split index {VAL}")
         run.history.val_losses[i] = loss = run.trainer.evaluate(VAL, batch_done)
+        if before is not None:
+            run.note(
+                f"-calibrate 1: the logits are divided by {run.temperature:.4g}, and the validation loss is {loss:.4f}"
+                f" in place of {before:.4f}."
+            )
         if run.log:
             run.log.validation(i, loss, run.trainer.optimizer.learning_rate, time.perf_counter() - start)
         run.say(f"saving checkpoint to {run.keeper.path_of(i)}")

@@ -184,6 +184,13 @@ class TrainOptions:
         group="learning",
         allowed=number(0, below=1),
     )
+    calibrate: int = option(
+        0,
+        "1 = after the last iteration, divide the logits by the temperature with the lowest validation loss, so that"
+        " probabilities are as high as the predictions are good. 0 = don't",
+        group="learning",
+        allowed=SWITCH,
+    )
     exact: int = option(
         1,
         "1 = the digits of char-rnn: float64 on the CPU, and its two state habits. 0 = float32, faster",

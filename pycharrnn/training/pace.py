@@ -50,12 +50,23 @@ class Pace:
     Args:
         minutes: of the run, from the start of `watch`. every: -eval_val_every.
         done: iterations before the first one that is timed.
-        validation: the time of a validation before one was timed, in iterations.
+        validation: the time of a validation, without its checkpoint, in iterations; it counts until one was timed.
         most: iterations that the run never exceeds.
+        calibrates: whether the run ends with -calibrate, which takes as long as `validation`.
     """
 
-    def __init__(self, minutes: float, watch: Stopwatch, every: int, done: int, validation: float, most: float):
+    def __init__(
+        self,
+        minutes: float,
+        watch: Stopwatch,
+        every: int,
+        done: int,
+        validation: float,
+        most: float,
+        calibrates: bool = False,
+    ):
         self._total, self._watch, self._every, self._most = minutes * 60, watch, every, most
+        self._calibrates = calibrates
         self._last, self._done = watch.seconds(), done
         self._changed = -math.inf  # when the length was changed last
         self._seconds = self._iterations = 0.0  # recent ones, older ones with less weight
@@ -121,7 +132,8 @@ class Pace:
     def _needed(self, i: int, iterations: int) -> float:
         """Seconds from iteration `i` to the end of a run of `iterations`, and its last checkpoint."""
         validations = validations_left(self._every, iterations, i - 1)  # `i` itself is not validated yet
-        return (iterations - i) * self._iteration + validations * self._of_validation
+        calibrating = self._calibrates * self._validation  # in iterations; nothing is written
+        return (iterations - i + calibrating) * self._iteration + validations * self._of_validation
 
     def _fitting(self, i: int, seconds: float) -> int:
         """The most iterations that need at most `seconds`, without a validation shortly before the last one."""

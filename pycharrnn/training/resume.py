@@ -23,6 +23,7 @@ _LAYOUT = ("batch_size", "seq_length", "train_frac", "val_frac", "vocab", "encod
 _GROUPS, _MORE = ("text", "model", "learning"), ("gpuid", "exact", "dtype", "old_exp", "eval_val_every")
 _HARMLESS = ("data_dir", "minutes", "patience")
 UNREPEATABLE = "unrepeatable"  # an option that a resumed run records as 1 once no flags repeat it
+CALIBRATED = "calibrated"  # an option with the temperature by which -calibrate has divided the checkpoint's logits
 
 
 def restore(
@@ -125,4 +126,6 @@ def why_unrepeatable(start: ResumedRun, text: str) -> str:
         changed.append("the text")
     if changed:
         return f"{', '.join(changed)} changed when it was resumed"
-    return "other settings changed when it was resumed before" if found.opt.get(UNREPEATABLE) == 1 else ""
+    if found.opt.get(UNREPEATABLE) == 1:
+        return "other settings changed when it was resumed before"
+    return f"{flag('calibrate', 1)} had divided the logits of {start.path}" if CALIBRATED in found.opt else ""

@@ -33,6 +33,7 @@ _ALWAYS: Mapping[str, Value] = {
     "num_layers": 1,
     "batch_size": 20,
     "anneal": 1,
+    "calibrate": 1,
     "val_frac": 0.1,
     "val_lines": 0,
     "show": 200,
@@ -84,8 +85,8 @@ TEXT = Kind(
     seq_length=50,
     learning_rate=0.02,
     needs=1.25e6,
-    drops=0.17,
-    free=3.5,
+    drops=0.15,
+    free=2.7,
     most_drop=0.6,
     units=1,
     root=2,
@@ -151,7 +152,7 @@ def options_for(
     validation = max(VALIDATION_STEPS * batches * found.val_frac, 1e-9)
     affordable = opt.max_epochs * per_epoch if "max_epochs" in given else seconds * _USED / iteration
     validations = _validations(min(affordable, most_epochs(opt) * per_epoch) / validation)
-    iterations = max(_LEAST_ITERATIONS, affordable - validations * validation)
+    iterations = max(_LEAST_ITERATIONS, affordable - (validations + found.calibrate) * validation)
     planned = min((iterations + 0.5) / per_epoch, most_epochs(opt))
     epochs = opt.max_epochs if "max_epochs" in given else float(f"{planned:.4g}")
     every = math.ceil(epochs * per_epoch / validations)
@@ -247,4 +248,4 @@ def _learning_rate(kind: Kind, rnn_size: int, length: int, further: bool) -> flo
 def _weight_drop(kind: Kind, epochs: float, rnn_size: int, most: float, further: bool) -> float:
     doublings = max(0, math.log2(max(epochs, 1e-9) / kind.free))
     drop = min(most, kind.drops * doublings * math.pow(rnn_size / 256, 0.25))
-    return round(20 * drop * (_PART_OF_DROP_FURTHER if further else 1)) / 20
+    return round(drop * (_PART_OF_DROP_FURTHER if further else 1), 2)

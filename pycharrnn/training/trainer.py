@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -19,16 +19,19 @@ from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.precision import MIXED
 from pycharrnn.engine.rmsprop import RMSprop
 from pycharrnn.engine.weight_drop import WeightDrop
-from pycharrnn.text.batches import TRAIN, Batches
+from pycharrnn.text.batches import TRAIN, VAL, Batches
 from pycharrnn.text.token_text import TextChanged
 from pycharrnn.training import learning_rate
+from pycharrnn.training.calibration import TEMPERATURES, best_temperature
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.settings import MachineSettings, OptimisationSettings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_EMBEDDINGS = ("i2h_1.weight", "decoder.weight")  # ends of names of the weights that have a row or column per character
+# Ends of parameters' names.
+_EMBEDDINGS = ("i2h_1.weight", "decoder.weight")  # those with a row or column per character
+_DECODER = ("decoder.weight", "decoder.bias")
 
 
 class Trainer:
@@ -85,13 +88,15 @@ class Trainer:
 
     def _multiples(self, of_embeddings: float) -> torch.Tensor | None:
         """The learning rate's multiples for RMSprop, (P,): `of_embeddings` for input and output embeddings, else 1."""
-        if of_embeddings == 1:
-            return None
-        multiples = torch.ones_like(self.model.flat.detach())
-        for name, part in self.model.views(multiples).items():
-            if name.endswith(_EMBEDDINGS):
-                part.fill_(of_embeddings)
-        return self.bptt.from_canonical(multiples)
+        return None if of_embeddings == 1 else self._ones_but(_EMBEDDINGS, of_embeddings)
+
+    def _ones_but(self, endings: tuple[str, ...], value: float) -> torch.Tensor:
+        """A vector like the parameters, (P,), with `value` for those whose names end so, and ones for all others."""
+        vector = torch.ones_like(self.model.flat.detach())
+        for name, part in self.model.views(vector).items():
+            if name.endswith(endings):
+                part.fill_(value)
+        return self.bptt.from_canonical(vector)
 
     def _zeros(self) -> list[torch.Tensor]:
         return [torch.zeros_like(state) for state in self.bptt.states(-1)]
@@ -237,24 +242,45 @@ class Trainer:
 
         `batch_done` is called with the number of batches done. Errors: TextChanged, with the hidden state restored.
         """
-        n, counted = self.loader.split_sizes[split], 0
+        return self._losses(split, (1.0,), batch_done, restores=not self._has_habits)[0]
+
+    @torch.no_grad()
+    def calibrate(self, batch_done: Callable[[int], None] = lambda i: None) -> tuple[float, float]:
+        """Divide the decoder by the temperature with the lowest validation loss. Args, errors: as `evaluate`.
+
+        Returns: the temperature, and the validation loss without it.
+        """
+        losses = self._losses(VAL, TEMPERATURES, batch_done)
+        temperature = best_temperature(losses)
+        self.bptt.flat.div_(self._ones_but(_DECODER, temperature))
+        return temperature, losses[TEMPERATURES.index(1)]
+
+    def _losses(
+        self, split: int, temperatures: Sequence[float], batch_done: Callable[[int], None], restores: bool = True
+    ) -> list[float]:
+        """The losses of a split as `evaluate` has them, had the logits been divided by each temperature.
+
+        Without `restores`, as in the original, training continues from the last state of the split.
+        """
         self.loader.reset_batch_pointer(split)
         before = [state.clone() for state in self.bptt.states(-1)]
         self._set_states(self._zeros())
-        loss = 0.0
+        losses, counted = [0.0] * len(temperatures), 0
         try:
-            for i in range(1, n + 1):
+            for i in range(1, self.loader.split_sizes[split] + 1):
                 self._read_batch(split)
                 self._forward()
-                loss += float(self.bptt.nll(self._y))
+                at_1 = float(self.bptt.nll(self._y))
+                for k, temperature in enumerate(temperatures):
+                    losses[k] += at_1 if temperature == 1 else float(self.bptt.nll_at(temperature))
                 counted += self.loader.counted
                 batch_done(i)
         except TextChanged:
             self._set_states(before)  # for the checkpoint that follows
             raise
-        loss = float(self.ranks.sum(self._loss.new_tensor(loss)))
-        if not self._has_habits:
+        losses = self.ranks.sum(self._loss.new_tensor(losses)).tolist()
+        if restores:
             self._set_states(before)
-        # else, as in the original, training continues from the last state of the validation
         # train.lua divides twice; one division by the product would round differently.
-        return loss / self.loader.seq_length / (counted / (self.loader.batch_size * self.loader.seq_length))
+        batches = counted / (self.loader.batch_size * self.loader.seq_length)
+        return [loss / self.loader.seq_length / batches for loss in losses]

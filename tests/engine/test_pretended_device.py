@@ -160,7 +160,7 @@ def test_every_use_of_a_gpu(corpus, tmp_path, kind, model):
         ]
         said("train", *args, *sizes, "-max_epochs", "0.1", "-show", "1")
         (first, *_) = tmp_path.glob(f"cv/lm_{model}_epoch*.t7")
-        said("train", "-resume", str(first), "-max_epochs", "0.21")
+        said("train", "-resume", str(first), "-max_epochs", "0.21", "-calibrate", "1")
         found = str(max(tmp_path.glob(f"cv/lm_{model}_epoch*.t7"), key=lambda path: path.stat().st_mtime))
         samples = [said("sample", found, "-length", "40", "-gpuid", gpuid) for gpuid in ("0", "-1")]
         assert samples[0][-40:] == samples[1][-40:]

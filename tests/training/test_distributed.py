@@ -114,7 +114,7 @@ def newest(folder: Path) -> Path:
 def whole(tmp_path_factory) -> tuple[Path, str]:
     """A run of one process that never stopped: its folder, and what it printed."""
     folder = with_text(tmp_path_factory.mktemp("whole"), "text")
-    return folder, alone(folder, *SMALL, "-max_epochs", "0.3")
+    return folder, alone(folder, *SMALL, "-max_epochs", "0.3", "-calibrate", "1")
 
 
 @pytest.mark.slow
@@ -124,7 +124,7 @@ def test_a_run_goes_on_with_more_or_fewer_processes(tmp_path, whole):
     for first, second in ((in_two, alone), (alone, in_two)):
         folder = with_text(tmp_path / f"then {second.__name__}", "text")
         first(folder, *SMALL, "-max_epochs", "0.1425")  # iteration 100 of 703, which both validate
-        out = second(folder, "-resume", "cv", "-max_epochs", "0.3")
+        out = second(folder, "-resume", "cv", "-max_epochs", "0.3", "-calibrate", "1")
         ours = [line for line in log_lines(out) if STEP.fullmatch(line)]
         theirs = [line for line in log_lines(expected) if STEP.fullmatch(line)][-len(ours) :]
         assert len(ours) > 10

@@ -38,6 +38,7 @@ class Machine:
         self.stops_validating = False
         self._slow(monkeypatch, Trainer, "step", lambda: self.step)
         self._slow(monkeypatch, Trainer, "evaluate", lambda: self.validation)
+        self._slow(monkeypatch, Trainer, "calibrate", lambda: self.validation)
         self._slow(monkeypatch, CheckpointKeeper, "_save", lambda: self.write)
         self.changes = []  # (from when on, attribute, value)
         self.notes = []
@@ -361,7 +362,9 @@ def test_the_plan_names_a_first_model_that_stays(tmp_path, machine):
     assert len({path.read_bytes() for path in paths}) == 1
 
 
-@pytest.mark.parametrize("first", [{"minutes": 0.5}, {"recipe": "quick", "max_epochs": 0.5}])
+@pytest.mark.parametrize(
+    "first", [{"minutes": 0.5, "calibrate": 0}, {"recipe": "quick", "max_epochs": 0.5, "calibrate": 0}]
+)
 def test_a_finished_run_goes_on_for_the_time(tmp_path, machine, first):
     folder = folder_with_text(tmp_path / "a")
     machine.train(folder, **first, **SMALL)
@@ -375,6 +378,16 @@ def test_a_finished_run_goes_on_for_the_time(tmp_path, machine, first):
     assert error is None
     found, expected = (checkpoint.load(path / "cv/lm_lstm_latest.t7") for path in (again, folder))
     assert list(found.train_losses) == list(expected.train_losses)
+
+
+def test_no_flags_repeat_a_run_that_was_calibrated_before_it_went_on(tmp_path, machine):
+    folder = folder_with_text(tmp_path)
+    machine.train(folder, minutes=0.3, **SMALL)
+    first = named(folder)[-1]
+    lines, _ = machine.train(folder, resume="cv", minutes=0.3)
+    assert not any(line.startswith("as it was trained") for line in lines)
+    said = f"no flags repeat this run, since -calibrate 1 had divided the logits of cv/{first.name}."
+    assert said in [with_slashes(for_command_line(note)) for note in machine.notes]
 
 
 @pytest.mark.parametrize(

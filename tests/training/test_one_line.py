@@ -313,7 +313,7 @@ def test_the_first_steps_on_a_longer_text_do_not_undo_a_model(home):
     (home / "longer.txt").write_bytes(
         line * 90 + b"introibo ad altare dei dei ad altare introibo dei introibo ad dei\n" * 20
     )
-    rate = ["-learning_rate", "0.02"]
+    rate = ["-learning_rate", "0.027"]
     for args in (["book.txt", "-rnn_size", "64"], ["longer.txt", "-init_from", "cv", *rate]):
         error, log, _ = result_of(home, *args, "-gpuid", "-1", small=[])
         assert error is None

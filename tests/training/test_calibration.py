@@ -1,0 +1,103 @@
+"""-calibrate: the temperature with the lowest validation loss divides the logits at the end of a run."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from runs import a_trainer, folder_with_text, named, result_of, train
+
+import pycharrnn
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.engine.nll_head import NLLHead
+from pycharrnn.text.loader import VAL
+from pycharrnn.training.calibration import TEMPERATURES, best_temperature
+
+OVERFITTING = ["-max_epochs", "8", "-eval_val_every", "120", "-learning_rate", "0.02", "-rnn_size", "24"]
+
+
+@pytest.mark.parametrize("lowest", [0.9, 1, 1.13, 1.25, 1.5])
+def test_the_lowest_of_a_parabola_is_found_between_the_temperatures(lowest):
+    assert best_temperature([2 + 3 * (at - lowest) ** 2 for at in TEMPERATURES]) == lowest
+
+
+def test_the_lowest_at_an_end_is_taken_as_it_is():
+    assert best_temperature([2 - at for at in TEMPERATURES]) == TEMPERATURES[-1]
+    assert best_temperature(list(TEMPERATURES)) == TEMPERATURES[0]
+
+
+def test_losses_that_are_equal_or_no_numbers():
+    assert best_temperature([1.5] * len(TEMPERATURES)) == 1
+    assert best_temperature([1.5] * (len(TEMPERATURES) - 1) + [math.nan]) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("on_kernel", [True, False])
+def test_the_loss_at_a_temperature(dtype, on_kernel):
+    torch.manual_seed(0)
+    log_probs = torch.log_softmax(5 * torch.randn(30, 65, dtype=dtype), 1)
+    y = torch.randint(65, (30,))
+    y[::7] = -100
+    head = NLLHead(3, log_probs, may_ignore=True)
+    head._uses_kernel = head._uses_kernel and on_kernel
+    assert head.nll(log_probs, y) == head.nll_at(log_probs, 1)
+    for at in TEMPERATURES:
+        expected = torch.nn.functional.cross_entropy(log_probs.double() / at, y, reduction="sum") / 3
+        torch.testing.assert_close(head.nll_at(log_probs, at).double(), expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [[], ["-exact", "0", "-model", "gru"], ["-exact", "0", "-items", "line", "-max_epochs", "16"]],
+)
+def test_only_the_decoder_is_divided_and_the_loss_is_lower(tmp_path, args):
+    plain, calibrated = (folder_with_text(tmp_path / name) for name in ("plain", "calibrated"))
+    train(plain, *OVERFITTING, *args)
+    error, _, said = result_of(calibrated, *OVERFITTING, *args, "-calibrate", "1")
+    assert error is None
+    before, after = (checkpoint.load(named(folder)[-1]) for folder in (plain, calibrated))
+    temperature = float(said.split("the logits are divided by ")[1].split()[0].rstrip(".,"))
+    assert temperature == after.opt["calibrated"] > 1
+    assert before.train_losses == after.train_losses
+    (*earlier, last), (*same, lower) = (list(found.val_losses.values()) for found in (before, after))
+    assert earlier == same
+    assert lower < last
+    plain_weights, weights = (pycharrnn.load(named(folder)[-1]).module.weights for folder in (plain, calibrated))
+    for name, found in weights.items():
+        if name.startswith("decoder"):
+            torch.testing.assert_close(found, plain_weights[name] / temperature)
+        else:
+            assert torch.equal(found, plain_weights[name])
+    assert f"the validation loss is {lower:.4f} in place of {last:.4f}." in said
+
+
+def test_a_calibrated_model_is_not_calibrated_further(tmp_path):
+    """The temperature is right to two decimals: that of the result is 1."""
+    trainer = a_trainer(folder_with_text(tmp_path), exact=0)
+    for _ in range(300):
+        trainer.step()
+    before = trainer.evaluate(VAL)
+    temperature, without = trainer.calibrate()
+    assert temperature != 1 and without == pytest.approx(before, rel=1e-6)
+    assert trainer.evaluate(VAL) < before
+    assert trainer.calibrate()[0] == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("exact", [0, 1])
+def test_it_keeps_the_hidden_state(tmp_path, exact):
+    trainer = a_trainer(folder_with_text(tmp_path), exact=exact)
+    trainer.step()
+    before = [state.clone() for state in trainer.bptt.states(-1)]
+    trainer.calibrate()
+    for state, kept in zip(trainer.bptt.states(-1), before, strict=True):
+        assert torch.equal(state, kept)
+
+
+def test_a_run_that_is_over_is_left_as_it_is(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-calibrate", "1", "-max_epochs", "2")
+    last = named(folder)[-1]
+    before = last.read_bytes()
+    assert not any("evaluating" in line for line in train(folder, "-resume", "cv", small=[]))
+    assert named(folder)[-1] == last and last.read_bytes() == before
