@@ -28,6 +28,7 @@ static REAL NAME(log_sum_at)(const REAL *log_probs, int64_t V, REAL temperature,
 static void NAME(likelihood)(LOSS *l) {
   const REAL temperature = (REAL)l->temperature;
   double sum = 0;
+  CHECK(temperature == 1 || (temperature > 0 && l->d_logits));
   for (int64_t row = 0; row < l->rows; row++) {
     if (l->y[row] == IGNORED) continue;
     CHECK(l->y[row] >= 0 && l->y[row] < l->V);

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-_STEP = 0.1
-TEMPERATURES = tuple(round(0.8 + _STEP * k, 1) for k in range(9))  # at which the validation loss is computed
+# At which the validation loss is computed; a run that has overfitted for long is far too confident.
+TEMPERATURES = (0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2.0, 2.5, 3.0)
 
 
 def best_temperature(losses: Sequence[float]) -> float:
@@ -22,7 +22,9 @@ def best_temperature(losses: Sequence[float]) -> float:
     k = min(range(len(losses)), key=lambda k: (losses[k], abs(TEMPERATURES[k] - 1)))
     if k in (0, len(losses) - 1):
         return TEMPERATURES[k]
-    before, lowest, after = losses[k - 1 : k + 2]
-    curvature = before - 2 * lowest + after
-    vertex = (before - after) / (2 * curvature) if curvature > 0 else 0.0
-    return round(TEMPERATURES[k] + _STEP * vertex, 2)
+    x = TEMPERATURES[k]
+    before, after = x - TEMPERATURES[k - 1], TEMPERATURES[k + 1] - x
+    falls, rises = losses[k - 1] - losses[k], losses[k + 1] - losses[k]  # neither is negative
+    if not falls + rises:
+        return x
+    return round(x + (after * after * falls - before * before * rises) / (2 * (after * falls + before * rises)), 2)

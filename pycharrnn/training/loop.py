@@ -230,8 +230,8 @@ def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
         run.history.val_losses[i] = loss = run.trainer.evaluate(VAL, batch_done)
         if before is not None:
             run.note(
-                f"-calibrate 1: the logits are divided by {run.temperature:.4g}, and the validation loss is {loss:.4f}"
-                f" in place of {before:.4f}."
+                f"{flag('calibrate', 1)}: the logits are divided by {run.temperature:.4g}, and the validation loss is"
+                f" {loss:.4f} in place of {before:.4f}."
             )
         if run.log:
             run.log.validation(i, loss, run.trainer.optimizer.learning_rate, time.perf_counter() - start)

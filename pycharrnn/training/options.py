@@ -186,8 +186,8 @@ class TrainOptions:
     )
     calibrate: int = option(
         0,
-        "1 = after the last iteration, divide the logits by the temperature with the lowest validation loss, so that"
-        " probabilities are as high as the predictions are good. 0 = don't",
+        "1 = after the last iteration (not if -patience ends the run), divide the logits by the temperature with the"
+        " lowest validation loss: networks are surer than they are right, most of all overfitted ones. 0 = don't",
         group="learning",
         allowed=SWITCH,
     )

@@ -17,7 +17,6 @@ from pycharrnn.training.text_defaults import WARMUP, Value, encoding_for, with_d
 
 SIZES = (96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
 _REFERENCE_SIZE = 160  # rnn_size for which Kind has its figures
-_NEEDS_EXPONENT = 1.2  # the characters that a network should read are in proportion to its size to this power
 VALIDATION_STEPS = 1 / 3  # time of a batch in validation: it has no backward pass
 _USED = 0.97  # of the time; the rest is for the start and for writing
 _FOR_VALIDATIONS = 0.06  # of the time of a long run
@@ -59,7 +58,8 @@ class Kind:
 
     Attributes:
         seq_length, learning_rate: the rate of _REFERENCE_SIZE, which falls with the size.
-        needs: characters that _REFERENCE_SIZE should read.
+        needs, exponent: characters that _REFERENCE_SIZE should read; for other sizes, in proportion to the size to the
+            power of `exponent`.
         drops: the weight drop for each doubling of the epochs, from `free` epochs on; `most_drop`: at most.
         units, root: the largest rnn_size is `units` times this root of the text's length in characters.
         most_epochs: of a run; more would be overfitted. epochs_further: the same with -init_from.
@@ -70,6 +70,7 @@ class Kind:
     seq_length: int
     learning_rate: float
     needs: float
+    exponent: float
     drops: float
     free: float
     most_drop: float
@@ -84,7 +85,8 @@ class Kind:
 TEXT = Kind(
     seq_length=50,
     learning_rate=0.02,
-    needs=1.25e6,
+    needs=0.8e6,
+    exponent=1.5,
     drops=0.15,
     free=2.7,
     most_drop=0.6,
@@ -99,6 +101,7 @@ LINES = Kind(
     seq_length=25,
     learning_rate=0.025,
     needs=0.9e6,
+    exponent=1.2,
     drops=0.28,
     free=4.2,
     most_drop=0.5,
@@ -194,7 +197,8 @@ def is_worth(
 
 def seconds_needed(opt: TrainOptions, rnn_size: int, iteration: float) -> float:
     """The time in which a network of this size reads enough. `opt`: a result of options_for."""
-    characters = _kind(opt).needs * math.pow(rnn_size / _REFERENCE_SIZE, _NEEDS_EXPONENT)
+    kind = _kind(opt)
+    characters = kind.needs * math.pow(rnn_size / _REFERENCE_SIZE, kind.exponent)
     return characters / (opt.batch_size * opt.seq_length) * iteration
 
 

@@ -17,7 +17,7 @@ from pycharrnn.training.calibration import TEMPERATURES, best_temperature
 OVERFITTING = ["-max_epochs", "8", "-eval_val_every", "120", "-learning_rate", "0.02", "-rnn_size", "24"]
 
 
-@pytest.mark.parametrize("lowest", [0.9, 1, 1.13, 1.25, 1.5])
+@pytest.mark.parametrize("lowest", [0.9, 1, 1.13, 1.25, 1.5, 1.74, 2.6])
 def test_the_lowest_of_a_parabola_is_found_between_the_temperatures(lowest):
     assert best_temperature([2 + 3 * (at - lowest) ** 2 for at in TEMPERATURES]) == lowest
 
