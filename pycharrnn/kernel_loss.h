@@ -24,7 +24,7 @@ static REAL NAME(log_sum_at)(const REAL *log_probs, int64_t V, REAL temperature,
 }
 
 /* The log-likelihood of all rows whose target is not ignored, of softmax(log_probs / temperature), added in double
-   precision. A temperature other than 1 overwrites the first row of d_logits. */
+   precision. With a temperature other than 1, d_logits is a workspace of V numbers. */
 static void NAME(likelihood)(LOSS *l) {
   const REAL temperature = (REAL)l->temperature;
   double sum = 0;

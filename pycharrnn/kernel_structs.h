@@ -67,7 +67,7 @@
   F(S, int64_t, batch_size)                                   \
   F(S, const int64_t *, y)   /* (rows), or IGNORED */         \
   F(S, const R *, log_probs) /* (rows, V) */                  \
-  F(S, R *, d_logits)        /* (rows, V) */                  \
+  F(S, R *, d_logits)        /* (rows, V); see likelihood */  \
   F(S, double, temperature)  /* of the likelihood */          \
   F(S, double, likelihood)   /* result: summed over all rows */
 

@@ -3,9 +3,8 @@
 
    replay INPUT OUTPUT. INPUT: the int64 of struct header, the places of the weights in the vector of parameters, the
    parameters, the states before the first step, and for each step x, y and the masks. OUTPUT: for each step the
-   likelihoods at temperatures 1.25 and 1 and the two sums of squares as doubles, then the log-probabilities of the last
-   step, the parameters, the
-   gradient, the mean squares, and the states. */
+   likelihoods at temperatures 1.25 and 1 and the two sums of squares as doubles, then the log-probabilities of the
+   last step, the parameters, the gradient, the mean squares, and the states. */
 
 #include "../pycharrnn/kernel.c"
 

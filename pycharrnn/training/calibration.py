@@ -1,6 +1,6 @@
 """The temperature by which -calibrate divides the logits at the end of a run.
 
-A network is more confident than its predictions are good, the more so the longer it has learned from a short text.
+A network gives its predictions too much probability, the more so the longer it has learned from a short text.
 Source: Guo et al. 2017, "On calibration of modern neural networks", section 4.2: temperature scaling.
 """
 
@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 # At which the validation loss is computed; a run that has overfitted for long is far too confident.
 TEMPERATURES = (0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2.0, 2.5, 3.0)
+
+
+class Calibration(NamedTuple):
+    """What divides the logits, and the validation loss in nats per character without it."""
+
+    temperature: float
+    loss_before: float
 
 
 def best_temperature(losses: Sequence[float]) -> float:

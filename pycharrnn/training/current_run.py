@@ -10,6 +10,7 @@ from pycharrnn.common.errors import flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.progress import Live
 from pycharrnn.training import recorded_options, resume, time_plan
+from pycharrnn.training.calibration import Calibration
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.history import History
 from pycharrnn.training.next_commands import NextCommands
@@ -30,7 +31,7 @@ class CurrentRun:
     Attributes:
         session: with the options that repeat the run as it is planned now.
         has_changed_length: whether -minutes has changed the number of iterations.
-        temperature: by which -calibrate has divided the logits, or None.
+        calibration: what -calibrate has done at the end of the run, or None.
         unrepeatable: why no flags repeat the run, as a clause; "" if some do.
     """
 
@@ -52,7 +53,7 @@ class CurrentRun:
         self.say, self.note, self.live, self.callbacks = say, note, live, callbacks
         self.pace = pace
         self.has_changed_length = False
-        self.temperature: float | None = None
+        self.calibration: Calibration | None = None
         self.unrepeatable = resume.why_unrepeatable(resumed, session.fingerprint) if resumed else ""
         self._may_overfit = False  # whether a note has said so
         self.log: RunLog | None = None
@@ -129,8 +130,8 @@ class CurrentRun:
         opt = recorded_options.to_record(session.settings.options, session.from_texts, session.loader.label_counts)
         if self.unrepeatable:
             opt[resume.UNREPEATABLE] = 1
-        if self.temperature is not None:
-            opt[resume.CALIBRATED] = self.temperature
+        if self.calibration:
+            opt[resume.CALIBRATED] = self.calibration.temperature
         return session.model.as_checkpoint(
             session.loader.vocab_mapping,
             opt,

@@ -222,16 +222,15 @@ def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
         show_progress(k)
 
     with run.figures.validation():
-        start = time.perf_counter()
-        before = None
         if run.session.settings.optimisation.calibrate and i == run.iterations:
-            run.temperature, before = run.trainer.calibrate(show_progress)
+            run.calibration = run.trainer.calibrate(show_progress)
+        start = time.perf_counter()
         run.say(f"evaluating loss over split index {VAL}")
         run.history.val_losses[i] = loss = run.trainer.evaluate(VAL, batch_done)
-        if before is not None:
+        if run.calibration:
             run.note(
-                f"{flag('calibrate', 1)}: the logits are divided by {run.temperature:.4g}, and the validation loss is"
-                f" {loss:.4f} in place of {before:.4f}."
+                f"calibrated: the logits are divided by {run.calibration.temperature:.4g}, and the validation loss is"
+                f" {loss:.4f} in place of {run.calibration.loss_before:.4f}."
             )
         if run.log:
             run.log.validation(i, loss, run.trainer.optimizer.learning_rate, time.perf_counter() - start)

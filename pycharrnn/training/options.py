@@ -187,7 +187,7 @@ class TrainOptions:
     calibrate: int = option(
         0,
         "1 = after the last iteration (not if -patience ends the run), divide the logits by the temperature with the"
-        " lowest validation loss: networks are surer than they are right, most of all overfitted ones. 0 = don't",
+        " lowest validation loss: a network is too sure of its predictions, most of all if it overfits. 0 = don't",
         group="learning",
         allowed=SWITCH,
     )

@@ -52,7 +52,8 @@ class Pace:
         done: iterations before the first one that is timed.
         validation: the time of a validation, without its checkpoint, in iterations; it counts until one was timed.
         most: iterations that the run never exceeds.
-        calibrates: whether the run ends with -calibrate, which takes as long as `validation`.
+        calibrates: whether the run ends with -calibrate, which takes up to twice as long as `validation`: it computes
+            many losses of each batch.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class Pace:
     def _needed(self, i: int, iterations: int) -> float:
         """Seconds from iteration `i` to the end of a run of `iterations`, and its last checkpoint."""
         validations = validations_left(self._every, iterations, i - 1)  # `i` itself is not validated yet
-        calibrating = self._calibrates * self._validation  # in iterations; nothing is written
+        calibrating = 2 * self._calibrates * self._validation  # in iterations
         return (iterations - i + calibrating) * self._iteration + validations * self._of_validation
 
     def _fitting(self, i: int, seconds: float) -> int:

@@ -21,9 +21,9 @@ _LAYOUT = ("batch_size", "seq_length", "train_frac", "val_frac", "vocab", "encod
 # Options that change the checkpoints of a run: those of these groups, and more, but for the path of the text and the
 # options that say only when the run ends.
 _GROUPS, _MORE = ("text", "model", "learning"), ("gpuid", "exact", "dtype", "old_exp", "eval_val_every")
-_HARMLESS = ("data_dir", "minutes", "patience")
+_HARMLESS = ("data_dir", "minutes", "patience", "calibrate")
 UNREPEATABLE = "unrepeatable"  # an option that a resumed run records as 1 once no flags repeat it
-CALIBRATED = "calibrated"  # an option with the temperature by which -calibrate has divided the checkpoint's logits
+CALIBRATED = "calibrated"  # an option with the temperature by which -calibrate has divided a checkpoint's logits
 
 
 def restore(

@@ -22,7 +22,7 @@ from pycharrnn.engine.weight_drop import WeightDrop
 from pycharrnn.text.batches import TRAIN, VAL, Batches
 from pycharrnn.text.token_text import TextChanged
 from pycharrnn.training import learning_rate
-from pycharrnn.training.calibration import TEMPERATURES, best_temperature
+from pycharrnn.training.calibration import TEMPERATURES, Calibration, best_temperature
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.settings import MachineSettings, OptimisationSettings
 
@@ -245,15 +245,17 @@ class Trainer:
         return self._losses(split, (1.0,), batch_done, restores=not self._has_habits)[0]
 
     @torch.no_grad()
-    def calibrate(self, batch_done: Callable[[int], None] = lambda i: None) -> tuple[float, float]:
+    def calibrate(self, batch_done: Callable[[int], None] = lambda i: None) -> Calibration | None:
         """Divide the decoder by the temperature with the lowest validation loss. Args, errors: as `evaluate`.
 
-        Returns: the temperature, and the validation loss without it.
+        Returns: None if that is 1, which leaves the decoder as it is.
         """
         losses = self._losses(VAL, TEMPERATURES, batch_done)
         temperature = best_temperature(losses)
+        if temperature == 1:
+            return None
         self.bptt.flat.div_(self._ones_but(_DECODER, temperature))
-        return temperature, losses[TEMPERATURES.index(1)]
+        return Calibration(temperature, losses[TEMPERATURES.index(1)])
 
     def _losses(
         self, split: int, temperatures: Sequence[float], batch_done: Callable[[int], None], restores: bool = True
@@ -270,9 +272,9 @@ class Trainer:
             for i in range(1, self.loader.split_sizes[split] + 1):
                 self._read_batch(split)
                 self._forward()
-                at_1 = float(self.bptt.nll(self._y))
-                for k, temperature in enumerate(temperatures):
-                    losses[k] += at_1 if temperature == 1 else float(self.bptt.nll_at(temperature))
+                at_1 = self.bptt.nll(self._y)
+                found = [at_1 if temperature == 1 else self.bptt.nll_at(temperature) for temperature in temperatures]
+                losses = [loss + more for loss, more in zip(losses, torch.stack(found).tolist(), strict=True)]
                 counted += self.loader.counted
                 batch_done(i)
         except TextChanged:

@@ -12,6 +12,7 @@ import pycharrnn
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine.nll_head import NLLHead
 from pycharrnn.text.loader import VAL
+from pycharrnn.training import trainer as trainer_module
 from pycharrnn.training.calibration import TEMPERATURES, best_temperature
 
 OVERFITTING = ["-max_epochs", "8", "-eval_val_every", "120", "-learning_rate", "0.02", "-rnn_size", "24"]
@@ -78,10 +79,11 @@ def test_a_calibrated_model_is_not_calibrated_further(tmp_path):
     for _ in range(300):
         trainer.step()
     before = trainer.evaluate(VAL)
-    temperature, without = trainer.calibrate()
-    assert temperature != 1 and without == pytest.approx(before, rel=1e-6)
+    calibration = trainer.calibrate()
+    assert calibration.temperature != 1 and calibration.loss_before == pytest.approx(before, rel=1e-6)
     assert trainer.evaluate(VAL) < before
-    assert trainer.calibrate()[0] == pytest.approx(1, abs=0.02)
+    again = trainer.calibrate()
+    assert again is None or again.temperature == pytest.approx(1, abs=0.02)
 
 
 @pytest.mark.parametrize("exact", [0, 1])
@@ -101,3 +103,22 @@ def test_a_run_that_is_over_is_left_as_it_is(tmp_path):
     before = last.read_bytes()
     assert not any("evaluating" in line for line in train(folder, "-resume", "cv", small=[]))
     assert named(folder)[-1] == last and last.read_bytes() == before
+
+
+def test_a_run_that_patience_ends_is_not_calibrated(tmp_path):
+    args = ["-calibrate", "1", "-max_epochs", "40", "-eval_val_every", "30", "-learning_rate", "0.05", "-patience", "2"]
+    error, _, said = result_of(folder_with_text(tmp_path), *args)
+    assert error is None and "patience" in said
+    assert "the logits are divided" not in said
+    assert "calibrated" not in checkpoint.load(named(tmp_path)[-1]).opt
+
+
+def test_a_temperature_of_1_changes_and_says_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer_module, "best_temperature", lambda losses: 1.0)
+    plain, calibrated = (folder_with_text(tmp_path / name) for name in ("plain", "calibrated"))
+    train(plain, "-max_epochs", "1")
+    error, _, said = result_of(calibrated, "-max_epochs", "1", "-calibrate", "1")
+    assert error is None and "the logits are divided" not in said
+    assert "calibrated" not in checkpoint.load(named(calibrated)[-1]).opt
+    weights = [pycharrnn.load(named(folder)[-1]).module.flat for folder in (plain, calibrated)]
+    assert torch.equal(*weights)

@@ -128,7 +128,7 @@ def test_a_changed_speed_changes_the_length_and_the_last_line_gives_the_same_che
 
 def test_the_time_is_measured_before_the_size_is_chosen(tmp_path, machine, monkeypatch):
     small = {name: value for name, value in SMALL.items() if name != "rnn_size"}
-    monkeypatch.setattr(time_plan, "SIZES", (4, 6, 8))
+    monkeypatch.setattr(time_plan, "SIZES", (4, 16, 24))
     folder = folder_with_text(tmp_path)
     machine.step = 0.5
     lines, seconds = machine.train(folder, minutes=1, **small)
