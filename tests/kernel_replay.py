@@ -19,6 +19,7 @@ from pycharrnn.engine.rmsprop import RMSprop
 
 T, B, H, V, LAYERS, STEPS = 7, 29, 21, 19, 2, 5  # no multiples of a vector's width
 END_ID = 3  # items begin with it
+FIGURES = 8 * 4 * STEPS  # bytes that all steps give before the tensors
 # Precision of the products: that of all else.
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.float32}
 PRECISIONS = ("float32", "float64", "bfloat16")  # as in kernel.c

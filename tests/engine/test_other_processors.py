@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kernel_levels import LEVELS, needs_kernel
-from kernel_replay import DTYPES, STEPS, cases, write
+from kernel_replay import DTYPES, FIGURES, cases, write
 
 from pycharrnn.engine import kernel_library
 
@@ -51,7 +51,7 @@ def test_training(processor, case, threads, tmp_path):
         dtype = np.float64 if case[1] == "float64" else np.float32
         # A factor near the middle of two neighbours in bfloat16 may be rounded to the other one.
         tolerance = 2.0**-6 if case[1] == "bfloat16" else 200 * np.finfo(dtype).eps
-        for content in (lambda b: np.frombuffer(b[: 24 * STEPS]), lambda b: np.frombuffer(b[24 * STEPS :], dtype)):
+        for content in (lambda b: np.frombuffer(b[:FIGURES]), lambda b: np.frombuffer(b[FIGURES:], dtype)):
             np.testing.assert_allclose(content(found), content(expected), rtol=tolerance, atol=100 * tolerance)
         assert found != expected
 
