@@ -13,6 +13,7 @@ from pycharrnn.engine import kernel, kernel_library
 from pycharrnn.engine.backends import choose_backend
 from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.model import CharRNN
+from pycharrnn.engine.nll_head import NLLHead
 from pycharrnn.engine.recurrence import CELLS
 from pycharrnn.engine.rmsprop import RMSprop
 
@@ -281,6 +282,21 @@ def test_the_loss_reads_characters_that_there_are():
     for bad in (d[:2], d.double(), d.t().contiguous().t()):
         with pytest.raises((TypeError, ValueError)):
             kernel.loss_gradient(log_probs, y, 1, bad)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("on_kernel", [True, False])
+def test_the_loss_at_a_temperature(dtype, on_kernel):
+    torch.manual_seed(0)
+    log_probs = torch.log_softmax(5 * torch.randn(30, 65, dtype=dtype), 1)
+    y = torch.randint(65, (30,))
+    y[::7] = -100
+    head = NLLHead(3, log_probs, may_ignore=True)
+    head._uses_kernel = head._uses_kernel and on_kernel
+    assert head.nll(log_probs, y) == head.nll_at(log_probs, 1)
+    for at in (0.8, 1, 1.25, 3):
+        expected = torch.nn.functional.cross_entropy(log_probs.double() / at, y, reduction="sum") / 3
+        torch.testing.assert_close(head.nll_at(log_probs, at).double(), expected, rtol=1e-6, atol=0)
 
 
 def test_the_loss_of_no_rows():

@@ -10,7 +10,6 @@ from runs import a_trainer, folder_with_text, named, result_of, train
 
 import pycharrnn
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.engine.nll_head import NLLHead
 from pycharrnn.text.loader import VAL
 from pycharrnn.training import trainer as trainer_module
 from pycharrnn.training.calibration import TEMPERATURES, best_temperature
@@ -31,21 +30,6 @@ def test_the_lowest_at_an_end_is_taken_as_it_is():
 def test_losses_that_are_equal_or_no_numbers():
     assert best_temperature([1.5] * len(TEMPERATURES)) == 1
     assert best_temperature([1.5] * (len(TEMPERATURES) - 1) + [math.nan]) == 1
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("on_kernel", [True, False])
-def test_the_loss_at_a_temperature(dtype, on_kernel):
-    torch.manual_seed(0)
-    log_probs = torch.log_softmax(5 * torch.randn(30, 65, dtype=dtype), 1)
-    y = torch.randint(65, (30,))
-    y[::7] = -100
-    head = NLLHead(3, log_probs, may_ignore=True)
-    head._uses_kernel = head._uses_kernel and on_kernel
-    assert head.nll(log_probs, y) == head.nll_at(log_probs, 1)
-    for at in TEMPERATURES:
-        expected = torch.nn.functional.cross_entropy(log_probs.double() / at, y, reduction="sum") / 3
-        torch.testing.assert_close(head.nll_at(log_probs, at).double(), expected, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize(
