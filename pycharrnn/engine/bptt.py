@@ -79,7 +79,7 @@ class BPTT:
             return self._head.nll(self.backend.log_probs, self._token_ids("y", y).flatten())
 
     def nll_at(self, temperature: float) -> torch.Tensor:
-        """After nll: the loss of the same targets, had the logits been divided by `temperature`."""
+        """After nll: the loss of the same targets in nats, of softmax(logits / temperature). Errors: RuntimeError."""
         with self._exclusive():
             return self._head.nll_at(self.backend.log_probs, temperature)
 

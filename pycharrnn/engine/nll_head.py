@@ -28,7 +28,7 @@ class NLLHead:
         return self.nll_at(log_probs, 1)
 
     def nll_at(self, log_probs: torch.Tensor, temperature: float) -> torch.Tensor:
-        """The loss of the targets of the last `nll`, of softmax(log_probs / temperature)."""
+        """After nll: the loss of the same targets in nats, of softmax(log_probs / temperature)."""
         if self._uses_kernel:
             loss = -kernel.likelihood(log_probs, self._y, temperature) / self._batch_size
             return torch.tensor(loss, dtype=log_probs.dtype)

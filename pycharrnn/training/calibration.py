@@ -15,7 +15,7 @@ TEMPERATURES = (0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2.0, 2.5, 3.0)
 
 
 class Calibration(NamedTuple):
-    """What divides the logits, and the validation loss in nats per character without it."""
+    """The temperature that divides the logits, and the validation loss before, in nats per character."""
 
     temperature: float
     loss_before: float

@@ -31,7 +31,8 @@ class CurrentRun:
     Attributes:
         session: with the options that repeat the run as it is planned now.
         has_changed_length: whether -minutes has changed the number of iterations.
-        calibration: what -calibrate has done at the end of the run, or None.
+        calibration: the temperature that divides the logits after the last iteration, and the loss before; None
+            until then, and without -calibrate.
         unrepeatable: why no flags repeat the run, as a clause; "" if some do.
     """
 

@@ -260,7 +260,7 @@ class Trainer:
     def _losses(
         self, split: int, temperatures: Sequence[float], batch_done: Callable[[int], None], restores: bool = True
     ) -> list[float]:
-        """The losses of a split as `evaluate` has them, had the logits been divided by each temperature.
+        """The losses of a split, as those of `evaluate`, of softmax(logits / temperature) for each temperature.
 
         Without `restores`, as in the original, training continues from the last state of the split.
         """

@@ -9,6 +9,7 @@ import torch
 from kernel_levels import kernel_is_on, level, needs_kernel  # noqa: F401
 
 from compat.nngraph import parameter_shapes
+from pycharrnn.common.losses import IGNORED
 from pycharrnn.engine import kernel, kernel_library
 from pycharrnn.engine.backends import choose_backend
 from pycharrnn.engine.bptt import BPTT
@@ -290,12 +291,14 @@ def test_the_loss_at_a_temperature(dtype, on_kernel):
     torch.manual_seed(0)
     log_probs = torch.log_softmax(5 * torch.randn(30, 65, dtype=dtype), 1)
     y = torch.randint(65, (30,))
-    y[::7] = -100
+    y[::7] = IGNORED
     head = NLLHead(3, log_probs, may_ignore=True)
     head._uses_kernel = head._uses_kernel and on_kernel
     assert head.nll(log_probs, y) == head.nll_at(log_probs, 1)
     for at in (0.8, 1, 1.25, 3):
-        expected = torch.nn.functional.cross_entropy(log_probs.double() / at, y, reduction="sum") / 3
+        expected = (
+            torch.nn.functional.cross_entropy(log_probs.double() / at, y, ignore_index=IGNORED, reduction="sum") / 3
+        )
         torch.testing.assert_close(head.nll_at(log_probs, at).double(), expected, rtol=1e-6, atol=0)
 
 

@@ -335,6 +335,20 @@ def test_flags_repeat_a_run_whose_text_has_moved(tmp_path, machine):
     assert len({(path / "cv/lm_lstm_latest.t7").read_bytes() for path in (folder, tmp_path / "b")}) == 1
 
 
+def test_flags_repeat_a_run_whose_calibration_was_turned_off(tmp_path, machine):
+    """It acts after the last iteration only, so no earlier checkpoint depends on it."""
+    folder = folder_with_text(tmp_path / "a")
+    machine.stop_at = 12
+    with pytest.raises(RunStopped):
+        machine.train(folder, minutes=0.5, **SMALL)
+    lines, _ = machine.train(folder, resume="cv", calibrate=0)
+    assert " -calibrate" not in lines[-1]
+    again = folder_with_text(tmp_path / "b")
+    error, _, _ = result_of(again, *words_of(lines[-1]), small=[])
+    assert error is None
+    assert len({(path / "cv/lm_lstm_latest.t7").read_bytes() for path in (folder, again)}) == 1
+
+
 def test_a_change_on_resuming_is_remembered_when_the_run_is_resumed_again(tmp_path, machine):
     folder = folder_with_text(tmp_path)
     for stop_at, options in ((9, {"minutes": 0.5, **SMALL}), (18, {"resume": "cv", "learning_rate": 0.001})):
