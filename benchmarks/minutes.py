@@ -1,14 +1,20 @@
-"""The plan of -minutes beside a sweep of networks, learning rates and weight drops that train as long.
+"""The plan of -minutes beside a sweep of other settings that train as long.
 
-    python benchmarks/minutes.py FOLDER -minutes 0.5 [-items line] [-sizes 128,160,192] [-rates 0.7,1,1.4]
-        [-drops=-0.1,0,0.1] [-cores 2] [-train 1] [-o FILE.json]
+    python benchmarks/minutes.py FOLDER -minutes 0.5 [-items line] [-sizes 128,160,192] [-layers 1,2]
+        [-batches 0.5,1,2] [-lengths 0.5,1,2] [-rates 0.7,1,1.4] [-drops=-0.1,0,0.1] [-runs 30] [-held_out 1]
+        [-cores 2] [-train 1] [-o FILE.json]
 
-FOLDER has an input.txt. All runs get the same processor time: an iteration of each size is timed in processor seconds,
-on one thread, and `-cores` of them make a second of -minutes. So other programs on the machine do not matter much, and
-the figures are those of an idle machine with so many cores, if threads cost nothing. The first row is the plan; each
-other one is what the plan would be for its size, with its rate multiplied by one of -rates, and one of -drops added to
-its weight drop. Losses are nats per character of the validation split, the lowest of a run. -train 0 prints the plan as
-flags, and trains nothing.
+FOLDER has an input.txt. All runs get the same processor time: an iteration of each network and batch is timed in
+processor seconds, on one thread, and `-cores` of them make a second of -minutes. So other programs on the machine do
+not matter much, and the figures are those of an idle machine with so many cores, if threads cost nothing. The first row
+is the plan. Each other one is what the plan would be for its size, with its batch size, sequence length and learning
+rate multiplied by one of -batches, -lengths and -rates, one of -drops added to its weight drop, and so many layers. All
+combinations are trained, or, with -runs N, N: the plan, the combinations that differ from it in one setting, and of the
+others as many as fit, drawn at random.
+
+Losses are nats per character of the validation split, the lowest of a run. Which part of the text that is depends on
+the batches: with -held_out 1 a part of the text, or of the lines, is kept from all runs, and their best checkpoints are
+scored on it, too. -train 0 prints the plan as flags, and trains nothing.
 """
 
 from __future__ import annotations
@@ -17,9 +23,12 @@ import argparse
 import dataclasses
 import itertools
 import json
+import math
+import random
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -32,45 +41,123 @@ from pycharrnn.training import recipes, step_timing, time_plan
 from pycharrnn.training.machine import Machine
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.settle import settle, with_mixed_precision
+from pycharrnn.training.signals import RunStopped
 
 GIVEN = ("items", "minutes", "gpuid")
-FLAGS = ("rnn_size", "learning_rate", "weight_drop", "batch_size", "seq_length", "max_epochs")
+FLAGS = ("rnn_size", "num_layers", "learning_rate", "weight_drop", "batch_size", "seq_length", "max_epochs")
+VARIED = ("sizes", "layers", "batches", "lengths", "rates", "drops")
+PIECES = 20  # of a text; the end of each is held out
+HELD_OUT = 100_000  # characters, at most; and at most a tenth of the text
 Row = dict[str, object]
 
 
-def seconds_of_sizes(opt: TrainOptions, text: TextStats, sizes: list[int], least: float = 1.0) -> dict[int, float]:
-    """rnn_size -> processor seconds of an iteration with the batches that its plan has."""
-    found = {}
-    for size in sizes:
-        candidate = time_plan.options_for(opt, GIVEN, text, size, time_plan.ANY_TIME, opt.minutes * 60)
-        settings = settle(candidate, GIVEN, None, text, Machine(gpus=GPUs()))
-        characters = len(text.characters(candidate.encoding))
-        found[size] = step_timing.step_seconds(settings, characters, time.process_time, least)
-    return found
+@dataclass(frozen=True)
+class Variation:
+    """What differs from the plan for `rnn_size`: factors, and what is added to the weight drop."""
+
+    rnn_size: int
+    num_layers: int = 1
+    batches: float = 1
+    lengths: float = 1
+    rates: float = 1
+    drops: float = 0
+
+    def settings_beside(self, other: Variation) -> int:
+        """The number of settings that differ from those of another variation."""
+        return sum(mine != its for mine, its in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True))
 
 
-def candidates(
-    opt: TrainOptions, text: TextStats, steps: dict[int, float], rates: list[float], drops: list[float]
-) -> Iterator[tuple[str, TrainOptions]]:
-    """What to train: the plan, and what it would be with other sizes, rates and weight drops."""
-    plan = time_plan.plan(opt, GIVEN, text, opt.minutes * 60, steps)
-    yield "plan", plan
-    for size, rate, drop in itertools.product(steps, rates, drops):
-        of_size = time_plan.options_for(opt, GIVEN, text, size, steps[size], opt.minutes * 60)
-        weight_drop = round(min(0.6, max(0, of_size.weight_drop + drop)), 4)
-        changed = dataclasses.replace(of_size, learning_rate=of_size.learning_rate * rate, weight_drop=weight_drop)
-        if changed != plan:
-            yield "sweep", changed
+@dataclass(frozen=True)
+class Sweep:
+    """Plans of -minutes for a text, by processor time. `cores`: of them make a second."""
+
+    opt: TrainOptions
+    text: TextStats
+    cores: float
+    least: float = 1.0  # seconds of timing
+
+    def varied(self, what: Variation) -> TrainOptions:
+        """The options of a run with this variation."""
+        opt, given = self._shaped(what)
+        iteration = self.step(what)
+        found = time_plan.options_for(opt, given, self.text, what.rnn_size, iteration, opt.minutes * 60)
+        weight_drop = round(min(0.7, max(0, found.weight_drop + what.drops)), 4)
+        return dataclasses.replace(found, learning_rate=found.learning_rate * what.rates, weight_drop=weight_drop)
+
+    def step(self, what: Variation) -> float:
+        """Seconds of an iteration, of a machine with so many cores."""
+        opt, given = self._shaped(what)
+        candidate = time_plan.options_for(
+            opt, given, self.text, what.rnn_size, time_plan.ANY_TIME, self.opt.minutes * 60
+        )
+        settings = settle(candidate, given, None, self.text, Machine(gpus=GPUs()))
+        characters = len(self.text.characters(candidate.encoding))
+        return step_timing.step_seconds(settings, characters, time.process_time, self.least) / self.cores
+
+    def _shaped(self, what: Variation) -> tuple[TrainOptions, tuple[str, ...]]:
+        """The options with layers and batches as if they had been given, and the names of what is given."""
+        opt, given = self.opt, GIVEN
+        if what.num_layers != 1:
+            opt, given = dataclasses.replace(opt, num_layers=what.num_layers), (*given, "num_layers")
+        seconds = opt.minutes * 60
+        planned = time_plan.options_for(opt, given, self.text, what.rnn_size, time_plan.ANY_TIME, seconds)
+        for name, factor in (("batch_size", what.batches), ("seq_length", what.lengths)):
+            if factor != 1:
+                opt = dataclasses.replace(opt, **{name: max(1, round(getattr(planned, name) * factor))})
+                given = (*given, name)
+        return opt, given
 
 
-def trained(what: str, opt: TrainOptions) -> Row:
-    """The lowest validation loss of a run, and its processor seconds."""
+def planned(sweep: Sweep, sizes: Sequence[int]) -> TrainOptions:
+    """The plan, if it chooses among these sizes."""
+    steps = {size: sweep.step(Variation(size)) for size in sizes}
+    return time_plan.plan(sweep.opt, GIVEN, sweep.text, sweep.opt.minutes * 60, steps)
+
+
+def variations(plan: Variation, values: dict[str, list[float]], runs: int) -> Iterator[Variation]:
+    """What to train beside the plan: all combinations of the values, or `runs` - 1 of them."""
+    combinations = itertools.product(*(values[name] for name in VARIED))
+    others = [
+        found
+        for size, layers, *factors in combinations
+        if (found := Variation(int(size), int(layers), *factors)) != plan
+    ]
+    if runs:
+        random.Random(1).shuffle(others)
+        others.sort(key=lambda what: what.settings_beside(plan) > 1)  # the order of equal ones stays
+        others = others[: runs - 1]
+    yield from others
+
+
+def split(text: str, lines: bool) -> tuple[str, str]:
+    """The text to train on, and what is held out: every tenth line, or the end of each piece of the text."""
+    if lines:
+        parts = text.splitlines(keepends=True)
+        return "".join(line for k, line in enumerate(parts) if k % 10), "".join(parts[::10])
+    piece = math.ceil(len(text) / PIECES)
+    end = min(piece // 10, HELD_OUT // PIECES)
+    pieces = [text[start : start + piece] for start in range(0, len(text), piece)]
+    return "".join(part[:-end] for part in pieces), "".join(part[-end:] for part in pieces)
+
+
+def trained(what: str, opt: TrainOptions, held_out: bytes) -> Row:
+    """The lowest validation loss of a run, infinite if it diverges, and the loss on what is held out."""
     begun = time.process_time()
+    row: Row = {"what": what, **{name: getattr(opt, name) for name in FLAGS}}
     with tempfile.TemporaryDirectory() as folder:
         flags = {name: getattr(opt, name) for name in opt.changed}
-        run = pycharrnn.train(quiet=True, **{**flags, "checkpoint_dir": folder, "gpuid": -1})
-    row: Row = {name: getattr(opt, name) for name in FLAGS}
-    return {"what": what, **row, "processor s": time.process_time() - begun, "loss": min(run.val_losses.values())}
+        try:
+            run = pycharrnn.train(quiet=True, **{**flags, "checkpoint_dir": folder, "gpuid": -1})
+        except RunStopped:  # it diverged
+            return {**row, "processor s": time.process_time() - begun, "loss": math.inf, "held out": math.inf}
+        row |= {"processor s": time.process_time() - begun, "loss": min(run.val_losses.values())}
+        if held_out:
+            row["held out"] = run.best.score(held_out).bits_per_character * math.log(2)
+    return row
+
+
+def numbers(words: str) -> list[float]:
+    return [float(word) for word in words.split(",")]
 
 
 def main() -> None:
@@ -79,33 +166,45 @@ def main() -> None:
     parser.add_argument("-minutes", type=float, default=0.5)
     parser.add_argument("-items", default="")
     parser.add_argument("-sizes", default=",".join(map(str, time_plan.SIZES[:6])))
+    parser.add_argument("-layers", default="1")
+    parser.add_argument("-batches", default="1")
+    parser.add_argument("-lengths", default="1")
     parser.add_argument("-rates", default="1")
     parser.add_argument("-drops", default="0")
+    parser.add_argument("-runs", type=int, default=0, help="0 = all combinations")
+    parser.add_argument("-held_out", type=int, default=0)
     parser.add_argument("-cores", type=float, default=2)
     parser.add_argument("-train", type=int, default=1)
     parser.add_argument("-o", default="", help="the rows as JSON")
     args = parser.parse_args()
-    if not Path(args.folder, "input.txt").is_file():
-        parser.error(f"there is no {Path(args.folder, 'input.txt')}")
+    source = Path(args.folder, "input.txt")
+    if not source.is_file():
+        parser.error(f"there is no {source}")
     torch.set_num_threads(1)
-    opt = TrainOptions(data_dir=args.folder, minutes=args.minutes, items=args.items, gpuid=-1)
-    opt = with_mixed_precision(opt, GIVEN, Machine(has_kernel=kernel_library.rounds_as_elsewhere()))
-    text = text_stats(args.folder)
-    of_one = seconds_of_sizes(opt, text, [int(size) for size in args.sizes.split(",")])
-    steps = {size: seconds / args.cores for size, seconds in of_one.items()}
-    rates, drops = ([float(number) for number in numbers.split(",")] for numbers in (args.rates, args.drops))
-    if not args.train:
-        print(recipes.command_line(time_plan.plan(opt, GIVEN, text, opt.minutes * 60, steps)))
-        return
-    rows = []
-    for what, options in candidates(opt, text, steps, rates, drops):
-        rows.append(row := trained(what, options))
-        print(
-            ", ".join(f"{name} {value:.4g}" if name != "what" else f"{value}" for name, value in row.items()),
-            flush=True,
-        )
-    best = min(float(row["loss"]) for row in rows)
-    print(f"the plan is {100 * (float(rows[0]['loss']) / best - 1):.1f} % above the best of {len(rows)} runs")
+    with tempfile.TemporaryDirectory() as folder:
+        held_out, data_dir = b"", args.folder
+        if args.held_out:
+            whole = source.read_bytes().decode(errors="surrogateescape")
+            kept, held_out = (part.encode(errors="surrogateescape") for part in split(whole, args.items == "line"))
+            Path(folder, "input.txt").write_bytes(kept)
+            data_dir = folder
+        opt = TrainOptions(data_dir=data_dir, minutes=args.minutes, items=args.items, gpuid=-1)
+        opt = with_mixed_precision(opt, GIVEN, Machine(has_kernel=kernel_library.rounds_as_elsewhere()))
+        sweep = Sweep(opt, text_stats(data_dir), args.cores)
+        values = {name: numbers(getattr(args, name)) for name in VARIED}
+        plan = planned(sweep, [int(size) for size in values["sizes"]])
+        if not args.train:
+            print(recipes.command_line(plan))
+            return
+        others = variations(Variation(plan.rnn_size), values, args.runs)
+        rows = []
+        for what, options in [("plan", plan), *(("sweep", sweep.varied(other)) for other in others)]:
+            rows.append(row := trained(what, options, held_out))
+            shown = [f"{name} {value:.4g}" if name != "what" else f"{value}" for name, value in row.items()]
+            print(", ".join(shown), flush=True)
+    for loss in ("loss", "held out") if held_out else ("loss",):
+        best = min(float(row[loss]) for row in rows)
+        print(f"{loss}: the plan is {100 * (float(rows[0][loss]) / best - 1):.1f} % above the best of {len(rows)} runs")
     if args.o:
         Path(args.o).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 

@@ -472,20 +472,53 @@ def test_busy_machine(monkeypatch):
 
 @pytest.mark.slow
 def test_minutes(tmp_path, capsys, monkeypatch):
+    """All combinations on the whole text, and some of them with a part of the text held out."""
     (tmp_path / "input.txt").write_bytes((GOLDEN / "corpus" / "input.txt").read_bytes()[:4000])
     minutes = benchmark("minutes")
     arguments = ["-minutes", "0.002", "-sizes", "4,6", "-rates", "1,1.5", "-o", str(tmp_path / "rows.json")]
-    monkeypatch.setattr(sys, "argv", ["minutes.py", str(tmp_path), *arguments])
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
-    minutes.main()
-    rows = json.loads((tmp_path / "rows.json").read_text(encoding="utf-8"))
-    assert [row["what"] for row in rows] == ["plan", "sweep", "sweep", "sweep"]
-    assert {row["rnn_size"] for row in rows} == {4, 6}
+
+    def rows(*more):
+        monkeypatch.setattr(sys, "argv", ["minutes.py", str(tmp_path), *arguments, *more])
+        minutes.main()
+        return json.loads((tmp_path / "rows.json").read_text(encoding="utf-8"))
+
+    found = rows()
+    assert [row["what"] for row in found] == ["plan", "sweep", "sweep", "sweep"]
+    assert {row["rnn_size"] for row in found} == {4, 6}
     assert "% above the best of 4 runs" in capsys.readouterr().out.splitlines()[-1]
+    found = rows("-layers", "1,2", "-runs", "5", "-held_out", "1")
+    assert [row["num_layers"] for row in found].count(2) in (1, 2)
+    assert all(row["held out"] > 0 for row in found) and len(found) == 5
+    assert capsys.readouterr().out.splitlines()[-1].startswith("held out: the plan is ")
     monkeypatch.setattr(sys, "argv", ["minutes.py", str(tmp_path), *arguments, "-train", "0"])
     minutes.main()
     (plan,) = capsys.readouterr().out.splitlines()
     assert plan.startswith(f"pycharrnn train -data_dir {tmp_path} -rnn_size ")
+
+
+def test_the_variations_of_a_sweep():
+    """Those that differ from the plan in one setting come first."""
+    minutes = benchmark("minutes")
+    values = {"sizes": [4, 6], "layers": [1, 2], "batches": [1], "lengths": [0.5, 1], "rates": [1, 2], "drops": [0]}
+    plan = minutes.Variation(6)
+    found = list(minutes.variations(plan, values, 8))
+    assert len(found) == len(set(found)) == 7
+    assert [what.settings_beside(plan) for what in found[:4]] == [1] * 4
+    assert min(what.settings_beside(plan) for what in found[4:]) == 2
+    everything = list(minutes.variations(plan, values, 0))
+    assert len(everything) == 15 and {*found} < {*everything} and plan not in everything
+
+
+def test_what_a_sweep_holds_out():
+    minutes = benchmark("minutes")
+    lines = "".join(f"{k}\n" for k in range(25))
+    kept, held_out = minutes.split(lines, lines=True)
+    assert held_out == "0\n10\n20\n" and sorted((kept + held_out).split()) == sorted(lines.split())
+    text = "".join(chr(0x400 + k % 800) for k in range(4001))
+    kept, held_out = minutes.split(text, lines=False)
+    assert held_out.startswith(text[181:201]) and len(held_out) == 400
+    assert kept.startswith(text[:181] + text[201:210]) and len(kept + held_out) == len(text)
 
 
 @pytest.mark.slow
