@@ -42,6 +42,7 @@ class TrainKeywords(TypedDict, total=False):
     anneal: float
     anneal_to: str
     weight_drop: float
+    state_reset: float
     calibrate: int
     exact: int
     dtype: str

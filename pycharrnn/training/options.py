@@ -184,6 +184,14 @@ class TrainOptions:
         group="learning",
         allowed=number(0, below=1),
     )
+    state_reset: float = option(
+        0,
+        "probability that a row of a batch starts from a state of zeros, as samples do, not from the end of the row"
+        " before it. Without, the beginning of a sample or of a scored text can be bad. -recipe and -minutes set 0.05"
+        " for texts; the items of a list always start from zeros. 0 = never, as char-rnn",
+        group="learning",
+        allowed=number(0, 1),
+    )
     calibrate: int = option(
         0,
         "1 = after the last iteration (not if -patience ends the run), divide the logits by the temperature with the"
@@ -377,6 +385,11 @@ class TrainOptions:
             )
         if self.label and not self.items and not self.resume:
             raise UserError(f"{flag('label', self.label)} is for the items of a list: add {flag('items')} line.")
+        if self.state_reset and self.items and not self.resume:
+            raise UserError(
+                f"{flag('state_reset', self.state_reset)} is for a text: each item of {flag('items', self.items)}"
+                " starts from a state of zeros. Leave it out."
+            )
         if self.resume and self.init_from:
             raise UserError(
                 f"{flag('resume')} goes on with a run, {flag('init_from')} starts another: give one of them."

@@ -35,6 +35,7 @@ class OptimisationSettings:
     decay_rate: float
     grad_clip: float
     weight_drop: float
+    state_reset: float
     calibrate: int
     max_epochs: float
     patience: int

@@ -14,6 +14,7 @@ from compat.lua_random import LuaRandom
 from compat.run_state import RunState
 from pycharrnn._version import __version__
 from pycharrnn.common.printing import PrintLine
+from pycharrnn.common.splitmix64 import draws_of_32_bits
 from pycharrnn.engine.cuda_graph import CUDAGraphStep
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.precision import MIXED
@@ -79,6 +80,7 @@ class Trainer:
         self._weight_drop: WeightDrop | None = None
         if optimisation.weight_drop:
             self._weight_drop = WeightDrop(flat, model.views, self.bptt.from_canonical, optimisation.weight_drop)
+        self._state_reset = optimisation.state_reset
         self._replayed: CUDAGraphStep | None = None
         if self.bptt.backend.can_be_recorded:
             self._replayed = CUDAGraphStep(self._forward_backward, flat.device, note, ranks.wait)
@@ -144,6 +146,17 @@ class Trainer:
         self._set_states(self._zeros())
         self._first_batch = True
 
+    def _reset_states(self) -> None:
+        """Zero the state of some rows, drawn at random, before the next batch: every rank draws for the whole batch.
+
+        Source: Melis, Dyer & Blunsom 2018, "On the state of the art of evaluation in neural language models".
+        """
+        draws = draws_of_32_bits(self._seed(), self.loader.batch_size)[self._rows]
+        zeroed = torch.from_numpy(draws < self._state_reset * 2**32)
+        if zeroed.any():
+            for state in self.bptt.states(-1):
+                state.masked_fill_(zeroed[:, None].to(state.device), 0)
+
     def _copy_last_to_first(self) -> None:
         """Start the next batch from the state after the last one."""
         for first, last in zip(self.bptt.states(0), self.bptt.states(-1), strict=True):
@@ -207,6 +220,8 @@ class Trainer:
     def step(self) -> None:
         """Run one iteration: forward, backward, clip, update. Errors: TextChanged, with nothing changed."""
         self._read_batch(TRAIN)
+        if self._state_reset:
+            self._reset_states()
         if self._masks is not None:
             self._draw_masks(self._masks)
         with self._weight_drop.left_out(self.gradient, self._seed()) if self._weight_drop else nullcontext():

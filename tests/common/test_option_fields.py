@@ -123,7 +123,7 @@ RANGES = {  # of the numbers that options take
     """,
     "from 0 to 1": """
         chat.adapt_pull eval.adapt_pull eval.train_frac eval.val_frac sample.adapt_pull score.adapt_pull train.anneal
-        train.train_frac train.val_frac
+        train.state_reset train.train_frac train.val_frac
     """,
     "from 0 to 10000": "train.show",
     "from 0 to 65535": "network.port serve.port studio.port",

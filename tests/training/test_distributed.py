@@ -101,7 +101,7 @@ def test_two_processes_print_the_recorded_digits(name, tmp_path):
 
 SMALL = [
     *("-data_dir", "text", "-gpuid", "-1", "-rnn_size", "12", "-num_layers", "2", "-dropout", "0.2"),
-    *("-weight_drop", "0.2", "-old_exp", "1"),
+    *("-weight_drop", "0.2", "-old_exp", "1", "-state_reset", "0.3"),
     *("-batch_size", "7", "-seq_length", "9", "-eval_val_every", "20"),
 ]
 

@@ -270,6 +270,13 @@ def test_labels_without_items(tmp_path):
     assert str(error) == "-label file is for the items of a list: add -items line."
 
 
+def test_the_states_of_items_need_no_reset(tmp_path):
+    error, _, _ = result_of(with_list(tmp_path), *LIST, "-state_reset", "0.1", small=[])
+    assert str(error) == (
+        "-state_reset 0.1 is for a text: each item of -items line starts from a state of zeros. Leave it out."
+    )
+
+
 @pytest.mark.slow
 def test_two_processes_share_the_rows(tmp_path):
     args = [*LIST, *SPLIT, "-label", "column", "-eval_val_every", "20", "-max_epochs", "2"]

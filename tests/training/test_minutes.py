@@ -522,6 +522,13 @@ def test_texts_have_a_higher_embedding_rate():
     assert [planned(length).embedding_rate for length in (299_999, 300_000)] == [2, 3]
 
 
+def test_rows_of_texts_sometimes_start_from_zeros():
+    """The items of a list always do."""
+    resets = [planned(minutes=0.1, items=items).state_reset for items in ("", "line", "blank", "file")]
+    assert 0 < resets[0] < 1 and resets[1:] == [0, 0, 0]
+    assert planned(state_reset=0.5).state_reset == 0.5
+
+
 def test_what_is_read_more_often_is_regularized_more():
     drops = [planned(length).weight_drop for length in (50_000, 300_000, 1_000_000, 10_000_000)]
     assert drops == sorted(drops, reverse=True)

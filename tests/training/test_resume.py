@@ -49,6 +49,7 @@ def after(lines: list[str], path) -> list[str]:
         ["-model", "rnn", "-dropout", "0.1", "-num_layers", "3", "-train_frac", "0.8", "-val_frac", "0.1"],
         ["-model", "gru", "-weight_drop", "0.3", "-exact", "0"],
         ["-model", "gru", "-embedding_rate", "3", "-exact", "0"],
+        ["-model", "lstm", "-state_reset", "0.3"],
         ["-model", "lstm", "-exact", "0", "-anneal", "0.7", "-calibrate", "1"],
         ["-model", "lstm", "-print_every", "7", "-eval_val_every", "33", "-grad_clip", "0.01"],
     ],

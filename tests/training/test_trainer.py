@@ -60,6 +60,32 @@ def test_dropout_masks(tmp_path, exact, dropout):
     assert torch.equal(again._masks, masks[0])
 
 
+@pytest.mark.parametrize("exact", [0, 1])
+@pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("probability", [0, 0.3, 1])
+def test_rows_start_from_zeros_with_the_probability_of_state_reset(tmp_path, monkeypatch, model, exact, probability):
+    """A row either has all of its states reset or none."""
+    trainer = a_trainer(folder_with_text(tmp_path), exact=exact, model=model, state_reset=probability)
+    forward, starts = trainer._forward, []
+
+    def recorded(masks):
+        starts.append(last_states(trainer))
+        forward(masks)
+
+    monkeypatch.setattr(trainer, "_forward", recorded)
+    for _ in range(60):
+        ends = last_states(trainer)
+        trainer.step()
+        kept = (starts[-1] != 0).any(2).any(0)
+        assert torch.equal(starts[-1][:, kept], ends[:, kept])
+    zeroed = (torch.stack(starts[1:]) == 0).all(3).all(1).double()
+    assert abs(float(zeroed.mean()) - probability) <= 5 * np.sqrt(probability * (1 - probability) / zeroed.numel())
+
+
+def last_states(trainer) -> torch.Tensor:
+    return torch.stack([state.clone() for state in trainer.bptt.states(-1)])
+
+
 @pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
 def test_embedding_rate_is_of_the_weights_of_characters(tmp_path, model):
     """One step with three times the rate moves them three times as far, and all others as far as without it."""
