@@ -522,6 +522,21 @@ def test_what_a_sweep_holds_out():
 
 
 @pytest.mark.slow
+def test_state_reset(tmp_path, monkeypatch):
+    """Characters that the training text lacks are left out."""
+    text = (GOLDEN / "corpus" / "input.txt").read_bytes()[:40_000]
+    (tmp_path / "input.txt").write_bytes(text[:-3] + b"\0\1\2")
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    rows_file = tmp_path / "rows.json"
+    monkeypatch.setattr(sys, "argv", ["state_reset.py", str(tmp_path), "-values", "0,0.5", "-o", str(rows_file)])
+    benchmark("state_reset").main()
+    rows = json.loads(rows_file.read_text(encoding="utf-8"))
+    assert [row["state_reset"] for row in rows] == [0, 0.5]
+    assert all(0 < row[name] < 4 for row in rows for name in ("0 to 10", "500 to 1000", "pieces", "carried"))
+    assert rows[0]["carried"] != rows[1]["carried"]
+
+
+@pytest.mark.slow
 def test_originality(tmp_path, monkeypatch, capsys):
     """The rows of a text and of a list, whose models are there already."""
     monkeypatch.chdir(tmp_path)

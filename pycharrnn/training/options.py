@@ -186,9 +186,10 @@ class TrainOptions:
     )
     state_reset: float = option(
         0,
-        "probability that a row of a batch starts from a state of zeros, as samples do, not from the end of the row"
-        " before it. Without, the beginning of a sample or of a scored text can be bad. -recipe and -minutes set 0.05"
-        " for texts; the items of a list always start from zeros. 0 = never, as char-rnn",
+        "probability that a sequence of a batch starts from a state of zeros, as samples do, not from the state after"
+        " the sequence before it; makes the beginnings of samples and of scored texts better after few epochs. -recipe"
+        " and -minutes set 0.05 for a run of less than 1.5 epochs; the items of a list always start from zeros."
+        " 0 = never, as char-rnn",
         group="learning",
         allowed=number(0, 1),
     )

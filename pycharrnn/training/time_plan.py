@@ -27,7 +27,8 @@ _LEAST_ITERATIONS = 20  # from a speed that was too low for a moment, a run can 
 ANY_TIME = 0.01  # seconds of an iteration, for options_for where only the batches matter
 _LEAST_WARMED_UP = 512  # rnn_size from which lists have -warmup, as texts always have
 _PART_OF_DROP_FURTHER = 0.7  # of the weight drop, with -init_from: the model was trained with less, or without
-_STATE_RESET = 0.05  # for a text, so that samples and short texts, which start from zeros, are predicted as well
+_STATE_RESET = 0.05  # in a run on a text of fewer epochs than:
+_FEW_EPOCHS = 1.5  # in more of them it would raise the loss
 _ALWAYS: Mapping[str, Value] = {
     "exact": 0,
     "num_layers": 1,
@@ -225,7 +226,7 @@ def _settings(opt: TrainOptions, length: int, rnn_size: int, epochs: float, ever
         "seq_length": kind.seq_length,
         "learning_rate": _learning_rate(kind, rnn_size, length, bool(opt.init_from)),
         "weight_drop": _weight_drop(kind, epochs, rnn_size, most_drop, bool(opt.init_from)),
-        "state_reset": 0 if opt.items else _STATE_RESET,
+        "state_reset": _STATE_RESET if epochs < _FEW_EPOCHS and not opt.items else 0,
         "max_epochs": epochs,
         "eval_val_every": every,
     }

@@ -522,10 +522,13 @@ def test_texts_have_a_higher_embedding_rate():
     assert [planned(length).embedding_rate for length in (299_999, 300_000)] == [2, 3]
 
 
-def test_rows_of_texts_sometimes_start_from_zeros():
-    """The items of a list always do."""
+def test_sequences_of_long_texts_sometimes_start_from_zeros():
+    """The items of a list always do, and a text that is read often needs it less."""
     resets = [planned(minutes=0.1, items=items).state_reset for items in ("", "line", "blank", "file")]
     assert 0 < resets[0] < 1 and resets[1:] == [0, 0, 0]
+    for length in (300_000, 1_000_000, 3_000_000, 10_000_000):
+        opt = planned(length)
+        assert (opt.state_reset > 0) == (opt.max_epochs < 1.5)
     assert planned(state_reset=0.5).state_reset == 0.5
 
 
