@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 from pathlib import Path
 
 import torch
+from minutes import split
 
 import pycharrnn
-
-sys.path.insert(0, str(Path(__file__).parent))
-from minutes import split  # noqa: E402
 
 PIECE = 1000  # characters
 POSITIONS = (0, 10, 50, 100, 200, 500, PIECE)

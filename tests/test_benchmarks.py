@@ -43,15 +43,7 @@ def output(name: str, *args: str) -> str:
 
 def test_every_benchmark_has_a_test():
     there = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
-    assert there == {name.removeprefix("test_") for name in globals() if name.startswith("test_")} - {
-        "every_benchmark_has_a_test",
-        "what_a_client_counts",
-        "the_n_grams_of_lists",
-        "labels_of_a_folder_without_lists",
-        "benchmarks_without_their_text",
-        "benchmarks_without_the_other_program",
-        "the_split_of_labels",
-    }
+    assert there <= {name.removeprefix("test_") for name in globals()}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
