@@ -17,8 +17,8 @@ LONGER_TEXT = f"too few to learn from: give {LEAST_LENGTH:,} at least; 100,000 a
 _MOST_VALIDATED = 60_000  # characters of a validation, unless -val_frac is given
 _LEAST_BATCHES = 20  # of a text; a short text gets a smaller -batch_size, and a smaller -seq_length if needed
 _LOG_LINES = 60
-# The learning rates are for an lstm. A gru and an rnn take these fractions of them, and -warmup: RMSprop's first steps
-# are its largest, and can make them diverge.
+# The learning rates are for an lstm. A gru and an rnn take these fractions of them. Like networks of several layers,
+# they take -warmup: RMSprop's first steps are its largest, and can make them diverge.
 _PARTS_OF_RATE = {"gru": 0.5, "rnn": 0.35}
 _NUMBERS = {field.name for field in dataclasses.fields(TrainOptions) if field.type == "float"}
 _OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from sets
@@ -51,8 +51,8 @@ def with_defaults(
 ) -> TrainOptions:
     """The options with these settings, as they suit the text, the model and -init_from. Errors: UserError.
 
-    `settings`: name -> value of options, -max_epochs, -val_frac, -batch_size and -seq_length among them. Options that
-    were `given` stay. -recipe and -minutes are reset.
+    `settings`: name -> value of options, -num_layers, -max_epochs, -val_frac, -batch_size and -seq_length among them.
+    Options that were `given` stay. -recipe and -minutes are reset.
     """
     encoding = encoding_for(opt, given, text)
     length = text.length(encoding)
@@ -74,16 +74,20 @@ def with_defaults(
 
 def defaults(settings: Mapping[str, Value], length: int, model: str, typed: Mapping[str, Value]) -> dict[str, Value]:
     """The settings for a text of `length` characters and an lstm, gru or rnn, without the `typed` options."""
-    found = {**settings, **_of_model(model, settings), **typed}
+    num_layers = int(typed.get("num_layers", settings["num_layers"]))
+    found = {**settings, **_of_network(model, num_layers, settings), **typed}
     found = {**found, **_splits(found, length, typed), **_batches(found, length, typed), **typed}
     found = {**found, **_log_lines(found, length), **typed}
     return {name: value for name, value in found.items() if name not in typed}
 
 
-def _of_model(model: str, found: Mapping[str, Value]) -> dict[str, Value]:
-    if model == "lstm":
-        return {}
-    return {"learning_rate": _two_digits(float(found["learning_rate"]) * _PARTS_OF_RATE[model]), "warmup": WARMUP}
+def _of_network(model: str, num_layers: int, found: Mapping[str, Value]) -> dict[str, Value]:
+    changed: dict[str, Value] = {}
+    if model != "lstm":
+        changed["learning_rate"] = _two_digits(float(found["learning_rate"]) * _PARTS_OF_RATE[model])
+    if model != "lstm" or num_layers > 1:
+        changed["warmup"] = WARMUP
+    return changed
 
 
 def _splits(found: Mapping[str, Value], length: int, typed: Collection[str]) -> dict[str, Value]:
