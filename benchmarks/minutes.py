@@ -100,10 +100,10 @@ class Sweep:
         if what.num_layers != 1:
             opt, given = dataclasses.replace(opt, num_layers=what.num_layers), (*given, "num_layers")
         seconds = opt.minutes * 60
-        planned = time_plan.options_for(opt, given, self.text, what.rnn_size, time_plan.ANY_TIME, seconds)
+        of_size = time_plan.options_for(opt, given, self.text, what.rnn_size, time_plan.ANY_TIME, seconds)
         for name, factor in (("batch_size", what.batches), ("seq_length", what.lengths)):
             if factor != 1:
-                opt = dataclasses.replace(opt, **{name: max(1, round(getattr(planned, name) * factor))})
+                opt = dataclasses.replace(opt, **{name: max(1, round(getattr(of_size, name) * factor))})
                 given = (*given, name)
         return opt, given
 
