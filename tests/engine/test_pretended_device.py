@@ -157,6 +157,8 @@ def test_every_use_of_a_gpu(corpus, tmp_path, kind, model):
             "0.2",
             "-weight_drop",
             "0.2",
+            "-state_reset",
+            "0.5",
         ]
         said("train", *args, *sizes, "-max_epochs", "0.1", "-show", "1")
         (first, *_) = tmp_path.glob(f"cv/lm_{model}_epoch*.t7")

@@ -19,7 +19,7 @@ def checks(place: Place) -> list[Check]:
         for options in (
             {"model": "lstm", "dropout": 0.3, "exact": 1},
             {"model": "gru", "dropout": 0.3, "exact": 0},
-            {"model": "lstm", "weight_drop": 0.2, "embedding_rate": 2, "exact": 0},
+            {"model": "lstm", "weight_drop": 0.2, "embedding_rate": 2, "state_reset": 0.2, "exact": 0},
             {"model": "rnn", "exact": 1},
         )
     ]
