@@ -27,7 +27,7 @@ import math
 import random
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,7 @@ from pycharrnn.training.signals import RunStopped
 GIVEN = ("items", "minutes", "gpuid")
 FLAGS = ("rnn_size", "num_layers", "learning_rate", "weight_drop", "batch_size", "seq_length", "max_epochs")
 VARIED = ("sizes", "layers", "batches", "lengths", "rates", "drops")
+TIMED = 1.0  # seconds of each timing
 PIECES = 20  # of a text; the end of each is held out
 HELD_OUT = 100_000  # characters, at most; and at most a tenth of the text
 Row = dict[str, object]
@@ -74,13 +75,11 @@ class Sweep:
     opt: TrainOptions
     text: TextStats
     cores: float
-    least: float = 1.0  # seconds of timing
 
     def varied(self, what: Variation) -> TrainOptions:
         """The options of a run with this variation."""
         opt, given = self._shaped(what)
-        iteration = self.step(what)
-        found = time_plan.options_for(opt, given, self.text, what.rnn_size, iteration, opt.minutes * 60)
+        found = time_plan.options_for(opt, given, self.text, what.rnn_size, self.step(what), opt.minutes * 60)
         weight_drop = round(min(0.7, max(0, found.weight_drop + what.drops)), 4)
         return dataclasses.replace(found, learning_rate=found.learning_rate * what.rates, weight_drop=weight_drop)
 
@@ -92,7 +91,7 @@ class Sweep:
         )
         settings = settle(candidate, given, None, self.text, Machine(gpus=GPUs()))
         characters = len(self.text.characters(candidate.encoding))
-        return step_timing.step_seconds(settings, characters, time.process_time, self.least) / self.cores
+        return step_timing.step_seconds(settings, characters, time.process_time, TIMED) / self.cores
 
     def _shaped(self, what: Variation) -> tuple[TrainOptions, tuple[str, ...]]:
         """The options with layers and batches as if they had been given, and the names of what is given."""
@@ -114,7 +113,7 @@ def planned(sweep: Sweep, sizes: Sequence[int]) -> TrainOptions:
     return time_plan.plan(sweep.opt, GIVEN, sweep.text, sweep.opt.minutes * 60, steps)
 
 
-def variations(plan: Variation, values: dict[str, list[float]], runs: int) -> Iterator[Variation]:
+def variations(plan: Variation, values: dict[str, list[float]], runs: int) -> list[Variation]:
     """What to train beside the plan: all combinations of the values, or `runs` - 1 of them."""
     combinations = itertools.product(*(values[name] for name in VARIED))
     others = [
@@ -126,7 +125,7 @@ def variations(plan: Variation, values: dict[str, list[float]], runs: int) -> It
         random.Random(1).shuffle(others)
         others.sort(key=lambda what: what.settings_beside(plan) > 1)  # the order of equal ones stays
         others = others[: runs - 1]
-    yield from others
+    return others
 
 
 def split(text: str, lines: bool) -> tuple[str, str]:
@@ -137,11 +136,11 @@ def split(text: str, lines: bool) -> tuple[str, str]:
     piece = math.ceil(len(text) / PIECES)
     end = min(piece // 10, HELD_OUT // PIECES)
     pieces = [text[start : start + piece] for start in range(0, len(text), piece)]
-    return "".join(part[:-end] for part in pieces), "".join(part[-end:] for part in pieces)
+    return "".join(part[: len(part) - end] for part in pieces), "".join(part[len(part) - end :] for part in pieces)
 
 
 def trained(what: str, opt: TrainOptions, held_out: bytes) -> Row:
-    """The lowest validation loss of a run, infinite if it diverges, and the loss on what is held out."""
+    """The lowest validation loss of a run, and the loss on what is held out; neither if it diverges."""
     begun = time.process_time()
     row: Row = {"what": what, **{name: getattr(opt, name) for name in FLAGS}}
     with tempfile.TemporaryDirectory() as folder:
@@ -149,7 +148,7 @@ def trained(what: str, opt: TrainOptions, held_out: bytes) -> Row:
         try:
             run = pycharrnn.train(quiet=True, **{**flags, "checkpoint_dir": folder, "gpuid": -1})
         except RunStopped:  # it diverged
-            return {**row, "processor s": time.process_time() - begun, "loss": math.inf, "held out": math.inf}
+            return {**row, "processor s": time.process_time() - begun}
         row |= {"processor s": time.process_time() - begun, "loss": min(run.val_losses.values())}
         if held_out:
             row["held out"] = run.best.score(held_out).bits_per_character * math.log(2)
@@ -201,10 +200,11 @@ def main() -> None:
         for what, options in [("plan", plan), *(("sweep", sweep.varied(other)) for other in others)]:
             rows.append(row := trained(what, options, held_out))
             shown = [f"{name} {value:.4g}" if name != "what" else f"{value}" for name, value in row.items()]
-            print(", ".join(shown), flush=True)
+            print(", ".join(shown if "loss" in row else [*shown, "diverged"]), flush=True)
     for loss in ("loss", "held out") if held_out else ("loss",):
-        best = min(float(row[loss]) for row in rows)
-        print(f"{loss}: the plan is {100 * (float(rows[0][loss]) / best - 1):.1f} % above the best of {len(rows)} runs")
+        of_plan, *of_others = (float(row.get(loss, math.inf)) for row in rows)  # infinite if it diverged
+        above = 100 * (of_plan / min(of_plan, *of_others) - 1)
+        print(f"{loss}: the plan is {above:.1f} % above the best of {len(rows)} runs")
     if args.o:
         Path(args.o).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 

@@ -12,41 +12,40 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
 from minutes import split
 
 import pycharrnn
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 PIECE = 1000  # characters
 POSITIONS = (0, 10, 50, 100, 200, 500, PIECE)
 
 
 def losses(model: pycharrnn.Model, text: str) -> dict[str, float]:
-    """The losses of a text without unknown characters, by what they are the means of."""
-    ids = torch.from_numpy(model.encode("".join(filter(lambda character: is_known(model, character), text))))
-    whole = (len(ids) - 1) // PIECE * PIECE
-    pieces = nll(model, ids[:whole].view(-1, PIECE).T, ids[1 : whole + 1].view(-1, PIECE).T)
+    """The losses of the known characters of a text, by what they are the means of."""
+    whole = model.score(text)
+    known = [character for character, is_known in zip(whole.characters, whole.known, strict=True) if is_known]
+    starts = range(0, len(known) - PIECE, PIECE)
+    # Nothing precedes the first character of a piece, so each has one more.
+    pieces = np.stack([nats(model.score(b"".join(known[start : start + PIECE + 1]))) for start in starts])
     found = {
-        f"{start} to {end}": float(pieces[start:end].mean())
+        f"{start} to {end}": float(pieces[:, start:end].mean())
         for start, end in zip(POSITIONS, POSITIONS[1:], strict=False)
     }
-    carried = nll(model, ids[:whole, None], ids[1 : whole + 1, None])
-    return {**found, "pieces": float(pieces.mean()), "carried": float(carried.mean())}
+    return {**found, "pieces": float(pieces.mean()), "carried": float(nats(model.score(b"".join(known))).mean())}
 
 
-def is_known(model: pycharrnn.Model, character: str) -> bool:
-    encoded = character.encode(errors="surrogateescape")
-    return encoded in model.vocab or all(bytes([byte]) in model.vocab for byte in encoded)
-
-
-@torch.no_grad()
-def nll(model: pycharrnn.Model, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """The loss of each character y (T, B), with x (T, B) before it."""
-    log_probs, _ = model(x)
-    return -log_probs.gather(2, y[:, :, None])[:, :, 0]
+def nats(score: pycharrnn.Score) -> npt.NDArray[np.float64]:
+    """The loss of each character but the first."""
+    return score.bits[1:] * math.log(2)
 
 
 def main() -> None:

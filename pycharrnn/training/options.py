@@ -187,9 +187,8 @@ class TrainOptions:
     state_reset: float = option(
         0,
         "probability that a sequence of a batch starts from a state of zeros, as samples do, not from the state after"
-        " the sequence before it; makes the beginnings of samples and of scored texts better after few epochs. -recipe"
-        " and -minutes set 0.05 for a run of less than 1.5 epochs; the items of a list always start from zeros."
-        " 0 = never, as char-rnn",
+        " the sequence before it. After few epochs, the beginnings of samples and of scored texts become better."
+        " -recipe and -minutes set 0.05 for a text that is read less than 1.5 times. 0 = never, as char-rnn",
         group="learning",
         allowed=number(0, 1),
     )

@@ -27,8 +27,8 @@ _LEAST_ITERATIONS = 20  # from a speed that was too low for a moment, a run can 
 ANY_TIME = 0.01  # seconds of an iteration, for options_for where only the batches matter
 _LEAST_WARMED_UP = 512  # rnn_size from which lists have -warmup, as texts always have
 _PART_OF_DROP_FURTHER = 0.7  # of the weight drop, with -init_from: the model was trained with less, or without
-_STATE_RESET = 0.05  # in a run on a text of fewer epochs than:
-_FEW_EPOCHS = 1.5  # in more of them it would raise the loss
+_STATE_RESET = 0.05  # of texts, in runs of less than _FEW_EPOCHS
+_FEW_EPOCHS = 1.5  # in runs of many more epochs, -state_reset raises the loss
 _ALWAYS: Mapping[str, Value] = {
     "exact": 0,
     "num_layers": 1,

@@ -147,15 +147,16 @@ class Trainer:
         self._first_batch = True
 
     def _reset_states(self) -> None:
-        """Zero the state of some rows, drawn at random, before the next batch: every rank draws for the whole batch.
+        """Zero the states of random rows before the next batch. Every rank draws for the whole batch.
 
         Source: Melis, Dyer & Blunsom 2018, "On the state of the art of evaluation in neural language models".
         """
         draws = draws_of_32_bits(self._seed(), self.loader.batch_size)[self._rows]
-        zeroed = torch.from_numpy(draws < self._state_reset * 2**32)
-        if zeroed.any():
+        is_reset = draws < self._state_reset * 2**32
+        if is_reset.any():
+            mask = torch.from_numpy(is_reset)[:, None].to(self._x.device)
             for state in self.bptt.states(-1):
-                state.masked_fill_(zeroed[:, None].to(state.device), 0)
+                state.masked_fill_(mask, 0)
 
     def _copy_last_to_first(self) -> None:
         """Start the next batch from the state after the last one."""
