@@ -29,9 +29,13 @@ written as in Lua (`50`, `5e1`), and switches are 1 or 0. Quote text with spaces
 backslash, or if the text is nothing but `\\n`, `\\r` and `\\t`. Otherwise `-primetext` is taken as it is, as in
 char-rnn.
 
-The exit status is 0; 1 for an error, with one sentence on stderr, and 1 without one if stdout is closed (`| head`); 2
-for an invalid command line; 3 for a training that diverged; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 149
-after Ctrl-Break on Windows.
+| exit status | meaning |
+| --- | --- |
+| 0 | success |
+| 1 | an error, with one sentence on stderr; or stdout was closed (`\\| head`), which only `train` reports |
+| 2 | an invalid command line |
+| 3 | a training that diverged |
+| 130, 143, 129, 149 | Ctrl-C, SIGTERM, SIGHUP, Ctrl-Break on Windows |
 """
 
 

@@ -29,7 +29,7 @@ _EPILOG = """\b
 First steps:
   pycharrnn train my_text.txt         train on a text; writes checkpoints to cv/
   pycharrnn sample cv                 print new text of the best checkpoint in cv/
-  pycharrnn serve cv                  open it as a page in the browser
+  pycharrnn serve cv                  serve it as a page; prints the address to open
   pycharrnn convert cv my_page.html   write the page to a file, to send to others
 
 pycharrnn help COMMAND or pycharrnn COMMAND -help prints the flags of a command."""

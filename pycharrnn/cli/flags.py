@@ -294,6 +294,8 @@ def _check_flags(command: click.Command, ctx: click.Context, args: list[str]) ->
         if word in HELP or word == "--":
             return
         if flag in by_flag:
+            if flag != word and len(flag) == 2:  # click would take the = for a part of the value
+                raise click.UsageError(f"type {flag} {word[3:]}, with a space in place of the =", ctx)
             value, kind = next(words, "") if flag == word else "", by_flag[flag].type
             if value in by_flag and isinstance(kind, (_Number, _RampType)):
                 raise click.UsageError(f"{flag} needs a {kind.name}, but {value} follows.", ctx)

@@ -7,12 +7,12 @@ model included, only with -overwrite 1.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
 
 from pycharrnn.common import output_folder
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.same_file import same_file
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,8 @@ class Output:
         if os.path.isdir(self.path):
             raise UserError(f"{self._named()} is a folder: name a file.")
         for file in inputs:
-            with contextlib.suppress(OSError, ValueError):  # a file that does not exist is noticed where it is opened
-                if os.path.samefile(file, self.path):
-                    raise UserError(
-                        f"{self._named()} would overwrite {file}, which it is made of: choose another name."
-                    )
+            if same_file(file, self.path):
+                raise UserError(f"{self._named()} would overwrite {file}, which it is made of: choose another name.")
         if not self.overwrite and os.path.isfile(self.path) and not self._is_own():
             what = f", and pycharrnn {self.command} did not write it" if self.command else ""
             other = "choose another name" if self.option else "name another file at the end of the line"

@@ -33,7 +33,10 @@ def enabled(choice: int) -> bool:
 
 
 def _is_terminal(stream: TextIO | None) -> bool:
-    return stream is not None and not getattr(stream, "closed", False) and stream.isatty()
+    try:
+        return stream is not None and os.isatty(stream.fileno())
+    except (OSError, ValueError):  # closed, or without a descriptor, as in IDLE, where stream.isatty() is true
+        return False
 
 
 @contextlib.contextmanager

@@ -64,13 +64,9 @@ def options_for(caller: str, /, **values: Unpack[SampleKeywords]) -> SampleOptio
 
     Errors: see keywords.options_of; UserError for a text without max_copy.
     """
-    found: dict[str, object] = {**values}
-    if found.get("text", "") is None:
-        del found["text"]
+    found = with_seed(values)
     if found.get("length", 0) is None:
         found["length"] = 0
-    if found.get("seed") is None:
-        found["seed"] = random.SystemRandom().randrange(SEEDS)
     # A str of which the sampler makes the same bytes, in any locale.
     found["stop"] = os.fsdecode(utf8(found.get("stop", SampleOptions.stop), "stop"))
     names = ["primetext", *SampleKeywords.__annotations__]  # primetext is no option: for hints on misspelled names
@@ -78,6 +74,14 @@ def options_for(caller: str, /, **values: Unpack[SampleKeywords]) -> SampleOptio
     with in_words_of_a_program():
         require_max_copy(opt)
     return opt
+
+
+def with_seed(values: Mapping[str, object]) -> dict[str, object]:
+    """Arguments with a random seed in place of None, and without a `text` of None."""
+    found = {name: value for name, value in values.items() if value is not None or name != "text"}
+    if found.get("seed") is None:
+        found["seed"] = random.SystemRandom().randrange(SEEDS)
+    return found
 
 
 def of_one_item(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
-import random
 import reprlib
 from typing import TYPE_CHECKING, TypedDict
 
@@ -13,7 +12,7 @@ from compat import item_options
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import MAX_COUNT
 from pycharrnn.library.generated import GeneratedText, text_of
-from pycharrnn.library.generation import SEEDS
+from pycharrnn.library.generation import with_seed
 from pycharrnn.library.keywords import for_a_program, in_words_of_a_program, options_of
 from pycharrnn.sampling import item_selection, known_items, model_labels
 from pycharrnn.sampling.items import ItemModel
@@ -79,8 +78,6 @@ def options_for(count: int, **values: Unpack[ItemKeywords]) -> SampleOptions:
 
     Errors: see keywords.options_of, and UserError for a count below 1.
     """
-    given: dict[str, object] = {name: value for name, value in values.items() if value is not None}
-    given.setdefault("seed", random.SystemRandom().randrange(SEEDS))
     try:
         count = operator.index(count)
     except TypeError:
@@ -88,7 +85,7 @@ def options_for(count: int, **values: Unpack[ItemKeywords]) -> SampleOptions:
     if not 1 <= count <= MAX_COUNT:
         raise UserError(f"count must be from 1 to 1e12, not {count}.")
     names = ["primetext", *ItemKeywords.__annotations__]  # primetext is no option: for hints on misspelled names
-    opt = options_of(SampleOptions, given, "items", names)
+    opt = options_of(SampleOptions, with_seed(values), "items", names)
     return dataclasses.replace(opt, items=count)
 
 

@@ -306,13 +306,18 @@ class Model:
             return text_scores.score_by(lambda steps: self._weights.predictor(1, steps), loaded, content)
 
     def copied(
-        self, sample: Text, *, least: int = CopiedOptions.least, text: str | os.PathLike[str] = "", threads: int = 0
+        self,
+        sample: Text,
+        *,
+        least: int = CopiedOptions.least,
+        text: str | os.PathLike[str] | None = None,
+        threads: int = 0,
     ) -> list[Passage]:
         """The passages of a sample that are in the training text, letter for letter, the longest first; each once.
 
         Args:
             least: number of characters that a passage must have at least.
-            text: path of the text to compare with; default: the training text that the checkpoint records.
+            text: path of the text to compare with; None = the training text that the checkpoint records.
             threads: 0 = OMP_NUM_THREADS, or one for each core.
 
         Errors: TypeError; UserError for a text that is missing, or has changed since the training.
@@ -321,7 +326,7 @@ class Model:
             >>> for passage in model.copied(model.generate(length=5000)):
             ...     print(passage.length, passage.text_line, passage)
         """
-        options = {"least": least, "text": text, "threads": threads}
+        options = {"least": least, "text": "" if text is None else text, "threads": threads}
         opt = options_of(CopiedOptions, options, "copied", tuple(options))
         with in_words_of_a_program(), contextlib.ExitStack() as until_read:
             loaded, content = self._weights.checkpoint(), utf8(sample, "sample")

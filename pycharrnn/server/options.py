@@ -22,7 +22,7 @@ class NetworkOptions:
     port: int = option(8015, "port to listen on. 0 = a free port", group="network", allowed=number(0, 65535))
     token: str = option(
         "",
-        "secret that clients must send, 16 characters or more. new = generate one",
+        "secret that clients must send: 16 or more letters, digits and -_.~; new = generate one",
         group="network",
         value="TEXT|new",
     )
@@ -42,7 +42,7 @@ class NetworkOptions:
         if not self.host:
             raise UserError("-host must be an address or a name, not empty.")
         if self.token not in ("", "new") and (len(self.token) < 16 or not _is_plain(self.token)):
-            raise UserError("-token must be 16 letters and digits or more, or new to generate one.")
+            raise UserError("-token must be at least 16 letters, digits and -_.~, or new to generate one.")
         if not self.token and not self.is_loopback():
             raise UserError(
                 f"-host {self.host} is open to other machines and needs a -token: -token new generates one."

@@ -14,6 +14,7 @@ from pycharrnn.checkpoints import formats, run_names, safetensors_file
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.losses import best_first, best_iteration, finite
 from pycharrnn.common.printing import PrintLine
+from pycharrnn.common.same_file import same_file
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History
 from pycharrnn.training.next_commands import NextCommands
@@ -96,7 +97,7 @@ class CheckpointKeeper:
         if self._ranks.rank or source is None or resumed.i not in finite(losses) or not resumed.network.is_finite():
             return
         path = self.path_of(resumed.i)
-        if os.path.exists(path) and os.path.samefile(path, source):
+        if same_file(path, source):
             self._update_others(path)
 
     def _update_others(self, path: str, latest: Checkpoint | None = None) -> None:

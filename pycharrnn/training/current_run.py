@@ -63,7 +63,7 @@ class CurrentRun:
         commands = NextCommands(
             settings.files.savefile,
             settings.data.items,
-            resume_flags=options.flags(("log", "log_every_seconds", "show")),
+            resume_flags=options.flags(("log", "log_every_seconds", "show", "threads")),
             sample_flags=options.flags(("gpuid",)) if options.gpuid < 0 else [],
         )
         path = resumed.path if resumed else None

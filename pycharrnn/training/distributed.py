@@ -67,9 +67,9 @@ class Ranks(Process):
         whole[self.rows(batch_size)] = part
         return self.sum(whole)
 
-    def any(self, *flags: bool) -> list[bool]:
-        """For each flag, whether it is set in any process. On the CPU, so that nothing waits for a GPU."""
-        return [bool(flag) for flag in self.sum(torch.tensor(flags, dtype=torch.int32)).tolist()]
+    def any(self, *conditions: bool) -> list[bool]:
+        """For each condition, whether it holds in any process. On the CPU, so that nothing waits for a GPU."""
+        return [count > 0 for count in self.sum(torch.tensor(conditions, dtype=torch.int32)).tolist()]
 
     def first_on_each_machine(self, work: Callable[[], _T]) -> _T:
         """Call `work` in one process of each machine, then in the others; return its result."""

@@ -12,6 +12,7 @@ from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import validations_left
 from pycharrnn.training.session import machine_of
 from pycharrnn.training.settle import settle
+from pycharrnn.training.text_defaults import iterations_per_epoch
 
 _LEAST_SECONDS = 0.2  # of timed steps
 
@@ -38,10 +39,12 @@ def estimate(options: TrainOptions, text: TextStats) -> Estimate:
     # count how long other programs have its core: in so few steps, ten times as long or not at all.
     clock = time.thread_time if settings.machine.device == "cpu" else time.perf_counter
     step = step_timing.step_seconds(settings, max(1, len(text.characters(data.encoding))), clock, _LEAST_SECONDS)
-    batches = text.length(data.encoding) // (data.batch_size * data.seq_length)
+    length = text.length(data.encoding)
     train, validation, _ = data.split_fractions
-    iterations = int(settings.optimisation.max_epochs * max(1, int(batches * train)))
+    per_epoch = iterations_per_epoch(length, data.batch_size, data.seq_length, train)
+    iterations = int(settings.optimisation.max_epochs * per_epoch)
     validations = validations_left(settings.files.eval_val_every, iterations) + settings.optimisation.calibrate
+    batches = length // (data.batch_size * data.seq_length)
     in_steps = iterations + validations * batches * validation * time_plan.VALIDATION_STEPS
     flags = {name: getattr(settings.options, name) for name in settings.options.changed - options.changed}
     return Estimate(round(in_steps * step, 1), iterations, settings.model.rnn_size, flags)

@@ -40,7 +40,7 @@ def _annealed(opt: OptimisationSettings, i: int, iterations: int) -> float:
     new length.
     """
     changes = length_changes.parse(opt.anneal_to) or []
-    ends = [*(length for length, _ in changes), iterations]
+    ends = [*(length for length, _ in changes), max(iterations, 1)]  # a resumed run may have none left
     left, start, is_first = 1.0, 0, True  # at iteration `start`
     for end, stop in zip(ends, [*(at for _, at in changes), iterations], strict=True):
         at = min(i, stop)

@@ -74,32 +74,32 @@ def train(
     note = live.above(note)
     log = OutputLog(live.above(say), note)
     session = _with_more_time(prepare(opt, given, process, log.say, note, corpus, watch))
-    settings = session.settings
-    threads.set_num_threads(settings.machine.threads)
-    trainer = session.make_trainer(note)
-    threads.note_backend(settings.machine, trainer.bptt.reason, note)
-    history, is_over = _history(session, trainer, log.say, note)
-    pace = pace_of(session, watch, history.done)
-    run = CurrentRun(session, trainer, history, log.say, note, live, draw, callbacks, pace)
-    alone = session.ranks.size == 1
-    with (
-        closing(session.loader),
-        lock(settings.files, note) if session.ranks.rank == 0 else nullcontext() as has_lock,
-        live,
-        GracefulStop(log, alone, live.interrupted) as stop,
-    ):
-        if has_lock:
-            run_files.remove_temporary_files(settings.files.stem)
-        run.begin_log()
-        try:
-            _iterate(run, stop, is_over)
-        except RunStopped as e:
-            e.result = run.result()
-            if not isinstance(e.__cause__, TextChanged):  # the other processes are in the middle of a step
-                session.ranks.destroy()
-            raise
-    session.ranks.destroy()
-    return run.result()
+    with closing(session.loader):
+        settings = session.settings
+        threads.set_num_threads(settings.machine.threads)
+        trainer = session.make_trainer(note)
+        threads.note_backend(settings.machine, trainer.bptt.reason, note)
+        history, is_over = _history(session, trainer, log.say, note)
+        pace = pace_of(session, watch, history.done)
+        run = CurrentRun(session, trainer, history, log.say, note, live, draw, callbacks, pace)
+        alone = session.ranks.size == 1
+        with (
+            lock(settings.files, note) if session.ranks.rank == 0 else nullcontext() as has_lock,
+            live,
+            GracefulStop(log, alone, live.interrupted) as stop,
+        ):
+            if has_lock:
+                run_files.remove_temporary_files(settings.files.stem)
+            run.begin_log()
+            try:
+                _iterate(run, stop, is_over)
+            except RunStopped as e:
+                e.result = run.result()
+                if not isinstance(e.__cause__, TextChanged):  # the other processes are in the middle of a step
+                    session.ranks.destroy()
+                raise
+        session.ranks.destroy()
+        return run.result()
 
 
 def _iterate(run: CurrentRun, stop: GracefulStop, is_over: bool) -> None:
@@ -115,24 +115,26 @@ def _iterate(run: CurrentRun, stop: GracefulStop, is_over: bool) -> None:
     if settings.resumed and is_over:
         keeper.complete(settings.resumed.checkpoint)
     try:
+        if 0 < i == run.iterations and not is_over:
+            _validate(run, i, stop)  # the run that is resumed ended before its last validation
         while i < run.iterations and not is_over:  # -minutes may change their number
             seconds = _timed_step(run.session, trainer)
             i += 1
-            logs = run.log is not None and (i % print_every == 0 or run.log.is_due())
+            prints = i % print_every == 0
+            logs = run.log is not None and (prints or run.log.is_due())
+            validates = i % eval_val_every == 0 or i == run.iterations
             # Reading a loss waits for the GPU, so not after every iteration.
-            if settings.machine.device == "cpu" or i % print_every == 0 or logs or not history.has_newest:
+            if settings.machine.device == "cpu" or prints or logs or validates or not history.has_newest:
                 history.train_losses.extend(trainer.new_losses())
                 run.change_length(i)
-            validates = i % eval_val_every == 0 or i == run.iterations
-            if validates:
-                history.train_losses.extend(trainer.new_losses())
+                validates = i % eval_val_every == 0 or i == run.iterations
             _decay_learning_rate(run, i)
             if run.log and logs:
                 rate = trainer.optimizer.learning_rate
                 run.log.train(i, history.train_losses[-1], trainer.norm_ratio(), rate)
             if validates:
                 _validate(run, i, stop)
-            if i % print_every == 0:
+            if prints:
                 _report_step(run, i, seconds, stop)
             if run.live.due():
                 run.live.show(run.figures.training(i))
@@ -178,7 +180,10 @@ def _finish(run: CurrentRun) -> None:
 
 
 def _timed_step(session: Session, trainer: Trainer) -> float:
-    """Run one iteration and return its seconds; on a GPU only those of launching it, unless -accurate_gpu_timing 1."""
+    """Run one iteration and return its seconds; on a GPU only those of launching it.
+
+    With -accurate_gpu_timing 1, on CUDA, those of computing it.
+    """
     start = time.perf_counter()
     trainer.step()
     machine = session.settings.machine
@@ -226,7 +231,7 @@ def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
             run.calibration = run.trainer.calibrate(show_progress)
         start = time.perf_counter()
         run.say(f"evaluating loss over split index {VAL}")
-        run.history.val_losses[i] = loss = run.trainer.evaluate(VAL, batch_done)
+        run.history.val_losses[i] = loss = run.trainer.evaluate(batch_done)
         if run.calibration:
             run.note(
                 f"calibrated: the logits are divided by {run.calibration.temperature:.4g}, and the validation loss is"
@@ -274,12 +279,12 @@ def _history(session: Session, trainer: Trainer, say: PrintLine, note: PrintLine
     done, iterations = found.i, session.iterations
     history = History.resumed(found.train_losses, found.val_losses if of_these_splits else {}, done)
     lost_patience = _had_lost_patience(session, history)
-    if done >= iterations:
+    if done > iterations or (done == iterations and done in found.val_losses):
         note(f"iteration {done} of {iterations}: nothing is left to train; a larger {flag('max_epochs')} goes on.")
     elif lost_patience:
         note(patience_note(done, settings.optimisation.patience))
         note(f"nothing is left to train; a larger {flag('patience')}, or {flag('max_epochs')}, goes on.")
-    is_over = done == iterations or lost_patience
+    is_over = (done == iterations and done in found.val_losses) or lost_patience
     if found.state and found.train_losses and is_over and done % settings.display.print_every == 0:
         # The run may have ended between saving its last checkpoint and this line.
         say(_step_line(session, done, found.train_losses[-1], found.state.norm_ratio, 0.0))

@@ -187,7 +187,7 @@ class TrainOptions:
     state_reset: float = option(
         0,
         "probability that a sequence of a batch starts from a state of zeros, as samples do, not from the state after"
-        " the sequence before it. After few epochs, the beginnings of samples and of scored texts become better."
+        " the sequence before it. In a run of few epochs this improves the beginnings of samples and of scored texts."
         " -recipe and -minutes set 0.05 for a text that is read less than 1.5 times. 0 = never, as char-rnn",
         group="learning",
         allowed=number(0, 1),
@@ -195,13 +195,14 @@ class TrainOptions:
     calibrate: int = option(
         0,
         "1 = after the last iteration (not if -patience ends the run), divide the logits by the temperature with the"
-        " lowest validation loss: a network is too sure of its predictions, most of all if it overfits. 0 = don't",
+        " lowest validation loss (temperature scaling): networks are overconfident, most of all if they"
+        " overfit. 0 = don't",
         group="learning",
         allowed=SWITCH,
     )
     exact: int = option(
         1,
-        "1 = the digits of char-rnn: float64 on the CPU, and its two state habits. 0 = float32, faster",
+        "1 = reproduce char-rnn digit for digit: float64 on the CPU, and its two state habits. 0 = float32, faster",
         group="machine",
         allowed=SWITCH,
     )
@@ -386,9 +387,10 @@ class TrainOptions:
         if self.label and not self.items and not self.resume:
             raise UserError(f"{flag('label', self.label)} is for the items of a list: add {flag('items')} line.")
         if self.state_reset and self.items and not self.resume:
+            raise no_reset_of_items(self.state_reset, self.items)
+        if self.log_every_seconds and not self.log:
             raise UserError(
-                f"{flag('state_reset', self.state_reset)} is for a text: each item of {flag('items', self.items)}"
-                " starts from a state of zeros. Leave it out."
+                f"{flag('log_every_seconds', self.log_every_seconds)} adds rows to a log: add {flag('log')} FILE.csv."
             )
         if self.resume and self.init_from:
             raise UserError(
@@ -399,3 +401,11 @@ class TrainOptions:
                 f"{flag('resume')} goes on with the options of its run, {flag('recipe', self.recipe)} is for a new one:"
                 " give one of them."
             )
+
+
+def no_reset_of_items(state_reset: float, items: str) -> UserError:
+    """The refusal of -state_reset for a list."""
+    return UserError(
+        f"{flag('state_reset', state_reset)} is for a text: each item of {flag('items', items)} starts from a state of"
+        " zeros. Leave it out."
+    )

@@ -15,6 +15,7 @@ from pycharrnn.checkpoints.folder_runs import record_of
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.printing import PrintLine
+from pycharrnn.common.same_file import same_file
 from pycharrnn.common.shell_words import quoted
 from pycharrnn.training import recorded_options, run_files
 from pycharrnn.training.history import out_of_patience
@@ -33,7 +34,7 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: PrintLine)
     stem, ending = files.stem, files.ending
     latest, best = run_names.latest_checkpoint(stem, ending), run_names.best_checkpoint(stem, ending)
     resumed = start if isinstance(start, ResumedRun) and run_files.is_of_run(start.path, stem) else None
-    if resumed and _same_file(resumed.path, latest):
+    if resumed and same_file(resumed.path, latest):
         return
     other = f"choose another {flag('savefile')} or {flag('checkpoint_dir')}"
     ways_on = f"{other}, or give it up with {flag('overwrite', 1)}"
@@ -63,10 +64,12 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: PrintLine)
             )
         initial = None if isinstance(start, ResumedRun) else start
         for path in (best, latest):
-            if initial and _same_file(initial.path, path) and not run_files.with_loss_in_name(path, initial.checkpoint):
+            if initial and same_file(initial.path, path) and not run_files.with_loss_in_name(path, initial.checkpoint):
                 raise UserError(f"this training would overwrite {path}, from which it starts: {ways_on}.")
     if is_finished:
         for path, what, replaced in ((best, "best", _loaded(best)), (latest, "newest", loaded)):
+            if not os.path.lexists(path):
+                continue
             if resumed and replaced and _continues(resumed.checkpoint, replaced):
                 continue  # best stays if it was written before the resumed state
             note(_on_replacing(path, what, replaced, stem, ending))
@@ -86,13 +89,6 @@ def _newer_in_another_format(stem: str, latest: str) -> str | None:
             written[path] = os.stat(path).st_mtime_ns
     newest = max(written, key=lambda path: (written[path], path == latest), default=latest)
     return None if newest == latest else newest
-
-
-def _same_file(a: str, b: str) -> bool:
-    try:
-        return os.path.samefile(a, b)
-    except (OSError, ValueError):
-        return False
 
 
 def _continues(resumed: Checkpoint, loaded: Checkpoint) -> bool:

@@ -16,7 +16,7 @@ class TrainStep:
     Attributes:
         iteration: number from 1, of `iterations`. epoch: passes through the training split.
         train_loss: nats per character of its batch.
-        norm_ratio: norm of the gradient divided by that of the parameters.
+        norm_ratio: norm of the clipped gradient divided by that of the parameters.
         learning_rate: of the next iteration. seconds: duration.
     """
 

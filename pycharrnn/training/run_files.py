@@ -9,14 +9,12 @@ import re
 from compat import atomic_write
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import run_names
+from pycharrnn.common.same_file import same_file
 
 
 def same_folder(a: str, b: str) -> bool:
     """Whether two paths are one existing folder; an empty path is the current one."""
-    try:
-        return os.path.samefile(a or ".", b or ".")
-    except (OSError, ValueError):  # ValueError: a file may record a path with a NUL
-        return False
+    return same_file(a or ".", b or ".")
 
 
 def remove_temporary_files(stem: str) -> None:

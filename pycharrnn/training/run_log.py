@@ -16,6 +16,7 @@ from collections.abc import Callable
 from compat.charrnn import Checkpoint
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
+from pycharrnn.common.same_file import same_file
 from pycharrnn.training import log_rows
 from pycharrnn.training.log_rows import Row
 from pycharrnn.training.run_sizes import RunSizes
@@ -30,9 +31,8 @@ def check(files: FileSettings, data_dir: str, resumed: Checkpoint | None, note: 
     path = files.log
     if not path:
         return
-    with contextlib.suppress(OSError, ValueError):
-        if os.path.samefile(path, f"{data_dir}/input.txt"):
-            raise UserError(f"{flag('log', path)} would overwrite the text of the training: choose another name.")
+    if same_file(path, f"{data_dir}/input.txt"):
+        raise UserError(f"{flag('log', path)} would overwrite the text of the training: choose another name.")
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder) and os.path.normpath(folder) != os.path.normpath(data_dir):
         raise UserError(f"can't write {flag('log', path)}: there is no folder {folder}.")

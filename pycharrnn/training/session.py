@@ -200,16 +200,25 @@ def _make(
     random = LuaRandom(settings.model.seed)
     tf32.allow(not settings.machine.exact)
     loader = ranks.first_on_each_machine(lambda: _loader(settings, text, ranks, advise, say))
-    text_checks.check_splits(data, loader.ntrain, loader.nval, loader.nbatches)
-    say(f"vocab size: {loader.vocab_size}")
-    dtype = precision.PARAMETERS[settings.machine.parameters]
-    if ranks.rank == 0:
-        _make_checkpoint_dir(os.path.dirname(settings.files.stem))
-    if settings.resumed:
-        remapped = checkpoint.remap_ids(settings.resumed.checkpoint, loader.vocab_mapping)
-        start = dataclasses.replace(settings.resumed, checkpoint=remapped)
-        settings = dataclasses.replace(settings, start=start)
-    model = _model(settings, loader, random, dtype, say)
+    try:
+        text_checks.check_splits(data, loader.ntrain, loader.nval, loader.nbatches)
+        say(f"vocab size: {loader.vocab_size}")
+        if ranks.rank == 0:
+            _make_checkpoint_dir(os.path.dirname(settings.files.stem))
+        if settings.resumed:
+            remapped = checkpoint.remap_ids(settings.resumed.checkpoint, loader.vocab_mapping)
+            start = dataclasses.replace(settings.resumed, checkpoint=remapped)
+            settings = dataclasses.replace(settings, start=start)
+        model = _new_model(settings, loader, random, say)
+    except BaseException:
+        loader.close()
+        raise
+    return Session(settings, ranks, loader, text.fingerprint, random, model, from_texts)
+
+
+def _new_model(settings: RunSettings, loader: Batches, random: LuaRandom, say: PrintLine) -> CharRNN:
+    """The model before its first step. Errors: UserError."""
+    model = _model(settings, loader, random, precision.PARAMETERS[settings.machine.parameters], say)
     model.end_id = loader.end_id
     if settings.model.forget_bias and model.model == "lstm" and not settings.resumed:
         for layer in range(1, model.num_layers + 1):
@@ -218,7 +227,7 @@ def _make(
     say(f"number of parameters in the model: {model.flat.numel()}")
     if settings.files.checkpoint_format == "t7":
         t7_file.check_size(model.vocab_size, model.flat.numel())
-    return Session(settings, ranks, loader, text.fingerprint, random, model, from_texts)
+    return model
 
 
 def _make_checkpoint_dir(path: str) -> None:

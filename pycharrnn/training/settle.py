@@ -20,7 +20,7 @@ from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training import recipes, recorded_options, run_files, text_defaults, time_plan
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
 from pycharrnn.training.machine import Machine
-from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.options import TrainOptions, no_reset_of_items
 from pycharrnn.training.settings import (
     DisplaySettings,
     FileSettings,
@@ -33,7 +33,7 @@ from pycharrnn.training.settings import (
 from pycharrnn.training.time_plan import Timing
 
 _SIZES = ("rnn_size", "num_layers", "model")  # of the network
-_FIXED = (*_SIZES, "items", "label")  # a resumed run can't change them
+_FIXED = (*_SIZES, "forget_bias", "items", "label")  # a resumed run can't change them
 _MIXED = ("bfloat16", "float16")
 _MAX_T7_CHARACTERS = 1000  # of a utf8 model saved as .t7 by default: its identity matrix has 8 MB
 
@@ -71,6 +71,8 @@ def settle(
         minutes, options = options.minutes, dataclasses.replace(options, minutes=TrainOptions.minutes)
     if start is not None and options.encoding != encoding:
         lines.log.append(f"overwriting encoding={options.encoding} based on the checkpoint.")
+    if "anneal_to" in given and options.anneal_to and not options.anneal:
+        raise UserError(f"{flag('anneal_to', options.anneal_to)} is for {flag('anneal')}: add {flag('anneal', 1)}.")
     if options.vocab != "strict" and start is None:
         raise UserError(
             f"{flag('vocab', options.vocab)} is about a checkpoint's characters: give {flag('init_from')} as well."
@@ -205,14 +207,18 @@ def _resumed(
         becomes_exact = "exact" in given and options.exact and not recorded_options.find(found, "exact")
         if name == "dtype" and name not in given and becomes_exact:
             continue  # -exact 1 has a precision of its own
+        # A run of -init_from has the dropout of its model, and records the option.
+        was = found.network.dropout if name == "dropout" else recorded_options.find(found, name)
         if name not in given:
             recorded[name] = recorded_options.require(path, found, name)
-        elif (asked := getattr(options, name)) != (was := recorded_options.find(found, name)):
+        elif (asked := getattr(options, name)) != was:
             overridden[name] = f"{_in_words(asked)} (was {_in_words(was)})"
     for name in _FIXED:
         if name in overridden:
             change = f"{flag(name)} {overridden[name]}"
             raise UserError(f"{change} can't change during a run: leave it out, or start a new run.")
+    if "state_reset" in given and options.state_reset and (items := str(recorded.get("items", ""))):
+        raise no_reset_of_items(options.state_reset, items)
     # Later checkpoints don't record -resume: they equal those of a run that never stopped.
     options = recorded_options.replace(path, options, **recorded, resume="")
     if overridden:

@@ -46,6 +46,11 @@ def encoding_for(opt: TrainOptions, given: Collection[str], text: TextStats) -> 
     return opt.encoding if opt.init_from or "encoding" in given else text.encoding
 
 
+def iterations_per_epoch(length: int, batch_size: int, seq_length: int, train_frac: float) -> int:
+    """The number of training batches of a text of `length` characters; 1 for a text that is too short for one."""
+    return max(1, int(length // (batch_size * seq_length) * train_frac))
+
+
 def with_defaults(
     opt: TrainOptions, given: Collection[str], text: TextStats, settings: Mapping[str, Value]
 ) -> TrainOptions:
@@ -111,9 +116,10 @@ def _batches(found: Mapping[str, Value], length: int, typed: Collection[str]) ->
 
 
 def _log_lines(found: Mapping[str, Value], length: int) -> dict[str, Value]:
-    batches = length // (int(found["batch_size"]) * int(found["seq_length"]))
-    iterations = float(found["max_epochs"]) * max(1, int(batches * float(found["train_frac"])))
-    return {"print_every": max(1, int(_two_digits(iterations / _LOG_LINES)))}
+    per_epoch = iterations_per_epoch(
+        length, int(found["batch_size"]), int(found["seq_length"]), float(found["train_frac"])
+    )
+    return {"print_every": max(1, int(_two_digits(float(found["max_epochs"]) * per_epoch / _LOG_LINES)))}
 
 
 def _two_digits(number: float) -> float:

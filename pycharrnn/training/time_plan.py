@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.text_defaults import WARMUP, Value, encoding_for, with_defaults
+from pycharrnn.training.text_defaults import WARMUP, Value, encoding_for, iterations_per_epoch, with_defaults
 
 SIZES = (96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
 _REFERENCE_SIZE = 160  # rnn_size for which Kind has its figures
@@ -152,7 +152,7 @@ def options_for(
     # The first of two passes, for -batch_size, -seq_length and the splits only.
     found = with_defaults(opt, given, text, _settings(opt, length, rnn_size, 1, 1))
     batches = length / (found.batch_size * found.seq_length)
-    per_epoch = max(1, int(int(batches) * found.train_frac))
+    per_epoch = iterations_per_epoch(length, found.batch_size, found.seq_length, found.train_frac)
     # In iterations. Without a validation split, which text_checks refuses, it is above 0 all the same.
     validation = max(VALIDATION_STEPS * batches * found.val_frac, 1e-9)
     affordable = opt.max_epochs * per_epoch if "max_epochs" in given else seconds * _USED / iteration

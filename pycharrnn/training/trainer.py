@@ -41,7 +41,7 @@ class Trainer:
     Args:
         random: Torch7's generator, for dropout. note: prints a line on stderr.
         machine: with `exact`, the hidden state behaves as in the original, which keeps it by reference to buffers that
-            are overwritten later: see `_forward_backward` and `evaluate`. Not for lists, whose items each start from
+            are overwritten later: see `_forward_backward` and `_losses`. Not for lists, whose items each start from
             zeros. With `old_exp`, LogSoftMax is that of Torch7 before 27 April 2016.
     """
 
@@ -253,12 +253,14 @@ class Trainer:
         return torch.stack(losses).tolist() if losses else []
 
     @torch.no_grad()
-    def evaluate(self, split: int, batch_done: Callable[[int], None] = lambda i: None) -> float:
-        """The loss of a split in nats per character, from a state of zeros, without dropout.
+    def evaluate(self, batch_done: Callable[[int], None] = lambda i: None) -> float:
+        """The loss of the validation split in nats per character, from a state of zeros, without dropout.
+
+        Training goes on from the state before, but with -exact 1 from the last state of the split.
 
         `batch_done` is called with the number of batches done. Errors: TextChanged, with the hidden state restored.
         """
-        return self._losses(split, (1.0,), batch_done, restores=not self._has_habits)[0]
+        return self._losses((1.0,), batch_done, restores=not self._has_habits)[0]
 
     @torch.no_grad()
     def calibrate(self, batch_done: Callable[[int], None] = lambda i: None) -> Calibration | None:
@@ -266,7 +268,7 @@ class Trainer:
 
         Returns: None if that is 1, which leaves the decoder as it is.
         """
-        losses = self._losses(VAL, TEMPERATURES, batch_done)
+        losses = self._losses(TEMPERATURES, batch_done)
         temperature = best_temperature(losses)
         if temperature == 1:
             return None
@@ -274,19 +276,19 @@ class Trainer:
         return Calibration(temperature, losses[TEMPERATURES.index(1)])
 
     def _losses(
-        self, split: int, temperatures: Sequence[float], batch_done: Callable[[int], None], restores: bool = True
+        self, temperatures: Sequence[float], batch_done: Callable[[int], None], restores: bool = True
     ) -> list[float]:
-        """The losses of a split, as those of `evaluate`, of softmax(logits / temperature) for each temperature.
+        """The losses of the validation split, as `evaluate`, of softmax(logits / temperature) for each temperature.
 
         Without `restores`, as in the original, training continues from the last state of the split.
         """
-        self.loader.reset_batch_pointer(split)
+        self.loader.reset_batch_pointer(VAL)
         before = [state.clone() for state in self.bptt.states(-1)]
         self._set_states(self._zeros())
         losses, counted = [0.0] * len(temperatures), 0
         try:
-            for i in range(1, self.loader.split_sizes[split] + 1):
-                self._read_batch(split)
+            for i in range(1, self.loader.nval + 1):
+                self._read_batch(VAL)
                 self._forward()
                 at_1 = self.bptt.nll(self._y)
                 found = [at_1 if temperature == 1 else self.bptt.nll_at(temperature) for temperature in temperatures]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -14,12 +15,19 @@ pty = pytest.importorskip("pty", reason="pseudo-terminals of POSIX")
 termios = pytest.importorskip("termios", reason="pseudo-terminals of POSIX")
 
 
-class Stream:
-    def __init__(self, terminal: bool):
-        self._terminal = terminal
+@pytest.fixture
+def stream():
+    """A function that opens a terminal, or a file that is none."""
+    opened = []
 
-    def isatty(self) -> bool:
-        return self._terminal
+    def open_stream(is_terminal: bool):
+        descriptors = pty.openpty() if is_terminal else (os.open(os.devnull, os.O_WRONLY),)
+        opened.extend(descriptors)
+        return os.fdopen(descriptors[-1], "w", closefd=False)
+
+    yield open_stream
+    for descriptor in opened:
+        os.close(descriptor)
 
 
 @pytest.mark.parametrize(
@@ -33,13 +41,24 @@ class Stream:
         (1, True, False, False),
     ],
 )
-def test_when_progress_is_shown(monkeypatch, choice, stdout, stderr, expected):
-    monkeypatch.setattr(sys, "stdout", Stream(stdout))
-    monkeypatch.setattr(sys, "stderr", Stream(stderr))
+def test_when_progress_is_shown(monkeypatch, stream, choice, stdout, stderr, expected):
+    monkeypatch.setattr(sys, "stdout", stream(stdout))
+    monkeypatch.setattr(sys, "stderr", stream(stderr))
     monkeypatch.setenv("TERM", "xterm")
     assert progress.enabled(choice) == expected
     monkeypatch.setenv("TERM", "dumb")
     assert not progress.enabled(choice)
+
+
+def test_no_progress_on_a_stream_without_a_descriptor(monkeypatch):
+    """That of IDLE says that it is a terminal."""
+    idle = io.StringIO()
+    idle.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", idle)
+    monkeypatch.setenv("TERM", "xterm")
+    assert not progress.enabled(1)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert not progress.enabled(1)
 
 
 class Screen:

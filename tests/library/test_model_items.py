@@ -56,6 +56,15 @@ def test_probabilities_and_known_items(home):
     assert "items line" in repr(model)
 
 
+def test_only_a_text_and_a_seed_can_be_none(home):
+    model = pycharrnn.load("cv")
+    assert len(list(model.items(1, text=None, seed=None))) == 1
+    for name in ("temperature", "length", "new"):
+        with pytest.raises(TypeError, match=f"{name} must be"):
+            model.items(1, **{name: None})
+    assert model.copied("ab", least=2, text=None) == model.copied("ab", least=2)
+
+
 def test_a_beginning_begins_an_item(home):
     """`generate` and `stream` read the end character before it, and do not return that."""
     model = pycharrnn.load("cv")

@@ -10,7 +10,6 @@ from runs import a_trainer, folder_with_text, named, result_of, train
 
 import pycharrnn
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.text.loader import VAL
 from pycharrnn.training import trainer as trainer_module
 from pycharrnn.training.calibration import TEMPERATURES, best_temperature
 
@@ -62,10 +61,10 @@ def test_a_calibrated_model_is_not_calibrated_further(tmp_path):
     trainer = a_trainer(folder_with_text(tmp_path), exact=0)
     for _ in range(300):
         trainer.step()
-    before = trainer.evaluate(VAL)
+    before = trainer.evaluate()
     calibration = trainer.calibrate()
     assert calibration.temperature != 1 and calibration.loss_before == pytest.approx(before, rel=1e-6)
-    assert trainer.evaluate(VAL) < before
+    assert trainer.evaluate() < before
     again = trainer.calibrate()
     assert again is None or again.temperature == pytest.approx(1, abs=0.02)
 

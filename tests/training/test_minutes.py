@@ -10,6 +10,7 @@ import signal
 import numpy as np
 import pytest
 from conftest import with_slashes
+from pretended_device import pretended_gpu
 from runs import TEXT, folder_with_text, named, result_of, train, working_in
 
 import pycharrnn
@@ -156,6 +157,20 @@ def test_the_pace_needs_no_report_of_every_iteration(reported):
             pace.stepped(i)
     assert pace.length(100, 120) == pytest.approx(100 + (591 - 60) - 6 * 30, abs=30)
     assert pace.length(100, 120) == 120  # so soon after, it stays
+
+
+def test_a_gpu_is_timed_before_each_validation(tmp_path, machine, monkeypatch):
+    """Else the iterations since the last printed one would count as a part of the validation."""
+    done, validated = [0], []
+    stepped = Pace.stepped
+    monkeypatch.setattr(Pace, "stepped", lambda pace, i: (done.append(i), stepped(pace, i)))
+    monkeypatch.setattr(Pace, "validated", lambda pace: validated.append(done[-1]))
+    folder = folder_with_text(tmp_path)
+    with pretended_gpu("mps"):
+        machine.train(folder, minutes=1, **{**SMALL, "gpuid": 0, "keep": 0, "print_every": 30, "eval_val_every": 40})
+    assert len(done) < max(done)  # not every iteration is
+    assert validated == [checkpoint.load(path).i for path in named(folder)]
+    assert validated[:2] == [40, 80]
 
 
 @pytest.mark.parametrize("at, seconds", [(0.1, 100), (0.3, 200), (0.5, 240), (0.8, 120)])

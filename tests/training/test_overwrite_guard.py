@@ -163,6 +163,17 @@ def test_over_a_finished_run_it_is_said_what_the_names_were(tmp_path):
     assert error is None
     lost = f"the only checkpoint of iteration {found.i} of a finished run."
     assert f"this run replaces cv/lm_lstm_latest.t7, {lost}" in err
+    assert "not a checkpoint" not in err
+
+
+def test_a_best_checkpoint_that_was_removed_is_not_replaced(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1")
+    (folder / "cv/lm_lstm_best.t7").unlink()
+    error, _, err = result_of(folder, "-max_epochs", "0.05")
+    assert error is None
+    assert "replaces cv/lm_lstm_latest.t7" in err
+    assert "lm_lstm_best.t7, which is not a checkpoint" not in err
 
 
 def test_the_model_that_a_run_begins_with_is_not_overwritten(tmp_path):

@@ -8,6 +8,7 @@ import os
 import shutil
 from array import array
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -24,9 +25,12 @@ from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
 from pycharrnn.checkpoints import checkpoint, inspection
 from pycharrnn.common.errors import UserError
-from pycharrnn.training import initial_checkpoint, session
+from pycharrnn.text.loader import CharSplitLMMinibatchLoader
+from pycharrnn.text.token_text import TextChanged
+from pycharrnn.training import initial_checkpoint, loop, session
 from pycharrnn.training.machine import Process
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.trainer import Trainer
 
 SILENT = lambda line: None  # noqa: E731
 EVALS = ["-eval_val_every", "30", "-max_epochs", "1.7", "-learning_rate_decay_after", "1"]  # 102 iterations
@@ -123,6 +127,9 @@ def test_options_of_the_command_line_are_kept_and_said(tmp_path):
         (["-resume", "cv/none.t7"], "does not exist"),
         (["-resume", "data"], "the folder data has no checkpoint"),
         (["-batch_size", "0"], "-batch_size must be at least 1"),
+        (["-forget_bias", "0"], "-forget_bias 0 (was 1) can't change"),
+        (["-log_every_seconds", "5"], "adds rows to a log: add -log FILE.csv"),
+        (["-anneal_to", "30:10"], "-anneal_to 30:10 is for -anneal: add -anneal 1"),
     ],
 )
 def test_what_is_refused(tmp_path, args, words):
@@ -522,3 +529,54 @@ def test_saved_loaded_and_saved_again(tmp_path_factory, model, sizes, dropout, d
 def test_the_runs_here_are_small():
     assert "-rnn_size" in SMALL
     assert 26 < len(set(TEXT)) < 80
+
+
+def test_the_dropout_of_a_model_that_was_trained_further_can_change(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1", "-dropout", "0.5")
+    train(folder, "-init_from", "cv", "-savefile", "on", "-max_epochs", "0.2")
+    newest = f"cv/{next((folder / 'cv').glob('lm_on_epoch*')).name}"
+    lines = train(folder, "-resume", newest, "-dropout", "0", "-max_epochs", "0.3", small=[])
+    assert any("-dropout 0 (was 0.5)" in line for line in lines)
+    dropout = {checkpoint.load(path).network.dropout for path in (folder / "cv").glob("lm_on_epoch*")}
+    assert dropout == {0, 0.5}
+
+
+def test_a_run_that_ended_before_its_last_validation_has_it_on_resuming(tmp_path, monkeypatch):
+    folder = folder_with_text(tmp_path)
+    for cause in (TextChanged("the text changed"), None):
+        with monkeypatch.context() as patch:
+            if cause:
+                patch.setattr(Trainer, "evaluate", mock.Mock(side_effect=cause))
+            args = [] if cause else ["-resume", "cv"]
+            _, lines, said = result_of(folder, *args, "-max_epochs", "0.1", small=[] if args else SMALL)
+    assert "nothing is left to train" not in said
+    assert any(line.startswith("saving checkpoint to cv/lm_lstm_epoch0.10_") for line in lines)
+    assert checkpoint.load(folder / "cv/lm_lstm_best.t7").i == 6
+    _, _, said = result_of(folder, "-resume", "cv", small=[])
+    assert "iteration 6 of 6: nothing is left to train" in said
+
+
+def test_no_iteration_is_left_for_a_lower_rate(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1", "-anneal", "1")
+    error, _, said = result_of(folder, "-resume", "cv", "-max_epochs", "0.001", "-learning_rate", "0.01", small=[])
+    assert error is None
+    assert "iteration 6 of 0: nothing is left to train" in said
+
+
+def test_a_list_resets_no_states_on_resuming(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1", "-items", "line", "-seq_length", "4")
+    error, _, _ = result_of(folder, "-resume", "cv", "-state_reset", "0.1", small=[])
+    said = "-state_reset 0.1 is for a text: each item of -items line starts from a state of zeros. Leave it out."
+    assert str(error) == said
+
+
+@pytest.mark.parametrize("where, name", [(session, "_new_model"), (loop, "_history")])
+def test_a_run_that_fails_before_its_first_step_closes_its_text(tmp_path, monkeypatch, where, name):
+    monkeypatch.setattr(where, name, mock.Mock(side_effect=UserError("no")))
+    with mock.patch.object(CharSplitLMMinibatchLoader, "close", autospec=True) as close:
+        error, _, _ = result_of(folder_with_text(tmp_path))
+    assert str(error) == "no"
+    assert close.called

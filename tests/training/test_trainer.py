@@ -11,7 +11,7 @@ from compat import legacy_logsoftmax
 from pycharrnn.engine import kernel_library
 from pycharrnn.engine.c_backend import CBackend
 from pycharrnn.engine.torch_nn_backend import TorchNNBackend
-from pycharrnn.text.loader import TRAIN, VAL
+from pycharrnn.text.loader import TRAIN
 
 
 def train_losses(lines: list[str]) -> list[str]:
@@ -34,11 +34,11 @@ def test_with_exact_0_a_validation_changes_nothing(tmp_path, model):
 
 def test_validation_starts_from_zeros_and_carries_its_state(tmp_path):
     trainer = a_trainer(folder_with_text(tmp_path), exact=0)
-    first = trainer.evaluate(VAL)
+    first = trainer.evaluate()
     for _ in range(3):
         trainer.step()
     trainer.model.flat.detach().copy_(a_trainer(tmp_path, exact=0).model.flat)  # the same weights again, another state
-    assert trainer.evaluate(VAL) == first
+    assert trainer.evaluate() == first
 
 
 @pytest.mark.parametrize("exact", [0, 1])
