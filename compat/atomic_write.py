@@ -41,6 +41,11 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     its target is written. A pipe or a device is written directly. The permissions are those that open(path, "w") would
     leave. Errors: OSError, as open() and write() raise it; where there is no room, it names `path`.
     """
+    path = os.fspath(path)
+    if _is_special(path):  # before links are followed: that of /dev/stdout to a pipe names no path
+        with open(path, "wb") as f:
+            yield f
+        return
     path = _real_path(path)
     try:
         yield from _written(path)
@@ -52,10 +57,6 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 def _written(path: str) -> Iterator[BinaryIO]:
     """The file for atomic_write to give out, once."""
-    if _is_special(path):
-        with open(path, "wb") as f:
-            yield f
-        return
     folder, name = os.path.split(path)
     try:
         replaced: int | None = os.stat(path).st_mode & 0o7777
@@ -94,7 +95,11 @@ def atomic_link(source: str | os.PathLike[str], target: str | os.PathLike[str]) 
 
     A symbolic link `target` stays, and its own target is replaced. Errors: OSError.
     """
-    source, target = os.path.abspath(os.fspath(source)), _real_path(target)
+    source, target = os.path.abspath(os.fspath(source)), os.fspath(target)
+    if _is_special(target):
+        _copy(source, target)
+        return
+    target = _real_path(target)
     while not _link(source, target):
         pass
     _sync_folder(os.path.dirname(target))
@@ -106,16 +111,13 @@ def _link(source: str, target: str) -> bool:
     if os.path.lexists(target) and os.path.samefile(source, target):
         return True
     try:
-        if _is_special(target):
-            raise OSError(errno.EEXIST, "not a regular file", target)
         temporary, _ = _create(folder, name, lambda new: os.link(source, new))
     except FileNotFoundError:  # also of a source that is replaced at this moment
         if os.path.exists(source) and os.path.isdir(folder):
             return False
         raise
     except OSError:
-        with open(source, "rb") as whole, atomic_write(target) as copy:
-            shutil.copyfileobj(whole, copy, 1 << 20)
+        _copy(source, target)
         return True
     try:
         with open(temporary, "rb") as own:
@@ -134,6 +136,11 @@ def _link(source: str, target: str) -> bool:
         _unlink(temporary)
         raise
     return True
+
+
+def _copy(source: str, target: str) -> None:
+    with open(source, "rb") as whole, atomic_write(target) as copy:
+        shutil.copyfileobj(whole, copy, 1 << 20)
 
 
 def remove_leftovers(folder: str, is_target: Callable[[str], bool]) -> None:

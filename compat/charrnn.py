@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat import checkpoint_fields, nngraph, run_state
-from compat.escape import escape_line
 from compat.graph_expressions import CheckpointError, DamagedCheckpointError, describe
 from compat.graph_match import Network, follow
 from compat.item_options import end_id
@@ -144,20 +143,15 @@ def from_table(table: object) -> Checkpoint:
     checkpoint.state = run_state.from_table(table.get(b"pycharrnn"), network)
     ours = table.get(b"pycharrnn")
     if isinstance(ours, Table) and isinstance(origin := ours.get(b"origin"), Table):
-        checkpoint.program, checkpoint.era = (_word(origin, key) for key in (b"program", b"era"))
+        checkpoint.program, checkpoint.era = (
+            checkpoint_fields.word(origin.get(key), key.decode()) for key in (b"program", b"era")
+        )
     elif b"pycharrnn" in table or "save_state" in checkpoint.opt:
         checkpoint.program = _pycharrnn(ours)
         checkpoint.era = era_of_ours(network.model, any(map(_is_input_to_gates, _nodes(protos))))
     else:
         checkpoint.era = _era(table, network.model)
     return checkpoint
-
-
-def _word(origin: Table, key: bytes) -> str:
-    value = origin.get(key)
-    if not isinstance(value, bytes) or not value.isascii() or escape_line(value.decode()) != value.decode():
-        raise CheckpointError(f"its {key.decode()} is not a short text")
-    return value.decode()
 
 
 def _pycharrnn(table: object) -> str:

@@ -27,6 +27,14 @@ def number(value: object, what: str = "a number") -> float:
     return value
 
 
+def word(value: object, key: str) -> str:
+    """A short ASCII text, as str or bytes. Errors: CheckpointError."""
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    if not isinstance(text, str) or not text.isascii() or escape_line(text) != text:
+        raise CheckpointError(f"its {key} is not a short text")
+    return text
+
+
 def iteration(value: Any) -> int:
     """The iteration of a checkpoint: any number, since it is only shown. Errors: CheckpointError."""
     number(value, "an iteration")

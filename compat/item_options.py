@@ -63,7 +63,8 @@ def labels(vocab: Mapping[bytes, int], opt: Mapping[str, Option]) -> dict[bytes,
     found = [line.partition(TAB) for line in lines]
     if len(lines) > MAX_LABELS or not all(_is_count(count) and _is_label(label) for count, _, label in found):
         return {}
-    return {label: int(count) for count, _, label in sorted(found, key=lambda parts: parts[2])}
+    counts = {label: int(count) for count, _, label in sorted(found, key=lambda parts: parts[2])}
+    return counts if len(counts) == len(found) else {}
 
 
 def record_labels(counts: Mapping[bytes, int]) -> dict[str, Option]:

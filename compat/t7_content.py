@@ -46,14 +46,19 @@ def content_of(source: Source) -> bytes | bytearray:
 
 def file_content(path: str | os.PathLike[str]) -> bytearray:
     """The bytes of a regular file. Errors: OSError; T7Error for a device, a pipe or an empty file."""
-    if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):  # opening a pipe might wait for ever
-        raise T7Error("it is a device or a pipe, not a file")
+    refuse_pipe(path)
     with open(path, "rb") as f:  # not mapped: a program that truncates a mapped file kills this process
         content = bytearray(os.fstat(f.fileno()).st_size)
         del content[f.readinto(content) :]  # another program may have truncated it meanwhile
     if not content:
         raise DamagedT7Error("it is empty")
     return content
+
+
+def refuse_pipe(path: str | os.PathLike[str]) -> None:
+    """Errors: T7Error for a device or a pipe, which open() might wait for forever; OSError."""
+    if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+        raise T7Error("it is a device or a pipe, not a file")
 
 
 def is_gzip(content: bytes | bytearray) -> bool:

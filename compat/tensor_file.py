@@ -12,7 +12,7 @@ import numpy as np
 
 from compat.t7_ascii_reader import is_ascii
 from compat.t7_binary_reader import T7Reader
-from compat.t7_content import is_gzip
+from compat.t7_content import is_gzip, refuse_pipe
 from compat.t7_objects import Storage, T7Error, Tensor
 from compat.t7_reader import load_t7
 
@@ -41,6 +41,7 @@ class TensorFile:
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)
+        refuse_pipe(self.path)
         self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115, open as long as this object lives
         self._content: io.FileIO | io.BytesIO = self._file  # which holds the numbers
         try:

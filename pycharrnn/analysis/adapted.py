@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat.vocabulary import characters_by_id
 from pycharrnn.analysis import evaluation, scoring
 from pycharrnn.common import losses
 from pycharrnn.common.progress import bar
@@ -65,7 +64,7 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions) -> float:
     """
     split = evaluation.SPLITS[opt.split]
     with closing(evaluation.open_split(path, loaded, opt)) as loader:
-        model_ids = np.array([loaded.vocab[c] - 1 for c in characters_by_id(loader.vocab_mapping)])
+        model_ids = evaluation.model_ids_of(loader, path, loaded)
         batches = [loader.next_batch(split) for _ in range(loader.split_sizes[split])]
     x, y = (np.concatenate([batch[part] for batch in batches], 1).ravel() for part in range(2))
     ignored = y == losses.IGNORED

@@ -31,6 +31,8 @@ from pycharrnn.training.settings import group
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy.typing as npt
+
     from compat.charrnn import Checkpoint
     from pycharrnn.analysis.options import EvalOptions
     from pycharrnn.sampling.predictor import Predictor
@@ -57,15 +59,21 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
         return _loss_of(loader, path, loaded, opt, device)
 
 
-def _loss_of(loader: Batches, path: str, loaded: Checkpoint, opt: EvalOptions, device: str) -> float:
-    unknown = [c for c in characters_by_id(loader.vocab_mapping) if c not in loaded.vocab]
+def model_ids_of(loader: Batches, path: str, loaded: Checkpoint) -> npt.NDArray[np.int64]:
+    """The model's token id for each of the text's, (V,). Errors: UserError for characters that the model lacks."""
+    characters = characters_by_id(loader.vocab_mapping)
+    unknown = [c for c in characters if c not in loaded.vocab]
     if unknown:
         raise UserError(
             f"the text of {flag('data_dir')} has characters that {path} has never seen"
             f" ({quote_characters(unknown)}): pycharrnn score leaves such characters out."
         )
+    return np.array([loaded.vocab[c] - 1 for c in characters])
+
+
+def _loss_of(loader: Batches, path: str, loaded: Checkpoint, opt: EvalOptions, device: str) -> float:
+    model_ids = model_ids_of(loader, path, loaded)
     T, B = loader.seq_length, loader.batch_size
-    model_ids = np.array([loaded.vocab[c] - 1 for c in characters_by_id(loader.vocab_mapping)])  # by the text's ids
     doubles = likelihood.doubles_per_step(loaded.network, B)
     if doubles > 2 * likelihood.MAX_DOUBLES:
         raise UserError(

@@ -44,8 +44,10 @@ class NoveltyCurve:
 
 def is_curve(path: str) -> bool:
     """Whether `copied -json 1` has printed a file, which may be missing. A checkpoint may be a .json file, too."""
-    with contextlib.suppress(OSError, ValueError), open(path, "rb") as f:
-        return path.lower().endswith(_ENDING) and _START.match(f.read(_START_BYTES)) is not None
+    if not path.lower().endswith(_ENDING) or not os.path.isfile(path):  # opening a pipe might wait forever
+        return False
+    with contextlib.suppress(OSError), open(path, "rb") as f:
+        return _START.match(f.read(_START_BYTES)) is not None
     return False
 
 

@@ -89,6 +89,7 @@ class ScoreOptions(AdaptOptions):
         check(self)
         if self.sort and not self.lines:
             raise UserError(f"{flag('sort', 1)} sorts lines: add {flag('lines', 1)}.")
+        _check_overwrite(self.overwrite, self.html)
         if self.lines and self.html:
             raise UserError(f"{flag('lines', 1)} prints a table and {flag('html')} writes a page: leave one out.")
         self.check_adapt("adapt", self.adapt)
@@ -148,6 +149,13 @@ class CopiedOptions:
     def __post_init__(self) -> None:
         """Errors: UserError for the first invalid value."""
         check(self)
+        _check_overwrite(self.overwrite, self.html)
+
+
+def _check_overwrite(overwrite: int, html: str) -> None:
+    """Errors: UserError for -overwrite 1 without -html."""
+    if overwrite and not html:
+        raise UserError(f"{flag('overwrite', 1)} is for the file of {flag('html')}: add {flag('html')} FILE.")
 
 
 @dataclass(frozen=True)
@@ -206,3 +214,5 @@ class ActivationsOptions:
         check(self)
         if self.primetext and self.primefile:
             raise UserError(f"{flag('primetext')} and {flag('primefile')} exclude each other: leave one out.")
+        if self.units and self.count != ActivationsOptions.count:
+            raise UserError(f"{flag('units', self.units)} names the units, {flag('count')} their number: give one.")

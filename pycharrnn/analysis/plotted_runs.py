@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pycharrnn.analysis.plotting import Curve, log_curve, loss_curve
-from pycharrnn.checkpoints.names import short_names
+from pycharrnn.checkpoints.names import shortest_tails
 from pycharrnn.checkpoints.paths import load_runs, run_of
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.printing import PrintLine
@@ -80,14 +80,10 @@ def curves(runs: Sequence[Run]) -> list[Curve]:
 
 def _names(runs: Sequence[Run]) -> list[str]:
     """A distinct name for each run: its own with as many folders as needed, or else that of its file."""
-    called = [os.path.normpath(_called(run.path)) for run in runs]
+    files = [os.path.splitext(os.path.normpath(run.path))[0] for run in runs]
+    called = [
+        file if run_of(run.path) == run.path else os.path.normpath(run_of(run.path))
+        for file, run in zip(files, runs, strict=True)
+    ]
     count = Counter(called)
-    return short_names(
-        [path if count[path] == 1 else os.path.normpath(run.path) for path, run in zip(called, runs, strict=True)]
-    )
-
-
-def _called(path: str) -> str:
-    """The name of a run by one of its files, as a path for short_names, which removes an ending."""
-    run = run_of(path)
-    return (os.path.splitext(path)[0] if run == path else run) + ".t7"
+    return shortest_tails([name if count[name] == 1 else file for name, file in zip(called, files, strict=True)])

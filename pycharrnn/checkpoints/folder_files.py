@@ -115,20 +115,31 @@ def _may_be_checkpoint(name: str) -> bool:
 
 def _by_file(status: dict[str, os.stat_result]) -> list[list[str]]:
     """The names of each file, including its copies where training could not make hard links."""
-    files: dict[tuple[int, int], list[str]] = {}
+    files: dict[object, list[str]] = {}  # by file_id
     for name, found in status.items():
-        files.setdefault((found.st_dev, found.st_ino), []).append(name)
+        files.setdefault(folder_walk.file_id(name, found), []).append(name)
     whole: list[list[str]] = []
     copies: list[list[str]] = []
     for same in files.values():
         (copies if all(map(_is_second_name, same)) else whole).append(same)
+    by_run: dict[str, list[list[str]]] = {}  # a training copies its own checkpoints
+    for same in whole:
+        by_run.setdefault(_run_of(same), []).append(same)
     for same in copies:
-        original = next((other for other in whole if _same_bytes(same[0], other[0])), None)
+        of_run = by_run.setdefault(_run_of(same), [])
+        original = next((other for other in of_run if _same_bytes(same[0], other[0])), None)
         if original is None:
             whole.append(same)
+            of_run.append(same)
         else:
             original += same
     return whole
+
+
+def _run_of(names: Sequence[str]) -> str:
+    """The run of a file by any of its names; "" if none is that of a run."""
+    found = (run_names.parse(os.path.basename(name)) for name in names)
+    return next((name.run for name in found if name), "")
 
 
 def _is_second_name(path: str) -> bool:

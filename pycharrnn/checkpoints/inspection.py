@@ -139,7 +139,7 @@ def _copied(loaded: Checkpoint) -> str:
     if not is_number(longest):
         return ""
     shares = [(share, "the sample's 16-character sequences"), (val_share, "those of the validation split")]
-    known = [f"{100 * part:.1f} % of {which}" for part, which in shares if is_number(part) and part >= 0]
+    known = [f"{100.0 * part:.1f} % of {which}" for part, which in shares if is_number(part) and part >= 0]
     return f"{longest:.10g} characters of its sample" + (
         f"; the training split has {' and '.join(known)}" if known else ""
     )

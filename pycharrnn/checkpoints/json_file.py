@@ -138,6 +138,8 @@ class _Scanner:
                 ) from None
             filled += len(numbers)
             self._at = cut + 1
+        if filled != len(out):
+            raise CheckpointError(f"its {name} has something that is not a number")
 
     def _name(self) -> str:
         match = _NAME.match(self._content, self._at)

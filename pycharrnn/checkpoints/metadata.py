@@ -183,7 +183,7 @@ def _from_facts(facts: dict[str, Any], size: int) -> tuple[Checkpoint, Shapes]:
     dropout = checkpoint_fields.number(facts["dropout"], "the dropout")
     if not 0 <= dropout < 1:
         raise CheckpointError(f"its dropout is {dropout:g}, which is not in [0, 1)")
-    if element_dtype(_word(facts, "tensor_type").encode()) is None:
+    if element_dtype(checkpoint_fields.word(facts["tensor_type"], "tensor_type").encode()) is None:
         raise CheckpointError("its tensor_type is none of Torch7's")
     vocab = checkpoint_fields.vocabulary(vocabulary_of(map(_character, facts["vocab"])))
     if len(vocab) != sizes[0]:
@@ -192,20 +192,14 @@ def _from_facts(facts: dict[str, Any], size: int) -> tuple[Checkpoint, Shapes]:
     opt = checkpoint_fields.options(facts["opt"].items())
     for text in (x for entry in opt.items() for x in entry if isinstance(x, str)):
         text.encode("utf-8", "surrogateescape")
-    checkpoint = Checkpoint(network, vocab, opt, program=_word(facts, "program"), era=_word(facts, "era"))
+    program, era = (checkpoint_fields.word(facts[key], key) for key in ("program", "era"))
+    checkpoint = Checkpoint(network, vocab, opt, program=program, era=era)
     checkpoint.train_losses = checkpoint_fields.losses(facts["train_losses"])
     checkpoint.val_losses = checkpoint_fields.losses_by_iteration((i, loss) for i, loss in facts["val_losses"])
     checkpoint.val_loss = None if facts["val_loss"] is None else checkpoint_fields.number(facts["val_loss"], "val_loss")
     checkpoint.i = checkpoint_fields.iteration(facts["i"])
     checkpoint.epoch = checkpoint_fields.number(facts["epoch"], "an epoch")
     return checkpoint, parameter_shapes(model, *sizes)
-
-
-def _word(facts: dict[str, Any], key: str) -> str:
-    value = facts[key]
-    if not isinstance(value, str) or escape_line(value) != value:
-        raise CheckpointError(f"its {key} is not a short text")
-    return value
 
 
 def _character(numbers: object) -> bytes:

@@ -22,14 +22,26 @@ def short_names(paths: Sequence[str]) -> list[str]:
         >>> short_names(["a/lm_x.t7", "b/lm_x.t7", "b/lm_y.t7"])
         ['a/lm_x', 'b/lm_x', 'lm_y']
     """
-    parts = [os.path.splitext(os.path.normpath(path))[0].split(os.sep) for path in paths]
-    names = []
-    for own in parts:
-        depth = 1
-        while depth < len(own) and sum(own[-depth:] == other[-depth:] for other in parts) > 1:
-            depth += 1
-        names.append(escape_line(replace_surrogates("/".join(own[-depth:])), None))
-    return names
+    return shortest_tails([os.path.splitext(os.path.normpath(path))[0] for path in paths])
+
+
+def shortest_tails(paths: Sequence[str]) -> list[str]:
+    """The ends of paths that tell them apart, with as few folders as possible, as `short_names` shows them.
+
+    Example:
+        >>> shortest_tails(["a/x.t7", "b/x.t7", "b/y.t7"])
+        ['a/x.t7', 'b/x.t7', 'y.t7']
+    """
+    parts = [os.path.normpath(path).split(os.sep) for path in paths]
+    tails: dict[int, list[str]] = {}  # by index of the path
+    for depth in itertools.count(1):
+        count = Counter(tuple(own[-depth:]) for own in parts)
+        for k, own in enumerate(parts):
+            if k not in tails and (depth >= len(own) or count[tuple(own[-depth:])] == 1):
+                tails[k] = own[-depth:]
+        if len(tails) == len(parts):
+            break
+    return [escape_line(replace_surrogates("/".join(tails[k])), None) for k in range(len(parts))]
 
 
 def near(path: str) -> str:
@@ -55,8 +67,16 @@ def distinct_names(paths: Sequence[str]) -> list[str]:
         ['lm_x.t7', 'lm_x.safetensors', 'lm_y_1.25']
     """
     stems = Counter(os.path.splitext(path)[0] for path in paths)
-    whole = [page_and_model(path)[1] or (path if stems[os.path.splitext(path)[0]] > 1 else "") for path in paths]
-    # short_names removes the added dot in place of an ending.
-    names = short_names([f"{name}." if name else path for name, path in zip(whole, paths, strict=True)])
-    # A number tells names apart that differ only in bytes that can't be shown.
-    return [f"{name} ({names[:k].count(name) + 1})" if name in names[:k] else name for k, name in enumerate(names)]
+    names = shortest_tails(
+        [
+            page_and_model(path)[1] or (path if stems[stem] > 1 else stem)
+            for path in paths
+            for stem in (os.path.splitext(path)[0],)
+        ]
+    )
+    seen = Counter[str]()
+    distinct = []
+    for name in names:  # a number tells names apart that differ only in bytes that can't be shown
+        seen[name] += 1
+        distinct.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
+    return distinct

@@ -203,8 +203,9 @@ def _parsed(content: bytes | bytearray, start: int, end: int) -> Any:
     except (ValueError, RecursionError) as e:
         raise CheckpointError(f"the model in this page is not JSON ({escape_line(str(e), 80)})") from None
     if isinstance(value, dict):
-        for key in [key for key, one in value.items() if isinstance(one, str) and one in fields]:
-            value[key] = fields.pop(value[key])
+        for key, one in value.items():
+            if isinstance(one, str) and one in fields:  # a second use of a placeholder stays, as invalid base64
+                value[key] = fields.pop(one)
     if fields:
         raise CheckpointError("its model has long texts where pycharrnn writes none")
     return value

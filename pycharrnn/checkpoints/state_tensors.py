@@ -67,7 +67,10 @@ def decode(checkpoint: Checkpoint, facts: object, tensors: Mapping[str, Array]) 
     """Set run state and losses from those of `encode`, checked as those of a .t7 file. Errors: CheckpointError."""
     if not isinstance(facts, dict) or tensors[_LOSSES].dtype != np.dtype("<f8"):
         raise CheckpointError("its run state is not as pycharrnn writes it")
-    state: dict[bytes, Any] = {key.encode("utf-8", "replace"): _for_table(value) for key, value in facts.items()}
+    try:
+        state: dict[bytes, Any] = {key.encode("utf-8", "replace"): _for_table(value) for key, value in facts.items()}
+    except RecursionError:
+        raise CheckpointError("its run state is not as pycharrnn writes it") from None
     state[b"hidden_state"] = Table.of_list([_tensor(tensors[name]) for name in tensors if name.startswith(_hidden(""))])
     state[b"mean_square"], state[b"random_words"] = _tensor(tensors[_MEAN_SQUARE]), _tensor(tensors[_RANDOM])
     checkpoint.state = run_state.from_table(Table(state), checkpoint.network)

@@ -279,12 +279,8 @@ def _unknown(text: bytes, position: int, has_high_bytes: bool) -> tuple[str, str
 
     has_high_bytes: whether bytes of 0x80 and above are characters of the vocabulary.
     """
-    start = position
-    while start > 0 and text[start] & 0xC0 == 0x80:
-        start -= 1
-    character = text[start : start + 4].decode("utf-8", "replace")[:1]
-    if start + len(character.encode()) <= position:  # a stray continuation byte
-        character = "\ufffd"
+    at = _code_point_at(text, position)
+    character = text[at.start : at.stop].decode("utf-8", "replace")
     if character == "\ufffd" or has_high_bytes:
         quoted = repr(character)
         is_legible = character != "\ufffd" and quoted[1] != "\\"

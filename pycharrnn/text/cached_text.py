@@ -28,7 +28,7 @@ def remedy(folder: str) -> str:
         vocab, data = (os.path.join(folder, name) for name in (code.vocab_name, code.data_name))
         if os.path.isfile(vocab) and os.path.isfile(data):
             command = shell_words.joined(["pycharrnn", "convert", data, os.path.join(folder, "input.txt")])
-            return f"{escape_line(command)} writes it from char-rnn's cache"
+            return f"{escape_line(command, None)} writes it from char-rnn's cache"
     return ""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from pycharrnn.common.losses import IGNORED
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.text import item_index, items, labels
 from pycharrnn.text.batches import SPLIT_NAMES, TEST, TRAIN, VAL, Batches, check_fractions, no_data
+from pycharrnn.text.data_settings import DataSettings
 from pycharrnn.text.item_order import Order, Splits
 from pycharrnn.text.item_rows import ItemRows, Piece
 from pycharrnn.text.token_text import TextChanged, TokenText
@@ -46,51 +46,33 @@ class ItemLoader(Batches):
     Targets that are no part of an item are IGNORED: what fills the rows, and labels with their tabs.
 
     Args:
-        kind: "line", "blank" or "file", the value of -items. seed: of the splits and the order.
-        label: the value of -label; "" for a list without labels.
-        split_fractions: (train, val, test) fractions of the items.
+        text: of the list; `close` closes it.
+        data: the seed is that of the splits and the order; the fractions are of the items.
         in_order: read the training split like the others: once, in the order of the list.
-        data_dir, batch_size, seq_length, say, rows, progress, encoding, model_characters, leave_out_others, stats: as
-            for CharSplitLMMinibatchLoader.
+        say, rows, progress: as for CharSplitLMMinibatchLoader.
 
     Errors: UserError.
     """
 
     def __init__(
         self,
-        data_dir: str | os.PathLike[str],
-        batch_size: int,
-        seq_length: int,
-        split_fractions: tuple[float, float, float],
-        kind: str,
-        seed: int,
-        label: str = "",
+        text: TokenText,
+        data: DataSettings,
         *,
-        say: PrintLine = print,
+        say: PrintLine,
         rows: slice = slice(None),
         progress: int = 0,
-        encoding: str = "bytes",
-        model_characters: Collection[bytes] | None = None,
-        leave_out_others: bool = False,
-        stats: TextStats | None = None,
         in_order: bool = False,
     ):
-        check_fractions(*split_fractions)
-        folder, end = os.fspath(data_dir), END_CHARACTERS[kind]
-        read = functools.partial(TokenText, folder, progress=progress, encoding=encoding, stats=stats)
-        text = read(say=say, model_characters=model_characters, leave_out_others=leave_out_others)
-        super().__init__(text.vocab, batch_size, seq_length)
+        check_fractions(*data.split_fractions)
+        super().__init__(text.vocab, data.batch_size, data.seq_length)
         self._text = text
-        self.end_id = _end_id(text, folder, kind, leave_out_others)
-        if label and leave_out_others and TAB not in text.vocab:
-            raise _lacks(TAB, f"the labels of {flag('label', label)}")
-        if label and text.left_out:
-            with closing(read(say=print_nothing)) as whole:
-                _refuse_cut_labels(whole, text.left_out, END_CHARACTERS[kind], label)
-        self._index = item_index.load(folder, text, kind, end, encoding == "utf8", progress, label)
-        self._splits = Splits(self._index, split_fractions, seed)
-        self._seed, self._in_order, self._is_utf8 = seed, in_order, encoding == "utf8"
-        self._rows = range(batch_size)[rows]
+        self.end_id = _end_id(text, data)
+        self._in_order, self._is_utf8, self._seed = in_order, data.encoding == "utf8", data.seed
+        end = END_CHARACTERS[data.items]
+        self._index = item_index.load(data.data_dir, text, data.items, end, self._is_utf8, progress, data.label)
+        self._splits = Splits(self._index, data.split_fractions, data.seed)
+        self._rows = range(data.batch_size)[rows]
         self._held = text.read(0, len(text)) if len(text) * text.dtype.itemsize <= _HELD else None
         self._of_split = {split: self._start(split) for split in (TRAIN, VAL, TEST)}
         sizes = self._splits.sizes
@@ -103,14 +85,14 @@ class ItemLoader(Batches):
                 f"WARNING: val has {sizes[VAL].items} item{'s' * (sizes[VAL].items > 1)}, whose loss says little about"
                 " which checkpoint is best: add items, or compare samples of the best and of the latest."
             )
-        if label:
+        if data.label:
             self.label_counts = self._splits.counts_by_label(TRAIN, item_index.labels(self._index, text))
             say(f"labels in train: {labels.in_words(self.label_counts)}")
-        ntrain = sizes[TRAIN].characters // (batch_size * seq_length)
+        ntrain = sizes[TRAIN].characters // (self.batch_size * self.seq_length)
         if not ntrain and not in_order:
-            raise UserError(_too_short(sizes[TRAIN].characters, batch_size, seq_length))
+            raise UserError(_too_short(sizes[TRAIN].characters, self.batch_size, self.seq_length))
         columns = {split: self._start(split).columns() for split in sizes if in_order or split != TRAIN}
-        once = {split: -(-count // seq_length) for split, count in columns.items()}
+        once = {split: -(-count // self.seq_length) for split, count in columns.items()}
         self._set_sizes(once.get(TRAIN, ntrain), once[VAL], once[TEST])
         say(f"data load done. Number of data batches in train: {self.ntrain}, val: {self.nval}, test: {self.ntest}")
 
@@ -215,17 +197,43 @@ def _spans(first: Numbers, counts: Numbers) -> tuple[Numbers, Numbers]:
     return np.repeat(first, counts) + within, within
 
 
-def _end_id(text: TokenText, folder: str, kind: str, leave_out_others: bool) -> int:
-    end = END_CHARACTERS[kind]
+def open_items(
+    data: DataSettings,
+    *,
+    say: PrintLine,
+    rows: slice = slice(None),
+    progress: int = 0,
+    model_characters: Collection[bytes] | None = None,
+    stats: TextStats | None = None,
+    in_order: bool = False,
+) -> ItemLoader:
+    """The batches of the list in data.data_dir. Other arguments: as for ItemLoader and TokenText. Errors: UserError."""
+    leaves_out = data.vocab == "keep"
+    read = functools.partial(TokenText, data.data_dir, progress=progress, encoding=data.encoding, stats=stats)
+    text = read(say=say, model_characters=model_characters, leave_out_others=leaves_out)
+    try:
+        if data.label and leaves_out and TAB not in text.vocab:
+            raise _lacks(TAB, f"the labels of {flag('label', data.label)}")
+        if data.label and text.left_out:
+            with closing(read(say=print_nothing)) as whole:
+                _refuse_cut_labels(whole, text.left_out, END_CHARACTERS[data.items], data.label)
+        return ItemLoader(text, data, say=say, rows=rows, progress=progress, in_order=in_order)
+    except BaseException:
+        text.close()
+        raise
+
+
+def _end_id(text: TokenText, data: DataSettings) -> int:
+    end = END_CHARACTERS[data.items]
     if end in text.vocab:
         return text.vocab[end] - 1
-    if leave_out_others:
-        raise _lacks(end, f"the items of {flag('items', kind)}")
-    if kind == "line":
-        raise UserError(f"{folder}/input.txt has one line: {flag('items', kind)} needs some.")
+    if data.vocab == "keep":
+        raise _lacks(end, f"the items of {flag('items', data.items)}")
+    if data.items == "line":
+        raise UserError(f"{data.data_dir}/input.txt has one line: {flag('items', data.items)} needs some.")
     raise UserError(
-        f"{folder}/input.txt has no U+001E, which ends the items of {flag('items', kind)}: name the texts themselves"
-        f" instead of {flag('data_dir')}."
+        f"{data.data_dir}/input.txt has no U+001E, which ends the items of {flag('items', data.items)}: name the texts"
+        f" themselves instead of {flag('data_dir')}."
     )
 
 

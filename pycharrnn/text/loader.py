@@ -93,26 +93,30 @@ class CharSplitLMMinibatchLoader(Batches):
             leave_out_others=leave_out_others,
             stats=stats,
         )
-        super().__init__(text.vocab, batch_size, seq_length)
-        self._text = text
-        self._rows = range(batch_size)[rows]
-        length = len(text) - len(text) % (batch_size * seq_length)
-        if length != len(text):
-            say("cutting off end of data so that the batches/sequences divide evenly")
-        if not length:
-            raise too_short(len(text), batch_size, seq_length, split_fractions)
-        say("reshaping tensor...")
-        self._row_length = length // batch_size
-        nbatches = self._row_length // seq_length
-        self._window: TokenIds | None = None  # columns of the rows, read ahead
-        self._columns = range(0)  # the columns in `_window`
-        if nbatches < 50 and advise:
-            say(
-                "WARNING: less than 50 batches in the data in total? Looks like very small dataset."
-                " You probably want to use smaller batch_size and/or seq_length."
-            )
-        self._split(nbatches, *split_fractions)
-        say(f"data load done. Number of data batches in train: {self.ntrain}, val: {self.nval}, test: {self.ntest}")
+        try:
+            super().__init__(text.vocab, batch_size, seq_length)
+            self._text = text
+            self._rows = range(batch_size)[rows]
+            length = len(text) - len(text) % (batch_size * seq_length)
+            if length != len(text):
+                say("cutting off end of data so that the batches/sequences divide evenly")
+            if not length:
+                raise too_short(len(text), batch_size, seq_length, split_fractions)
+            say("reshaping tensor...")
+            self._row_length = length // batch_size
+            nbatches = self._row_length // seq_length
+            self._window: TokenIds | None = None  # columns of the rows, read ahead
+            self._columns = range(0)  # the columns in `_window`
+            if nbatches < 50 and advise:
+                say(
+                    "WARNING: less than 50 batches in the data in total? Looks like very small dataset."
+                    " You probably want to use smaller batch_size and/or seq_length."
+                )
+            self._split(nbatches, *split_fractions)
+            say(f"data load done. Number of data batches in train: {self.ntrain}, val: {self.nval}, test: {self.ntest}")
+        except BaseException:
+            text.close()
+            raise
 
     def _split(self, nbatches: int, train: float, val: float, test: float) -> None:
         check_fractions(train, val, test)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.text.batches import Batches
 from pycharrnn.text.data_settings import DataSettings
-from pycharrnn.text.item_loader import ItemLoader
+from pycharrnn.text.item_loader import open_items
 from pycharrnn.text.loader import CharSplitLMMinibatchLoader
 from pycharrnn.text.text_stats import TextStats
 
@@ -24,22 +23,32 @@ def open_batches(
     in_order: bool = False,
     advise: bool = True,
 ) -> Batches:
-    """The batches of a text, or with `data.items`, those of a list. Other arguments: as for their classes.
+    """The batches of a text, or with `data.items`, those of a list. Errors: UserError.
 
-    Errors: UserError.
+    Args:
+        in_order: of a list: as for ItemLoader. advise: of a text: as for CharSplitLMMinibatchLoader. Others: as there.
     """
-    where = data.data_dir, data.batch_size, data.seq_length, data.split_fractions
-    how: dict[str, Any] = {
-        "say": say,
-        "rows": rows,
-        "progress": progress,
-        "encoding": data.encoding,
-        "model_characters": model_characters,
-        "leave_out_others": data.vocab == "keep",
-        "stats": stats,
-    }
-    return (
-        ItemLoader(*where, data.items, data.seed, data.label, in_order=in_order, **how)
-        if data.items
-        else CharSplitLMMinibatchLoader(*where, advise=advise, **how)
+    if data.items:
+        return open_items(
+            data,
+            say=say,
+            rows=rows,
+            progress=progress,
+            model_characters=model_characters,
+            stats=stats,
+            in_order=in_order,
+        )
+    return CharSplitLMMinibatchLoader(
+        data.data_dir,
+        data.batch_size,
+        data.seq_length,
+        data.split_fractions,
+        say=say,
+        rows=rows,
+        progress=progress,
+        encoding=data.encoding,
+        model_characters=model_characters,
+        leave_out_others=data.vocab == "keep",
+        stats=stats,
+        advise=advise,
     )

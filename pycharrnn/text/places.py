@@ -39,7 +39,8 @@ def places(pieces: Iterable[bytes], offsets: Collection[int]) -> dict[int, Place
             if (newline := piece.rfind(b"\n", at, end)) >= 0:
                 decoder.reset()
                 column, at = 1, newline + 1
-            column += len(decoder.decode(piece[at:end]))
+            # At an offset a character begins, so a character that is not whole there is invalid.
+            column += len(decoder.decode(piece[at:end], first + end == waiting[-1]))
             at = end
             if first + at == waiting[-1]:
                 found[waiting.pop()] = Place(line, column)

@@ -69,7 +69,7 @@ def find(
             continue
         shown = escape_line(name)
         try:
-            found = source_file(path, shown, status.st_size, text_encoding)
+            found = source_file(path, name, status.st_size, text_encoding)
         except OSError as e:
             raise UserError(f"can't read {shown}: {e.strerror or e}.") from e
         if isinstance(found, SourceFile):
@@ -110,15 +110,15 @@ def _refusal(not_plain: Mapping[str, Kind]) -> str:
     return "; ".join(refusal.removesuffix(".") for refusal in refusals) + "."
 
 
-def source_file(path: str, shown: str, size: int, text_encoding: str = "") -> SourceFile | Kind | None:
+def source_file(path: str, name: str, size: int, text_encoding: str = "") -> SourceFile | Kind | None:
     """A file that is trained on; or its kind, if it is not plain text; None for an empty file and unknown binary data.
 
-    HTML is read as its text; with `text_encoding`, files with markup are read as they are. Errors: OSError; UserError
-    without chardet.
+    `name`: of the file, for its ending and for messages. HTML is read as its text; with `text_encoding`, files with
+    markup are read as they are. Errors: OSError; UserError without chardet.
     """
     if not size:
         return None
-    kind = file_kinds.kind_of(path, shown)
+    kind, shown = file_kinds.kind_of(path, name), escape_line(name)
     if kind and kind.is_markup and text_encoding:
         kind = None
     is_html = kind is HTML and size <= html_text.MAX_BYTES
@@ -127,10 +127,10 @@ def source_file(path: str, shown: str, size: int, text_encoding: str = "") -> So
     decoding = detect_encoding.decoding_of(path, shown, text_encoding)
     if decoding:
         return SourceFile(path, shown, dataclasses.replace(decoding, is_html=is_html), size)
-    if shown.endswith(file_kinds.CHECKPOINT_ENDINGS):
+    if name.endswith(file_kinds.CHECKPOINT_ENDINGS):
         return None
     is_almost_text = detect_encoding.decoding_of(path, shown, decode_text.RAW) is not None
-    return file_kinds.kind_of_binary(path, shown, is_almost_text)
+    return file_kinds.kind_of_binary(path, name, is_almost_text)
 
 
 def read(path: str, note: PrintLine, text_encoding: str = "", of_model: bytes = b"") -> bytes:
@@ -142,10 +142,10 @@ def read(path: str, note: PrintLine, text_encoding: str = "", of_model: bytes = 
     """
     with contextlib.ExitStack() as until_copied:
         copy = _copied(path, until_copied) if path == "-" or stat.S_ISFIFO(os.stat(path).st_mode) else path
-        shown, size = "standard input" if path == "-" else escape_line(path), os.path.getsize(copy)
+        name, size = "standard input" if path == "-" else path, os.path.getsize(copy)
         if not size:
             return b""
-        found = source_file(copy, shown, size, text_encoding)
+        found, shown = source_file(copy, name, size, text_encoding), escape_line(name)
         if not isinstance(found, SourceFile):
             raise UserError(file_kinds.refusal(shown, found) if found else f"{shown} is binary data: name a text.")
         is_invalid = found.decoding.errors != "strict" and not found.decoding.is_html

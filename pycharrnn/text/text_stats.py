@@ -90,9 +90,9 @@ def stats_of_fields(fields: dict[str, Any], state: FileState | None = None) -> T
     """The inverse of TextStats.fields. Errors: TypeError, ValueError, OverflowError for invalid fields or values."""
     found: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     stats = TextStats(**found, state=state)
-    bytes(stats.byte_values), stats.characters("utf8")
     if not isinstance(stats.fingerprint, str) or not _are_possible(stats):
         raise TypeError("other values")
+    bytes(stats.byte_values), stats.characters("utf8")
     return stats
 
 

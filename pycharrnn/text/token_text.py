@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,7 +64,8 @@ class TokenText:
             new = sorted(set(vocab) - set(model_characters))
             if new and leave_out_others:
                 length, self.left_out = len(text), new
-                text = preprocessing.without_characters(data_dir, text, vocab, new, progress)
+                with closing(text) as whole:
+                    text = preprocessing.without_characters(data_dir, whole, vocab, new, progress)
                 say(f"characters left out of the text ({length - len(text)} of {length}): {quote_characters(new)}")
             elif new:
                 say(f"characters added to the vocabulary ({len(new)}): {quote_characters(new)}")

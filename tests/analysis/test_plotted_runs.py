@@ -199,6 +199,8 @@ def test_a_checkpoint_in_json_has_losses(tmp_path):
     path = tmp_path / "x.json"
     checkpoint.convert(checkpoint.load(CHECKPOINT), path)
     assert not novelty_plot.is_curve(str(path)) and not novelty_plot.is_curve(str(tmp_path / "missing.json"))
+    os.mkfifo(tmp_path / "pipe.json")
+    assert not novelty_plot.is_curve(str(tmp_path / "pipe.json"))  # a test that waits for it never ends
     picture = tmp_path / "x.svg"
     assert run("plot", str(path), "-o", str(picture)).returncode == 0
     assert picture.exists()

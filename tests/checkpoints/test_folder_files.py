@@ -67,6 +67,20 @@ def test_the_best_and_latest_names_of_a_run_in_safetensors_are_second_names(tmp_
     assert (os.path.basename(found.path), found.is_best) == ("lm_x_epoch1.00_2.5000.safetensors", True)
 
 
+def test_files_without_inodes_are_told_apart(tmp_path, monkeypatch):
+    """Some file systems number all files 0."""
+    stat = os.stat
+
+    def without_inodes(path, **more):
+        found = stat(path, **more)
+        return os.stat_result((found.st_mode, 0, *found[2:10]), {"st_mtime_ns": found.st_mtime_ns})
+
+    for epoch in (1, 2):
+        make(tmp_path, f"lm_x_epoch{epoch}.00_2.5000.t7", 1000 + epoch)
+    monkeypatch.setattr(os, "stat", without_inodes)
+    assert [file.epoch for file in newest_first(str(tmp_path))] == [2, 1]
+
+
 @pytest.mark.parametrize("second_name", [os.link, shutil.copy2], ids=["links", "copies"])
 def test_second_names_are_the_same_files(tmp_path, second_name):
     """Training gives the best and the newest checkpoint a second name, or a copy where the disk has no links."""

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 import struct
 import tracemalloc
 import zipfile
@@ -15,10 +16,12 @@ import pytest
 import torch
 from kinds import loaded
 
+from compat.charrnn import Checkpoint
 from compat.escape import escape_line
 from pycharrnn.checkpoints import checkpoint, formats, protobuf_fields, pytorch_file
 from pycharrnn.checkpoints.protobuf_fields import FieldReader
 from pycharrnn.common.errors import UserError
+from pycharrnn.engine.model import CharRNN
 
 
 def written(tmp_path, ending: str, kind: str = "rnn") -> bytes:
@@ -157,6 +160,7 @@ def test_json_of_torch_rnn(tmp_path, content):
     [
         (b'"decoder.bias": [', lambda: b'"decoder.bias": [1e999999999999, ', "not of the shape"),
         (b'"decoder.bias": [', lambda: b'"decoder.bias": [1.5.5, ', "not of the shape|no number"),
+        (b'"program": "', lambda: b'"program": "\xc3\xa9', "its program is not a short text"),
         (b'"i": ', lambda: b'"i": 1, "i": ', "metadata are not pycharrnn's"),
         (b'"weights": {', lambda: b'"weights": {"decoder.bias": [1], "weights": {', "its weights|metadata"),
         (b'"opt": {', lambda: b'"opt": {"weights": 1, "x": ', "metadata are not"),
@@ -177,12 +181,25 @@ def test_json_of_torch_rnn(tmp_path, content):
         ),
         (b'"era": "', lambda: b'"era": "' + b"\\n" * 1_100_000, "more text beyond ASCII than"),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_json_text_that_deceives(tmp_path, old, new, words):
     whole = written(tmp_path, ".json")
     assert old in whole
     refused(tmp_path, ".json", whole.replace(old, new()), words)
+
+
+@pytest.mark.parametrize("blanks", ["", " "])
+def test_a_row_without_its_only_number_is_no_weight(tmp_path, blanks):
+    """A row of one number has no comma, whether the number is there or not."""
+    network = CharRNN("rnn", 2, 1, 1).as_checkpoint({b"a": 1, b"b": 2}, {}).network
+    path = tmp_path / "x.json"
+    checkpoint.convert(Checkpoint(network, {b"a": 1, b"b": 2}, {}), path)
+    content = re.sub(r'("h2h_1.weight": )\[\s*\[[^\]]*\]', rf"\1[[{blanks}]", path.read_text())
+    assert f"[[{blanks}]]" in content
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"its h2h_1\.weight has something that is not a number"):
+        checkpoint.load(path)
 
 
 def test_truncated_json_is_damaged(tmp_path):

@@ -52,6 +52,11 @@ def test_the_facts_of_a_recorded_checkpoint():
     assert (len(series["train_losses"]), len(series["val_losses"])) == (663, 7)
 
 
+def test_a_share_that_is_a_large_whole_number(tmp_path):
+    path = saved(tmp_path, opt={"copied_longest": 5, "copied_share": 1e307})
+    assert "5 characters of its sample; the training split has inf %" in run("inspect", path).stdout.decode()
+
+
 def test_a_byte_that_is_not_utf8_has_one_backslash_in_the_table():
     table = inspection.as_table({"vocab": ["\n", "\\", "\u00e9", b"\xe2".decode("utf-8", "backslashreplace")]})
     assert table == "vocab  \\n \\ \u00e9 \\xe2"

@@ -150,6 +150,10 @@ def test_one_of_several_models(tmp_path):
         (payload.ELEMENT + b"{}" + payload.ELEMENT_END, "not as pycharrnn writes it"),
         (payload.ELEMENT + b'{"a": 1, "a": 2}' + payload.ELEMENT_END, "says something twice"),
         (payload.ELEMENT + b'{"a": {"weights": "%s"}}' % (b"A" * 70_000) + payload.ELEMENT_END, "long texts where"),
+        (
+            payload.ELEMENT + b'{"name": "!0", "weights": "%s"}' % (b"A" * 70_000) + payload.ELEMENT_END,
+            "not as pycharrnn",
+        ),
         (payload.ELEMENT * 2 + b"{}" + payload.ELEMENT_END, "not JSON"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from array import array
 
 import numpy as np
@@ -63,6 +64,7 @@ def write(path, facts: dict, tensors: dict) -> None:
         ({"batch_positions": 5}, {}, "where the table batch_positions belongs"),
         ({"random_position": 625}, {}, "625 where a whole number from 0 to 624"),
         ({"versions": []}, {}, ""),
+        ({"x": json.loads("[" * 600 + "]" * 600)}, {}, "its run state is not as pycharrnn writes it"),
         ({"versions": "1"}, {}, "where the table versions belongs"),
         ({"mean_square": [1]}, {}, ""),
         ({}, {"mean_square": np.zeros(7)}, "tensors are not those"),

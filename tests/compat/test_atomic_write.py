@@ -213,6 +213,12 @@ def test_what_is_no_file_is_written_to_as_it_is(tmp_path):
         thread.join(60)
     assert read == [b"text", b"source"]
     assert pipe.is_fifo()
+    if os.path.isdir("/proc/self/fd"):  # whose links to pipes name no path
+        receives, sends = os.pipe()
+        write_to(f"/proc/self/fd/{sends}")
+        os.close(sends)
+        assert os.read(receives, 100) == b"text"
+        os.close(receives)
     with atomic_write(os.devnull) as f:
         f.write(b"nothing")
     assert not os.path.isfile(os.devnull)

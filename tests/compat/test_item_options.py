@@ -80,7 +80,20 @@ def test_files_keep_the_labels(ending, tmp_path):
 
 @pytest.mark.parametrize(
     "record",
-    ["", "a", "a\tb", "-1\ta", "1\t", "0\ta", "1\ta\tb", "9" * 16 + "\ta", "1\t" + "x" * 101, 7, "1\ta\n" * 1001],
+    [
+        "",
+        "a",
+        "a\tb",
+        "-1\ta",
+        "1\t",
+        "0\ta",
+        "1\ta\tb",
+        "9" * 16 + "\ta",
+        "1\t" + "x" * 101,
+        "7\ta\n3\ta",
+        7,
+        "1\ta\n" * 1001,
+    ],
 )
 def test_other_records_are_those_of_no_labels(record):
     assert labels(VOCAB_WITH_TAB, {"items": "line", "labels": record}) == {}

@@ -45,6 +45,12 @@ def test_one_long_character_means_no_more_work():
     assert vocab.looks == 3000  # one for each byte that begins a character
 
 
+def test_many_bytes_without_a_beginning_are_named_in_little_time():
+    """Each was looked for back to the beginning of the text, which took minutes."""
+    with pytest.raises(UserError, match=r"byte 0x80"):
+        tokenizer.encode_primetext(b"\x80" * 100_000, {b"a": 1})
+
+
 def test_unknown_characters_are_left_out_and_named():
     named = 'the characters U+007E "~" and U+00FC "\u00fc", which the model has never seen'
     assert tokenizer.without_unknown("a~\u00e9\u00fcb~".encode(), LETTERS) == ("a\u00e9b".encode(), named)

@@ -193,6 +193,17 @@ def test_files_that_are_not_plain_text(home):
         assert gather("f/c.srt", text_encoding=text_encoding)[1].startswith(b"1\n00:00")
 
 
+def test_a_long_path_keeps_its_ending(home):
+    """Messages cut long names, and the kind of a file depends on the end of its own."""
+    folder = "/".join(["folder" * 10] * 4)
+    put(home / folder / "page.html", "<!doctype html><p>Some text, long enough to be a text.</p>")
+    _, text, _ = gather(f"{folder}/page.html")
+    assert text == b"Some text, long enough to be a text.\n"
+    put(home / folder / "film.srt", "1\n00:00:01,000 --> 00:00:02,000\nHello.\n")
+    with pytest.raises(UserError, match="subtitles"):
+        gather(f"{folder}/film.srt")
+
+
 def test_a_text_with_a_zero_byte(home):
     """Which is text except for a byte that the user can't see."""
     put(home / "one.txt", b"A poem.\n" * 200 + b"\0")

@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from list_loader import list_loader
 
 from compat.item_options import END_CHARACTERS
 from pycharrnn.common.errors import UserError
@@ -16,7 +17,6 @@ from pycharrnn.text.batches import TEST, TRAIN, VAL
 from pycharrnn.text.item_loader import ItemLoader
 from pycharrnn.text.token_text import TextChanged
 
-SILENT = lambda line: None  # noqa: E731
 FRACTIONS = (0.8, 0.2, 0.0)
 
 
@@ -33,7 +33,7 @@ def folder(path, items: list[bytes], kind: str = "line"):
 
 
 def loader(path, batch: int = 4, length: int = 10, kind: str = "line", seed: int = 5, fractions=FRACTIONS, **more):
-    return ItemLoader(path, batch, length, fractions, kind, seed, **{"say": SILENT, **more})
+    return list_loader(path, batch, length, fractions, kind, seed, **more)
 
 
 def characters(batches: ItemLoader, split: int, count: int) -> list[bytes]:
@@ -204,12 +204,12 @@ def test_code_points(tmp_path):
 
 def test_characters_that_are_left_out(tmp_path):
     folder(tmp_path, [b"ab", b"q", b"aqb", b"", b"q", b"ba"] * 20)
-    batches = loader(tmp_path, model_characters=[b"\n", b"a", b"b"], leave_out_others=True, in_order=True)
+    batches = loader(tmp_path, model_characters=[b"\n", b"a", b"b"], vocab="keep", in_order=True)
     assert side(batches, TRAIN) + side(batches, VAL) == {b"ab": 40, b"ba": 20}
     assert "data_items_0a.bin" not in os.listdir(tmp_path)
     assert side(loader(tmp_path, model_characters=[b"z"], in_order=True), TRAIN)  # more in the vocabulary
     with pytest.raises(UserError, match=r"lacks '\\n', which ends the items of -items line: use -vocab extend"):
-        loader(tmp_path, model_characters=[b"a"], leave_out_others=True)
+        loader(tmp_path, model_characters=[b"a"], vocab="keep")
 
 
 def test_the_index_is_read_again_unless_it_is_damaged(list_of_300, monkeypatch):
@@ -264,14 +264,14 @@ def test_a_text_that_changes(list_of_300, monkeypatch):
 def test_what_the_log_says(tmp_path, tmp_path_factory):
     said: list[str] = []
     folder(tmp_path, [b"Ada", b"Bob", b"", b"Ada", b"Celine"] * 10)
-    ItemLoader(tmp_path, 2, 5, (0.6, 0.4, 0.0), "line", 3, say=said.append)
+    list_loader(tmp_path, 2, 5, (0.6, 0.4, 0.0), seed=3, say=said.append)
     assert said[-3:] == [
         "items: 40, 3 of them distinct; the longest has 6 characters",
         "items in train: 30, val: 10, test: 0",
         "data load done. Number of data batches in train: 12, val: 7, test: 0",
     ]
     other = folder(tmp_path_factory.mktemp("other"), [b"a" * k for k in range(1, 41)])
-    ItemLoader(other, 2, 5, (0.95, 0.05, 0.0), "line", 3, say=said.append)
+    list_loader(other, 2, 5, (0.95, 0.05, 0.0), seed=3, say=said.append)
     assert said[-2].startswith(
         "WARNING: val has 2 items, whose loss says little about which checkpoint is best: add items"
     )
@@ -313,7 +313,7 @@ def test_the_texts_of_a_split_are_its_items_without_labels(tmp_path, monkeypatch
     items = [f"n\u00e9{k}" + "\u20ac" * (k % 40) for k in range(200)]
     before = ["\u00e9\t", "other\t"] if label else ["", ""]
     (tmp_path / "input.txt").write_bytes("".join(f"{before[k % 2]}{i}\n" for k, i in enumerate(items)).encode())
-    batches = ItemLoader(tmp_path, 2, 10, (0.7, 0.3, 0), "line", 5, label, say=SILENT, encoding=encoding)
+    batches = list_loader(tmp_path, 2, 10, (0.7, 0.3, 0), label=label, encoding=encoding)
     found = {split: [b"".join(pieces).decode() for pieces in batches.texts(split)] for split in (TRAIN, VAL)}
     assert sorted(found[TRAIN] + found[VAL]) == sorted(f"{item}\n" for item in items)
     assert 100 < len(found[TRAIN]) < 180 and found[VAL] == [f"{i}\n" for i in items if f"{i}\n" in set(found[VAL])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
@@ -188,6 +189,19 @@ def test_a_text_is_read_once(tmp_path, monkeypatch):
     monkeypatch.undo()
     (tmp_path / "input.txt").write_bytes(b"dcba" * 9)
     assert text_stats.text_stats(str(tmp_path)).fingerprint != first.fingerprint
+
+
+def test_statistics_that_claim_much_memory_are_made_anew(tmp_path, monkeypatch):
+    make_cache(tmp_path, b"abcd" * 9)
+    os.utime(tmp_path / "input.txt", (1e9 + 0.5, 1e9 + 0.5))
+    monkeypatch.setattr(cache_record, "_TICK", 0)
+    load(tmp_path)
+    record = tmp_path / ".cache.json"
+    content = json.loads(record.read_text())
+    assert content["stats"]["byte_values"] == [97, 98, 99, 100]
+    content["stats"]["byte_values"] = 10**14
+    record.write_text(json.dumps(content))
+    assert text_stats.text_stats(str(tmp_path)).byte_values == (97, 98, 99, 100)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from list_loader import list_loader
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.losses import IGNORED
@@ -29,7 +30,7 @@ def folder(path, items=None, end: bytes = b"\n"):
 
 
 def loader(path, batch=3, length=7, seed=5, **more) -> ItemLoader:
-    return ItemLoader(path, batch, length, (0.8, 0.2, 0.0), "line", seed, "column", **{"say": SILENT, **more})
+    return list_loader(path, batch, length, (0.8, 0.2, 0.0), seed=seed, label="column", **more)
 
 
 def counted_text(batches: ItemLoader, split: int, count: int) -> list[bytes]:
@@ -136,7 +137,7 @@ def test_the_size_of_a_text_with_labels(tmp_path, monkeypatch, label, size):
 
 
 def loader_of(path) -> ItemLoader:
-    return ItemLoader(path, 1, 2, (1.0, 0.0, 0.0), "line", 1, "column", say=SILENT)
+    return list_loader(path, 1, 2, (1.0, 0.0, 0.0), seed=1, label="column")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,7 @@ def test_a_long_file_name(tmp_path, monkeypatch):
 def test_a_vocabulary_without_a_tab(tmp_path):
     folder(tmp_path)
     with pytest.raises(UserError, match=r"lacks '\\t', which ends the labels of -label column: use -vocab extend"):
-        loader(tmp_path, model_characters=[b"\n", b"a"], leave_out_others=True)
+        loader(tmp_path, model_characters=[b"\n", b"a"], vocab="keep")
 
 
 @pytest.mark.parametrize("encoding", ["bytes", "utf8"])
@@ -180,7 +181,7 @@ def test_no_label_loses_a_character(tmp_path, encoding):
     text = "a\u00e9\tab\na\u00e8\tb\nab\taxb\n" * 9
     (tmp_path / "input.txt").write_bytes(text.encode())
     known = {c.encode() for c in "ab\n\t\u00e9"} if encoding == "utf8" else {bytes([b]) for b in b"ab\n\t\xc3\xa9"}
-    how = {"encoding": encoding, "leave_out_others": True}
+    how = {"encoding": encoding, "vocab": "keep"}
     missing = r"\\xa8" if encoding == "bytes" else "U\\+00E8"
     with pytest.raises(
         UserError, match=f"lacks .*{missing}.* of the label a\u00e8: use -vocab extend, or rename the label"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import run, sentence
+from list_loader import list_loader
 from runs import assert_close_digits, copied, in_two_processes, log_lines, named, result_of, steps, train
 
 import pycharrnn
@@ -17,11 +18,9 @@ from compat.item_options import END_CHARACTERS
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.text.batches import VAL
-from pycharrnn.text.item_loader import ItemLoader
 
 LIST = ["-gpuid", "-1", "-data_dir", "data", "-items", "line", "-rnn_size", "6", "-batch_size", "5", "-seq_length", "8"]
 SPLIT = ["-train_frac", "0.8", "-val_frac", "0.2"]
-SILENT = lambda line: None  # noqa: E731
 
 
 def names(count: int = 150) -> list[bytes]:
@@ -52,7 +51,7 @@ def loss_of_items(path: Path, items: list[bytes]) -> float:
 
 def validated(folder: Path, seed: int = 123, kind: str = "line") -> list[bytes]:
     """The items of the validation."""
-    loader = ItemLoader(folder / "data", 1, 8, (0.8, 0.2, 0.0), kind, seed, say=SILENT, in_order=True)
+    loader = list_loader(folder / "data", 1, 8, (0.8, 0.2, 0.0), kind, seed, in_order=True)
     known = sorted(loader.vocab_mapping)
     row = b"".join(known[k] for _ in range(loader.nval) for k in loader.next_batch(VAL)[0][0])
     return list(filter(None, row.split(END_CHARACTERS[kind])))
@@ -232,7 +231,7 @@ def test_the_loss_of_labelled_items_is_that_of_their_characters(tmp_path, model)
     assert [*recorded] == [b"high", b"low", b"middle"]
     assert all(f"{label.decode()} {count}" in counts for label, count in recorded.items())
     given = {line for line in (tmp_path / "data" / "lists" / "input.txt").read_bytes().split(b"\n") if line}
-    loader = ItemLoader(tmp_path / "data" / "lists", 1, 9, (0.8, 0.2, 0.0), "line", 123, "file", say=SILENT)
+    loader = list_loader(tmp_path / "data" / "lists", 1, 9, (0.8, 0.2, 0.0), seed=123, label="file")
     known = sorted(loader.vocab_mapping)
     row = b"".join(known[k] for _ in range(loader.nval) for k in loader.next_batch(VAL)[0][0])
     items = list(filter(None, row.split(b"\n")))
