@@ -94,12 +94,12 @@ def save(
     try:
         save_t7(path, table, encoding, long_size, written)
     finally:
-        _dismantle(table)
+        dismantle(table)
 
 
-def _dismantle(table: Table) -> None:
-    """Empty a table: its reference cycles would keep copies of the weights until the next full garbage collection."""
-    parts: list[object] = [table]
+def dismantle(value: object) -> None:
+    """Empty a value of load_t7: its reference cycles would keep weights in memory until a full garbage collection."""
+    parts: list[object] = [value]
     while parts:
         part = parts.pop()
         if isinstance(part, TorchObject):

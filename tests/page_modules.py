@@ -57,7 +57,7 @@ def static_server(contents: dict[str, bytes]) -> Iterator[ThreadingHTTPServer]:
 def modules(browser, payloads: list[dict]) -> Iterator[None]:
     """Opens a page on which `script` can import the modules; payloads.json there are the models."""
     contents = {"/": b"<!DOCTYPE html><title>modules</title>", "/payloads.json": json.dumps(payloads).encode()}
-    contents |= {f"/{name}": content for name, content in page_files().items()}
+    contents |= {f"/{name}": content for name, content in page_files(studio=True).items()}
     with static_server(contents) as server:
         browser.get(f"http://127.0.0.1:{server.server_port}/")
         yield

@@ -19,7 +19,11 @@ _ANY_CHARACTERS, _IDENTITY_RATIO = 4096, 32
 
 def load(path: str | os.PathLike[str]) -> charrnn.Checkpoint:
     """Read a checkpoint of char-rnn or torch-rnn. Errors: OSError; CheckpointError."""
-    return from_value(load_t7(path))
+    value = load_t7(path)
+    try:
+        return from_value(value)
+    finally:
+        charrnn.dismantle(value)
 
 
 def from_value(value: object) -> charrnn.Checkpoint:

@@ -79,12 +79,18 @@ class BPTT:
             return self._head.nll(self.backend.log_probs, self._token_ids("y", y).flatten())
 
     def nll_at(self, temperature: float) -> torch.Tensor:
-        """After nll: the loss of the same targets in nats, of softmax(logits / temperature). Errors: RuntimeError."""
+        """After nll: the loss of the same targets in nats, of softmax(logits / temperature).
+
+        Errors: ValueError unless temperature > 0; RuntimeError before nll.
+        """
         with self._exclusive():
             return self._head.nll_at(self.backend.log_probs, temperature)
 
     def d_nll(self) -> torch.Tensor:
-        """After nll: its gradient with respect to the logits, (T*B, V), in one buffer for all batches."""
+        """After nll: its gradient with respect to the logits, (T*B, V), in one buffer for all batches.
+
+        Errors: RuntimeError before nll.
+        """
         with self._exclusive():
             return self._head.d_nll(self.backend.log_probs)
 

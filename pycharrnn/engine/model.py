@@ -79,6 +79,8 @@ class CharRNN(nn.Module):
             raise ValueError(f"dropout must be in [0, 1), not {dropout}")
         validation.floating_point(dtype)
         validation.device_name(device)
+        if end_id is not None:
+            validation.whole("end_id", end_id)
         if end_id is not None and not 0 <= end_id < vocab_size:
             raise ValueError(f"end_id must be in [0, vocab_size), not {end_id}")
         self.model, self.vocab_size, self.rnn_size, self.num_layers = model, vocab_size, rnn_size, num_layers

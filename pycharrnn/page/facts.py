@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from compat.charrnn import Checkpoint
 
-_MAX_VALIDATIONS = 300  # points of a curve: more than its width can show
+_MAX_POINTS = 300
 
 
 @dataclass(frozen=True)
@@ -112,20 +112,20 @@ def losses_of(loaded: Checkpoint) -> Losses:
         return Losses(train=LossSeries([], []), val=LossSeries([], []), epochs_per_iteration=0, window=1)
     return Losses(
         train=_series(*curve.train),
-        val=_series(*_thinned(*curve.val)),
+        val=thinned_series(*curve.val),
         epochs_per_iteration=curve.epochs_per_iteration,
         window=curve.window,
     )
 
 
+def thinned_series(iterations: npt.NDArray[np.float64], losses: npt.NDArray[np.float64]) -> LossSeries:
+    """At most 300 points of a curve, including the first, the lowest and the last; more than its width can show."""
+    if len(iterations) > _MAX_POINTS:
+        even = np.linspace(0, len(iterations) - 1, _MAX_POINTS - 1).astype(int)
+        at = np.unique([*even, losses.argmin()])
+        iterations, losses = iterations[at], losses[at]
+    return _series(iterations, losses)
+
+
 def _series(iterations: npt.NDArray[np.float64], losses: npt.NDArray[np.float64]) -> LossSeries:
     return LossSeries(iterations=iterations.tolist(), losses=[float(f"{loss:.9g}") for loss in losses.tolist()])
-
-
-def _thinned(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Points at even distances, including the first, the lowest and the last."""
-    if len(x) <= _MAX_VALIDATIONS:
-        return x, y
-    even = np.linspace(0, len(x) - 1, _MAX_VALIDATIONS - 1).astype(int)
-    at = np.unique([*even, y.argmin()])
-    return x[at], y[at]

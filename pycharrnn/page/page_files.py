@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pycharrnn.analysis import html_style
+from pycharrnn.page.bundle import UnsupportedModule
 
 MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
@@ -26,18 +27,28 @@ def file_text(name: str) -> str:
     return (_HERE / "files" / name).read_text(encoding="utf-8")
 
 
+def replace_parts(page: str, parts: dict[str, str]) -> str:
+    """Replace parts of index.html that must occur once. Errors: UnsupportedModule."""
+    for old, new in parts.items():
+        if page.count(old) != 1:
+            raise UnsupportedModule(f"index.html must contain {old!r} once.")
+        page = page.replace(old, new)
+    return page
+
+
 def _with_studio(files: dict[str, bytes], added: dict[str, bytes]) -> dict[str, bytes]:
     """The page's files with those of the studio, whose HTML and rules become parts of the page's own."""
     navigation, _, sections = added.pop("studio.html").decode().partition("<!-- sections -->\n")
-    page = files["index.html"].decode()
-    for part, replacement in (
-        ("<title>pycharrnn</title>", "<title>pycharrnn studio</title>"),
-        ('<h1 id="title">pycharrnn</h1>', '<h1 id="title" data-fixed>pycharrnn studio</h1>'),
-        ('src="server.js"', 'src="studio.js"'),
-        ('<main id="main"', f'{navigation}\n<main id="main"'),
-        ("</body>", f"{sections}</body>"),
-    ):
-        page = page.replace(part, replacement)
+    page = replace_parts(
+        files["index.html"].decode(),
+        {
+            "<title>pycharrnn</title>": "<title>pycharrnn studio</title>",
+            '<h1 id="title">pycharrnn</h1>': '<h1 id="title" data-fixed>pycharrnn studio</h1>',
+            'src="server.js"': 'src="studio.js"',
+            '<main id="main"': f'{navigation}\n<main id="main"',
+            "</body>": f"{sections}</body>",
+        },
+    )
     changed = {"index.html": page.encode(), "style.css": files["style.css"] + added.pop("studio.css")}
     return dict(sorted({**files, **added, **changed}.items()))
 

@@ -21,9 +21,9 @@ from pycharrnn.checkpoints.names import distinct_names
 from pycharrnn.common.display import escape_html
 from pycharrnn.common.errors import UserError
 from pycharrnn.page import heading, known_table
-from pycharrnn.page.bundle import UnsupportedModule, bundle
+from pycharrnn.page.bundle import bundle
 from pycharrnn.page.facts import facts_of, losses_of
-from pycharrnn.page.page_files import page_files
+from pycharrnn.page.page_files import page_files, replace_parts
 from pycharrnn.sampling.known_items import recorded_items
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _frame(headed: dict[str, str], footer: str) -> tuple[str, str]:
         "base-uri 'none'; form-action 'none'"
     )
     icon = base64.b64encode(files["icon.svg"].encode()).decode()
-    page = _replace(
+    page = replace_parts(
         files["index.html"],
         {
             **headed,
@@ -107,15 +107,6 @@ def _frame(headed: dict[str, str], footer: str) -> tuple[str, str]:
     # The worker is inert text: the page's script makes a Worker from it.
     scripts = f'<script type="text/plain" id="worker">{worker}</script>\n<script type="module">{script}</script>\n'
     return before, scripts + end + after
-
-
-def _replace(page: str, parts: dict[str, str]) -> str:
-    """Replace parts that must occur once. Errors: UnsupportedModule."""
-    for old, new in parts.items():
-        if page.count(old) != 1:
-            raise UnsupportedModule(f"index.html must contain {old!r} once.")
-        page = page.replace(old, new)
-    return page
 
 
 def _hash(content: str) -> str:

@@ -19,12 +19,11 @@ from pycharrnn.page.facts import Losses
 from pycharrnn.sampling.copy_limits import CopyLimits
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import drawn_items, samples, scores
-from pycharrnn.server.copied_passages import CopiedPassages
+from pycharrnn.server.copied_passages import CopiedPassages, Unwanted
 from pycharrnn.server.known_texts import KnownTexts
 from pycharrnn.server.learning_models import LearningModel
 from pycharrnn.server.line_stream import RETRY, STOPPING, LineStream, unavailable
-from pycharrnn.server.model_cache import CapacityExceeded
-from pycharrnn.server.registry import NoSuchModel, Registry
+from pycharrnn.server.registry import CapacityExceeded, NoSuchModel, Registry
 from pycharrnn.server.samples import Sample, SampleParams
 from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
 from pycharrnn.server.schemas import (
@@ -236,14 +235,22 @@ class _Api:
     def _score_lock(self, model_id: str, characters: int) -> asyncio.Lock:
         return self._score_locks.setdefault((model_id, characters.bit_length()), asyncio.Lock())
 
-    async def copied(self, request: CopiedBody) -> CopiedAnswer | Response:
+    async def copied(self, request: CopiedBody, connection: Request) -> CopiedAnswer | Response:
         """The passages of a text that are in the model's training text, letter for letter."""
         model = await self._model(request.model)
         with self._scheduler.admit() as admitted:
             if not admitted:
                 return unavailable()
-            text = request.text.encode()
-            found = await self._copied_passages.of(model.text.recorded, text, model.labels, request.least)
+
+            async def is_wanted() -> bool:
+                return not self._scheduler.closed and not await connection.is_disconnected()
+
+            try:
+                found = await self._copied_passages.of(
+                    model.text.recorded, request.text.encode(), model.labels, request.least, is_wanted
+                )
+            except Unwanted:
+                return unavailable(STOPPING)
             return CopiedAnswer(passages=found)
 
     async def _copy_limits(self, model: ServedModel, max_copy: int) -> CopyLimits | None:
@@ -253,7 +260,9 @@ class _Api:
         if not model.text.recorded.may_be_read_unasked():
             raise HTTPException(422, "max_copy: the training text is not here, or is too long.")
         try:
-            return await self._text_indexes.limits(model.text, max_copy)
+            return await self._text_indexes.limits(model.text, max_copy, lambda: self._scheduler.closed)
+        except SchedulerClosed:
+            raise HTTPException(503, STOPPING) from None
         except TooManyIndexes:
             raise HTTPException(
                 503, "max_copy: the server is indexing its texts for other values: try again in a moment.", RETRY

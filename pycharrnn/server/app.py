@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
@@ -15,17 +14,15 @@ from fastapi.routing import APIRoute
 from pycharrnn._version import __version__
 from pycharrnn.page.page_files import MEDIA_TYPES, page_files
 from pycharrnn.server.api import add_api
-from pycharrnn.server.line_stream import STOPPING, LineStream
+from pycharrnn.server.json_route import JsonRoute
+from pycharrnn.server.line_stream import LineStream
 from pycharrnn.server.registry import Registry
-from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
-from pycharrnn.server.schemas import MAX_FIELDS
+from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.security import Guard
 from pycharrnn.server.studio import studio_paths
 
 if TYPE_CHECKING:
     from pycharrnn.server.studio.studio import Studio
-
-_SMALL_BODY = 1 << 12  # bytes; parsed on the event loop
 
 
 def create_app(
@@ -36,7 +33,7 @@ def create_app(
     files = {"/" if name == "index.html" else f"/{name}": (name, content) for name, content in names}
     upload_paths = studio_paths.UPLOADS if studio else frozenset()
     app = FastAPI(title="pycharrnn", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.scheduler, app.router.route_class = scheduler, _Route
+    app.state.scheduler, app.router.route_class = scheduler, JsonRoute
     app.add_middleware(Guard, hosts=hosts, token=token, open_paths=frozenset(files), upload_paths=upload_paths)
     app.exception_handler(RequestValidationError)(_refuse)
     add_api(app, models, scheduler)  # before the files: routes are matched in order
@@ -92,48 +89,3 @@ def _complete_schema(schema: dict[str, Any], token: str) -> None:
     if token:
         schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         schema["security"] = [{"token": []}]
-
-
-class _Route(APIRoute):
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def handle_request(request: Request) -> Response:
-            return await handle(_Request(request.scope, request.receive))
-
-        return handle_request
-
-
-class _Request(Request):
-    """Parses large bodies in a turn of the scheduler, so that they do not block the event loop."""
-
-    async def json(self) -> Any:
-        """The parsed body. Errors: ValueError; HTTPException for too many fields, or when the server is stopping."""
-        body = await self.body()
-        if len(body) <= _SMALL_BODY:
-            return _parse_json(body)
-        try:
-            return await self.app.state.scheduler.call(_parse_json, body)
-        except SchedulerClosed:
-            raise HTTPException(503, STOPPING) from None
-
-
-def _parse_json(body: bytes) -> Any:
-    """Errors: json.JSONDecodeError; HTTPException for what FastAPI would not name."""
-    try:
-        return json.loads(body, object_pairs_hook=_json_object)
-    except json.JSONDecodeError:
-        raise
-    except UnicodeDecodeError as e:
-        raise HTTPException(422, f"the body is not JSON: invalid UTF-8, at {e.start}.") from None
-    except RecursionError:
-        raise HTTPException(422, "a body of so many nested lists or objects is not part of any request.") from None
-    except ValueError:  # sys.get_int_max_str_digits
-        raise HTTPException(422, "a number of so many digits is not part of any request.") from None
-
-
-def _json_object(fields: list[tuple[str, object]]) -> dict[str, object]:
-    """Errors: HTTPException for more fields than any request has."""
-    if len(fields) > MAX_FIELDS:
-        raise HTTPException(422, f"an object of {len(fields)} fields is not part of any request.")
-    return dict(fields)

@@ -51,15 +51,20 @@ class ScanResult:
     """The outcome of a scan: entries by model id, by argument; in a folder the run that trained last comes first."""
 
     entries: dict[str, CheckpointEntry]
-    new: list[ServedModel]  # read by this scan, in the same order
+    new: list[str]  # ids of those that this scan has read, in the same order
+    models: dict[str, ServedModel]  # by id: of the new ones, those that the scan has kept
     errors: list[UserError]  # about files and folders that can't be read, unless an earlier scan has reported them
     missing: UserError | None = None  # about the first named file that does not exist
 
 
 class CheckpointScanner:
-    """Reads checkpoints: named files and those in named folders. Errors: UserError for a file that is named twice."""
+    """Reads checkpoints: named files and those in named folders. Errors: UserError for a file that is named twice.
 
-    def __init__(self, arguments: list[str]) -> None:
+    `max_bytes`: of the weights of folders' models that a scan keeps.
+    """
+
+    def __init__(self, arguments: list[str], max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._arguments = [os.path.normpath(path) for path in arguments]
         # Indices of the arguments that are folders.
         self.folders = {k for k, path in enumerate(self._arguments) if os.path.isdir(path)}
@@ -128,7 +133,7 @@ class CheckpointScanner:
         self._unreadable = {path: version for path, version in self._unreadable.items() if path in versions}
         done = {(entry.path, entry.version) for entry in entries} | set(self._unreadable.items())
         new = [p for p, version in versions.items() if (p, version) not in done and (version or p in self._named)]
-        result = ScanResult({}, [], errors)
+        result, nbytes = ScanResult({}, [], {}, errors), 0
         with bar("reading checkpoints", len(new)) as advance:
             for path, name in _model_ids(new, known).items():
                 try:
@@ -144,11 +149,14 @@ class CheckpointScanner:
                     pass
                 else:
                     entries.append(entry)
-                    result.new.append(model)
+                    result.new.append(name)
+                    if path in self._named or nbytes + model.nbytes <= self._max_bytes:
+                        result.models[name] = model
+                        nbytes += model.nbytes * (path not in self._named)
                 advance(1)
         result.entries = {entry.facts.id: entry for entry in self._in_order(entries)}
         place = {model_id: k for k, model_id in enumerate(result.entries)}
-        result.new.sort(key=lambda model: place[model.id])
+        result.new.sort(key=lambda model_id: place[model_id])
         return result
 
     def _in_order(self, entries: list[CheckpointEntry]) -> list[CheckpointEntry]:

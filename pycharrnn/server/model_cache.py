@@ -9,10 +9,6 @@ from pycharrnn.server.learning_models import LearningModel
 from pycharrnn.server.served_models import ServedModel
 
 
-class CapacityExceeded(Exception):
-    """The models in use leave no memory for another one."""
-
-
 class ModelCache:
     """Caches models of up to `max_bytes` of weights. Models in use count, cached or not. Caches a larger one alone."""
 
@@ -32,12 +28,13 @@ class ModelCache:
         used = sum(model.nbytes for model in self._alive)
         return not used or used + nbytes <= self._max_bytes
 
-    def evict_for(self, nbytes: int) -> None:
-        """Evict the least recently used models until a model of this size fits. Errors: CapacityExceeded."""
+    def evict_for(self, nbytes: int) -> bool:
+        """Evict the least recently used models until a model of this size fits; False if those in use take too much."""
         while not self.fits(nbytes):
             if not self._cached:
-                raise CapacityExceeded
+                return False
             self._cached.popitem(last=False)
+        return True
 
     def put(self, model: ServedModel) -> None:
         """Cache a model in place of the one with its id."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -22,7 +22,7 @@ from pycharrnn.server.checkpoint_scan import (
     reload_to_learn,
 )
 from pycharrnn.server.learning_models import LearningModel, nbytes_of
-from pycharrnn.server.model_cache import CapacityExceeded, ModelCache
+from pycharrnn.server.model_cache import ModelCache
 from pycharrnn.server.served_models import ServedModel
 from pycharrnn.text.recorded_text import RecordedText
 
@@ -32,6 +32,10 @@ _ATTEMPTS, _ATTEMPT_SECONDS = 10, 0.05  # to get memory for a model
 _MAX_LINES = 10  # models that are printed in lines of their own
 
 _Model = TypeVar("_Model")
+
+
+class CapacityExceeded(Exception):
+    """The models in use leave no memory for another one."""
 
 
 class NoSuchModel(Exception):
@@ -59,7 +63,7 @@ class Registry:
         self.follow = follow
         self.generation = 0  # counts the changes of the list of models
         self._say, self._note = say, note
-        self._scanner = CheckpointScanner(paths)
+        self._scanner = CheckpointScanner(paths, max_bytes)
         if follow and not self._scanner.folders:
             raise UserError("-follow 1 adds new checkpoints of folders: name a folder.")
         self._entries: dict[str, CheckpointEntry] = {}
@@ -96,33 +100,37 @@ class Registry:
         return self._entry(model_id).losses
 
     async def model(self, model_id: str) -> ServedModel:
-        """A model, read now if it is not in memory. Errors: NoSuchModel; model_cache.CapacityExceeded."""
+        """A model, read now if it is not in memory. Errors: NoSuchModel; CapacityExceeded."""
         self._entry(model_id)
         if found := self._in_memory(model_id):
             return found
-        async with self._one_at_a_time:
-            entry = self._entry(model_id)  # a scan may have replaced it meanwhile
-            if found := self._in_memory(model_id):
-                return found
-            await self._evict_for(entry.nbytes)
-            model = await self._read(reload, entry)
-            if self._entries.get(model_id) is entry:
-                self._cache.put(model)
-            else:  # a scan has dropped it while it was read: only this request gets it
-                self._cache.count(model)
-            return model
+        async for _ in _attempts():
+            async with self._one_at_a_time:
+                entry = self._entry(model_id)  # a scan may have replaced it meanwhile
+                if found := self._in_memory(model_id):
+                    return found
+                if self._cache.evict_for(entry.nbytes):
+                    model = await self._read(reload, entry)
+                    if self._entries.get(model_id) is entry:
+                        self._cache.put(model)
+                    else:  # a scan has dropped it while it was read: only this request gets it
+                        self._cache.count(model)
+                    return model
+        raise CapacityExceeded
 
     async def learning_model(self, model_id: str, how: Adaptation) -> LearningModel:
         """A copy of a model that learns, for one request. It counts as long as the request has it.
 
-        Errors: NoSuchModel; model_cache.CapacityExceeded.
+        Errors: NoSuchModel; CapacityExceeded.
         """
-        async with self._one_at_a_time:
-            entry = self._entry(model_id)
-            await self._evict_for(nbytes_of(entry.facts, how.length))
-            model = await self._read(functools.partial(reload_to_learn, how=how), entry)
-            self._cache.count(model)
-            return model
+        async for _ in _attempts():
+            async with self._one_at_a_time:
+                entry = self._entry(model_id)
+                if self._cache.evict_for(nbytes_of(entry.facts, how.length)):
+                    model = await self._read(functools.partial(reload_to_learn, how=how), entry)
+                    self._cache.count(model)
+                    return model
+        raise CapacityExceeded
 
     async def _read(self, read: Callable[[CheckpointEntry], _Model], entry: CheckpointEntry) -> _Model:
         """Errors: NoSuchModel."""
@@ -162,32 +170,31 @@ class Registry:
     def _in_memory(self, model_id: str) -> ServedModel | None:
         return self._named.get(model_id) or self._cache.get(model_id)
 
-    async def _evict_for(self, nbytes: int) -> None:
-        """Errors: CapacityExceeded if requests keep using the models in memory."""
-        for _ in range(_ATTEMPTS):
-            with contextlib.suppress(CapacityExceeded):
-                self._cache.evict_for(nbytes)
-                return
-            await asyncio.sleep(_ATTEMPT_SECONDS)
-        raise CapacityExceeded
-
     def _apply(self, result: ScanResult) -> None:
         before, self._entries = self._entries, result.entries
         self.generation += list(before.values()) != list(result.entries.values())
         for model_id, entry in before.items():
             if result.entries.get(model_id) is not entry:
                 self._cache.drop(model_id)
-        for model in result.new:
-            if result.entries[model.id].argument not in self._scanner.folders:
-                self._named[model.id] = model
+        for model_id, model in result.models.items():
+            if result.entries[model_id].argument not in self._scanner.folders:
+                self._named[model_id] = model
             elif self._cache.fits(model.nbytes):
                 self._cache.put(model)
         for error in result.errors:
             self._note(f"left out: {error}")
-        for model in result.new[:_MAX_LINES]:
-            self._say(f"offering {model.id}")
+        for model_id in result.new[:_MAX_LINES]:
+            self._say(f"offering {model_id}")
         if len(result.new) > _MAX_LINES:
             self._say(f"offering {len(result.new) - _MAX_LINES} more")
+
+
+async def _attempts() -> AsyncIterator[None]:
+    """Attempts to get memory, which other requests may free between them."""
+    for k in range(_ATTEMPTS):
+        if k:
+            await asyncio.sleep(_ATTEMPT_SECONDS)
+        yield
 
 
 def _lost(text: RecordedText) -> str:

@@ -18,7 +18,7 @@ MAX_PRIMETEXT = 2_000  # characters
 MAX_SCORED = 20_000  # characters of a text to score
 MAX_ITEMS = 500  # in a drawing
 MAX_CANDIDATES = 20  # top candidates of each character of a sample
-MAX_FIELDS = 20  # of any object in a request: more than any request has, so few that they take little memory
+MAX_FIELDS = 40  # of any object in a request: as many as a run may have flags, so few that they take little memory
 
 
 def _integral_as_int(x: object) -> object:

@@ -6,11 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from pycharrnn.sampling.copy_limits import CopyLimits, KeptPassages
+from pycharrnn.server.scheduler import SchedulerClosed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pycharrnn.sampling.model_text import ModelText
 
 MAX_BYTES = 1 << 28  # of the indexes in memory
+_ASK_SECONDS = 0.2  # between two questions whether the server stops
 MAX_MAKING = 4  # of indexes that requests wait for: that of a long text takes seconds
 
 
@@ -27,10 +31,11 @@ class TextIndexes:
         self._making: dict[object, asyncio.Task[None]] = {}  # by ModelText.key
         self._one_at_a_time = asyncio.Lock()  # so that those who wait hold no threads
 
-    async def limits(self, text: ModelText, max_copy: int) -> CopyLimits | None:
-        """What max_copy forbids, as copy_limits.for_options.
+    async def limits(self, text: ModelText, max_copy: int, is_closed: Callable[[], bool]) -> CopyLimits | None:
+        """What max_copy forbids, as copy_limits.for_options. `is_closed`: whether the server stops.
 
-        Errors: TooManyIndexes; OSError, ValueError or UserError if the text is not here or has changed.
+        Errors: TooManyIndexes; SchedulerClosed, while the index is made; OSError, ValueError or UserError if the text
+        is not here or has changed.
         """
         key = text.key(max_copy)
         if key not in self._kept:
@@ -39,7 +44,11 @@ class TextIndexes:
             if key not in self._making:
                 self._making[key] = asyncio.create_task(self._make(text, max_copy))
                 self._making[key].add_done_callback(lambda task: self._has_ended(key, task))
-            await asyncio.shield(self._making[key])  # it goes on if the client leaves
+            making = self._making[key]  # which goes on if the client leaves
+            while not (await asyncio.wait({making}, timeout=_ASK_SECONDS))[0]:
+                if is_closed():
+                    raise SchedulerClosed
+            await making
         return await asyncio.to_thread(self._kept.limits, text, max_copy)
 
     async def _make(self, text: ModelText, max_copy: int) -> None:

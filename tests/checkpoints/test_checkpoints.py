@@ -345,3 +345,15 @@ def test_progress_counts_the_numbers(tmp_path, monkeypatch):
     checkpoint.convert(loaded, tmp_path / "c.t7", dtype="float32")  # rounded weights have no state
     assert bars[-1][0] == 2 * parameters < bars[-1][1]
     assert checkpoint.load(tmp_path / "c.t7").state is None
+
+
+def test_a_checkpoint_that_was_read_needs_no_garbage_collection():
+    """The graph of a .t7 file has cycles, which would keep its weights in memory for a while."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(one, (compat.Table, compat.TorchObject)) for one in gc.get_objects())
+        checkpoint.load(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
+        assert sum(isinstance(one, (compat.Table, compat.TorchObject)) for one in gc.get_objects()) == before
+    finally:
+        gc.enable()

@@ -302,6 +302,18 @@ def test_the_loss_at_a_temperature(dtype, on_kernel):
         torch.testing.assert_close(head.nll_at(log_probs, at).double(), expected, rtol=1e-6, atol=0)
 
 
+def test_the_loss_comes_before_its_gradient():
+    log_probs = torch.log_softmax(torch.randn(4, 5), 1)
+    head = NLLHead(1, log_probs)
+    for call in (lambda: head.d_nll(log_probs), lambda: head.nll_at(log_probs, 2)):
+        with pytest.raises(RuntimeError, match="nll comes first"):
+            call()
+    head.nll(log_probs, torch.zeros(4, dtype=torch.int64))
+    for temperature in (0, -1, float("nan")):
+        with pytest.raises(ValueError, match="temperature must be above 0"):
+            head.nll_at(log_probs, temperature)
+
+
 def test_the_loss_of_no_rows():
     log_probs, y = torch.empty(0, 4), torch.empty(0, dtype=torch.int64)
     assert kernel.likelihood(log_probs, y) == 0

@@ -22,6 +22,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.page import gallery, single_file
 from pycharrnn.page.bundle import UnsupportedModule
+from pycharrnn.page.page_files import replace_parts
 
 
 class Page(HTMLParser):
@@ -226,4 +227,4 @@ def test_the_checkpoint_comes_back_from_the_page(tmp_path):
 
 def test_a_page_that_lacks_a_part_is_not_written():
     with pytest.raises(UnsupportedModule, match="once"):
-        single_file._replace("<p>a</p><p>a</p>", {"<p>a</p>": "<p>b</p>"})
+        replace_parts("<p>a</p><p>a</p>", {"<p>a</p>": "<p>b</p>"})

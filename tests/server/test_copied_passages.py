@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 
 import httpx
 import item_models
@@ -13,7 +14,9 @@ from page_modules import modules, script
 from page_tools import Keys, Select, click, element, fill, generated, needs_browser, status, visit, wait
 from serving_tools import server
 
+from pycharrnn.analysis import copied
 from pycharrnn.page import copied_page
+from pycharrnn.server import copied_passages
 from pycharrnn.server.app import create_app
 from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler
@@ -61,6 +64,34 @@ def test_without_the_training_text_there_are_none(home, monkeypatch):
     assert answer(text=SAMPLE).json() == {"passages": None}
     (home / "data" / "list" / "input.txt").unlink()
     assert answer(text=SAMPLE).json() == {"passages": None}
+
+
+def test_a_comparison_ends_when_nobody_wants_it_any_more(home, monkeypatch):
+    """With a text that never ends."""
+    model = Registry(["cv/lm_list_best.t7"], print, print)
+    read, asked, ended = threading.Event(), [], []
+
+    def pieces():
+        try:
+            while True:
+                read.set()
+                yield TEXT.encode()
+        finally:
+            ended.append(True)
+
+    monkeypatch.setattr(copied, "text_of_record", lambda recorded: copied.Text("text", 10, pieces))
+
+    async def is_wanted():
+        asked.append(read.is_set())
+        return len(asked) < 3
+
+    async def compare():
+        recorded = (await model.model("lm_list_best")).text.recorded
+        with pytest.raises(copied_passages.Unwanted):
+            await copied_passages.CopiedPassages().of(recorded, SAMPLE.encode(), (), 10, is_wanted)
+
+    asyncio.run(compare())
+    assert ended == [True] and asked == [False, True, True]
 
 
 def test_invalid_requests(home):

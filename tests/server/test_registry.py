@@ -24,10 +24,11 @@ from serving_tools import GRU, LOOPBACK, LSTM, model_of, server
 from compat import charrnn
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
+from pycharrnn.engine.adapt_options import Adaptation
 from pycharrnn.page import gallery, single_file
 from pycharrnn.server import checkpoint_scan, registry
 from pycharrnn.server.app import create_app
-from pycharrnn.server.model_cache import CapacityExceeded
+from pycharrnn.server.checkpoint_scan import CheckpointScanner
 from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler
 
@@ -208,12 +209,41 @@ def test_a_model_that_is_drawn_from_takes_its_room_until_that_is_done(folder):
     answer = drawn(app, WORSE)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "memory" in answer.json()["detail"]
-    with pytest.raises(CapacityExceeded):
+    with pytest.raises(registry.CapacityExceeded):
         model_of(models, WORSE)
     assert ask(app, "POST", "/api/score", json={"model": WORSE.stem, "text": "The"}).status_code == 503
     del held
     gc.collect()
     assert drawn(app, WORSE).status_code == 200
+
+
+def test_requests_that_wait_for_memory_do_not_hold_up_others(folder, monkeypatch):
+    size = model_of(offered(folder), LSTM).nbytes
+    models = offered(folder, max_bytes=3 * size)
+    held = model_of(models, LSTM)
+    monkeypatch.setattr(registry, "_ATTEMPTS", 10_000)  # they wait for minutes
+
+    async def ask():
+        learning = asyncio.create_task(models.learning_model(WORSE.stem, Adaptation(0.001, 10_000, 0.001)))
+        await asyncio.sleep(0.1)
+        assert (await models.model(WORSE.stem)).id == WORSE.stem
+        assert not learning.done()
+        learning.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await learning
+
+    asyncio.run(ask())
+    assert held.nbytes == size
+
+
+def test_a_scan_keeps_no_more_models_than_fit(folder):
+    size = model_of(offered(folder), LSTM).nbytes
+    for max_bytes, count in ((size - 1, 0), (size, 1), (2 * size, 2)):
+        found = CheckpointScanner([str(folder)], max_bytes).scan(may_be_empty=False)
+        assert len(found.models) == count
+        assert sorted(found.new) == sorted(found.entries) == sorted([LSTM.stem, WORSE.stem])
+    named = CheckpointScanner([str(LSTM), str(WORSE)], 1).scan(may_be_empty=False)
+    assert len(named.models) == 2  # those stay in memory
 
 
 def test_many_requests_for_a_model_read_it_once(folder, monkeypatch):

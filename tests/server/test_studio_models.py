@@ -187,7 +187,10 @@ def test_a_model_is_moved_with_its_second_names_and_brought_back(with_model):
     folder = f"trash/{deleted['trash']}"
     assert deleted["sentence"] == f"moved {', '.join(files)} to {folder}; Undo brings them back."
     assert names(with_model) == files_below("cv") == []
-    (entry,) = with_model.get("/trash").json()["trash"]
+    answer = with_model.get("/trash")
+    (entry,) = answer.json()["trash"]
+    again = with_model.get("/trash", headers={"If-None-Match": answer.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
     assert (entry["what"], entry["kind"], entry["files"]) == (LSTM.stem, "model", files)
     undone = with_model.post(f"/trash/{deleted['trash']}/undo")
     assert undone.json() == {"files": files, "run": None}

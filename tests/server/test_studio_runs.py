@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import math
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ from studio_tools import StudioApp, until, use_fake_training
 
 from pycharrnn.common import file_lock
 from pycharrnn.common.errors import UserError
-from pycharrnn.server.studio import run_process, studio_paths
+from pycharrnn.server.studio import run_process, run_progress, studio_paths
 from pycharrnn.training import log_rows
 from pycharrnn.training.log_rows import Row
 from pycharrnn.training.options import TrainOptions
@@ -96,6 +97,9 @@ def test_a_run_is_a_command_that_the_page_can_show(studio):
         ({"flags": {"resume": "/etc/x.t7"}}, "flags: resume is chosen by the studio: leave it out."),
         ({"flags": {"init_from": "/etc/x.t7"}}, "flags: init_from has a field of its own: init_from."),
         ({"flags": {"rnn_sise": 5}}, "flags: there is no flag -rnn_sise."),
+        ({"flags": {"\x1b": 5}}, r"flags: there is no flag -\x1b."),
+        ({"flags": {"seed": 10**400}}, "-seed"),
+        ({"flags": {"dropout": 10**400}}, "-dropout needs a number, not 1000"),
         ({"flags": {"rnn_size": "x"}}, "-rnn_size needs a whole number, not 'x'."),
         ({"flags": {"rnn_size": 0}}, "-rnn_size must be at least 1, not 0."),
         (
@@ -119,6 +123,28 @@ def test_what_can_not_be_asked_for(studio, fields, detail):
         assert answer.status_code in (404, 422)
         assert answer.json()["detail"].startswith(detail)
     assert studio.get("/runs").json() == {"runs": [], "line": []}
+
+
+def test_large_whole_numbers_keep_their_digits(studio):
+    """A double would make another number of it."""
+    flags = {"seed": 2**53 + 1}
+    answer = studio.post("/command", text=studio.text(), choice="quick", flags=flags).json()
+    assert f" -seed {2**53 + 1} " in answer["command"]
+
+
+def test_a_body_that_is_no_json_is_named(studio):
+    for content, said in ((b'"\xff"', "invalid UTF-8, at 1"), (b"[" * 60_000, "JSON|nested"), (b"{", "not JSON")):
+        answer = studio.ask("POST", "/runs", content=content, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422 and re.search(said, answer.json()["detail"])
+
+
+def test_a_thinned_curve_keeps_its_lowest_loss():
+    points = [(k, 3.0 - k / 10_000) for k in range(3000)]
+    points[1501] = (1501, 0.5)
+    series = run_progress._series([*points, (3001, None), (3002, math.nan)])
+    assert len(series.losses) <= 300 and min(series.losses) == 0.5
+    assert (series.iterations[0], series.iterations[-1]) == (0, 2999)
+    assert run_progress._series([]).losses == []
 
 
 def test_the_flags_with_the_help_of_train(studio):
@@ -477,7 +503,7 @@ def test_figures_come_from_the_log(studio, monkeypatch):
     assert studio.run(run_id)["best_val_loss"] == 1.9
     assert studio.run(run_id)["train_loss"] is None
     write_log("cv/poems.csv", [train_row(i) for i in range(410, 3000)])
-    assert len(studio.run(run_id)["train"]["iterations"]) == 400
+    assert len(studio.run(run_id)["train"]["iterations"]) == 300
     Path("cv/poems.csv").write_text("not a log\n", encoding="utf-8")  # a damaged one is no error
     assert studio.run(run_id)["iteration"] is None
 

@@ -23,6 +23,7 @@ from pycharrnn.server.app import create_app
 from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.studio import studio_api, text_facts, text_reading, uploads
+from pycharrnn.server.studio.studio_paths import Refusal
 from pycharrnn.server.studio.text_schemas import ReadText
 
 
@@ -365,6 +366,9 @@ def test_the_statistics_of_the_texts_that_were_read_last_are_kept(studio, monkey
     async def estimates(stats, options, environment):
         return None
 
+    async def stays() -> bool:
+        return False
+
     monkeypatch.setattr(text_facts, "estimates", estimates)
     first, *others = (studio.text() for _ in range(text_reading._MAX_STATS + 1))
 
@@ -372,10 +376,22 @@ def test_the_statistics_of_the_texts_that_were_read_last_are_kept(studio, monkey
         for text_id in [first, *others[:-1], first, others[-1]]:
             await reader.read(text_id, ReadText())
         read.clear()
-        await reader.estimates(first, ReadText())
+        await reader.estimates(first, ReadText(), stays)
 
     asyncio.run(ask())
     assert read == []
+
+
+def test_nothing_is_estimated_for_those_who_have_left(studio, monkeypatch):
+    text_id = studio.text()
+    reader = text_reading.TextReader(studio.studio.texts, os.environ)
+    monkeypatch.setattr(text_facts, "estimates", lambda *args: pytest.fail("estimated"))
+
+    async def leaves() -> bool:
+        return True
+
+    with pytest.raises(Refusal, match="no longer asked for"):
+        asyncio.run(reader.estimates(text_id, ReadText(), leaves))
 
 
 # -- estimates ---------------------------------------------------------------------------------------------------------

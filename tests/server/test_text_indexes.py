@@ -11,6 +11,7 @@ from conftest import working_in
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.sampling.model_text import ModelText
+from pycharrnn.server.scheduler import SchedulerClosed
 from pycharrnn.server.text_indexes import MAX_MAKING, TextIndexes, TooManyIndexes
 
 
@@ -41,26 +42,42 @@ def test_equal_requests_share_an_index_and_too_many_are_refused(made):
     async def ask():
         indexes = TextIndexes()
         may_end.set()
-        first = await indexes.limits(text, 3)
+        first = await indexes.limits(text, 3, lambda: False)
         may_end.clear()
-        waiting = [asyncio.create_task(indexes.limits(text, N)) for N in (4, 5, 6, 7, 4, 4)]
+        waiting = [asyncio.create_task(indexes.limits(text, N, lambda: False)) for N in (4, 5, 6, 7, 4, 4)]
         while len(asked) < 2:
             await asyncio.sleep(0.001)
         assert asked == [3, 4]  # one at a time
         with pytest.raises(TooManyIndexes):
-            await indexes.limits(text, 8)
-        again = await indexes.limits(text, 3)  # a kept one is at hand all the while
+            await indexes.limits(text, 8, lambda: False)
+        again = await indexes.limits(text, 3, lambda: False)  # a kept one is at hand all the while
         assert again.passages is first.passages and again.ended is not first.ended
         waiting[1].cancel()  # its client has left
         may_end.set()
         found = await asyncio.gather(*waiting, return_exceptions=True)
         assert [one.passages.N for one in found if not isinstance(one, BaseException)] == [4, 6, 7, 4, 4]
         assert found[0].passages is found[4].passages
-        assert (await indexes.limits(text, 8)).passages.N == 8
+        assert (await indexes.limits(text, 8, lambda: False)).passages.N == 8
 
     assert MAX_MAKING == 4
     asyncio.run(ask())
     assert asked == [3, 4, 5, 6, 7, 8]
+
+
+def test_a_server_that_stops_answers_those_who_wait_for_an_index(made):
+    text, asked, may_end = made
+    closed = threading.Event()
+
+    async def ask():
+        waiting = asyncio.create_task(TextIndexes().limits(text, 3, closed.is_set))
+        while not asked:
+            await asyncio.sleep(0.001)
+        closed.set()
+        with pytest.raises(SchedulerClosed):
+            await waiting
+        may_end.set()
+
+    asyncio.run(ask())
 
 
 def test_a_text_that_has_changed_is_told_to_all_who_wait(made):
@@ -70,6 +87,8 @@ def test_a_text_that_has_changed_is_told_to_all_who_wait(made):
     may_end.set()
 
     async def ask():
-        return await asyncio.gather(*(TextIndexes().limits(text, 3) for _ in range(2)), return_exceptions=True)
+        return await asyncio.gather(
+            *(TextIndexes().limits(text, 3, lambda: False) for _ in range(2)), return_exceptions=True
+        )
 
     assert [type(one).__name__ for one in asyncio.run(ask())] == ["UserError"] * 2

@@ -24,11 +24,15 @@ let timer = 0;
 
 const trash = new Trash(api, refresh);
 const send = (id) => askFormat(api, facts.send_formats, id);
-const list = new Models({ play: open, send, remove: (id) => attempt(() => trash.askModel(id), $("models-problem")) });
+const list = new Models({
+  play: open,
+  send,
+  remove: (id) => attempt(() => trash.askModel(id), showIn("models-problem")),
+});
 const runs = new Runs(api, {
   play: open,
   send,
-  remove: (run) => attempt(() => trash.askRun(run), $("studio-notice")),
+  remove: (run) => attempt(() => trash.askRun(run), (words) => runs.showProblem(words)),
   onChange: refresh,
 });
 const bring = new Bring(api, open, refresh);
@@ -42,15 +46,14 @@ async function open(id) {
 // Asks for what has changed, and again after some time.
 async function refresh() {
   clearTimeout(timer);
-  const reached = await attempt(async () => {
+  await attempt(async () => {
     if (!facts) await begin();
     await runs.refresh();
     const answer = await api.changed("api/models");
     if (answer) list.show((models = answer.models));
     if (!document.body.dataset.section) showSection(firstSection(!models.length || runs.isBusy));
     await trash.showList();
-  }, $("studio-notice"));
-  if (reached) setText($("studio-notice"), "");
+  }, showIn("studio-notice"));
   clearTimeout(timer);
   timer = setTimeout(() => (document.hidden ? null : refresh()), runs.isBusy ? BUSY : IDLE);
 }
@@ -73,16 +76,19 @@ async function begin() {
   }
 }
 
-// Whether an action succeeded; shows the sentence of a Problem, which is "" where the page asks for a token.
-async function attempt(action, where) {
+// Shows the sentence of an action's Problem, which is "" where the page asks for a token; "" if it succeeds.
+async function attempt(action, show) {
   try {
     await action();
-    return true;
+    show("");
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    setText(where, error.message);
-    return false;
+    show(error.message);
   }
+}
+
+function showIn(id) {
+  return (words) => setText($(id), words);
 }
 
 start(source, false); // else another person's training would replace a text

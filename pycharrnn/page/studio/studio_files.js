@@ -24,7 +24,7 @@ export function listenForDrop(zone, onFiles, onProblem) {
     const files = [...event.dataTransfer.files];
     const text = event.dataTransfer.getData("text/plain");
     try {
-      if (entries.length) onFiles((await Promise.all(entries.map(filesOf))).flat());
+      if (entries.length) onFiles(await filesOfAll(entries));
       else if (files.length) onFiles(files.map((file) => ({ file, path: file.name })));
       else if (text) onFiles([pasted(text)]);
     } catch (error) {
@@ -55,8 +55,13 @@ export function pasted(text) {
   return { file, path: file.name };
 }
 
-// Files of an entry of the browser's file system, hidden ones left out.
-async function filesOf(entry, folder = "") {
+// Files of entries of the browser's file system, hidden ones left out.
+async function filesOfAll(entries, folder = "") {
+  const visible = entries.filter(({ name }) => !name.startsWith("."));
+  return (await Promise.all(visible.map((entry) => filesOf(entry, folder)))).flat();
+}
+
+async function filesOf(entry, folder) {
   const path = folder + entry.name;
   if (entry.isFile) return [{ file: await new Promise((resolve, reject) => entry.file(resolve, reject)), path }];
   const reader = entry.createReader();
@@ -66,6 +71,8 @@ async function filesOf(entry, folder = "") {
     if (!some.length) break;
     found.push(...some);
   }
-  const visible = found.filter(({ name }) => !name.startsWith(".")).sort((a, b) => (a.name < b.name ? -1 : 1));
-  return (await Promise.all(visible.map((one) => filesOf(one, `${path}/`)))).flat();
+  return filesOfAll(
+    found.sort((a, b) => (a.name < b.name ? -1 : 1)),
+    `${path}/`,
+  );
 }

@@ -33,7 +33,7 @@ export function foundFacts(facts, items = null) {
     kind && el("p", {}, kind),
     ...headers.map((words) => el("p", { class: "left-out" }, sentence(words))),
     facts.encoding_advice && el("p", { id: "encoding-advice" }, sentence(facts.encoding_advice)),
-    facts.left_out.length > 0 && el("p", { class: "left-out" }, ...facts.left_out.map(sentence).join(" ")),
+    facts.left_out.length > 0 && el("p", { class: "left-out" }, facts.left_out.map(sentence).join(" ")),
     facts.facts.length > 0 && folded(`How ${count(files, "file")} ${files === 1 ? "was" : "were"} read`, facts.facts),
   ].filter(Boolean);
 }

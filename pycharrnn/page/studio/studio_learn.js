@@ -12,10 +12,9 @@ export class Learn {
   #models;
   #onStart;
   #form;
-  #text = null; // id of the text whose form is open
   #upload = null; // AbortController
   #box = new UploadBox("upload", () => this.#upload?.abort());
-  #reading = null; // the same, of the last #reread
+  #asking = null; // the same, of what is asked about the text that is open
 
   // flags: of the server. models(): those that there are. onStart(run): is called with a new run.
   constructor(api, flags, models, onStart) {
@@ -78,39 +77,42 @@ export class Learn {
   }
 
   #open(id, facts) {
-    this.#text = id;
     showFacts(facts);
     this.#form.open(id, facts, this.#models());
     showStep("found");
     $(facts.too_short ? "other-text" : "start-run").focus({ preventScroll: true });
     $("found").scrollIntoView({ block: "nearest" });
     announce(`${lengthWords(facts)} found.${facts.too_short ? "" : " Start is ready."}`);
-    this.#estimate(id, { items: facts.suggested_items });
+    this.#estimate(id, { items: facts.suggested_items }, this.#askAnew());
   }
 
-  async #estimate(id, fields) {
+  // Gives up what was asked about the text that is open. Returns the signal of what is asked next.
+  #askAnew() {
+    this.#asking?.abort();
+    this.#asking = new AbortController();
+    return this.#asking.signal;
+  }
+
+  async #estimate(id, fields, signal) {
     setText($("how"), "Timing this machine…");
     try {
-      const estimates = await this.#api.post(`api/studio/texts/${id}/estimates`, fields);
-      if (this.#text === id) this.#form.showEstimates(estimates);
+      this.#form.showEstimates(await this.#api.post(`api/studio/texts/${id}/estimates`, fields, { signal }));
     } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      if (this.#text === id) setText($("how"), error.message);
+      if (error instanceof Problem) setText($("how"), error.message);
+      else if (error.name !== "AbortError") throw error;
     }
   }
 
   // Reads the text once more, as a list or in another encoding.
   async #reread({ text, items, label, text_encoding }) {
     const fields = { items, label, text_encoding };
-    this.#reading?.abort();
-    const { signal } = (this.#reading = new AbortController());
+    const signal = this.#askAnew();
     try {
       const facts = await this.#api.post(`api/studio/texts/${text}/read`, fields, { signal });
-      if (this.#text !== text) return;
       showFacts(facts, items);
       this.#form.showUnread(facts.too_short);
       this.#form.showCommand();
-      this.#estimate(text, fields);
+      this.#estimate(text, fields, signal);
     } catch (error) {
       if (error instanceof Problem) this.#form.showUnread(error.message);
       else if (error.name !== "AbortError") throw error;
@@ -132,8 +134,7 @@ export class Learn {
   }
 
   #forget(focus = false) {
-    this.#text = null;
-    this.#reading?.abort();
+    this.#asking?.abort();
     $("pasted").value = "";
     showStep("drop");
     if (focus) $("choose-files").focus();

@@ -50,6 +50,11 @@ export class Runs {
     this.#shown = run.id;
   }
 
+  // Shows why something was not done with the run that is shown.
+  showProblem(words) {
+    this.#card.showProblem(words);
+  }
+
   // Shows a run whole.
   async choose(id, { focus = true } = {}) {
     this.#chosen = id;

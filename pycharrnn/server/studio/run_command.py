@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pycharrnn.common import shell_words
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import GROUPS, SWITCH
 from pycharrnn.server.studio.run_schemas import NewRun
@@ -103,7 +104,7 @@ def _checked_flags(flags: Mapping[str, int | float | str]) -> dict[str, Any]:
         if name in _FIELDS:
             raise Refusal(422, f"flags: {name} has a field of its own: {name}.")
         if name not in types:
-            raise Refusal(422, f"flags: there is no flag -{name[:50]}.")
+            raise Refusal(422, f"flags: there is no flag {escape_line('-' + name, 50)}.")
         values[name] = _converted(name, value, types[name])
     return values
 
@@ -114,11 +115,13 @@ def _converted(name: str, value: int | float | str, kind: object) -> int | float
         return str(value)
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         number = math.nan
     if math.isnan(number) or (kind is int and not number.is_integer()):
         what = "a whole number" if kind is int else "a number"
         raise UserError(f"{flag(name)} needs {what}, not {value!r}.")
+    if kind is int and isinstance(value, int):
+        return value  # a double may be another number
     return int(number) if kind is int else number
 
 

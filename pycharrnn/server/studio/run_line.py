@@ -15,7 +15,7 @@ from typing import Any
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.server.studio import run_command, run_process, run_record, studio_paths
 from pycharrnn.server.studio.run_process import Processes
-from pycharrnn.server.studio.run_record import ACTIVE, RunRecord
+from pycharrnn.server.studio.run_record import RunRecord
 from pycharrnn.server.studio.studio_paths import RUNS, Refusal
 
 _ORDER = f"{RUNS}/line.json"
@@ -42,7 +42,7 @@ class RunLine:
         return self.records[run_id].state == "waiting"
 
     def _active(self) -> list[RunRecord]:
-        return [record for record in self.records.values() if record.state in ACTIVE]
+        return [record for record in self.records.values() if record.is_active]
 
     def record(self, run_id: str) -> RunRecord:
         """Errors: Refusal."""
@@ -91,7 +91,7 @@ class RunLine:
             record = self._saved(dataclasses.replace(record, state="stopped", next_words=()))
             self._leave(run_id)
             return record
-        if record.state not in ACTIVE:
+        if not record.is_active:
             raise Refusal(409, f"the run {record.name} does not train: it {_doing(record)}.")
         if record.state == "stopping" and not at_once:
             return record
@@ -139,9 +139,6 @@ class RunLine:
 
     def _asked(self, record: RunRecord) -> bool:
         return record.state != "stopping" or self._processes.ask_to_stop(record)
-
-    def is_active(self, record: RunRecord) -> bool:
-        return record.state in ACTIVE
 
     def _begin(self, record: RunRecord) -> None:
         words, now = record.next_words, time.time()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.page.facts import LossSeries
+from pycharrnn.page.facts import LossSeries, thinned_series
 from pycharrnn.server.studio.run_command import log_of
 from pycharrnn.server.studio.run_process import lines_of
 from pycharrnn.server.studio.run_record import RunRecord
@@ -21,7 +21,6 @@ from pycharrnn.training.log_rows import Row
 _STEP = re.compile(r"(\d{1,18})/(\d{1,18}) \(epoch [\d.]+\), train_loss = ")  # a line of training
 _TAIL = 1 << 13  # bytes of stdout that have the last of these lines
 _RECENT = 12  # rows at least, and a third of all, over which the speed is averaged
-_MAX_POINTS = 400  # of a curve
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Progress:
         last = rows[-1]
         train = next((row for row in reversed(rows) if row.kind == "train"), None)
         losses = [row.val_loss for row in rows if row.kind == "validation" and _is_finite(row.val_loss)]
-        is_running = record.state in ("running", "stopping")
+        is_running = record.is_active
         left = None
         written = _modified(log_of(record.name))
         has_begun = record.began is None or written >= record.began  # a resumed run has none of its own rows at first
@@ -103,7 +102,7 @@ class Progress:
         )
 
     def curves(self, record: RunRecord) -> tuple[LossSeries, LossSeries]:
-        """The training and the validation losses, at most 400 points of each."""
+        """The training and the validation losses, as thinned_series has them."""
         rows = self.rows(record)
         train = [(row.iteration, row.train_loss) for row in rows if row.kind == "train"]
         val = [(row.iteration, row.val_loss) for row in rows if row.kind == "validation"]
@@ -112,9 +111,8 @@ class Progress:
 
 def _series(points: list[tuple[int, float | None]]) -> LossSeries:
     finite = [(i, loss) for i, loss in points if loss is not None and math.isfinite(loss)]
-    if len(finite) > _MAX_POINTS:
-        finite = [finite[k] for k in np.linspace(0, len(finite) - 1, _MAX_POINTS).astype(int)]
-    return LossSeries([float(i) for i, _ in finite], [float(f"{loss:.9g}") for _, loss in finite])
+    iterations, losses = np.array(finite, float).reshape(-1, 2).T
+    return thinned_series(iterations, losses)
 
 
 def _speed(rows: list[Row]) -> float:

@@ -15,8 +15,6 @@ from pycharrnn.server.studio.run_schemas import State
 from pycharrnn.server.studio.studio_paths import CHECKPOINTS, RUNS
 from pycharrnn.text.corpus import safe_name
 
-ACTIVE: tuple[State, ...] = ("running", "stopping")
-
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -51,6 +49,11 @@ class RunRecord:
     said_before: int = 0
     error: str = ""
     patience: int = 0
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it trains."""
+        return self.state in ("running", "stopping")
 
     @property
     def folder(self) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from pycharrnn.page.facts import LossSeries
-from pycharrnn.server.schemas import Input, Integer
+from pycharrnn.server.schemas import MAX_FIELDS, Input, Integer
 
 State = Literal["waiting", "running", "stopping", "stopped", "finished", "failed"]
 Minutes = Annotated[float, Field(gt=0, le=1_000_000)]
@@ -26,7 +26,7 @@ class NewRun(Input):
     encoding: Literal["", "bytes", "utf8"] = Field("", description="empty: what suits the text")
     text_encoding: str = Field("", max_length=100)
     init_from: str = Field("", max_length=1000, description="a model id of /api/models to begin with; empty: none")
-    flags: dict[str, int | float | str] = Field({}, max_length=40, description="more flags, without their dash")
+    flags: dict[str, int | float | str] = Field({}, max_length=MAX_FIELDS, description="more flags, without their dash")
 
 
 class GoOn(Input):

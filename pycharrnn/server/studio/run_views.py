@@ -64,7 +64,7 @@ def detail(record: RunRecord, progress: Progress, run: Run) -> RunDetail:
 def _can(record: RunRecord, is_held: bool) -> list[_Action]:
     if record.state == "waiting":
         return ["go_on", "stop", "delete"] if is_held else ["stop", "delete"]
-    return ["stop"] if record.state in run_record.ACTIVE else ["go_on", "delete"]
+    return ["stop"] if record.is_active else ["go_on", "delete"]
 
 
 def _sentence(record: RunRecord, figures: Figures, place: int | None, is_held: bool, has_saved: bool) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -122,9 +122,9 @@ class Studio:
         found.name = await self._call(self._free_name, found.name)
         return found
 
-    async def estimates(self, text_id: str, asked: ReadText) -> Estimates:
-        """Errors: Refusal; UserError."""
-        return await self._reader.estimates(text_id, asked)
+    async def estimates(self, text_id: str, asked: ReadText, has_left: Callable[[], Awaitable[bool]]) -> Estimates:
+        """As TextReader.estimates."""
+        return await self._reader.estimates(text_id, asked, has_left)
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 
@@ -261,7 +261,7 @@ class Studio:
 
         def delete() -> Deleted:
             record = self._line.record(run_id)
-            if self._line.is_active(record):
+            if record.is_active:
                 raise Refusal(409, f"the run {record.name} trains: stop it first.")
             deleted = trash.delete(self._deleted_with(record), record.name, "run", run_id)
             self._line.remove(run_id)
@@ -282,7 +282,7 @@ class Studio:
 
         def delete() -> Deleted:
             owner = next((record for record in self._line.records.values() if record.owns(path)), None)
-            if owner and self._line.is_active(owner):
+            if owner and owner.is_active:
                 raise Refusal(409, f"the run {owner.name}, whose model this is, trains: stop it first.")
             return trash.delete(model_files.names_of_file(path), model_id, "model")
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import shutil
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
@@ -15,6 +15,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 
 from pycharrnn.common.errors import UserError
+from pycharrnn.server.json_route import JsonRoute
 from pycharrnn.server.schemas import Problem
 from pycharrnn.server.studio import model_files, page_words, run_command, studio_paths, trash, uploads
 from pycharrnn.server.studio.run_schemas import (
@@ -56,6 +57,8 @@ _SENDS_BYTES = {"response_class": FileResponse, "responses": {200: {"content": _
 
 _STATUSES = (400, 401, 403, 404, 409, 413, 421, 422, 500, 503, 507)
 _Name = Annotated[str, Query(max_length=1000, description="the client's name of the file; never a path here")]
+_Answer = TypeVar("_Answer", RunList, Trash)
+_ETag = Annotated[str | None, Header(description="the ETag of an earlier response")]
 _Model = Annotated[str, Query(max_length=1000, description="a model id of /api/models")]
 
 
@@ -64,7 +67,10 @@ def add_studio_api(app: FastAPI, studio: Studio) -> None:
     api = _Api(studio)
     problems: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in _STATUSES}
     router = APIRouter(
-        prefix="/api/studio", dependencies=[Depends(_of_this_site), Depends(_has_folder)], responses=problems
+        prefix="/api/studio",
+        dependencies=[Depends(_of_this_site), Depends(_has_folder)],
+        responses=problems,
+        route_class=JsonRoute,
     )
     for method, path, handler, status, kind in (
         ("GET", "", api.facts, 200, _JSON),
@@ -97,6 +103,16 @@ def add_studio_api(app: FastAPI, studio: Studio) -> None:
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": page_words.reword(str(error))}, error.status if isinstance(error, Refusal) else 422)
+
+
+def _tagged(answer: _Answer, if_none_match: str | None) -> _Answer:
+    """A response with an ETag, or status 304 if the client has it already."""
+    content = answer.model_dump_json().encode()
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = {"ETag": tag}
+    if if_none_match == tag:
+        return Response(status_code=304, headers=headers)  # type: ignore[return-value]  # FastAPI sends it as it is
+    return Response(content, media_type="application/json", headers=headers)  # type: ignore[return-value]
 
 
 def _of_this_site(request: Request) -> None:
@@ -178,9 +194,9 @@ class _Api:
         """Read an uploaded text as `pycharrnn train` would, without writing anything."""
         return await self._studio.read(text_id, asked)
 
-    async def estimates(self, text_id: str, asked: ReadText) -> Estimates:
+    async def estimates(self, text_id: str, asked: ReadText, connection: Request) -> Estimates:
         """How long trainings on a text would take on this machine."""
-        return await self._studio.estimates(text_id, asked)
+        return await self._studio.estimates(text_id, asked, connection.is_disconnected)
 
     async def flags(self) -> FlagList:
         """The flags of `pycharrnn train` that a run may have."""
@@ -194,16 +210,9 @@ class _Api:
         """Put a new run at the end of the line. One run trains at a time."""
         return await self._studio.start(asked)
 
-    async def runs(
-        self, if_none_match: Annotated[str | None, Header(description="the ETag of an earlier response")] = None
-    ) -> RunList:
+    async def runs(self, if_none_match: _ETag = None) -> RunList:
         """All runs, and the line of those that wait."""
-        content = (await self._studio.runs()).model_dump_json().encode()
-        tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        headers = {"ETag": tag}
-        if if_none_match == tag:
-            return Response(status_code=304, headers=headers)  # type: ignore[return-value]  # FastAPI sends it as it is
-        return Response(content, media_type="application/json", headers=headers)  # type: ignore[return-value]
+        return _tagged(await self._studio.runs(), if_none_match)
 
     async def run(self, run_id: str) -> RunDetail:
         """A run with its curve of losses and its samples."""
@@ -266,9 +275,9 @@ class _Api:
         """Move the file of a model to the trash."""
         return await self._studio.delete_model(asked.model)
 
-    async def trash(self) -> Trash:
+    async def trash(self, if_none_match: _ETag = None) -> Trash:
         """What is in the trash."""
-        return Trash(trash=await asyncio.to_thread(trash.entries))
+        return _tagged(Trash(trash=await asyncio.to_thread(trash.entries)), if_none_match)
 
     async def undo(self, trash_id: str, asked: Nothing) -> Undone:
         """Move files back from the trash."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from pycharrnn.server.studio import page_words, text_facts
+from pycharrnn.server.studio.studio_paths import Refusal
 from pycharrnn.server.studio.text_schemas import Estimates, ReadText, TextFacts
 from pycharrnn.server.studio.uploads import Texts
 from pycharrnn.training.options import TrainOptions
@@ -32,8 +33,11 @@ class TextReader:
     async def read(self, text_id: str, asked: ReadText) -> TextFacts:
         """Errors: Refusal; UserError."""
         paths, options = self._texts.paths(text_id), _options(asked)
+
+        def shown(sentence: str) -> str:
+            return self._texts.without_folder(text_id, page_words.reword(sentence))
+
         async with self._one_read_at_a_time:
-            shown = lambda sentence: self._texts.without_folder(text_id, page_words.reword(sentence))  # noqa: E731
             found, stats = await asyncio.to_thread(text_facts.read, text_id, paths, options, shown)
         self._stats[_key(text_id, asked)] = stats
         self._stats.move_to_end(_key(text_id, asked))
@@ -41,12 +45,14 @@ class TextReader:
             self._stats.popitem(last=False)
         return found
 
-    async def estimates(self, text_id: str, asked: ReadText) -> Estimates:
-        """Errors: Refusal; UserError."""
+    async def estimates(self, text_id: str, asked: ReadText, has_left: Callable[[], Awaitable[bool]]) -> Estimates:
+        """How long trainings would take. `has_left`: whether nobody waits any more. Errors: Refusal; UserError."""
         if _key(text_id, asked) not in self._stats:
             await self.read(text_id, asked)
         stats = self._stats[_key(text_id, asked)]
         async with self._one_estimate_at_a_time:
+            if await has_left():
+                raise Refusal(503, "the estimate is no longer asked for.")
             return await text_facts.estimates(stats, _options(asked), self._environment)
 
 
