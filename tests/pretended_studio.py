@@ -48,7 +48,7 @@ def run(name: str, state: str, **fields: object) -> dict[str, Any]:
         "failed": ["delete"],
     }
     sentence = {
-        "waiting": "waiting: the next one in the line.",
+        "waiting": "waiting: the next one in the queue.",
         "running": "learning: iteration 420 of 3,600, about a minute left.",
         "stopping": "stopping: it finishes its step and saves.",
         "stopped": "stopped after iteration 420 of 3,600, and saved.",
@@ -148,7 +148,7 @@ class Studio:
 
     def __init__(self) -> None:
         self.runs: list[dict[str, Any]] = []
-        self.line: list[str] = []
+        self.queue: list[str] = []
         self.models: list[dict[str, Any]] = []
         self.trash: list[dict[str, Any]] = []
         self.facts: dict[str, Any] = FACTS
@@ -183,7 +183,7 @@ class Studio:
             (f"POST {studio}/texts/t1/estimates", lambda: ESTIMATES),
             (f"POST {studio}/command", lambda: {"command": COMMAND, "folder": "/home/ada/voices"}),
             (f"POST {studio}/runs", lambda: self._start(body)),
-            (f"GET {studio}/runs", lambda: {"runs": self.runs, "line": self.line}),
+            (f"GET {studio}/runs", lambda: {"runs": self.runs, "queue": self.queue}),
             (f"GET {studio}/runs/([^/]+)", self._run),
             (f"GET {studio}/(?:runs|models)/.*files", lambda: {"files": ["cv/lm_poems_best.t7"], "bytes": 1234567}),
             (f"POST {studio}/runs/([^/]+)/stop", lambda name: self._become(name, "stopped")),
@@ -191,7 +191,7 @@ class Studio:
             (f"POST {studio}/runs/([^/]+)/delete", self._delete),
             (f"POST {studio}/trash/d1/undo", self._undo),
             (f"GET {studio}/trash", lambda: {"trash": self.trash}),
-            (f"PUT {studio}/line", lambda: self._order(body["runs"])),
+            (f"PUT {studio}/queue", lambda: self._order(body["runs"])),
             (f"PUT {studio}/bring", lambda: self._bring(query["name"][0])),
             ("GET /api/models", lambda: {"models": self.models, "follow": True, "limits": LIMITS}),
             ("GET /api/losses", lambda: {"train": _NONE, "val": _FALLING, "epochs_per_iteration": 0, "window": 1}),
@@ -201,7 +201,7 @@ class Studio:
         state = "waiting" if any(one["state"] == "running" for one in self.runs) else "running"
         self.runs.insert(0, run(body["name"], state))
         if state == "waiting":
-            self.line.append(self.runs[0]["id"])
+            self.queue.append(self.runs[0]["id"])
         return self.runs[0]
 
     def _run(self, name: str) -> Any:
@@ -229,9 +229,9 @@ class Studio:
         self.trash.clear()
         return {"files": ["cv/lm_poems_best.t7"], "run": self.deleted["id"]}
 
-    def _order(self, line: list[str]) -> Any:
-        self.line = line
-        return {"line": line}
+    def _order(self, queue: list[str]) -> Any:
+        self.queue = queue
+        return {"queue": queue}
 
     def _bring(self, name: str) -> Any:
         self.models.append(model(name.rpartition(".")[0]))

@@ -102,7 +102,7 @@ class StudioApp:
         asyncio.run(self.models.scan_again())
 
     def watch(self) -> None:
-        self.studio._line.watch()
+        self.studio._queue.watch()
 
     def run(self, run_id: str) -> dict:
         return self.get(f"/runs/{run_id}").json()

@@ -331,7 +331,7 @@ def test_the_line_of_runs(chromium, studio):
         run("poems", "running"),
         run("diary", "failed", error="it diverged."),
     ]
-    studio.line = ["r-letters", "r-ships"]
+    studio.queue = ["r-letters", "r-ships"]
     opened(chromium, studio, "learn")
     shown(chromium, "waiting-list", "ships")
     rows = "return [...document.querySelectorAll('#waiting-list .what')].map((row) => row.textContent)"
@@ -339,9 +339,9 @@ def test_the_line_of_runs(chromium, studio):
     press(chromium, "up r-ships")
     wait(chromium, lambda: chromium.execute_script(rows) == ["ships", "letters"])
     assert text(chromium, "studio-announced") == "ships is now number 1 of 2."
-    studio.refusals["/api/studio/line"] = (409, "the line has changed.")
+    studio.refusals["/api/studio/queue"] = (409, "the queue has changed.")
     press(chromium, "down r-ships")
-    shown(chromium, "current-run", "The line has changed.")
+    shown(chromium, "current-run", "The queue has changed.")
     press(chromium, "show r-diary")
     shown(chromium, "current-run", "It diverged.")
     shown(chromium, "other-list", "Learning now")
@@ -352,7 +352,7 @@ def test_a_line_that_is_held_has_go_on(chromium, studio, monkeypatch):
     _held(studio)
     monkeypatch.setattr(studio, "_become", lambda name, state: studio._run(name))  # it stays held, however late a click
     opened(chromium, studio, "learn")
-    shown(chromium, "waiting", "Waiting: the next one in the line.")
+    shown(chromium, "waiting", "Waiting: the next one in the queue.")
     press(chromium, "go on r-ships")
     wait(chromium, lambda: ("POST", "/api/studio/runs/r-ships/go_on", {}) in studio.requests)
     press(chromium, "go on")
@@ -584,7 +584,7 @@ def _busy(studio) -> None:
         run("poems", "running"),
         run("diary", "failed", error="it diverged."),
     ]
-    studio.line = ["r-letters", "r-ships"]
+    studio.queue = ["r-letters", "r-ships"]
     studio.models = [model("lm_poems_best"), model("lm_lstm_epoch17.33_1.5834")]
     studio.trash = [{"trash": "d1", "what": "poems", "kind": "run", "deleted": 1.0, "files": ["a"], "bytes": 1}]
 
@@ -600,7 +600,7 @@ def _one(state: str, **fields):
 def _held(studio) -> None:
     can = ["go_on", "stop", "delete"]
     studio.runs = [run("poems", "waiting", can=can), run("ships", "waiting", can=can)]
-    studio.line = ["r-poems", "r-ships"]
+    studio.queue = ["r-poems", "r-ships"]
 
 
 def _nothing(studio) -> None:

@@ -30,7 +30,7 @@ def test_records_of_another_version_are_left_out(studio):
 
 def test_a_run_that_can_not_be_read_keeps_its_text(studio):
     left_out, unused = studio.start(), studio.text()
-    text_id = studio.studio._line.records[left_out].text
+    text_id = studio.studio._queue.records[left_out].text
     change(left_out, of_another_version=1)
     studio.begin_anew()
     assert studio.get("/runs").json()["runs"] == []
@@ -67,9 +67,9 @@ def test_a_run_with_a_value_of_another_type_is_left_out(studio, values):
 @pytest.mark.parametrize("line", [[["x"]], [None], "x", 1])
 def test_a_damaged_line_is_in_the_order_of_its_runs(studio, line):
     ids = [studio.start() for _ in range(2)]
-    Path("studio/runs/line.json").write_text(json.dumps({"line": line}), encoding="utf-8")
+    Path("studio/runs/queue.json").write_text(json.dumps({"queue": line}), encoding="utf-8")
     studio.begin_anew()
-    assert studio.get("/runs").json()["line"] == ids
+    assert studio.get("/runs").json()["queue"] == ids
 
 
 @pytest.mark.parametrize("iteration, epoch", [("300", "1.2.3"), ("3" * 5000, "1.00")])

@@ -215,7 +215,7 @@ def test_a_run_takes_all_of_its_files_along(studio):
     assert set(asked["files"]) > {f"cv/{LSTM.name}", "cv/lm_lstm2_epoch2.71_2.9394.t7", "cv/lstm2.csv"}
     assert names(studio) == [GRU.stem]
     assert [run["id"] for run in studio.get("/runs").json()["runs"]] == [other]
-    assert studio.get("/runs").json()["line"] == [other]
+    assert studio.get("/runs").json()["queue"] == [other]
     assert studio.start("lstm2") and studio.get("/runs").json()["runs"][0]["name"] == "lstm2_2"
     undone = studio.post(f"/trash/{deleted['trash']}/undo").json()
     assert (sorted(undone["files"]), undone["run"]) == (sorted(deleted["files"]), run_id)
@@ -224,7 +224,7 @@ def test_a_run_takes_all_of_its_files_along(studio):
     assert (run["state"], len(run["models"])) == ("stopped", 2)
     studio.begin_anew()
     assert studio.run(run_id)["models"] == run["models"]
-    assert run_id not in studio.get("/runs").json()["line"]
+    assert run_id not in studio.get("/runs").json()["queue"]
 
 
 def test_what_is_there_again_is_not_replaced(with_model):

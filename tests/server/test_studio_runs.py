@@ -34,9 +34,9 @@ def studio(tmp_path, monkeypatch, app):
     monkeypatch.chdir(tmp_path)
     app.begin_anew()
     yield app
-    for record in app.studio._line.records.values():
-        while app.studio._line._processes.is_alive(record):
-            app.studio._line._processes.ask_to_stop(record)
+    for record in app.studio._queue.records.values():
+        while app.studio._queue._processes.is_alive(record):
+            app.studio._queue._processes.ask_to_stop(record)
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +54,8 @@ def begun(studio: StudioApp, run_id: str) -> dict:
 
 
 def kill(studio: StudioApp, run_id: str) -> None:
-    record = studio.studio._line.records[run_id]
-    os.kill(studio.studio._line._processes._pid(record), signal.SIGKILL)
+    record = studio.studio._queue.records[run_id]
+    os.kill(studio.studio._queue._processes._pid(record), signal.SIGKILL)
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def test_what_can_not_be_asked_for(studio, fields, detail):
         answer = studio.post(path, **{"text": studio.text(), "choice": "quick", **fields})
         assert answer.status_code in (404, 422)
         assert answer.json()["detail"].startswith(detail)
-    assert studio.get("/runs").json() == {"runs": [], "line": []}
+    assert studio.get("/runs").json() == {"runs": [], "queue": []}
 
 
 def test_large_whole_numbers_keep_their_digits(studio):
@@ -177,17 +177,17 @@ def test_one_trains_and_the_others_wait(studio, monkeypatch):
         ("poems", "running", None),
     ]
     assert [run["sentence"].partition(":")[0] for run in found["runs"]] == ["waiting", "waiting", "beginning"]
-    assert found["line"] == [second, third]
-    assert studio.ask("PUT", "/line", json={"runs": [third, second]}).json() == {"line": [third, second]}
-    assert studio.ask("PUT", "/line", json={"runs": [third]}).status_code == 409
+    assert found["queue"] == [second, third]
+    assert studio.ask("PUT", "/queue", json={"runs": [third, second]}).json() == {"queue": [third, second]}
+    assert studio.ask("PUT", "/queue", json={"runs": [third]}).status_code == 409
     assert studio.post(f"/runs/{second}/stop").json()["state"] == "stopped"
     studio.watch()
-    assert studio.get("/runs").json()["line"] == [third]
+    assert studio.get("/runs").json()["queue"] == [third]
     assert studio.post(f"/runs/{first}/stop").json()["state"] == "stopping"
     stopped = studio.until(first, lambda run: run["state"] != "stopping")
     assert (stopped["state"], stopped["can"], stopped["error"]) == ("stopped", ["go_on", "delete"], "")
     assert studio.until(third, lambda run: run["state"] == "running")["can"] == ["stop"]
-    assert studio.run(second)["sentence"] == "taken out of the line: Go on puts it back."
+    assert studio.run(second)["sentence"] == "taken out of the queue: Go on puts it back."
 
 
 def test_a_list_that_has_not_changed(studio):
@@ -227,7 +227,7 @@ def test_a_training_that_patience_ends_says_so(studio, monkeypatch, planned):
     studio.until(run_id, lambda run: run["state"] == "finished")
     write_log("cv/poems.csv", [Row("validation", 300, 3.0, val_loss=1.9, seconds=30.5)])
     step = f"300/{planned} (epoch 3.000), train_loss = 2.70000000, ...\n"
-    Path(studio.studio._line.records[run_id].stdout).write_text(step, encoding="utf-8")
+    Path(studio.studio._queue.records[run_id].stdout).write_text(step, encoding="utf-8")
     ended = {
         300: "finished after 300 iterations; its lowest loss is 1.9000.",
         1000: "finished after 300 of 1,000 iterations, since the last 4 validations were no better (-patience); its"
@@ -281,7 +281,7 @@ def test_two_who_ask_to_stop_at_the_same_time_let_it_save(studio, monkeypatch):
     with held_at_its_start(studio, monkeypatch) as run_id:
         for at_once, stops in ((False, 1), (False, 1), (True, 2)):
             assert studio.post(f"/runs/{run_id}/stop", at_once=at_once).json()["state"] == "stopping"
-            assert studio.studio._line.records[run_id].stops == stops
+            assert studio.studio._queue.records[run_id].stops == stops
 
 
 # -- a server that starts anew -----------------------------------------------------------------------------------------
@@ -291,9 +291,9 @@ def test_a_living_training_is_found_and_can_be_stopped(studio, monkeypatch):
     use_fake_training(monkeypatch, "wait")
     first, second = studio.start(), studio.start()
     begun(studio, first)
-    process = studio.studio._line._processes._begun[first]
+    process = studio.studio._queue._processes._begun[first]
     studio.begin_anew()
-    assert not studio.studio._line._processes._begun
+    assert not studio.studio._queue._processes._begun
     studio.watch()
     assert [(run["state"], run["id"]) for run in studio.get("/runs").json()["runs"]] == [
         ("waiting", second),
@@ -343,7 +343,7 @@ def test_a_training_that_ended_meanwhile(studio, monkeypatch, behavior, state):
     use_fake_training(monkeypatch, behavior)
     run_id = studio.start()
     begun(studio, run_id)
-    process = studio.studio._line._processes._begun[run_id]
+    process = studio.studio._queue._processes._begun[run_id]
     if behavior == "wait":
         process.kill()
     process.wait(300)
@@ -356,30 +356,30 @@ def test_the_number_of_another_process_is_not_trusted(studio, monkeypatch):
     use_fake_training(monkeypatch, "finish")
     run_id = studio.start()
     studio.until(run_id, lambda run: run["state"] == "finished")
-    record = studio.studio._line.records[run_id]
+    record = studio.studio._queue.records[run_id]
     signalled = []
     monkeypatch.setattr(os, "kill", lambda *arguments: signalled.append(arguments))
     Path(record.folder, ".lock").write_text(f"process {os.getppid()} on here", encoding="utf-8")
-    studio.studio._line._processes.ask_to_stop(record)
-    assert not studio.studio._line._processes.is_alive(record)
+    studio.studio._queue._processes.ask_to_stop(record)
+    assert not studio.studio._queue._processes.is_alive(record)
     fd = file_lock.acquire(f"{record.folder}/.lock")
     for holder in ("", f"process {os.getppid()} on another machine"):
         monkeypatch.setattr(file_lock, "_holder", lambda path, holder=holder: holder)
-        assert studio.studio._line._processes.is_alive(record)
-        assert not studio.studio._line._processes.ask_to_stop(record)
+        assert studio.studio._queue._processes.is_alive(record)
+        assert not studio.studio._queue._processes.ask_to_stop(record)
     os.close(fd)
     assert signalled == []
 
 
 def test_the_order_of_the_line_stays(studio):
     ids = [studio.start() for _ in range(3)]
-    studio.ask("PUT", "/line", json={"runs": ids[::-1]})
+    studio.ask("PUT", "/queue", json={"runs": ids[::-1]})
     studio.begin_anew()
-    assert studio.get("/runs").json()["line"] == ids[::-1]
-    os.unlink("studio/runs/line.json")
+    assert studio.get("/runs").json()["queue"] == ids[::-1]
+    os.unlink("studio/runs/queue.json")
     Path(f"studio/runs/{ids[0]}/run.json").write_text("{", encoding="utf-8")
     studio.begin_anew()
-    assert studio.get("/runs").json()["line"] == ids[1:]
+    assert studio.get("/runs").json()["queue"] == ids[1:]
 
 
 def test_what_waits_when_a_server_begins_is_begun_by_the_user(studio, monkeypatch):
@@ -390,7 +390,7 @@ def test_what_waits_when_a_server_begins_is_begun_by_the_user(studio, monkeypatc
     studio.watch()
     held = studio.run(first)
     assert (held["state"], held["place"], held["can"]) == ("waiting", 1, ["go_on", "stop", "delete"])
-    assert held["sentence"].endswith("look at the command, Go on begins the line.")
+    assert held["sentence"].endswith("look at the command, Go on starts the queue.")
     new = studio.start()
     begun(studio, new)  # what the user starts now is not held
     assert studio.run(first)["state"] == "waiting"
@@ -470,7 +470,7 @@ def test_figures_come_from_the_log(studio, monkeypatch):
     Path("cv/poems.csv").unlink()
     write_log("cv/poems.csv", [train_row(i, 3 - i / 1000) for i in range(10, 301, 10)])
     write_log("cv/poems.csv", [Row("validation", 300, 3.0, val_loss=1.9, seconds=30.5)])
-    record = studio.studio._line.records[run_id]
+    record = studio.studio._queue.records[run_id]
     said = "vocab size: 9\n300/1000 (epoch 3.000), train_loss = 2.70000000, ...\n"
     Path(record.stdout).write_text(said, encoding="utf-8")
     heading = "pycharrnn: a sample after iteration 300 (epoch 3.00), at temperature 0.5:\n"
@@ -495,7 +495,7 @@ def test_figures_come_from_the_log(studio, monkeypatch):
     assert run["samples"] == [{"iteration": 300, "epoch": 3.0, "text": "the <b>sea</b>\n\nit"}]
     assert run["notes"] == ["pycharrnn: a note"]
     os.utime("cv/poems.csv", (record.began - 9,) * 2)  # written before the run went on
-    studio.studio._line.records[run_id] = dataclasses.replace(record, attempts=2)
+    studio.studio._queue.records[run_id] = dataclasses.replace(record, attempts=2)
     resumed = studio.run(run_id)
     assert resumed["sentence"] == "going on after iteration 300 of 1,000: it loads PyTorch and the checkpoint."
     assert resumed["seconds_left"] is None

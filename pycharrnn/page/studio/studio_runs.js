@@ -11,7 +11,7 @@ export class Runs {
   #actions;
   #card;
   #runs = [];
-  #line = [];
+  #queue = [];
   #rows = ""; // as JSON, what the rows show
   #chosen = ""; // id of the run that the user has chosen to see
   #shown = ""; // id of the run that is shown
@@ -38,7 +38,7 @@ export class Runs {
   // Asks the server for what has changed, and shows it.
   async refresh() {
     const answer = await this.#api.changed("api/studio/runs");
-    if (answer) [this.#runs, this.#line] = [answer.runs, answer.line];
+    if (answer) [this.#runs, this.#queue] = [answer.runs, answer.queue];
     const run = this.#current();
     if (answer) this.#showRows(run);
     $("current-run").hidden = !run;
@@ -70,7 +70,7 @@ export class Runs {
     const chosen = this.#runs.find(({ id }) => id === this.#chosen);
     if (chosen && chosen.state !== "waiting") return chosen;
     const running = this.#runs.find(({ state }) => ["running", "stopping"].includes(state));
-    return running ?? this.#runs.find(({ id }) => id === this.#line[0]) ?? this.#runs[0];
+    return running ?? this.#runs.find(({ id }) => id === this.#queue[0]) ?? this.#runs[0];
   }
 
   #showRows(current) {
@@ -78,7 +78,7 @@ export class Runs {
       if (this.#states.has(id) && this.#states.get(id) !== state) announce(`${name}: ${words}`);
       this.#states.set(id, state);
     }
-    const waiting = this.#line
+    const waiting = this.#queue
       .map((id) => this.#runs.find((run) => run.id === id))
       .filter((run) => run && run !== current);
     const others = this.#runs.filter((run) => run !== current && run.state !== "waiting");
@@ -104,9 +104,9 @@ export class Runs {
   }
 
   #waitingRow(run) {
-    const place = this.#line.indexOf(run.id);
+    const place = this.#queue.indexOf(run.id);
     const move = (by, sign, words) => {
-      const disabled = !this.#line[place + by];
+      const disabled = !this.#queue[place + by];
       return button(sign, () => this.#move(place, by), {
         key: `${words} ${run.id}`,
         kind: "icon",
@@ -116,11 +116,11 @@ export class Runs {
     };
     const goOn = run.can.includes("go_on") && button("Go on", () => this.#act(run, "go_on"), {
       key: `go on ${run.id}`,
-      "aria-label": `Go on with ${run.name} and the line`,
+      "aria-label": `Go on with ${run.name} and the queue`,
     });
     const leave = button("Remove", () => this.#act(run, "stop"), {
       key: `stop ${run.id}`,
-      "aria-label": `Remove ${run.name} from the line`,
+      "aria-label": `Remove ${run.name} from the queue`,
     });
     return el(
       "li",
@@ -138,12 +138,12 @@ export class Runs {
   }
 
   async #move(place, by) {
-    const line = [...this.#line];
-    [line[place], line[place + by]] = [line[place + by], line[place]];
+    const queue = [...this.#queue];
+    [queue[place], queue[place + by]] = [queue[place + by], queue[place]];
     await this.#try(async () => {
-      await this.#api.post("api/studio/line", { runs: line }, { method: "PUT" });
-      const name = this.#runs.find(({ id }) => id === line[place + by])?.name;
-      announce(`${name} is now number ${place + by + 1} of ${line.length}.`);
+      await this.#api.post("api/studio/queue", { runs: queue }, { method: "PUT" });
+      const name = this.#runs.find(({ id }) => id === queue[place + by])?.name;
+      announce(`${name} is now number ${place + by + 1} of ${queue.length}.`);
     });
   }
 

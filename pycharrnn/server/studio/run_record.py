@@ -23,7 +23,7 @@ class RunRecord:
     Attributes:
         name: of its files: cv/lm_NAME_best.t7. text: id of its upload. text_name, bytes: of its first file; of all.
         choice, show: as the client chose. words: of the command that began it, or will.
-        next_words: of the command that the line will start; () if the run does not wait.
+        next_words: of the command that the queue will start; () if the run does not wait.
         command: the words of its last command. attempts: how many there were.
         began, ended: when the last one did. stops: how often it was asked to stop.
         said_before: bytes of stderr before the last command. error: a sentence, of a failed one.

@@ -43,12 +43,12 @@ class Nothing(Input):
     """The body of an action that needs no fields."""
 
 
-class Line(Input):
+class Queue(Input):
     runs: list[Annotated[str, _ID]] = Field(max_length=200, description="ids of the waiting runs, the next one first")
 
 
-class LineOrder(BaseModel):
-    line: list[str]
+class QueueOrder(BaseModel):
+    queue: list[str]
 
 
 class Command(BaseModel):
@@ -64,7 +64,7 @@ class Run(Command):
     id: str
     name: str
     state: State
-    place: Integer | None = Field(description="in the line of waiting runs, from 1")
+    place: Integer | None = Field(description="in the queue of waiting runs, from 1")
     created: float
     began: float | None = Field(description="of its last start")
     ended: float | None
@@ -90,7 +90,7 @@ class Run(Command):
 
 class RunList(BaseModel):
     runs: list[Run] = Field(description="the newest first")
-    line: list[str]
+    queue: list[str]
 
 
 class ShownSample(BaseModel):

@@ -29,7 +29,7 @@ class Checkpoints:
 
 
 def view(record: RunRecord, figures: Figures, place: int | None, is_held: bool, checkpoints: Checkpoints) -> Run:
-    """`place`: in the line; `is_held`: whether it waits for the user."""
+    """`place`: in the queue; `is_held`: whether it waits for the user."""
     models = checkpoints.models.get(record.name, [])
     return Run(
         id=record.id,
@@ -70,9 +70,9 @@ def _can(record: RunRecord, is_held: bool) -> list[_Action]:
 def _sentence(record: RunRecord, figures: Figures, place: int | None, is_held: bool, has_saved: bool) -> str:
     done = f"{figures.iteration:,}" if figures.iteration else ""
     if record.state == "waiting" and is_held:
-        return "waiting since before the studio was started: look at the command, Go on begins the line."
+        return "waiting since before the studio was started: look at the command, Go on starts the queue."
     if record.state == "waiting":
-        return "waiting: it is next in the line." if place == 1 else f"waiting: it is number {place} in the line."
+        return "waiting: it is next in the queue." if place == 1 else f"waiting: it is number {place} in the queue."
     if record.state == "running":
         if not done:
             timing = ", and times networks of several sizes" if record.choice == "minutes" else ""
@@ -96,7 +96,7 @@ def _sentence(record: RunRecord, figures: Figures, place: int | None, is_held: b
     if record.state == "failed":
         return f"{record.error.rstrip('.')}. {way_on}."
     if not record.attempts:
-        return "taken out of the line: Go on puts it back."
+        return "taken out of the queue: Go on puts it back."
     if record.error:
         return f"{record.error.rstrip('.')}. {way_on}."
     return f"stopped{f' after iteration {done}' if done else ''}: {way_on}."

@@ -26,8 +26,8 @@ from pycharrnn.server.studio import (
     trash,
     uploads,
 )
-from pycharrnn.server.studio.run_line import RunLine, free_name
 from pycharrnn.server.studio.run_progress import Progress
+from pycharrnn.server.studio.run_queue import RunQueue, free_name
 from pycharrnn.server.studio.run_record import RunRecord
 from pycharrnn.server.studio.run_schemas import (
     Brought,
@@ -64,11 +64,11 @@ class Studio:
     def __init__(self, models: Registry, note: PrintLine, environment: Mapping[str, str]) -> None:
         self._models, self._note, self._folder = models, note, os.getcwd()
         self._texts, self._progress = uploads.Texts(), Progress()
-        self._line, self._reader = RunLine(note, environment), TextReader(self._texts, environment)
+        self._queue, self._reader = RunQueue(note, environment), TextReader(self._texts, environment)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="studio")  # all that changes runs
         self._one_conversion_at_a_time = asyncio.Lock()  # each takes memory
         used = run_record.texts_in_use()
-        for text_id in used or {record.text for record in self._line.records.values()}:
+        for text_id in used or {record.text for record in self._queue.records.values()}:
             self._texts.use(text_id)
         if used is not None:  # else any text may be that of a run
             self._texts.remove_all_but(used)
@@ -82,7 +82,7 @@ class Studio:
         reported = ""
         while True:
             try:
-                await self._call(self._line.watch)
+                await self._call(self._queue.watch)
                 reported = ""
             except Exception as e:  # whatever it is, the next look may succeed
                 error = f"can't look after the trainings ({type(e).__name__}: {e}); trying again."
@@ -134,7 +134,7 @@ class Studio:
         return Command(command=run_command.as_typed(words), folder=self._folder)
 
     async def start(self, asked: NewRun) -> Run:
-        """Put a new run into the line. Errors: Refusal; UserError."""
+        """Put a new run into the queue. Errors: Refusal; UserError."""
         if not extras.has_pytorch():
             raise Refusal(422, self.facts().why_not)
         record = await self._call(self._add, asked, self._start_from(asked.init_from))
@@ -167,30 +167,30 @@ class Studio:
             words=tuple(words),
             created=time.time(),
         )
-        record = self._line.add(record)
+        record = self._queue.add(record)
         self._texts.use(asked.text)
         return record
 
     def _free_name(self, wanted: str) -> str:
-        names = {record.name for record in self._line.records.values()}
+        names = {record.name for record in self._queue.records.values()}
         return free_name(wanted, names | trash.names_of_runs())
 
     async def stop(self, run_id: str, at_once: bool) -> Run:
-        return await self._view(await self._call(self._line.stop, run_id, at_once))
+        return await self._view(await self._call(self._queue.stop, run_id, at_once))
 
     async def go_on(self, run_id: str, minutes: float | None) -> Run:
-        return await self._view(await self._call(self._line.go_on, run_id, minutes))
+        return await self._view(await self._call(self._queue.go_on, run_id, minutes))
 
     async def reorder(self, run_ids: list[str]) -> list[str]:
-        return await self._call(self._line.reorder, run_ids)
+        return await self._call(self._queue.reorder, run_ids)
 
     async def runs(self) -> RunList:
         paths = self._models.paths()
 
         def views() -> RunList:
-            records = sorted(self._line.records.values(), key=lambda record: record.created, reverse=True)
+            records = sorted(self._queue.records.values(), key=lambda record: record.created, reverse=True)
             checkpoints = run_views.Checkpoints(paths)
-            return RunList(runs=[self._view_of(record, checkpoints) for record in records], line=self._line.line)
+            return RunList(runs=[self._view_of(record, checkpoints) for record in records], queue=self._queue.waiting)
 
         return await self._call(views)
 
@@ -198,7 +198,7 @@ class Studio:
         paths = self._models.paths()
 
         def view() -> RunDetail:
-            record = self._line.record(run_id)
+            record = self._queue.record(run_id)
             run = self._view_of(record, run_views.Checkpoints(paths))
             return run_views.detail(record, self._progress, run)
 
@@ -209,8 +209,8 @@ class Studio:
         return await self._call(lambda: self._view_of(record, run_views.Checkpoints(paths)))
 
     def _view_of(self, record: RunRecord, checkpoints: run_views.Checkpoints) -> Run:
-        place = self._line.line.index(record.id) + 1 if record.id in self._line.line else None
-        return run_views.view(record, self._progress.figures(record), place, record.id in self._line.held, checkpoints)
+        place = self._queue.waiting.index(record.id) + 1 if record.id in self._queue.waiting else None
+        return run_views.view(record, self._progress.figures(record), place, record.id in self._queue.held, checkpoints)
 
     # -- models --------------------------------------------------------------------------------------------------------
 
@@ -246,11 +246,11 @@ class Studio:
     # -- the trash -----------------------------------------------------------------------------------------------------
 
     async def files_of_run(self, run_id: str) -> FilesToDelete:
-        return await self._call(lambda: trash.facts_of(self._deleted_with(self._line.record(run_id))))
+        return await self._call(lambda: trash.facts_of(self._deleted_with(self._queue.record(run_id))))
 
     def _deleted_with(self, record: RunRecord) -> list[str]:
         """The files that go with a run: not its text in data/, which other models may need."""
-        log, others = run_command.log_of(record.name), self._line.records.values()
+        log, others = run_command.log_of(record.name), self._queue.records.values()
         paths = sorted(run_record.checkpoints_of(record)) + ([log] if os.path.lexists(log) else []) + [record.folder]
         if not any(other.text == record.text and other.id != record.id for other in others):
             paths += self._texts.files_of(record.text)
@@ -260,11 +260,11 @@ class Studio:
         """Errors: Refusal."""
 
         def delete() -> Deleted:
-            record = self._line.record(run_id)
+            record = self._queue.record(run_id)
             if record.is_active:
                 raise Refusal(409, f"the run {record.name} trains: stop it first.")
             deleted = trash.delete(self._deleted_with(record), record.name, "run", run_id)
-            self._line.remove(run_id)
+            self._queue.remove(run_id)
             self._progress.forget(run_id)
             return deleted
 
@@ -281,7 +281,7 @@ class Studio:
         path = self._path_of(model_id)
 
         def delete() -> Deleted:
-            owner = next((record for record in self._line.records.values() if record.owns(path)), None)
+            owner = next((record for record in self._queue.records.values() if record.owns(path)), None)
             if owner and owner.is_active:
                 raise Refusal(409, f"the run {owner.name}, whose model this is, trains: stop it first.")
             return trash.delete(model_files.names_of_file(path), model_id, "model")
@@ -296,7 +296,7 @@ class Studio:
         def undo() -> Undone:
             files, run_id = trash.undo(trash_id)
             if run_id:
-                self._line.restore(run_id)
+                self._queue.restore(run_id)
             return Undone(files=files, run=run_id or None)
 
         undone = await self._call(undo)

@@ -24,11 +24,11 @@ from pycharrnn.server.studio.run_schemas import (
     Deleted,
     FilesToDelete,
     GoOn,
-    Line,
-    LineOrder,
     ModelNamed,
     NewRun,
     Nothing,
+    Queue,
+    QueueOrder,
     Run,
     RunDetail,
     RunList,
@@ -85,7 +85,7 @@ def add_studio_api(app: FastAPI, studio: Studio) -> None:
         ("GET", "/runs/{run_id}", api.run, 200, _JSON),
         ("POST", "/runs/{run_id}/stop", api.stop, 200, _JSON),
         ("POST", "/runs/{run_id}/go_on", api.go_on, 200, _JSON),
-        ("PUT", "/line", api.reorder, 200, _JSON),
+        ("PUT", "/queue", api.reorder, 200, _JSON),
         ("PUT", "/bring", api.bring, 201, _TAKES_BYTES),
         ("GET", "/send", api.send, 200, _SENDS_BYTES),
         ("GET", "/runs/{run_id}/files", api.files_of_run, 200, _JSON),
@@ -207,11 +207,11 @@ class _Api:
         return await self._studio.command(asked)
 
     async def start(self, asked: NewRun) -> Run:
-        """Put a new run at the end of the line. One run trains at a time."""
+        """Put a new run at the end of the queue. One run trains at a time."""
         return await self._studio.start(asked)
 
     async def runs(self, if_none_match: _ETag = None) -> RunList:
-        """All runs, and the line of those that wait."""
+        """All runs, and the queue of those that wait."""
         return _tagged(await self._studio.runs(), if_none_match)
 
     async def run(self, run_id: str) -> RunDetail:
@@ -219,16 +219,16 @@ class _Api:
         return await self._studio.run(run_id)
 
     async def stop(self, run_id: str, asked: Stop) -> Run:
-        """Save and end a training, or take a run out of the line. A second stop ends a training at once."""
+        """Save and end a training, or take a run out of the queue. A second stop ends a training at once."""
         return await self._studio.stop(run_id, asked.at_once)
 
     async def go_on(self, run_id: str, asked: GoOn) -> Run:
-        """Put a run into the line again; it goes on from its newest checkpoint. Begin a line that is held."""
+        """Put a run into the queue again; it goes on from its newest checkpoint. Begin a queue that is held."""
         return await self._studio.go_on(run_id, asked.minutes)
 
-    async def reorder(self, asked: Line) -> LineOrder:
+    async def reorder(self, asked: Queue) -> QueueOrder:
         """Change the order of the waiting runs."""
-        return LineOrder(line=await self._studio.reorder(asked.runs))
+        return QueueOrder(queue=await self._studio.reorder(asked.runs))
 
     async def bring(self, request: Request, name: _Name) -> Brought:
         """Receive a checkpoint, or a page that holds models: the body is its bytes."""

@@ -1,4 +1,4 @@
-"""The line of runs: one trains at a time, the others wait. Every change is on disk before it is known.
+"""The queue of runs: one trains at a time, the others wait. Every change is on disk before it is known.
 
 Not for several threads at once: the server calls it from one.
 """
@@ -18,11 +18,11 @@ from pycharrnn.server.studio.run_process import Processes
 from pycharrnn.server.studio.run_record import RunRecord
 from pycharrnn.server.studio.studio_paths import RUNS, Refusal
 
-_ORDER = f"{RUNS}/line.json"
+_ORDER = f"{RUNS}/queue.json"
 _STOPPED = ("stopped", "finished", "failed")
 
 
-class RunLine:
+class RunQueue:
     """The runs of this folder. `note` prints a line on stderr. `environment`: of trainings."""
 
     def __init__(self, note: PrintLine, environment: Mapping[str, str]) -> None:
@@ -30,13 +30,13 @@ class RunLine:
         self._processes = Processes(environment)
         self._unasked = set[str]()  # runs that are to stop, whose processes could not be asked yet
         self.records = run_record.load_all()
-        order = (studio_paths.read_json(_ORDER) or {}).get("line")
+        order = (studio_paths.read_json(_ORDER) or {}).get("queue")
         listed = [run_id for run_id in order if isinstance(run_id, str)] if isinstance(order, list) else []
         known = [run_id for run_id in listed if run_id in self.records]
-        self.line = [run_id for run_id in dict.fromkeys([*known, *self.records]) if self._waits(run_id)]
+        self.waiting = [run_id for run_id in dict.fromkeys([*known, *self.records]) if self._waits(run_id)]
         # What waits in a folder when a server opens it may be a stranger's command: the user begins it. While a
-        # training is alive, it was begun on this machine, and the line goes on by itself.
-        self.held = set() if any(map(self._processes.is_alive, self._active())) else set(self.line)
+        # training is alive, it was begun on this machine, and the queue goes on by itself.
+        self.held = set() if any(map(self._processes.is_alive, self._active())) else set(self.waiting)
 
     def _waits(self, run_id: str) -> bool:
         return self.records[run_id].state == "waiting"
@@ -51,13 +51,13 @@ class RunLine:
         return self.records[run_id]
 
     def add(self, record: RunRecord) -> RunRecord:
-        """Put a new run at the end of the line. Errors: Refusal."""
+        """Put a new run at the end of the queue. Errors: Refusal."""
         return self._enter(dataclasses.replace(record, next_words=record.words))
 
     def go_on(self, run_id: str, minutes: float | None) -> RunRecord:
-        """Put a run that has ended, or left the line, at its end: it goes on from its newest checkpoint, if it has one.
+        """Put a run that has ended, or left the queue, at its end. It goes on from its newest checkpoint, if any.
 
-        At a run that is held, the line begins. Errors: Refusal.
+        At a run that is held, the queue begins. Errors: Refusal.
         """
         record = self.record(run_id)
         if run_id in self.held:
@@ -79,7 +79,7 @@ class RunLine:
         return self._enter(dataclasses.replace(record, state="waiting", next_words=tuple(words), error="", patience=0))
 
     def stop(self, run_id: str, at_once: bool) -> RunRecord:
-        """Ask a run that trains to save and end, and at the second time to end; take a waiting one out of the line.
+        """Ask a run that trains to save and end, and at the second time to end; take a waiting one out of the queue.
 
         Args:
             at_once: whether a run that has been asked already is asked a second time, or left to save.
@@ -102,15 +102,15 @@ class RunLine:
 
     def reorder(self, run_ids: Sequence[str]) -> list[str]:
         """Errors: Refusal."""
-        if sorted(run_ids) != sorted(self.line):
-            raise Refusal(409, "other runs wait by now: look at the line again.")
-        self._save_line(list(run_ids))
-        return self.line
+        if sorted(run_ids) != sorted(self.waiting):
+            raise Refusal(409, "other runs wait by now: look at the queue again.")
+        self._save_order(list(run_ids))
+        return self.waiting
 
     def remove(self, run_id: str) -> None:
         """Forget a run, whose files have been moved."""
         self.records.pop(run_id, None)
-        if run_id in self.line:
+        if run_id in self.waiting:
             self._leave(run_id)
 
     def restore(self, run_id: str) -> None:
@@ -131,7 +131,7 @@ class RunLine:
                 active.remove(record)
                 changed = True
                 break
-        next_id = next((run_id for run_id in self.line if run_id not in self.held), None)
+        next_id = next((run_id for run_id in self.waiting if run_id not in self.held), None)
         if not active and next_id is not None:
             self._begin(self.records[next_id])
             changed = True
@@ -165,17 +165,17 @@ class RunLine:
 
     def _enter(self, record: RunRecord) -> RunRecord:
         record = self._saved(record)
-        self._save_line([*self.line, record.id])
+        self._save_order([*self.waiting, record.id])
         return record
 
     def _leave(self, run_id: str) -> None:
-        self._save_line([other for other in self.line if other != run_id])
+        self._save_order([other for other in self.waiting if other != run_id])
 
-    def _save_line(self, line: list[str]) -> None:
-        self.line = line
-        self.held.intersection_update(line)
-        with contextlib.suppress(OSError):  # without it, the line is in the order in which the runs were made
-            studio_paths.write_json(_ORDER, {"line": line})
+    def _save_order(self, waiting: list[str]) -> None:
+        self.waiting = waiting
+        self.held.intersection_update(waiting)
+        with contextlib.suppress(OSError):  # without it, the queue is in the order in which the runs were made
+            studio_paths.write_json(_ORDER, {"queue": waiting})
 
     def _saved(self, record: RunRecord) -> RunRecord:
         """Errors: Refusal if the record can't be written."""
