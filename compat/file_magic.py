@@ -51,6 +51,8 @@ def name_of(content: bytes | bytearray) -> str:
     if start[257:262] == b"ustar":
         return "a tar archive: unpack it, and name the .t7 file in it"
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(b"{\\rtf"):
+        return "an RTF file: save it as plain text to train on it"
     if text[:1] in (b"{", b"["):
         return _json(text)
     if re.match(rb"<(!doctype|html|head|body|\?xml|!--)", text, re.IGNORECASE):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pycharrnn.analysis import likelihood
+from pycharrnn.common.display import plural
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.screen_text import ScreenText
@@ -102,7 +103,7 @@ def choose_units(values: npt.NDArray[np.floating], layer: int, units: str, count
     """
     _, layers, size = values.shape
     if layer > layers:
-        raise UserError(f"{flag('layer', layer)} is too large: the model has {layers} layers.")
+        raise UserError(f"{flag('layer', layer)} is too large: the model has {layers} {plural(layers, 'layer')}.")
     if units:
         return [(layer or layers, _unit(word, size)) for word in units.split(",")]
     deviations = values.astype(np.float64) - values.mean(0, dtype=np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from contextlib import closing
@@ -159,10 +160,13 @@ def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
         raise UserError(f"{path} does not say what it was trained on: give {flag('data_dir')}.")
     given = {name for name, left_out in _AS_IN_TRAINING.items() if getattr(opt, name) != left_out}
     values = {
-        name: getattr(opt, name) if name in given else recorded_options.require(path, loaded, name)
+        name: recorded_options.require(path, loaded, name)
         for name in (*_AS_IN_TRAINING, "items", "label", "seed")
+        if name not in given
     }
     options = recorded_options.replace(path, TrainOptions(), **values)
+    options = dataclasses.replace(options, **{name: getattr(opt, name) for name in given})
+    options.check_fractions()
     keeps = recorded_options.find(loaded, "vocab") == "keep"
     data = group(DataSettings, options, encoding=checkpoint.encoding(loaded), vocab="keep" if keeps else options.vocab)
     if "data_dir" not in given:

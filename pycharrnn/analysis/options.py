@@ -214,5 +214,7 @@ class ActivationsOptions:
         check(self)
         if self.primetext and self.primefile:
             raise UserError(f"{flag('primetext')} and {flag('primefile')} exclude each other: leave one out.")
+        if self.text_encoding and not self.primefile:
+            raise UserError(f"{flag('text_encoding')} is for the file of {flag('primefile')}: leave it out.")
         if self.units and self.count != ActivationsOptions.count:
             raise UserError(f"{flag('units', self.units)} names the units, {flag('count')} their number: give one.")

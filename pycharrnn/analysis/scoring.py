@@ -11,7 +11,7 @@ import numpy as np
 
 from pycharrnn.analysis import likelihood, surprise
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.common.display import quote_character
+from pycharrnn.common.display import plural, quote_character
 from pycharrnn.sampling import inference, tokenizer
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.tokenizer import MOST_NAMED_UNKNOWN, TokenizedText, code_points_with, unknown_code_points
@@ -140,9 +140,13 @@ def score_of(
 def as_sentence(score: Score) -> str:
     """The output of `score` for one text."""
     counted, code_points, unknown = int(score.counted.sum()), score.counted_code_points, score.unknown
-    line = f"{score.bits_per_character:.6f} bits per character, {code_points} characters" if counted else "no score"
+    line = (
+        f"{score.bits_per_character:.6f} bits per character, {code_points} {plural(code_points, 'character')}"
+        if counted
+        else "no score"
+    )
     if code_points < counted:
-        line += f" ({score.bits_per_token:.6f} bits per byte, {counted} bytes)"
+        line += f" ({score.bits_per_token:.6f} bits per byte, {counted} {plural(counted, 'byte')})"
     if unknown:
         kind = ("character" if score.code_points else "byte") + ("s" if unknown.total() > 1 else "")
         counts = unknown_code_points(score.characters, score.known)

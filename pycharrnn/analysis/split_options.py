@@ -62,8 +62,8 @@ def other_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> str:
         return ""
     in_training, given = (" ".join(flag(name, one[name]) for name in differ) for one in (was, now))
     return (
-        f"{path} was trained with {in_training}: with {given} the {opt.split} split has other characters, and the"
-        " model may have been trained on them."
+        f"{path} was trained with {in_training}: with {given} the {opt.split} split may have other characters, on"
+        " which the model was trained."
     )
 
 

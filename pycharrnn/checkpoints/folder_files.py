@@ -18,6 +18,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.common.printing import PrintLine, print_nothing
 
 ONE_TIME = 10**8  # nanoseconds: a copy that does not keep times, as of git clone, writes one file after another in less
+COPY = "_cpu.t7"  # added to the name of a checkpoint by convert, as by char-rnn's convert_gpu_cpu_checkpoint.lua
 _MOST_FOLDERS_NAMED = 3
 _MOST_FOLDERS, _MOST_ENTRIES = 20, 1000  # to look into for these: serve lists an empty folder every few seconds
 
@@ -54,6 +55,8 @@ def newest_first(folder: str, note: PrintLine = print_nothing) -> list[File]:
     except OSError as e:
         raise UserError(f"can't look for checkpoints in {folder} ({e.strerror}).") from e
     status = {path: status for path, status in found if stat.S_ISREG(status.st_mode)}
+    for path in [path for path in status if path.endswith(COPY) and path.removesuffix(COPY) in status]:
+        del status[path]  # a copy that convert has made
     if not status:
         endings = formats.in_words(formats.IN_FOLDERS)
         named = " or ".join(map(escape_line, _folders_with_checkpoints(folder)))

@@ -102,7 +102,9 @@ class _Path(click.Path):
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | os.PathLike[str]:
-        """The path unchanged."""
+        """The path unchanged. Errors: click.UsageError for an argument that is empty."""
+        if value == "" and isinstance(param, click.Argument):
+            raise click.UsageError("the name of a file or folder is empty: is a variable of the shell not set?", ctx)
         return value
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from pycharrnn._version import __version__
 from pycharrnn.common import extras
-from pycharrnn.common.display import escape_line
+from pycharrnn.common.display import escape_line, plural
 from pycharrnn.engine import device, kernel_library
 
 
@@ -35,7 +35,9 @@ def machine_facts() -> Iterator[str]:
 def _pytorch_facts() -> Iterator[str]:
     import torch
 
-    yield f"CPU: {_cpu()}, {os.cpu_count()} logical cores, PyTorch uses {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    cores = f"{os.cpu_count()} logical cores, PyTorch uses {threads} {plural(threads, 'thread')}"
+    yield f"CPU: {_cpu()}, {cores}"
     settings = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ}
     blas = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
     yield f"BLAS: {blas[1] if blas else 'unknown'}" + "".join(f", {name}={value}" for name, value in settings.items())

@@ -24,6 +24,7 @@ from pycharrnn.cli.console import (
 )
 from pycharrnn.cli.flags import FILE, FOLDER, Command
 from pycharrnn.cli.outputs import Output
+from pycharrnn.common.display import plural
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.common.standard_streams import do_without_output, standard_input
@@ -127,7 +128,7 @@ def _prompt(loaded: Checkpoint, opt: SampleOptions) -> _Prompt:
         file = "standard input" if opt.primefile == "-" else f"the text of {opt.primefile}"
         return _Prompt(characters, f"seeding with {file if opt.primefile else os.fsdecode(text)}", left_out)
     if loaded.network.end_id is not None:
-        return _Prompt([], f"drawing {opt.items} items", left_out)
+        return _Prompt([], f"drawing {opt.items} {plural(opt.items, 'item')}", left_out)
     if start := tokenizer.line_start(loaded):
         return _Prompt(start, "missing seed text, starting at the beginning of a line", left_out, True)
     return _Prompt([], "missing seed text, using uniform probability over first character", left_out)

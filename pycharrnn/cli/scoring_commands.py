@@ -13,8 +13,7 @@ from pycharrnn.cli.console import is_checkpoint, is_folder_of_texts, is_text, no
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common import shell_words
-from pycharrnn.common.errors import UserError
-from pycharrnn.common.printing import print_nothing
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.shell_words import quoted
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.engine import device
 
-    where = device.choose(opt.gpuid, 0, print_nothing)
+    where = device.choose(opt.gpuid, 0, note)
     rows: list[tuple[str, float, float | None, str]] = []
     learnt: dict[str, float] = {}
     splits: list[split_options.Split] = []
@@ -122,7 +121,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     _refuse_swapped("score", model, files)
     out = Output(opt.html, "-html ", opt.overwrite, "score")
     out.check_folder()
-    where = device.choose(opt.gpuid, 0, print_nothing)
+    where = device.choose(opt.gpuid, 0, note)
     checkpoint_file, loaded = paths.load_best(model, note)
     _refuse_second_model("score", files)
     out.check(checkpoint_file, *files)
@@ -130,7 +129,10 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
         _print_lines(loaded, files, opt, where)
         return
     if item_options.labels(loaded.vocab, loaded.opt):
-        raise UserError(f"{checkpoint_file} is a model with labels, whose items are scored one by one: add -lines 1.")
+        instead = f", and leave {flag('html')} out" if opt.html else ""
+        raise UserError(
+            f"{checkpoint_file} is a model with labels, whose items are scored one by one: add -lines 1{instead}."
+        )
     scores, empty = [], []
     texts = deque[bytes]()  # that have been read, but not scored
 

@@ -74,6 +74,11 @@ def control_pictures(text: str) -> str:
     return text.translate(_PICTURES)
 
 
+def plural(number: int, noun: str) -> str:
+    """The noun for so many: "character" for 1, else "characters"."""
+    return noun if number == 1 else f"{noun}s"
+
+
 def escape_html(text: str) -> str:
     """`text` for HTML, with pictures for the control characters that HTML forbids."""
     return html.escape(control_pictures(text))

@@ -9,7 +9,7 @@ import numpy as np
 
 from compat.atomic_write import atomic_write
 from pycharrnn.analysis import html_style, own_files
-from pycharrnn.common.display import escape_html, replace_surrogates
+from pycharrnn.common.display import escape_html, plural, replace_surrogates
 from pycharrnn.page import page_files
 from pycharrnn.page.bundle import bundle
 
@@ -76,10 +76,11 @@ def _legend(text: str, found: list[Passage], least: int) -> str:
     name = escape_html(replace_surrogates(text))
     if not found:
         return f"<p>No passage of {least} or more characters is in {name}.</p>"
+    longest = f"{found[0].length} {plural(found[0].length, 'character')}"
     shades = [-one for one in range(level(least), html_style.LEVELS + 1)]
     return (
         f"<p>The colored passages, of {least} or more characters, are in {name}, letter for letter. The longer a copy,"
-        f" the deeper its color; the longest has {found[0].length} characters. Point at a copy, tap it, or go to"
+        f" the deeper its color; the longest has {longest}. Point at a copy, tap it, or go to"
         " it with the left and right arrow keys, for its length and its place.</p>\n"
         f'<p class="scale">{least}{html_style.scale(shades)}{max(least, _FROM[-1])} or more</p>'
     )
@@ -105,4 +106,5 @@ def _colored(stretch: bytes, longest: Passage | None) -> str:
         return escaped
     shade = html_style.shade(-level(longest.length))
     where = f"line {longest.text_line}, column {longest.text_column}"
-    return f'<b class="{shade}" title="copied: {longest.length} characters, {where}">{escaped}</b>'
+    length = f"{longest.length} {plural(longest.length, 'character')}"
+    return f'<b class="{shade}" title="copied: {length}, {where}">{escaped}</b>'

@@ -190,6 +190,10 @@ class SampleOptions(AdaptOptions):
                 f"{flag('adapt', 1)} learns from a text: give it with {flag('primefile')} FILE.",
             ),
             (
+                self.text_encoding and not self.primefile,
+                f"{flag('text_encoding')} is for the file of {flag('primefile')}: leave it out.",
+            ),
+            (
                 self.overwrite and not self.o,
                 f"{flag('overwrite', 1)} is for the files of {flag('o')}: add {flag('o')} DIR, or leave it out.",
             ),

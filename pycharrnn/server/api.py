@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from pycharrnn.common.display import plural
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import adapt
 from pycharrnn.page.facts import Losses
@@ -164,7 +165,7 @@ class _Api:
         unit = (request.unit.layer, request.unit.unit) if request.unit else None
         layers, size = model.facts.num_layers, model.facts.rnn_size
         if unit and (unit[0] > layers or unit[1] > size):
-            raise HTTPException(422, f"unit: the model has {layers} layer{'s' if layers != 1 else ''} of {size} units.")
+            raise HTTPException(422, f"unit: the model has {layers} {plural(layers, 'layer')} of {size} units.")
         primetext = request.primetext.encode()
         learning = await self._learning(request, request.primetext)
         copies = await self._copy_limits(model, request.max_copy)

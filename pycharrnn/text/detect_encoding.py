@@ -58,6 +58,7 @@ def decoding_of(path: str, shown: str, text_encoding: str = "") -> Decoding | No
     with open(path, "rb") as f:
         first = f.read(_FIRST)
         if text_encoding not in ("", RAW):
+            _require_mark(first, text_encoding, shown)
             return Decoding(text_encoding) if _printable(first, text_encoding, "replace") >= _MIN_PRINTABLE else None
         unicode = _utf16_or_32(first)
         if not unicode and not _has_few_controls(first):
@@ -71,6 +72,15 @@ def decoding_of(path: str, shown: str, text_encoding: str = "") -> Decoding | No
         is_mac = first.count(b"\r") > 2 and b"\n" not in first
         invalid_at = invalid_utf8_at(file_pieces(path))
         return Decoding() if invalid_at is None else _guess(_sample(f, invalid_at), shown, is_mac)
+
+
+def _require_mark(first: bytes, text_encoding: str, shown: str) -> None:
+    """Errors: UserError for utf-16 or utf-32, whose byte order its mark says, without a mark."""
+    name = codecs.lookup(text_encoding).name
+    if name in ("utf-16", "utf-32") and not first.startswith(tuple(mark for mark, _ in _BYTE_ORDER_MARKS)):
+        raise UserError(
+            f"{shown} has no byte order mark: give {flag('text_encoding')} {name}-le or {name}-be, for its byte order."
+        )
 
 
 def _utf16_or_32(first: bytes) -> str | None:

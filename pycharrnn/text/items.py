@@ -86,8 +86,8 @@ class ListCheck:
         after = ", after a label and a tab" if self._label else ""
         kind = f"{flag('items', self._kind)}, for which an item is {ITEM_OF[self._kind]}{after}"
         if self._count < 2:
-            held = "one item" if self._count else "no items"
-            raise UserError(f"{self._shown} holds {held} of {kind}: add some, or choose another {flag('items')}.")
+            there_is = "there is only one item" if self._count else "there are no items"
+            raise UserError(f"{there_is} of {kind}, in {self._shown}: add some, or choose another {flag('items')}.")
         if not self._is_varied:
             raise UserError(
                 f"all {self._count:,} items of {self._shown} are equal, so there is nothing to learn: add others."

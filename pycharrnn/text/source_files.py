@@ -94,8 +94,23 @@ def find(
             note(f"left out, since {words}: {some(names)}{advice}.")
     if not files:
         what = ", ".join("standard input" if path == "-" else escape_line(path) for path in paths)
+        if earlier := _earlier_texts(paths):
+            shown = some([escape_line(path) for path in earlier])
+            raise UserError(f"there is no text in {what} but those of earlier trainings ({shown}): name one of them.")
         raise UserError(f"there is no text in {what}: name files of plain text, or folders that hold some.")
     return list(files.values())
+
+
+def _earlier_texts(paths: Sequence[str]) -> list[str]:
+    """The texts of earlier trainings in these folders, which `find` passes over."""
+    folders = (
+        os.path.join(path, name)
+        for path in paths
+        if os.path.isdir(path)
+        for name in sorted(os.listdir(path))
+        if os.path.lexists(os.path.join(path, name, SOURCES))
+    )
+    return [os.path.join(folder, "input.txt") for folder in folders]
 
 
 def _refusal(not_plain: Mapping[str, Kind]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pycharrnn.common import shell_words
+from pycharrnn.common.display import plural
 from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.progress import bar
 from pycharrnn.text import cache_record, cached_text, file_kinds
@@ -60,7 +61,8 @@ class TextStats:
 
     def length_in_words(self, encoding: str) -> str:
         """The same with its unit: bytes where some characters have several, else characters."""
-        return f"{self.length(encoding):,} {'bytes' if encoding == 'bytes' and self.multibyte else 'characters'}"
+        length, unit = self.length(encoding), "byte" if encoding == "bytes" and self.multibyte else "character"
+        return f"{length:,} {plural(length, unit)}"
 
     def characters(self, encoding: str) -> list[bytes]:
         """The distinct characters with this -encoding, in the order of their bytes."""

@@ -14,6 +14,9 @@ from typing import NamedTuple
 TEMPERATURES = (0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2.0, 2.5, 3.0)
 
 
+_NEAR_1 = 0.015
+
+
 class Calibration(NamedTuple):
     """The temperature that divides the logits, and the validation loss before, in nats per character."""
 
@@ -23,7 +26,8 @@ class Calibration(NamedTuple):
 
 def best_temperature(losses: Sequence[float]) -> float:
     """The temperature of the lowest loss, to two decimals, by the parabola through the lowest of `losses` and those
-    beside it. losses: at each of TEMPERATURES. 1 if they are not numbers.
+    beside it. losses: at each of TEMPERATURES. 1 if they are not numbers, or for a temperature so close to 1 that
+    the loss would be the same in all digits that are printed.
     """
     if not all(map(math.isfinite, losses)):
         return 1.0
@@ -35,4 +39,5 @@ def best_temperature(losses: Sequence[float]) -> float:
     falls, rises = losses[k - 1] - losses[k], losses[k + 1] - losses[k]  # neither is negative
     if not falls + rises:
         return x
-    return round(x + (after * after * falls - before * before * rises) / (2 * (after * falls + before * rises)), 2)
+    found = round(x + (after * after * falls - before * before * rises) / (2 * (after * falls + before * rises)), 2)
+    return 1.0 if abs(found - 1) < _NEAR_1 else found

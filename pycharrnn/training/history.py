@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 
 from pycharrnn.common.losses import best_iteration
 
-_PATIENCE_NOTE = re.compile(r"stopping after iteration \d+: the last (\d+) validations \(-patience\) were no better\.")
+_PATIENCE_NOTE = re.compile(
+    r"stopping after iteration \d+: the last (\d+) validations? \(-patience\) (?:was|were) no better\."
+)
 
 
 @dataclass
@@ -65,7 +67,8 @@ def out_of_patience(val_losses: dict[int, float], patience: int) -> bool:
 
 def patience_note(i: int, patience: int) -> str:
     """The line on stderr of a run that is out of patience after iteration `i`."""
-    return f"stopping after iteration {i}: the last {patience} validations (-patience) were no better."
+    were = f"{patience} validations (-patience) were" if patience > 1 else "1 validation (-patience) was"
+    return f"stopping after iteration {i}: the last {were} no better."
 
 
 def patience_in(line: str) -> int:

@@ -379,11 +379,8 @@ class TrainOptions:
             raise UserError(
                 f"{flag('savefile', self.savefile)} is not a file name: give the folder with {flag('checkpoint_dir')}."
             )
-        if self.train_frac + self.val_frac > 1 + 1e-9:
-            raise UserError(
-                f"{flag('train_frac', self.train_frac)} and {flag('val_frac', self.val_frac)} sum to more than 1: lower"
-                " one."
-            )
+        if {"train_frac", "val_frac"} <= self.changed:  # else a recipe, -minutes or a checkpoint may set the other one
+            self.check_fractions()
         if self.label and not self.items and not self.resume:
             raise UserError(f"{flag('label', self.label)} is for the items of a list: add {flag('items')} line.")
         if self.state_reset and self.items and not self.resume:
@@ -400,6 +397,14 @@ class TrainOptions:
             raise UserError(
                 f"{flag('resume')} goes on with the options of its run, {flag('recipe', self.recipe)} is for a new one:"
                 " give one of them."
+            )
+
+    def check_fractions(self) -> None:
+        """Errors: UserError if the splits would have more than the whole text."""
+        if self.train_frac + self.val_frac > 1 + 1e-9:
+            raise UserError(
+                f"{flag('train_frac', self.train_frac)} and {flag('val_frac', self.val_frac)} sum to more than 1: lower"
+                " one."
             )
 
 

@@ -34,6 +34,7 @@ from pycharrnn.training.time_plan import Timing
 
 _SIZES = ("rnn_size", "num_layers", "model")  # of the network
 _FIXED = (*_SIZES, "forget_bias", "items", "label")  # a resumed run can't change them
+_DECAY = ("learning_rate_decay", "learning_rate_decay_after")
 _MIXED = ("bfloat16", "float16")
 _MAX_T7_CHARACTERS = 1000  # of a utf8 model saved as .t7 by default: its identity matrix has 8 MB
 
@@ -71,6 +72,12 @@ def settle(
         minutes, options = options.minutes, dataclasses.replace(options, minutes=TrainOptions.minutes)
     if start is not None and options.encoding != encoding:
         lines.log.append(f"overwriting encoding={options.encoding} based on the checkpoint.")
+    options.check_fractions()
+    if options.anneal and (without_effect := [flag(name) for name in _DECAY if name in given]):
+        raise UserError(
+            f"{' and '.join(without_effect)} can't be combined with {flag('anneal', options.anneal)}, by which the rate"
+            f" falls to the end: add {flag('anneal', 0)}."
+        )
     if "anneal_to" in given and options.anneal_to and not options.anneal:
         raise UserError(f"{flag('anneal_to', options.anneal_to)} is for {flag('anneal')}: add {flag('anneal', 1)}.")
     if options.vocab != "strict" and start is None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from pycharrnn.common.display import escape_line
+from pycharrnn.common.display import escape_line, plural
 from pycharrnn.common.errors import UserError
 from pycharrnn.text.batches import VAL
 from pycharrnn.text.recorded_text import MAX_UNASKED
@@ -83,7 +83,8 @@ class ShownCopies:
             if not copies:
                 return "the samples copy no character from the training split."
             share, val_share = found.share(N), self._validation.share(N)
-            line = f"the samples copy up to {copies[0].length} characters in a row from the training split"
+            longest = f"{copies[0].length} {plural(copies[0].length, 'character')}"
+            line = f"the samples copy up to {longest} in a row from the training split"
             if share is not None and val_share is not None:
                 line += f", which has {100 * share:.1f} % of their {N}-character sequences"
                 line += f" and {100 * val_share:.1f} % of the validation split's"

@@ -71,7 +71,7 @@ def test_markup_and_control_characters_are_only_text(tmp_path):
 def test_texts_one_below_the_other(tmp_path):
     content = page(tmp_path, ("first", score((b"a", 0.5))), ("second", score((b"~", None), (b"~", None))))
     assert re.findall("<h2>(.*)</h2>", content) == ["first", "second"]
-    assert "<p>0.500000 bits per character, 1 characters</p>" in content
+    assert "<p>0.500000 bits per character, 1 character</p>" in content
     assert "<p>no score; left out 2 bytes that the model has never seen: &#x27;~&#x27;</p>" in content
 
 

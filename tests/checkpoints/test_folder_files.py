@@ -67,6 +67,14 @@ def test_the_best_and_latest_names_of_a_run_in_safetensors_are_second_names(tmp_
     assert (os.path.basename(found.path), found.is_best) == ("lm_x_epoch1.00_2.5000.safetensors", True)
 
 
+def test_a_copy_that_convert_has_made_is_passed_over_beside_its_checkpoint(tmp_path):
+    make(tmp_path, "lm_x_epoch1.00_2.5000.t7", 1000)
+    make(tmp_path, "lm_x_epoch1.00_2.5000.t7_cpu.t7", 2000)
+    assert [os.path.basename(file.path) for file in newest_first(str(tmp_path))] == ["lm_x_epoch1.00_2.5000.t7"]
+    os.unlink(tmp_path / "lm_x_epoch1.00_2.5000.t7")
+    assert [os.path.basename(file.path) for file in newest_first(str(tmp_path))] == ["lm_x_epoch1.00_2.5000.t7_cpu.t7"]
+
+
 def test_files_without_inodes_are_told_apart(tmp_path, monkeypatch):
     """Some file systems number all files 0."""
     stat = os.stat

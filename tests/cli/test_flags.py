@@ -249,6 +249,8 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
         ),
         (["sample", "x.t7", "\u2013temperature", "0.5"], "with a long dash instead of a hyphen: type -temperature"),
         (["train", "x.txt", "\u2014\u2014minutes=3"], "with a long dash instead of a hyphen: type -minutes"),
+        (["sample", ""], "the name of a file or folder is empty: is a variable of the shell not set?"),
+        (["serve", ""], "the name of a file or folder is empty"),
         (["plot", "-o=losses.png", "cv"], "type -o losses.png, with a space in place of the ="),
         (["doctor", "x"], "too many arguments (x): doctor takes flags alone."),
     ],

@@ -85,3 +85,9 @@ def test_a_page_may_end_in_htm(home):
     assert "<title>Night</title>" in (home / "page.htm").read_text(encoding="utf-8")
     assert run("inspect", "page.htm", cwd=home).returncode == 0
     assert run("sample", "page.htm#a", "-gpuid", "-1", "-length", "5", cwd=home).returncode == 0
+
+
+def test_a_dash_is_no_file_to_write(home):
+    said = sentence(run("score", "a.t7", "text.txt", "-html", "-", cwd=home))
+    assert said == "pycharrnn: -html - is no file name here: name a file.\n"
+    assert not (home / "-").exists()

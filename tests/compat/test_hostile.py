@@ -578,6 +578,7 @@ OTHERS = {
     "zip": (b"PK\x03\x04\x14\x00\x00\x00\x08\x00" + bytes(40), "a zip archive: unpack it"),
     "safetensors": (struct.pack("<Q", 16) + b'{"__metadata__":{}}', "give it a name that ends in .safetensors"),
     "JSON": (b' {"a": 1}', "JSON text"),
+    "RTF": (b"{\\rtf1 Hello}", "an RTF file: save it as plain text"),
     "page": (b"\xef\xbb\xbf\r\n<!DOCTYPE html>\n<title>404</title>", "a web page that was saved in the file's place"),
     "error page": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "a web page"),
     "LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),

@@ -177,7 +177,7 @@ def test_the_header_of_a_table_is_said_before_it_is_learnt(studio, rows, fields)
         (b"\0\1\2" * 99, {}, "there is no text in poems.txt"),
         (PROSE, {"text_encoding": "klingon"}, '"Encoding of the files" must be bytes or a text encoding of Python'),
         (PROSE, {"label": "file"}, 'of its file" is for the items of a list: add "The text is: a list'),
-        (b"one line", {"items": "line"}, 'poems.txt holds one item of "The text is: a list: each line is an item"'),
+        (b"one line", {"items": "line"}, 'there is only one item of "The text is: a list: each line is an item"'),
     ],
 )
 def test_a_text_that_train_refuses_is_refused_with_its_sentence(studio, content, fields, detail):

@@ -656,14 +656,14 @@ def test_many_items_pass_through_memory_in_parts(home, monkeypatch):
         (
             "line",
             "\n\n\n",
-            "list.txt holds no items of -items line, for which an item is a line that is not empty: add some, or choose"
-            " another -items.",
+            "there are no items of -items line, for which an item is a line that is not empty, in list.txt: add some,"
+            " or choose another -items.",
         ),
         (
             "blank",
             "one\ntwo\n",
-            "list.txt holds one item of -items blank, for which an item is the lines between two blank lines: add some,"
-            " or choose another -items.",
+            "there is only one item of -items blank, for which an item is the lines between two blank lines, in"
+            " list.txt: add some, or choose another -items.",
         ),
         (
             "line",

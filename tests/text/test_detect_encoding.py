@@ -147,6 +147,13 @@ def test_invalid_bytes_beyond_the_sample(tmp_path):
     assert decoded(tmp_path / "a", text.encode("cp949") + b"\xff") == text + "\ufffd"
 
 
+@pytest.mark.parametrize("codec", ["utf-16", "utf-32"])
+def test_the_byte_order_must_be_known(tmp_path, codec):
+    with pytest.raises(UserError, match=f"has no byte order mark: give -text_encoding {codec}-le or {codec}-be"):
+        decoded(tmp_path / "a", ENGLISH.encode(f"{codec}-be"), codec)
+    assert decoded(tmp_path / "a", ENGLISH.encode(f"{codec}-be"), f"{codec}-be") == ENGLISH
+
+
 def test_an_encoding_that_is_named(tmp_path):
     assert decoded(tmp_path / "a", FRENCH.encode("cp1252"), "cp1252") == FRENCH
     assert decoded(tmp_path / "a", FRENCH.encode(), "cp1252") == FRENCH.encode().decode("cp1252")

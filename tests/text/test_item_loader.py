@@ -288,7 +288,7 @@ def test_what_the_log_says(tmp_path, tmp_path_factory):
         ([b"a", b"b"] * 50, {"fractions": (0.0, 1.0, 0.0)}, "no item is left to train on: use a larger -train_frac"),
         ([b"a", b"b"] * 50, {"fractions": (1.5, 0.0, 0.0)}, "bad split fraction 1.5 for train"),
         ([b"a"] * 50, {}, "all 50 items of .*input.txt are equal"),
-        ([b"a", b""], {}, "input.txt holds one item of -items line"),
+        ([b"a", b""], {}, "there is only one item of -items line"),
         ([b"abc"], {}, "input.txt has one line: -items line needs some"),
         ([b"a", b"b"], {"kind": "blank"}, r"input.txt has no U\+001E, which ends the items of -items blank: name the"),
     ],

@@ -21,6 +21,11 @@ def test_the_lowest_of_a_parabola_is_found_between_the_temperatures(lowest):
     assert best_temperature([2 + 3 * (at - lowest) ** 2 for at in TEMPERATURES]) == lowest
 
 
+@pytest.mark.parametrize("lowest", [0.99, 1.01])
+def test_a_temperature_that_changes_nothing_to_see_is_1(lowest):
+    assert best_temperature([2 + 3 * (at - lowest) ** 2 for at in TEMPERATURES]) == 1
+
+
 def test_the_lowest_at_an_end_is_taken_as_it_is():
     assert best_temperature([2 - at for at in TEMPERATURES]) == TEMPERATURES[-1]
     assert best_temperature(list(TEMPERATURES)) == TEMPERATURES[0]

@@ -202,7 +202,7 @@ def test_in_a_program(tmp_path, monkeypatch):
     (tmp_path / "names.txt").write_bytes(b"\n".join(names(300)))
     trained = pycharrnn.train("names.txt", items="line", rnn_size=6, max_epochs=1, gpuid=-1, quiet=True)
     assert trained.best.opt["items"] == "line"
-    with pytest.raises(pycharrnn.UserError, match="holds one item of items='blank', for which"):
+    with pytest.raises(pycharrnn.UserError, match="there is only one item of items='blank', for which"):
         pycharrnn.train("names.txt", items="blank", quiet=True)
 
 

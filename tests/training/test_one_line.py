@@ -261,6 +261,12 @@ def test_a_name_that_is_no_text(home):
             " place of -resume.",
         ),
         (["my text.txt", "-rnn_size", "0"], "-rnn_size must be at least 1, not 0."),
+        (
+            ["my text.txt", "-learning_rate_decay", "0.9", "-learning_rate_decay_after", "2"],
+            "-learning_rate_decay and -learning_rate_decay_after can't be combined with -anneal 1, by which",
+        ),
+        (["my text.txt", "-train_frac", "0.9", "-val_frac", "0.2"], "sum to more than 1: lower one."),
+        (["earlier"], f"there is no text in earlier but those of earlier trainings ({os.path.join('earlier', 'a')}"),
         ([], "there is no folder data/tinyshakespeare: train on a file of yours with pycharrnn train FILE"),
         (
             ["-data_dir", "my text.txt"],
@@ -270,11 +276,21 @@ def test_a_name_that_is_no_text(home):
 )
 def test_what_is_wrong_is_a_sentence(home, args, said):
     (home / "empty").mkdir()
+    (home / "earlier/a").mkdir(parents=True)
+    (home / "earlier/a/.sources").write_bytes(b"")
+    (home / "earlier/a/input.txt").write_bytes(b"A text.")
     (home / "model.t7").write_bytes(b"\4\0\0\0\1\0\0\0")
     (home / "ten.txt").write_bytes(b"0123456789")
     error, _, _ = result_of(home, *args, small=[])
     assert said.replace("NOT_FOUND", not_found()) in str(error)
     assert not (home / "cv").exists()
+
+
+@pytest.mark.parametrize("name, value, other", [("val_frac", 0.2, "train_frac"), ("train_frac", 0.97, "val_frac")])
+def test_the_fraction_that_is_not_given_follows_from_the_other(home, name, value, other):
+    trained(home, "my text.txt", f"-{name}", str(value), "-max_epochs", "1")
+    opt = checkpoint.load(home / "cv/lm_my_text_best.t7").opt
+    assert opt[name] == value and opt[other] == pytest.approx(1 - value)
 
 
 def test_advice_for_a_very_short_text_works(home):
