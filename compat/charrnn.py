@@ -17,6 +17,7 @@ from compat.graph_expressions import CheckpointError, DamagedCheckpointError, de
 from compat.graph_match import Network, follow
 from compat.item_options import end_id
 from compat.run_state import RunState
+from compat.t7_element_types import torch_type
 from compat.t7_objects import Table, TorchObject
 from compat.t7_writer import save_t7
 from compat.vocabulary import characters_by_id
@@ -36,7 +37,6 @@ _UNNAMED = "August to September 2015: gates without names"
 _NAMED = "since 20 September 2015"
 _SINCE_JULY = "since the end of July 2015"
 _LIKE_UNNAMED = "gates without names, as before 20 September 2015"  # of pycharrnn, see era_of_ours
-_TORCH_TYPES = {"float64": b"torch.Double", "float32": b"torch.Float"}
 
 
 @dataclass
@@ -207,7 +207,8 @@ def era_of_ours(model: str, names_gates: bool) -> str:
 
 def to_table(checkpoint: Checkpoint, dtype: str = "float64") -> Table:
     """The table that train.lua saves. Only "float64" keeps the run state: rounded weights can't continue it exactly."""
-    network, torch_type = checkpoint.network, _TORCH_TYPES[dtype]
+    network, kind = checkpoint.network, torch_type(np.dtype(dtype))
+    assert kind is not None
     flat = np.concatenate([np.asarray(w, "<f8").reshape(-1) for w in network.weights.values()])
     gradients = np.zeros_like(flat) if checkpoint.gradients is None else checkpoint.gradients
     rnn = nngraph.build(
@@ -218,12 +219,12 @@ def to_table(checkpoint: Checkpoint, dtype: str = "float64") -> Table:
         network.dropout,
         flat,
         gradients,
-        torch_type,
+        kind,
         checkpoint.names_gates,
     )
     opt = Table((_lua_value(key), _lua_value(value)) for key, value in checkpoint.opt.items())
     fields: dict[bytes, object] = {
-        b"protos": Table({b"rnn": rnn, b"criterion": nngraph.criterion(torch_type)}),
+        b"protos": Table({b"rnn": rnn, b"criterion": nngraph.criterion(kind)}),
         b"opt": opt,
         b"train_losses": checkpoint.train_losses,
         b"val_losses": Table(sorted(checkpoint.val_losses.items())),

@@ -13,7 +13,7 @@ from compat.graph_expressions import CheckpointError, describe
 from compat.graph_match import Network
 from compat.lua_random import STATE_WORDS
 from compat.nngraph import STATES_PER_LAYER
-from compat.t7_element_types import contiguous_strides
+from compat.t7_element_types import contiguous_strides, torch_type
 from compat.t7_objects import Table, Tensor
 from compat.weights import WeightReader
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from compat.t7_objects import Array
 
 FORMAT = 1  # of the table; tables with another number are ignored
-_KINDS = {"<f8": b"torch.Double", "<f4": b"torch.Float"}
 
 
 @dataclass
@@ -109,7 +108,7 @@ def from_table(table: object, network: Network) -> RunState | None:
 
 
 def _tensor(array: Array) -> Tensor:
-    return Tensor.of_array(array, _KINDS[array.dtype.newbyteorder("<").str])
+    return Tensor.of_array(array, torch_type(array.dtype))
 
 
 def _array(reader: WeightReader, value: object, name: str, shape: tuple[int, ...]) -> Array:

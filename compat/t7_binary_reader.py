@@ -15,7 +15,7 @@ import numpy as np
 import torchfile
 
 from compat.t7_content import memory_for
-from compat.t7_element_types import element_dtype, is_tensor_class
+from compat.t7_element_types import NUMBER_ENTRY, element_dtype, is_tensor_class
 from compat.t7_frames import UNFINISHED, UnfinishedFunction, UnfinishedObject, UnfinishedTable, UnfinishedTensor
 from compat.t7_objects import (
     DamagedT7Error,
@@ -50,7 +50,6 @@ _FREE_ENTRIES = 5  # entries for which _TABLE already pays: Python makes room fo
 # two numbers, and those are read _BLOCK entries at a time.
 _BLOCK_FROM, _BLOCK = 32, 1 << 14
 _INT, _DOUBLE = struct.Struct("<i"), struct.Struct("<d")
-_NUMBER_ENTRY = np.dtype([("key_type", "<i4"), ("key", "<f8"), ("type", "<i4"), ("value", "<f8")])
 
 
 class T7Reader(_TorchfileReader):
@@ -199,17 +198,15 @@ class T7Reader(_TorchfileReader):
         """Read up to `count` entries into a table while they are pairs of numbers; returns how many."""
         done = 0
         while done < count:
-            n = min(count - done, _BLOCK, (len(self.content) - self.position) // _NUMBER_ENTRY.itemsize)
-            block = np.frombuffer(
-                self.content[self.position : self.position + n * _NUMBER_ENTRY.itemsize], _NUMBER_ENTRY
-            )
+            n = min(count - done, _BLOCK, (len(self.content) - self.position) // NUMBER_ENTRY.itemsize)
+            block = np.frombuffer(self.content[self.position : self.position + n * NUMBER_ENTRY.itemsize], NUMBER_ENTRY)
             good = (block["key_type"] == torchfile.TYPE_NUMBER) & (block["type"] == torchfile.TYPE_NUMBER)
             good &= block["key"] == block["key"]  # NaN is no key
             numbers = n if good.all() else int(good.argmin())
-            self._charge(2 * numbers * _NUMBER_ENTRY.itemsize)
+            self._charge(2 * numbers * NUMBER_ENTRY.itemsize)
             keys, values = (_lua_numbers(block[part][:numbers]) for part in ("key", "value"))
             table.update(zip(keys, values, strict=True))
-            self.position += numbers * _NUMBER_ENTRY.itemsize
+            self.position += numbers * NUMBER_ENTRY.itemsize
             done += numbers
             if numbers < _BLOCK:
                 break

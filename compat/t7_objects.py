@@ -233,8 +233,12 @@ class Tensor:
         self.version = version
 
     @classmethod
-    def of_array(cls, array: npt.ArrayLike, kind: bytes = b"torch.Double") -> Tensor:
-        """A tensor of class `kind` + b"Tensor" with its own storage; `array` is copied only to change its dtype."""
+    def of_array(cls, array: npt.ArrayLike, kind: bytes | None = None) -> Tensor:
+        """A tensor of class `kind` + b"Tensor" with its own storage; `array` is copied only to change its dtype.
+
+        `kind`: None = b"torch.Double".
+        """
+        kind = kind or b"torch.Double"
         array = np.ascontiguousarray(array, dtype=element_dtype(kind + b"Tensor"))
         return cls(kind + b"Tensor", Storage(kind + b"Storage", array.reshape(-1)), array.shape)
 

@@ -16,7 +16,7 @@ import numpy as np
 import torchfile
 
 from compat.atomic_write import atomic_write
-from compat.t7_element_types import element_dtype
+from compat.t7_element_types import NUMBER_ENTRY, element_dtype, torch_type
 from compat.t7_objects import BooleanKey, LuaFunction, Storage, Tensor, TorchObject
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _INT = struct.Struct("<i")
 _NUMBER = struct.Struct("<id")
 _PIECE = 1 << 20  # elements written at a time
-_NUMBER_ENTRY = np.dtype([("key_type", "<i4"), ("key", "<f8"), ("type", "<i4"), ("value", "<f8")])
 
 
 def save_t7(
@@ -126,7 +125,7 @@ class T7Writer:
     def _write_numbers(self, values: array[float]) -> Iterator[object] | None:
         for start in range(0, len(values), _PIECE):
             piece = values[start : start + _PIECE]
-            block = np.full(len(piece), torchfile.TYPE_NUMBER, _NUMBER_ENTRY)
+            block = np.full(len(piece), torchfile.TYPE_NUMBER, NUMBER_ENTRY)
             block["key"], block["value"] = np.arange(start + 1, start + 1 + len(piece)), piece
             self._f.write(block.data)
         return None
@@ -167,7 +166,7 @@ class T7Writer:
                 self._elements(block.astype(dtype, copy=False))
 
     def _write_array(self, value: Array) -> Iterator[object] | None:
-        kind = _KINDS.get(value.dtype.str.lstrip("<|"))
+        kind = torch_type(value.dtype)
         if kind is None:
             raise TypeError(f"an array of {value.dtype} can't be written to a .t7 file")
         tensor = Tensor.of_array(value if value.size else value.reshape(0), kind)
@@ -262,15 +261,3 @@ class _AsciiT7Writer(T7Writer):
             self._written(len(piece))
         if len(elements):
             self._f.write(b"\n")
-
-
-_KINDS = {
-    "u1": b"torch.Byte",
-    "i1": b"torch.Char",
-    "i2": b"torch.Short",
-    "i4": b"torch.Int",
-    "i8": b"torch.Long",
-    "f2": b"torch.Half",
-    "f4": b"torch.Float",
-    "f8": b"torch.Double",
-}

@@ -19,7 +19,7 @@ from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.sampling import inference, model_labels, tokenizer
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.tokenizer import MOST_NAMED_UNKNOWN, code_points_with, unknown_code_points
-from pycharrnn.text.item_file import items_of_file, labelled_items_of_file
+from pycharrnn.text.item_file import items_for_model
 from pycharrnn.text.items import between_ends
 
 if TYPE_CHECKING:
@@ -82,10 +82,7 @@ def of_file(
         return
     end = END_CHARACTERS[kind]
     labels = item_options.labels(loaded.vocab, loaded.opt)
-    if labels:
-        items = labelled_items_of_file(path, kind, end, str(loaded.opt.get("label")), labels, text_encoding, note)
-    else:
-        items = items_of_file(path, kind, end, text_encoding, note)
+    items = items_for_model(path, loaded.vocab, loaded.opt, text_encoding, note)
     if how:  # the items are one text, in which the state is zero before each end
         text = between_ends(items, end)
         given = functools.partial(model_labels.in_labels, end=end, known=labels) if labels else None

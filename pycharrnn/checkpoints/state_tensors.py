@@ -15,6 +15,7 @@ from compat.graph_match import Network
 from compat.lua_random import STATE_WORDS
 from compat.nngraph import STATES_PER_LAYER
 from compat.run_state import RunState
+from compat.t7_element_types import torch_type
 from compat.t7_objects import Table, Tensor
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 PREFIX = "run_state."  # of the tensors' names
 _LOSSES, _MEAN_SQUARE, _RANDOM = f"{PREFIX}train_losses", f"{PREFIX}mean_square", f"{PREFIX}random_words"
-_TORCH_TYPES = {"float64": b"torch.Double", "float32": b"torch.Float"}
 
 
 def encode(state: RunState, train_losses: array[float]) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -93,6 +93,6 @@ def _for_table(value: Any) -> Any:
 
 
 def _tensor(array_: Array) -> object:
-    """A tensor for compat.run_state, which refuses None, for a dtype other than float64 and float32."""
-    kind = _TORCH_TYPES.get(array_.dtype.name)
+    """A tensor for compat.run_state, which refuses None: an array of a dtype that Torch7 lacks."""
+    kind = torch_type(array_.dtype)
     return None if kind is None else Tensor.of_array(array_, kind)

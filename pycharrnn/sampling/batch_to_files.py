@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from compat.atomic_write import atomic_write
@@ -46,31 +47,53 @@ def write_samples(
 
     Errors: OSError; UserError for a model that predicts NaN.
     """
-    seeds, whole_end = range(opt.seed, opt.seed + opt.samples), checkpoint.is_from_texts(loaded)
+    samples = _Samples(loaded.vocab, opt, prime, folder, copies, checkpoint.is_from_texts(loaded))
+    seeds = range(opt.seed, opt.seed + opt.samples)
     if device == "cpu":
-        _write_on_threads(inference.on_cpu(loaded.network), loaded.vocab, opt, prime, seeds, folder, copies, whole_end)
+        _write_on_threads(inference.on_cpu(loaded.network), samples, seeds)
         return
     for group in _groups(seeds, 1, MAX_STREAMS):
-        predictor = inference.make_predictor(loaded, device, len(group))
-        _write_group(predictor, loaded.vocab, opt, prime, group, folder, lambda: False, copies, whole_end)
+        samples.write(inference.make_predictor(loaded, device, len(group)), group)
 
 
-def _write_on_threads(
-    model: LocalPredictor,
-    vocab: dict[bytes, int],
-    opt: SampleOptions,
-    prime: list[bytes],
-    seeds: Sequence[int],
-    folder: str,
-    copies: CopyLimits | None,
-    whole_end: bool,
-) -> None:
+@dataclass(frozen=True)
+class _Samples:
+    """What all samples have in common: arguments of write_samples, and `whole_end`, as for SampleWriter."""
+
+    vocab: dict[bytes, int]
+    opt: SampleOptions
+    prime: list[bytes]
+    folder: str
+    copies: CopyLimits | None
+    whole_end: bool
+
+    def write(self, predictor: Predictor, seeds: Sequence[int], should_end: Callable[[], bool] = lambda: False) -> None:
+        """Write the samples of `seeds`, sampled side by side.
+
+        `should_end` is polled; if it is True, the writing ends, and no file of -o is left.
+        """
+        opt = self.opt
+        with contextlib.ExitStack() as files:
+            paths = [sample_file(self.folder, seed) for seed in seeds]
+            # Files that are only printed need no atomic write, which waits for the disk.
+            opened = [files.enter_context(atomic_write(path) if opt.o else open(path, "wb")) for path in paths]  # noqa: SIM115
+            writers = [SampleWriter(out, opt, whole_end=self.whole_end) for out in opened]
+            primes = [self.prime] * len(seeds)
+            for chunk in sampler.sample_streams(predictor, primes, self.vocab, opt, seeds, copies=self.copies):
+                writers[chunk.stream].put_all(chunk.characters, chunk.token_probs, chunk.given)
+                if should_end():
+                    raise _EndedEarly
+            for writer in writers:
+                writer.end()
+
+
+def _write_on_threads(model: LocalPredictor, samples: _Samples, seeds: Sequence[int]) -> None:
     """Share the samples among threads: whichever is free takes the next group. The first error ends all of them."""
     from concurrent.futures import ThreadPoolExecutor  # slow to import, not needed for one sample
 
     from pycharrnn.common.thread_results import results_of
 
-    threads = opt.threads or cores.usable()
+    threads = samples.opt.threads or cores.usable()
     max_size = model.rows_per_step if isinstance(model, KernelPredictor) else MAX_STREAMS
     groups, lock, ended = _groups(seeds, threads, max_size), threading.Lock(), threading.Event()
 
@@ -80,8 +103,7 @@ def _write_on_threads(
 
     def work() -> None:
         while (group := next_group()) is not None:
-            predictor = model.fresh(streams=len(group))
-            _write_group(predictor, vocab, opt, prime, group, folder, ended.is_set, copies, whole_end)
+            samples.write(model.fresh(streams=len(group)), group, ended.is_set)
 
     pool = ThreadPoolExecutor(threads)
     try:
@@ -153,29 +175,3 @@ def write_sample(
 
 def sample_file(folder: str, seed: int) -> str:
     return os.path.join(folder, f"sample_{seed}.txt")
-
-
-def _write_group(
-    predictor: Predictor,
-    vocab: dict[bytes, int],
-    opt: SampleOptions,
-    prime: list[bytes],
-    seeds: Sequence[int],
-    folder: str,
-    should_end: Callable[[], bool],
-    copies: CopyLimits | None,
-    whole_end: bool,
-) -> None:
-    """Write the samples of `seeds`, sampled side by side. `should_end` is polled; if True, no file of -o is left."""
-    with contextlib.ExitStack() as files:
-        paths = [sample_file(folder, seed) for seed in seeds]
-        # Files that are only printed need no atomic write, which waits for the disk.
-        opened = [files.enter_context(atomic_write(path) if opt.o else open(path, "wb")) for path in paths]  # noqa: SIM115
-        writers = [SampleWriter(out, opt, whole_end=whole_end) for out in opened]
-        primes = [prime] * len(seeds)
-        for chunk in sampler.sample_streams(predictor, primes, vocab, opt, seeds, copies=copies):
-            writers[chunk.stream].put_all(chunk.characters, chunk.token_probs, chunk.given)
-            if should_end():
-                raise _EndedEarly
-        for writer in writers:
-            writer.end()

@@ -9,7 +9,7 @@ from compat.item_options import END_CHARACTERS
 from pycharrnn.common.errors import UserError
 from pycharrnn.text import items
 from pycharrnn.text.file_pieces import file_pieces
-from pycharrnn.text.item_file import items_of_file, labelled_items_of_file
+from pycharrnn.text.item_file import items_for_model
 from pycharrnn.text.recorded_text import RecordedText, recorded_text
 
 if TYPE_CHECKING:
@@ -45,10 +45,7 @@ def for_options(path: str, loaded: Checkpoint, opt: SampleOptions) -> frozenset[
     """
     recorded = recorded_items(path, loaded)
     if opt.text:
-        kind, labels = item_options.kind(loaded.vocab, loaded.opt), item_options.labels(loaded.vocab, loaded.opt)
-        if labels:
-            return frozenset(labelled_items_of_file(opt.text, kind, recorded.end, str(loaded.opt.get("label")), labels))
-        return frozenset(items_of_file(opt.text, kind, recorded.end))
+        return frozenset(items_for_model(opt.text, loaded.vocab, loaded.opt))
     if opt.new:
         return frozenset(recorded.read())
     try:

@@ -141,14 +141,8 @@ class ModelText:
         return lambda: file_pieces(path)
 
     def _items_of_file(self, path: str) -> Iterator[bytes]:
-        vocab, opt = self._vocab, self._opt
-        kind, labels = item_options.kind(vocab, opt), item_options.labels(vocab, opt)
-        end = END_CHARACTERS[kind]
-        if labels:
-            found = item_file.labelled_items_of_file(path, kind, end, str(opt.get("label")), labels)
-        else:
-            found = item_file.items_of_file(path, kind, end)
-        for item in found:
+        end = END_CHARACTERS[item_options.kind(self._vocab, self._opt)]
+        for item in item_file.items_for_model(path, self._vocab, self._opt):
             yield item + end
 
     def _pieces(self, read: _Bytes) -> Iterator[npt.NDArray[np.int32]]:

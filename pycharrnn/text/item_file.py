@@ -6,15 +6,35 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from compat.item_options import TAB
+from compat import item_options
+from compat.item_options import END_CHARACTERS, TAB
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.text import decode_text, items, labels, source_files
 from pycharrnn.text.file_pieces import file_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
+    from compat.checkpoint_fields import Option
     from pycharrnn.text.source_files import SourceFile
+
+
+def items_for_model(
+    path: str,
+    vocab: Mapping[bytes, int],
+    opt: Mapping[str, Option],
+    text_encoding: str = "",
+    note: PrintLine = print_nothing,
+) -> Iterator[bytes]:
+    """The items of a file for a model of items: as items_of_file, with labels for a model that has some.
+
+    `vocab`, `opt`: of the model's checkpoint.
+    """
+    kind, known = item_options.kind(vocab, opt), item_options.labels(vocab, opt)
+    end = END_CHARACTERS[kind]
+    if known:
+        return labelled_items_of_file(path, kind, end, str(opt.get("label")), known, text_encoding, note)
+    return items_of_file(path, kind, end, text_encoding, note)
 
 
 def items_of_file(

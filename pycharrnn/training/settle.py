@@ -74,9 +74,10 @@ def settle(
         lines.log.append(f"overwriting encoding={options.encoding} based on the checkpoint.")
     options.check_fractions()
     if options.anneal and (without_effect := [flag(name) for name in _DECAY if name in given]):
-        raise UserError(
-            f"{' and '.join(without_effect)} can't be combined with {flag('anneal', options.anneal)}, by which the rate"
-            f" falls to the end: add {flag('anneal', 0)}."
+        has = "have" if len(without_effect) > 1 else "has"
+        lines.notes.append(
+            f"{' and '.join(without_effect)} {has} no effect with {flag('anneal', options.anneal)}, by which the rate"
+            f" falls to the end: {flag('anneal', 0)} turns that off."
         )
     if "anneal_to" in given and options.anneal_to and not options.anneal:
         raise UserError(f"{flag('anneal_to', options.anneal_to)} is for {flag('anneal')}: add {flag('anneal', 1)}.")

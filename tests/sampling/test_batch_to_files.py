@@ -72,7 +72,7 @@ def test_groups_of_very_many_samples_take_no_memory():
 
 def test_as_many_threads_as_cores_unless_asked(tmp_path, monkeypatch):
     drawing = set()
-    write = batch_to_files._write_group
+    write = batch_to_files._Samples.write
     monkeypatch.setattr(batch_to_files.cores, "usable", lambda: 5)
 
     def noted(*args):
@@ -80,7 +80,7 @@ def test_as_many_threads_as_cores_unless_asked(tmp_path, monkeypatch):
         everybody.wait(SECONDS)  # all of them draw at once
         write(*args)
 
-    monkeypatch.setattr(batch_to_files, "_write_group", noted)
+    monkeypatch.setattr(batch_to_files._Samples, "write", noted)
     for threads in (0, 3):
         everybody = threading.Barrier(threads or 5)
         drawing.clear()
@@ -92,9 +92,8 @@ def test_as_many_threads_as_cores_unless_asked(tmp_path, monkeypatch):
 def test_a_gpu_is_not_shared(tmp_path, monkeypatch):
     """There, all is drawn by this thread."""
     called = []
-    monkeypatch.setattr(
-        batch_to_files, "_write_group", lambda predictor, *args: called.append((predictor, threading.get_ident()))
-    )
+    write = lambda samples, predictor, seeds: called.append((predictor, threading.get_ident()))  # noqa: E731
+    monkeypatch.setattr(batch_to_files._Samples, "write", write)
     monkeypatch.setattr(batch_to_files.inference, "make_predictor", lambda loaded, device, streams: (device, streams))
     batch_to_files.write_samples(LOADED, SampleOptions(samples=70, seed=1), [], str(tmp_path), "cuda:0")
     assert called == [(("cuda:0", 35), threading.get_ident())] * 2

@@ -261,10 +261,6 @@ def test_a_name_that_is_no_text(home):
             " place of -resume.",
         ),
         (["my text.txt", "-rnn_size", "0"], "-rnn_size must be at least 1, not 0."),
-        (
-            ["my text.txt", "-learning_rate_decay", "0.9", "-learning_rate_decay_after", "2"],
-            "-learning_rate_decay and -learning_rate_decay_after can't be combined with -anneal 1, by which",
-        ),
         (["my text.txt", "-train_frac", "0.9", "-val_frac", "0.2"], "sum to more than 1: lower one."),
         (["earlier"], f"there is no text in earlier but those of earlier trainings ({os.path.join('earlier', 'a')}"),
         ([], "there is no folder data/tinyshakespeare: train on a file of yours with pycharrnn train FILE"),
@@ -291,6 +287,13 @@ def test_the_fraction_that_is_not_given_follows_from_the_other(home, name, value
     trained(home, "my text.txt", f"-{name}", str(value), "-max_epochs", "1")
     opt = checkpoint.load(home / "cv/lm_my_text_best.t7").opt
     assert opt[name] == value and opt[other] == pytest.approx(1 - value)
+
+
+def test_a_decay_without_effect_is_said(home):
+    _, said = trained(home, "my text.txt", "-learning_rate_decay", "0.9", "-learning_rate_decay_after", "2")
+    assert "-learning_rate_decay and -learning_rate_decay_after have no effect with -anneal 1, by which the" in said
+    _, said = trained(home, "my text.txt", "-learning_rate_decay", "0.9", "-anneal", "0", "-savefile", "other")
+    assert "no effect" not in said
 
 
 def test_advice_for_a_very_short_text_works(home):
