@@ -27,6 +27,7 @@ def _integral_as_int(x: object) -> object:
 
 
 Integer = Annotated[int, BeforeValidator(_integral_as_int)]  # as in JSON Schema: includes 10.0, not true or "10"
+ModelId = Annotated[str, Field(max_length=1000, description="an id from /api/models")]
 
 
 def _help(name: str) -> str:
@@ -74,7 +75,7 @@ class AdaptBody(Input):
 class SampleBody(AdaptBody):
     """A sample; fields are named as the flags of `pycharrnn sample`."""
 
-    model: str = Field(max_length=1000, description="an id from /api/models")
+    model: ModelId
     primetext: str = Field(
         "",
         max_length=MAX_PRIMETEXT,
@@ -134,7 +135,7 @@ class SampleLine(RootModel[SampledCharacter | SampleDone | SampleError]):
 class ItemsBody(AdaptBody):
     """Items of a model of items; fields are named as the flags of `pycharrnn sample`."""
 
-    model: str = Field(max_length=1000, description="an id from /api/models")
+    model: ModelId
     label: str = Field(
         "",
         max_length=MAX_LABEL,
@@ -190,7 +191,7 @@ class ItemLine(RootModel[DrawnItem | ItemsDone | SampleError]):
 class ScoreBody(AdaptBody):
     """A text to score."""
 
-    model: str = Field(max_length=1000, description="an id from /api/models")
+    model: ModelId
     text: str = Field(min_length=1, max_length=MAX_SCORED)
     adapt: bool = Field(
         False, description="learn from each part of the text after predicting it; compare only with other such scores"
@@ -250,7 +251,7 @@ class ScoreLine(RootModel[ScoreProgress | ScoreDone | SampleError]):
 class CopiedBody(Input):
     """A text to compare with a model's training text."""
 
-    model: str = Field(max_length=1000, description="an id from /api/models")
+    model: ModelId
     text: str = Field(min_length=1, max_length=MAX_SCORED)
     least: Integer = Field(20, ge=1, le=MAX_SCORED, description="characters that a passage must have at least")
 
@@ -296,7 +297,7 @@ class ModelList(BaseModel):
 class LossesQuery(Input):
     """The model whose run to return losses of."""
 
-    model: str = Field(max_length=1000, description="an id from /api/models")
+    model: ModelId
 
 
 class Problem(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from pycharrnn.page.facts import LossSeries
-from pycharrnn.server.schemas import MAX_FIELDS, Input, Integer
+from pycharrnn.server.schemas import MAX_FIELDS, Input, Integer, ModelId
 
 State = Literal["waiting", "running", "stopping", "stopped", "finished", "failed"]
 Minutes = Annotated[float, Field(gt=0, le=1_000_000)]
@@ -114,7 +114,7 @@ class Brought(BaseModel):
 
 
 class ModelNamed(Input):
-    model: str = Field(max_length=1000, description="a model id of /api/models")
+    model: ModelId
 
 
 class FilesToDelete(BaseModel):
