@@ -42,13 +42,14 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     leave. Errors: OSError, as open() and write() raise it; where there is no room, it names `path`.
     """
     path = os.fspath(path)
-    if _is_special(path):  # before links are followed: that of /dev/stdout to a pipe names no path
-        with open(path, "wb") as f:
-            yield f
-        return
-    path = _real_path(path)
+    is_special = _is_special(path)  # before links are followed: that of /dev/stdout to a pipe names no path
+    path = path if is_special else _real_path(path)
     try:
-        yield from _written(path)
+        if is_special:
+            with open(path, "wb") as f:
+                yield f
+        else:
+            yield from _written(path)
     except OSError as e:
         if e.errno in _NO_ROOM and e.filename is None:
             raise type(e)(e.errno, e.strerror, path) from e

@@ -148,7 +148,7 @@ def as_sentence(score: Score) -> str:
     if code_points < counted:
         line += f" ({score.bits_per_token:.6f} bits per byte, {counted} {plural(counted, 'byte')})"
     if unknown:
-        kind = ("character" if score.code_points else "byte") + ("s" if unknown.total() > 1 else "")
+        kind = plural(unknown.total(), "character" if score.code_points else "byte")
         counts = unknown_code_points(score.characters, score.known)
         named = (quote_character(character) for character, _ in counts.most_common(MOST_NAMED_UNKNOWN))
         line += f"; left out {unknown.total()} {kind} that the model has never seen: {' '.join(named)}"

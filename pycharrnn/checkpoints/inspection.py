@@ -16,7 +16,7 @@ from compat.t7_reader import MOST_FURTHER, T7FileSummary, survey
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint, formats, t7_file
 from pycharrnn.common import losses
-from pycharrnn.common.display import escape_line, is_utf8
+from pycharrnn.common.display import escape_line, is_utf8, plural
 from pycharrnn.common.errors import UserError
 
 Facts = dict[str, Any]  # name -> number, text, or dicts and lists of them
@@ -97,8 +97,8 @@ def _labels(loaded: Checkpoint) -> dict[str, int] | str:
 
 
 def _rest(found: T7FileSummary) -> str:
-    at_least, plural = "at least " if found.further == MOST_FURTHER else "", "s" if found.further > 1 else ""
-    words = [f"{at_least}{found.further} more object{plural}"] if found.further else []
+    at_least = "at least " if found.further == MOST_FURTHER else ""
+    words = [f"{at_least}{found.further} more {plural(found.further, 'object')}"] if found.further else []
     words += [f"{found.unread} bytes outside of objects"] if found.unread else []
     return " and ".join(words)
 

@@ -9,7 +9,7 @@ from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, run_names
 from pycharrnn.checkpoints.folder_files import File, each_once, newest_first
 from pycharrnn.checkpoints.folder_runs import OtherRun, Record, Run, last_trained_first, record_of
-from pycharrnn.common.display import escape_line
+from pycharrnn.common.display import escape_line, plural
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.printing import PrintLine
 
@@ -193,9 +193,8 @@ def _one_of_each(
 def _every(reader: _Reader, note: PrintLine) -> list[File]:
     runs = list(reader.runs())
     files = [file for run in runs for file in run.files]
-    plural = "s" if len(files) > 1 else ""
     of = f" of {len(runs)} runs" if len(runs) > 1 else ""
-    note(f"{_escaped(reader.folder)}: {len(files)} checkpoint{plural}{of}")
+    note(f"{_escaped(reader.folder)}: {len(files)} {plural(len(files), 'checkpoint')}{of}")
     return files
 
 

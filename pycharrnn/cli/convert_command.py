@@ -11,6 +11,7 @@ from pycharrnn.checkpoints import formats
 from pycharrnn.cli.console import note, say
 from pycharrnn.cli.flags import FOLDER, Command, Files
 from pycharrnn.cli.outputs import Output
+from pycharrnn.common.display import plural
 from pycharrnn.common.errors import UserError, flag
 
 if TYPE_CHECKING:
@@ -81,10 +82,10 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
             cached_text.write(sources[0], code, target)
             say(f"saved {target}")
             return
-    from pycharrnn.checkpoints import checkpoint, paths
+    from pycharrnn.checkpoints import checkpoint, folder_files, paths
 
     source, loaded = paths.load_best(sources[0], note)
-    target = target or f"{source}_cpu.t7"
+    target = target or f"{source}{folder_files.COPY}"
     Output(target, "", opt.overwrite).check(source)
     checkpoint.convert(loaded, target, opt.type, "ascii" if opt.ascii else "binary", opt.longs, opt.weights)
     say(f"saved {target}")
@@ -129,4 +130,4 @@ def _write_page(sources: list[str], target: str, opt: ConvertOptions) -> None:
     Output(target, "", opt.overwrite).check(*(formats.page_and_model(path)[0] for path, _ in models))
     size = single_file.write(target, models, half, opt.title, opt.about)
     say(f"saved {target}")
-    note(f"{len(models)} model{'s' if len(models) > 1 else ''} in {size / 1e6:.1f} MB")
+    note(f"{len(models)} {plural(len(models), 'model')} in {size / 1e6:.1f} MB")

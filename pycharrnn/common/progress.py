@@ -34,8 +34,9 @@ def enabled(choice: int) -> bool:
 
 def _is_terminal(stream: TextIO | None) -> bool:
     try:
-        return stream is not None and os.isatty(stream.fileno())
-    except (OSError, ValueError):  # closed, or without a descriptor, as in IDLE, where stream.isatty() is true
+        # In Jupyter the descriptor is that of the server's terminal; IDLE says that it is a terminal, and has none.
+        return stream is not None and stream.isatty() and os.isatty(stream.fileno())
+    except (OSError, ValueError):  # closed, or without a descriptor
         return False
 
 

@@ -60,7 +60,7 @@ class ScanResult:
 class CheckpointScanner:
     """Reads checkpoints: named files and those in named folders. Errors: UserError for a file that is named twice.
 
-    `max_bytes`: of the weights of folders' models that a scan keeps.
+    `max_bytes`: of the weights of folders' models that a scan keeps. It keeps a larger one alone.
     """
 
     def __init__(self, arguments: list[str], max_bytes: int) -> None:
@@ -150,7 +150,7 @@ class CheckpointScanner:
                 else:
                     entries.append(entry)
                     result.new.append(name)
-                    if path in self._named or nbytes + model.nbytes <= self._max_bytes:
+                    if path in self._named or not nbytes or nbytes + model.nbytes <= self._max_bytes:
                         result.models[name] = model
                         nbytes += model.nbytes * (path not in self._named)
                 advance(1)

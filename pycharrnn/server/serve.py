@@ -104,7 +104,7 @@ class Server(uvicorn.Server):
                     signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop: all requests end within two seconds, but an index of a text that is being made ends first."""
+        """Begin to stop: all requests end within two seconds; what a thread does, as indexing a text, ends first."""
         if not self.should_exit:  # at a second signal, uvicorn would skip its cleanup
             self._scheduler.closed = True
             super().handle_exit(sig, frame)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from compat.atomic_write import atomic_write
 from pycharrnn.common import file_lock, shell_words
-from pycharrnn.common.display import escape_line
+from pycharrnn.common.display import escape_line, plural
 from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.progress import bar
@@ -67,7 +67,7 @@ class Corpus:
         if count == 1 and os.path.samefile(self.files[0].path, input_file):
             self._note(f"{said}.")
         else:
-            sources = f"{count} file{'s' if count > 1 else ''}: {source_files.some(list(map(str, self.files)))}"
+            sources = f"{count} {plural(count, 'file')}: {source_files.some(list(map(str, self.files)))}"
             self._note(f"{said}, from {sources}.")
         if advice := self.advice_on_list():
             self._note(advice)

@@ -75,9 +75,11 @@ def decoding_of(path: str, shown: str, text_encoding: str = "") -> Decoding | No
 
 
 def _require_mark(first: bytes, text_encoding: str, shown: str) -> None:
-    """Errors: UserError for utf-16 or utf-32, whose byte order its mark says, without a mark."""
+    """Errors: UserError for a text in utf-16 or utf-32 without its mark, which says the order of bytes."""
     name = codecs.lookup(text_encoding).name
-    if name in ("utf-16", "utf-32") and not first.startswith(tuple(mark for mark, _ in _BYTE_ORDER_MARKS)):
+    if name not in ("utf-16", "utf-32") or first.startswith(tuple(mark for mark, _ in _BYTE_ORDER_MARKS)):
+        return
+    if max(_printable(first, f"{name}-{order}") for order in ("le", "be")) >= _MIN_PRINTABLE:
         raise UserError(
             f"{shown} has no byte order mark: give {flag('text_encoding')} {name}-le or {name}-be, for its byte order."
         )

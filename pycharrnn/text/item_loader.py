@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat.item_options import END_CHARACTERS, TAB
-from pycharrnn.common.display import escape_line, quote_character, quote_characters
+from pycharrnn.common.display import escape_line, plural, quote_character, quote_characters
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.losses import IGNORED
 from pycharrnn.common.printing import PrintLine, print_nothing
@@ -82,7 +82,7 @@ class ItemLoader(Batches):
         say(f"items in train: {sizes[TRAIN].items}, val: {sizes[VAL].items}, test: {sizes[TEST].items}")
         if 0 < sizes[VAL].items < _FEW:
             say(
-                f"WARNING: val has {sizes[VAL].items} item{'s' * (sizes[VAL].items > 1)}, whose loss says little about"
+                f"WARNING: val has {sizes[VAL].items} {plural(sizes[VAL].items, 'item')}, whose loss says little about"
                 " which checkpoint is best: add items, or compare samples of the best and of the latest."
             )
         if data.label:

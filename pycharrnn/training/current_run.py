@@ -55,7 +55,9 @@ class CurrentRun:
         self.pace = pace
         self.has_changed_length = False
         self.calibration: Calibration | None = None
-        self.unrepeatable = resume.why_unrepeatable(resumed, session.fingerprint) if resumed else ""
+        self.unrepeatable = ""
+        if resumed:
+            self.unrepeatable = resume.why_unrepeatable(resumed, session.fingerprint, session.iterations)
         self._may_overfit = False  # whether a note has said so
         self.log: RunLog | None = None
         self.draw = draw if settings.display.show and not session.ranks.rank else None
@@ -66,6 +68,7 @@ class CurrentRun:
             resume_flags=options.flags(("log", "log_every_seconds", "show", "threads")),
             sample_flags=options.flags(("gpuid",)) if options.gpuid < 0 else [],
         )
+        self._resumed: Checkpoint | None = resumed.checkpoint if resumed else None
         path = resumed.path if resumed else None
         self.keeper = CheckpointKeeper(settings.files, session.ranks, loader.ntrain, history, note, commands, path)
         self._sizes = RunSizes(
@@ -80,6 +83,10 @@ class CurrentRun:
     def iterations(self) -> int:
         """The length of the run as it is planned now."""
         return self.session.iterations
+
+    def was_calibrated(self, i: int) -> bool:
+        """Whether the run is resumed at iteration `i`, with logits that had been divided before its last validation."""
+        return self._resumed is not None and self._resumed.i == i and resume.CALIBRATED in self._resumed.opt
 
     def begin_log(self) -> None:
         """Open -log; the caller holds the lock. Errors: UserError."""
@@ -133,6 +140,8 @@ class CurrentRun:
             opt[resume.UNREPEATABLE] = 1
         if self.calibration:
             opt[resume.CALIBRATED] = self.calibration.temperature
+        elif self._resumed and self.was_calibrated(i):
+            opt[resume.CALIBRATED] = self._resumed.opt[resume.CALIBRATED]
         return session.model.as_checkpoint(
             session.loader.vocab_mapping,
             opt,

@@ -117,6 +117,8 @@ def _iterate(run: CurrentRun, stop: GracefulStop, is_over: bool) -> None:
     try:
         if 0 < i == run.iterations and not is_over:
             _validate(run, i, stop)  # the run that is resumed ended before its last validation
+            if i % print_every == 0:
+                _report_step(run, i, 0.0, stop)
         while i < run.iterations and not is_over:  # -minutes may change their number
             seconds = _timed_step(run.session, trainer)
             i += 1
@@ -227,7 +229,7 @@ def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
         show_progress(k)
 
     with run.figures.validation():
-        if run.session.settings.optimisation.calibrate and i == run.iterations:
+        if run.session.settings.optimisation.calibrate and i == run.iterations and not run.was_calibrated(i):
             run.calibration = run.trainer.calibrate(show_progress)
         start = time.perf_counter()
         run.say(f"evaluating loss over split index {VAL}")

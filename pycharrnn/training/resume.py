@@ -112,8 +112,11 @@ def _has_validated_at_its_end(found: Checkpoint) -> bool:
     return found.i in found.val_losses and bool(every and exact and not items) and found.i % every > 0
 
 
-def why_unrepeatable(start: ResumedRun, text: str) -> str:
-    """Why no flags repeat the run that goes on from `start`, as a clause; "" if some do. `text`: as for `restore`."""
+def why_unrepeatable(start: ResumedRun, text: str, iterations: int) -> str:
+    """Why no flags repeat the run that goes on from `start`, as a clause; "" if some do.
+
+    `text`, `iterations`: as for `restore`.
+    """
     found = start.checkpoint
     if found.state is None:
         return f"{start.path}, from which it was resumed, holds no run state"
@@ -128,4 +131,6 @@ def why_unrepeatable(start: ResumedRun, text: str) -> str:
         return f"{', '.join(changed)} changed when it was resumed"
     if found.opt.get(UNREPEATABLE) == 1:
         return "other settings changed when it was resumed before"
-    return f"{flag('calibrate', 1)} had divided the logits of {start.path}" if CALIBRATED in found.opt else ""
+    if CALIBRATED in found.opt and found.i < iterations:
+        return f"{flag('calibrate', 1)} had divided the logits of {start.path}"
+    return ""

@@ -86,6 +86,7 @@ class Trainer:
             self._replayed = CUDAGraphStep(self._forward_backward, flat.device, note, ranks.wait)
         self._set_states(self._zeros())
         self._first_batch = True
+        self._restored_norm_ratio: float | None = None  # until the first step
         self._new_losses: list[torch.Tensor] = []
 
     def _multiples(self, of_embeddings: float) -> torch.Tensor | None:
@@ -130,6 +131,7 @@ class Trainer:
         flat = self.bptt.flat
         mean_square = torch.from_numpy(state.mean_square).to(flat.dtype).to(flat.device)  # on the CPU first, for MPS
         self.optimizer.mean_square.copy_(self.bptt.from_canonical(mean_square))
+        self._restored_norm_ratio = state.norm_ratio
         hidden = [torch.from_numpy(h[self._rows]).to(flat.dtype) for h in state.hidden_state]
         if hidden[0].shape == self.bptt.states(-1)[0].shape:
             self._set_states(hidden)
@@ -228,6 +230,7 @@ class Trainer:
         with self._weight_drop.left_out(self.gradient, self._seed()) if self._weight_drop else nullcontext():
             (self._forward_backward if self._first_batch or self._replayed is None else self._replayed)()
         self._first_batch = False
+        self._restored_norm_ratio = None
         self.ranks.begin_sum(self._summed)
         self.optimizer.step(self.gradient, self._grad_clip)
         # Divided by T, if all T*B targets of the batch have a loss.
@@ -235,7 +238,8 @@ class Trainer:
 
     def norm_ratio(self) -> float:
         """The norm of the clipped gradient divided by that of the parameters."""
-        return self.optimizer.norm_ratio(self.gradient)
+        restored = self._restored_norm_ratio
+        return self.optimizer.norm_ratio(self.gradient) if restored is None else restored
 
     def canonical_gradient(self) -> torch.Tensor:
         """The clipped gradient in the order of the model's parameters, (P,)."""

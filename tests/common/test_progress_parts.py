@@ -61,6 +61,15 @@ def test_no_progress_on_a_stream_without_a_descriptor(monkeypatch):
     assert not progress.enabled(1)
 
 
+def test_no_progress_on_the_terminal_of_jupyter(monkeypatch, stream):
+    """The descriptor of a notebook's stream is that of the server's terminal."""
+    notebook = io.StringIO()
+    notebook.fileno = stream(True).fileno
+    monkeypatch.setattr(sys, "stderr", notebook)
+    monkeypatch.setenv("TERM", "xterm")
+    assert not progress.enabled(1)
+
+
 class Screen:
     """A terminal of this process' own, and what has been written to it."""
 

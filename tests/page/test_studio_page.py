@@ -324,7 +324,7 @@ def test_stop_go_on_delete_undo_by_keyboard(chromium, studio):
 
 
 @needs_browser
-def test_the_line_of_runs(chromium, studio):
+def test_the_queue_of_runs(chromium, studio):
     studio.runs = [
         run("ships", "waiting"),
         run("letters", "waiting"),
@@ -348,7 +348,7 @@ def test_the_line_of_runs(chromium, studio):
 
 
 @needs_browser
-def test_a_line_that_is_held_has_go_on(chromium, studio, monkeypatch):
+def test_a_queue_that_is_held_has_go_on(chromium, studio, monkeypatch):
     _held(studio)
     monkeypatch.setattr(studio, "_become", lambda name, state: studio._run(name))  # it stays held, however late a click
     opened(chromium, studio, "learn")

@@ -238,7 +238,7 @@ def test_requests_that_wait_for_memory_do_not_hold_up_others(folder, monkeypatch
 
 def test_a_scan_keeps_no_more_models_than_fit(folder):
     size = model_of(offered(folder), LSTM).nbytes
-    for max_bytes, count in ((size - 1, 0), (size, 1), (2 * size, 2)):
+    for max_bytes, count in ((size - 1, 1), (size, 1), (2 * size, 2)):
         found = CheckpointScanner([str(folder)], max_bytes).scan(may_be_empty=False)
         assert len(found.models) == count
         assert sorted(found.new) == sorted(found.entries) == sorted([LSTM.stem, WORSE.stem])

@@ -64,10 +64,10 @@ def test_a_run_with_a_value_of_another_type_is_left_out(studio, values):
     assert [run["id"] for run in studio.get("/runs").json()["runs"]] == [other]
 
 
-@pytest.mark.parametrize("line", [[["x"]], [None], "x", 1])
-def test_a_damaged_line_is_in_the_order_of_its_runs(studio, line):
+@pytest.mark.parametrize("order", [[["x"]], [None], "x", 1])
+def test_a_damaged_queue_is_in_the_order_of_its_runs(studio, order):
     ids = [studio.start() for _ in range(2)]
-    Path("studio/runs/queue.json").write_text(json.dumps({"queue": line}), encoding="utf-8")
+    Path("studio/runs/queue.json").write_text(json.dumps({"queue": order}), encoding="utf-8")
     studio.begin_anew()
     assert studio.get("/runs").json()["queue"] == ids
 

@@ -1,4 +1,4 @@
-"""pycharrnn studio: the line of runs, their processes, and what a server that starts anew makes of them."""
+"""pycharrnn studio: the queue of runs, their processes, and what a server that starts anew makes of them."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_the_flags_with_the_help_of_train(studio):
     }
 
 
-# -- the line ----------------------------------------------------------------------------------------------------------
+# -- the queue ---------------------------------------------------------------------------------------------------------
 
 
 def test_one_trains_and_the_others_wait(studio, monkeypatch):
@@ -371,7 +371,7 @@ def test_the_number_of_another_process_is_not_trusted(studio, monkeypatch):
     assert signalled == []
 
 
-def test_the_order_of_the_line_stays(studio):
+def test_the_order_of_the_queue_stays(studio):
     ids = [studio.start() for _ in range(3)]
     studio.ask("PUT", "/queue", json={"runs": ids[::-1]})
     studio.begin_anew()

@@ -40,7 +40,7 @@ described = schemathesis.openapi.from_asgi("/openapi.json", studio.app, headers=
 
 @pytest.fixture(autouse=True)
 def in_its_folder(monkeypatch):
-    """Where no training begins, since nothing watches the line."""
+    """Where no training begins, since nothing watches the queue."""
     monkeypatch.chdir(folder.name)
     monkeypatch.setattr(text_facts, "_ESTIMATE", 'print(\'{"error": "not timed."}\')')
 

@@ -152,6 +152,8 @@ def test_the_byte_order_must_be_known(tmp_path, codec):
     with pytest.raises(UserError, match=f"has no byte order mark: give -text_encoding {codec}-le or {codec}-be"):
         decoded(tmp_path / "a", ENGLISH.encode(f"{codec}-be"), codec)
     assert decoded(tmp_path / "a", ENGLISH.encode(f"{codec}-be"), f"{codec}-be") == ENGLISH
+    (tmp_path / "a").write_bytes(bytes(range(256)) * 9)
+    assert detect_encoding.decoding_of(str(tmp_path / "a"), "a", codec) is None  # no text, so not of either order
 
 
 def test_an_encoding_that_is_named(tmp_path):

@@ -542,17 +542,23 @@ def test_the_dropout_of_a_model_that_was_trained_further_can_change(tmp_path):
     assert dropout == {0, 0.5}
 
 
-def test_a_run_that_ended_before_its_last_validation_has_it_on_resuming(tmp_path, monkeypatch):
-    folder = folder_with_text(tmp_path)
-    for cause in (TextChanged("the text changed"), None):
-        with monkeypatch.context() as patch:
-            if cause:
-                patch.setattr(Trainer, "evaluate", mock.Mock(side_effect=cause))
-            args = [] if cause else ["-resume", "cv"]
-            _, lines, said = result_of(folder, *args, "-max_epochs", "0.1", small=[] if args else SMALL)
-    assert "nothing is left to train" not in said
-    assert any(line.startswith("saving checkpoint to cv/lm_lstm_epoch0.10_") for line in lines)
-    assert checkpoint.load(folder / "cv/lm_lstm_best.t7").i == 6
+@pytest.mark.parametrize("calibrates", ["0", "1"])
+def test_a_run_that_ended_before_its_last_validation_has_it_on_resuming(tmp_path, monkeypatch, calibrates):
+    args = ["-exact", "0", "-calibrate", calibrates, "-max_epochs", "0.1"]
+    whole = folder_with_text(tmp_path / "whole")
+    expected = train(whole, *args)
+    folder = folder_with_text(tmp_path / "part")
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "evaluate", mock.Mock(side_effect=TextChanged("the text changed")))
+        error, _, _ = result_of(folder, *args)
+    assert "the text changed" in str(error)
+    lines = train(folder, "-resume", "cv", small=[])
+    assert lines[-3:] == expected[-3:]  # evaluating, saving, and the line of iteration 6
+    ours, theirs = (checkpoint.load(named(one)[0]) for one in (folder, whole))
+    assert named(folder)[0].name == named(whole)[0].name
+    assert (ours.opt, ours.state.norm_ratio) == (theirs.opt, theirs.state.norm_ratio)
+    for name, weight in theirs.network.weights.items():
+        np.testing.assert_array_equal(ours.network.weights[name], weight)
     _, _, said = result_of(folder, "-resume", "cv", small=[])
     assert "iteration 6 of 6: nothing is left to train" in said
 

@@ -114,8 +114,10 @@ export class Learn {
       this.#form.showCommand();
       this.#estimate(text, fields, signal);
     } catch (error) {
-      if (error instanceof Problem) this.#form.showUnread(error.message);
-      else if (error.name !== "AbortError") throw error;
+      if (error instanceof Problem) {
+        setText($("how"), "");
+        this.#form.showUnread(error.message);
+      } else if (error.name !== "AbortError") throw error;
     }
   }
 

@@ -50,9 +50,9 @@ export class Runs {
     this.#shown = run.id;
   }
 
-  // Shows why something was not done with the run that is shown.
+  // Shows why something was not done with the run that is shown; refresh shows, and clears, UNREACHABLE.
   showProblem(words) {
-    this.#card.showProblem(words);
+    this.#card.showProblem(words === UNREACHABLE ? "" : words);
   }
 
   // Shows a run whole.
@@ -158,7 +158,7 @@ export class Runs {
       await action();
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      if (error.message !== UNREACHABLE) this.#card.showProblem(error.message); // refresh shows, and clears, that one
+      this.showProblem(error.message);
     }
     await this.#actions.onChange();
   }

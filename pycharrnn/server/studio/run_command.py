@@ -63,6 +63,8 @@ def start_words(paths: Sequence[str], name: str, asked: NewRun, init_from: str) 
     values |= _checked_flags(asked.flags)
     values |= {"savefile": name, "log": log_of(name), "log_every_seconds": _LOG_SECONDS}
     options = TrainOptions(**values)
+    if {"train_frac", "val_frac"} <= values.keys():
+        options.check_fractions()
     time_plan.check(options, values, 1)
     return ["train", *paths, *_words(values)]
 

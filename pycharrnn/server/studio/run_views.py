@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Literal
 
+from pycharrnn.common.display import plural
 from pycharrnn.server.studio import page_words, run_command, run_process, run_record
 from pycharrnn.server.studio.run_progress import Figures, Progress
 from pycharrnn.server.studio.run_record import RunRecord
@@ -108,4 +109,4 @@ def _words(seconds: float) -> str:
         if seconds >= 1.5 * size:
             return f"{round(seconds / size)} {unit}s"
     count = max(1, round(seconds))
-    return f"{count} second{'s' if count > 1 else ''}"
+    return f"{count} {plural(count, 'second')}"

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.server.json_route import JsonRoute
-from pycharrnn.server.schemas import Problem
+from pycharrnn.server.schemas import ModelId, Problem
 from pycharrnn.server.studio import model_files, page_words, run_command, studio_paths, trash, uploads
 from pycharrnn.server.studio.run_schemas import (
     Brought,
@@ -59,7 +59,7 @@ _STATUSES = (400, 401, 403, 404, 409, 413, 421, 422, 500, 503, 507)
 _Name = Annotated[str, Query(max_length=1000, description="the client's name of the file; never a path here")]
 _Answer = TypeVar("_Answer", RunList, Trash)
 _ETag = Annotated[str | None, Header(description="the ETag of an earlier response")]
-_Model = Annotated[str, Query(max_length=1000, description="a model id of /api/models")]
+_Model = Annotated[ModelId, Query()]
 
 
 def add_studio_api(app: FastAPI, studio: Studio) -> None:
