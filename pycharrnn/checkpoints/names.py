@@ -66,12 +66,12 @@ def distinct_names(paths: Sequence[str]) -> list[str]:
         >>> distinct_names(["a/lm_x.t7", "a/lm_x.safetensors", "gallery.html#lm_y_1.25"])
         ['lm_x.t7', 'lm_x.safetensors', 'lm_y_1.25']
     """
-    stems = Counter(os.path.splitext(path)[0] for path in paths)
+    stems = [os.path.splitext(path)[0] for path in paths]
+    count = Counter(stems)
     names = shortest_tails(
         [
-            page_and_model(path)[1] or (path if stems[stem] > 1 else stem)
-            for path in paths
-            for stem in (os.path.splitext(path)[0],)
+            page_and_model(path)[1] or (path if count[stem] > 1 else stem)
+            for path, stem in zip(paths, stems, strict=True)
         ]
     )
     seen = Counter[str]()

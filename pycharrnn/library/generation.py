@@ -64,7 +64,7 @@ def options_for(caller: str, /, **values: Unpack[SampleKeywords]) -> SampleOptio
 
     Errors: see keywords.options_of; UserError for a text without max_copy.
     """
-    found = with_seed(values)
+    found = with_none_resolved(values)
     if found.get("length", 0) is None:
         found["length"] = 0
     # A str of which the sampler makes the same bytes, in any locale.
@@ -76,7 +76,7 @@ def options_for(caller: str, /, **values: Unpack[SampleKeywords]) -> SampleOptio
     return opt
 
 
-def with_seed(values: Mapping[str, object]) -> dict[str, object]:
+def with_none_resolved(values: Mapping[str, object]) -> dict[str, object]:
     """Arguments with a random seed in place of None, and without a `text` of None."""
     found = {name: value for name, value in values.items() if value is not None or name != "text"}
     if found.get("seed") is None:

@@ -12,7 +12,7 @@ from compat import item_options
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import MAX_COUNT
 from pycharrnn.library.generated import GeneratedText, text_of
-from pycharrnn.library.generation import with_seed
+from pycharrnn.library.generation import with_none_resolved
 from pycharrnn.library.keywords import for_a_program, in_words_of_a_program, options_of
 from pycharrnn.sampling import item_selection, known_items, model_labels
 from pycharrnn.sampling.items import ItemModel
@@ -85,7 +85,7 @@ def options_for(count: int, **values: Unpack[ItemKeywords]) -> SampleOptions:
     if not 1 <= count <= MAX_COUNT:
         raise UserError(f"count must be from 1 to 1e12, not {count}.")
     names = ["primetext", *ItemKeywords.__annotations__]  # primetext is no option: for hints on misspelled names
-    opt = options_of(SampleOptions, with_seed(values), "items", names)
+    opt = options_of(SampleOptions, with_none_resolved(values), "items", names)
     return dataclasses.replace(opt, items=count)
 
 

@@ -244,7 +244,7 @@ class _Api:
                 return unavailable()
 
             async def is_wanted() -> bool:
-                return not self._scheduler.closed and not await connection.is_disconnected()
+                return await self._is_open() and not await connection.is_disconnected()
 
             try:
                 found = await self._copied_passages.of(
@@ -261,7 +261,7 @@ class _Api:
         if not model.text.recorded.may_be_read_unasked():
             raise HTTPException(422, "max_copy: the training text is not here, or is too long.")
         try:
-            return await self._text_indexes.limits(model.text, max_copy, lambda: self._scheduler.closed)
+            return await self._text_indexes.limits(model.text, max_copy, self._is_open)
         except SchedulerClosed:
             raise HTTPException(503, STOPPING) from None
         except TooManyIndexes:
@@ -270,6 +270,10 @@ class _Api:
             ) from None
         except (OSError, ValueError, UserError):
             raise HTTPException(422, "max_copy: the training text is not here, or has changed since.") from None
+
+    async def _is_open(self) -> bool:
+        """False once the server stops."""
+        return not self._scheduler.closed
 
     async def _model(self, model_id: str) -> ServedModel:
         with _as_responses():

@@ -12,13 +12,12 @@ import numpy as np
 from pycharrnn.analysis import copied
 from pycharrnn.common.errors import UserError
 from pycharrnn.server.schemas import CopiedPassage
+from pycharrnn.server.waiting import is_done_while
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterator
 
     from pycharrnn.text.recorded_text import RecordedText
-
-_ASK_SECONDS = 0.2  # between two questions whether a comparison is wanted
 
 
 class Unwanted(Exception):
@@ -51,9 +50,7 @@ class CopiedPassages:
             # It may end with Unwanted after this request has gone.
             comparing.add_done_callback(lambda task: task.cancelled() or task.exception())
             try:
-                while not (await asyncio.wait({comparing}, timeout=_ASK_SECONDS))[0]:
-                    if not await is_wanted():
-                        break
+                await is_done_while(comparing, is_wanted)
             finally:
                 given_up.set()
             return await comparing

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from pycharrnn.sampling.copy_limits import CopyLimits, KeptPassages
 from pycharrnn.server.scheduler import SchedulerClosed
+from pycharrnn.server.waiting import is_done_while
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from pycharrnn.sampling.model_text import ModelText
 
 MAX_BYTES = 1 << 28  # of the indexes in memory
-_ASK_SECONDS = 0.2  # between two questions whether the server stops
 MAX_MAKING = 4  # of indexes that requests wait for: that of a long text takes seconds
 
 
@@ -31,8 +31,8 @@ class TextIndexes:
         self._making: dict[object, asyncio.Task[None]] = {}  # by ModelText.key
         self._one_at_a_time = asyncio.Lock()  # so that those who wait hold no threads
 
-    async def limits(self, text: ModelText, max_copy: int, is_closed: Callable[[], bool]) -> CopyLimits | None:
-        """What max_copy forbids, as copy_limits.for_options. `is_closed`: whether the server stops.
+    async def limits(self, text: ModelText, max_copy: int, is_open: Callable[[], Awaitable[bool]]) -> CopyLimits | None:
+        """What max_copy forbids, as copy_limits.for_options. `is_open`: false once the server stops.
 
         Errors: TooManyIndexes; SchedulerClosed, while the index is made; OSError, ValueError or UserError if the text
         is not here or has changed.
@@ -45,9 +45,8 @@ class TextIndexes:
                 self._making[key] = asyncio.create_task(self._make(text, max_copy))
                 self._making[key].add_done_callback(lambda task: self._has_ended(key, task))
             making = self._making[key]  # which goes on if the client leaves
-            while not (await asyncio.wait({making}, timeout=_ASK_SECONDS))[0]:
-                if is_closed():
-                    raise SchedulerClosed
+            if not await is_done_while(making, is_open):
+                raise SchedulerClosed
             await making
         return await asyncio.to_thread(self._kept.limits, text, max_copy)
 

@@ -12,9 +12,7 @@ from typing import NamedTuple
 
 # At which the validation loss is computed; a run that has overfitted for long is far too confident.
 TEMPERATURES = (0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2.0, 2.5, 3.0)
-
-
-_NEAR_1 = 0.015
+_NEAR_1 = 0.015  # a temperature so close to 1 lowers the loss by less than the parabola's error
 
 
 class Calibration(NamedTuple):
@@ -26,8 +24,7 @@ class Calibration(NamedTuple):
 
 def best_temperature(losses: Sequence[float]) -> float:
     """The temperature of the lowest loss, to two decimals, by the parabola through the lowest of `losses` and those
-    beside it. losses: at each of TEMPERATURES. 1 if they are not numbers, or for a temperature so close to 1 that
-    the loss would be the same in all digits that are printed.
+    beside it. losses: at each of TEMPERATURES. 1 if they are not numbers, or if the temperature is within 0.01 of 1.
     """
     if not all(map(math.isfinite, losses)):
         return 1.0

@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 from compat.charrnn import Checkpoint
+from compat.checkpoint_fields import Option
 from pycharrnn.common.errors import flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.progress import Live
@@ -68,7 +69,6 @@ class CurrentRun:
             resume_flags=options.flags(("log", "log_every_seconds", "show", "threads")),
             sample_flags=options.flags(("gpuid",)) if options.gpuid < 0 else [],
         )
-        self._resumed: Checkpoint | None = resumed.checkpoint if resumed else None
         path = resumed.path if resumed else None
         self.keeper = CheckpointKeeper(settings.files, session.ranks, loader.ntrain, history, note, commands, path)
         self._sizes = RunSizes(
@@ -84,9 +84,10 @@ class CurrentRun:
         """The length of the run as it is planned now."""
         return self.session.iterations
 
-    def was_calibrated(self, i: int) -> bool:
-        """Whether the run is resumed at iteration `i`, with logits that had been divided before its last validation."""
-        return self._resumed is not None and self._resumed.i == i and resume.CALIBRATED in self._resumed.opt
+    def temperature_before(self, i: int) -> Option | None:
+        """The temperature that divides the logits of a checkpoint of iteration `i` that is resumed; None without."""
+        resumed = self.session.settings.resumed
+        return resumed.checkpoint.opt.get(resume.CALIBRATED) if resumed and resumed.checkpoint.i == i else None
 
     def begin_log(self) -> None:
         """Open -log; the caller holds the lock. Errors: UserError."""
@@ -140,8 +141,8 @@ class CurrentRun:
             opt[resume.UNREPEATABLE] = 1
         if self.calibration:
             opt[resume.CALIBRATED] = self.calibration.temperature
-        elif self._resumed and self.was_calibrated(i):
-            opt[resume.CALIBRATED] = self._resumed.opt[resume.CALIBRATED]
+        elif (before := self.temperature_before(i)) is not None:
+            opt[resume.CALIBRATED] = before
         return session.model.as_checkpoint(
             session.loader.vocab_mapping,
             opt,

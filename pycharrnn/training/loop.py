@@ -229,7 +229,8 @@ def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
         show_progress(k)
 
     with run.figures.validation():
-        if run.session.settings.optimisation.calibrate and i == run.iterations and not run.was_calibrated(i):
+        is_last = i == run.iterations
+        if run.session.settings.optimisation.calibrate and is_last and run.temperature_before(i) is None:
             run.calibration = run.trainer.calibrate(show_progress)
         start = time.perf_counter()
         run.say(f"evaluating loss over split index {VAL}")
@@ -281,12 +282,13 @@ def _history(session: Session, trainer: Trainer, say: PrintLine, note: PrintLine
     done, iterations = found.i, session.iterations
     history = History.resumed(found.train_losses, found.val_losses if of_these_splits else {}, done)
     lost_patience = _had_lost_patience(session, history)
-    if done > iterations or (done == iterations and done in found.val_losses):
+    is_complete = done == iterations and done in found.val_losses
+    if done > iterations or is_complete:
         note(f"iteration {done} of {iterations}: nothing is left to train; a larger {flag('max_epochs')} goes on.")
     elif lost_patience:
         note(patience_note(done, settings.optimisation.patience))
         note(f"nothing is left to train; a larger {flag('patience')}, or {flag('max_epochs')}, goes on.")
-    is_over = (done == iterations and done in found.val_losses) or lost_patience
+    is_over = is_complete or lost_patience
     if found.state and found.train_losses and is_over and done % settings.display.print_every == 0:
         # The run may have ended between saving its last checkpoint and this line.
         say(_step_line(session, done, found.train_losses[-1], found.state.norm_ratio, 0.0))

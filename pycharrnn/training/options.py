@@ -384,7 +384,10 @@ class TrainOptions:
         if self.label and not self.items and not self.resume:
             raise UserError(f"{flag('label', self.label)} is for the items of a list: add {flag('items')} line.")
         if self.state_reset and self.items and not self.resume:
-            raise no_reset_of_items(self.state_reset, self.items)
+            raise UserError(
+                f"{flag('state_reset', self.state_reset)} is for a text: each item of {flag('items', self.items)}"
+                " starts from a state of zeros. Leave it out."
+            )
         if self.log_every_seconds and not self.log:
             raise UserError(
                 f"{flag('log_every_seconds', self.log_every_seconds)} adds rows to a log: add {flag('log')} FILE.csv."
@@ -406,11 +409,3 @@ class TrainOptions:
                 f"{flag('train_frac', self.train_frac)} and {flag('val_frac', self.val_frac)} sum to more than 1: lower"
                 " one."
             )
-
-
-def no_reset_of_items(state_reset: float, items: str) -> UserError:
-    """The refusal of -state_reset for a list."""
-    return UserError(
-        f"{flag('state_reset', state_reset)} is for a text: each item of {flag('items', items)} starts from a state of"
-        " zeros. Leave it out."
-    )

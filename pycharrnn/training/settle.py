@@ -20,7 +20,7 @@ from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training import recipes, recorded_options, run_files, text_defaults, time_plan
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
 from pycharrnn.training.machine import Machine
-from pycharrnn.training.options import TrainOptions, no_reset_of_items
+from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.settings import (
     DisplaySettings,
     FileSettings,
@@ -217,18 +217,17 @@ def _resumed(
             continue  # -exact 1 has a precision of its own
         # A run of -init_from has the dropout of its model, and records the option.
         was = found.network.dropout if name == "dropout" else recorded_options.find(found, name)
-        if name not in given:
-            recorded[name] = recorded_options.require(path, found, name)
-        elif (asked := getattr(options, name)) != was:
+        if name in given and (asked := getattr(options, name)) != was:
             overridden[name] = f"{_in_words(asked)} (was {_in_words(was)})"
+        else:
+            recorded[name] = recorded_options.require(path, found, name)
     for name in _FIXED:
         if name in overridden:
             change = f"{flag(name)} {overridden[name]}"
             raise UserError(f"{change} can't change during a run: leave it out, or start a new run.")
-    if "state_reset" in given and options.state_reset and (items := str(recorded.get("items", ""))):
-        raise no_reset_of_items(options.state_reset, items)
+    recorded_options.replace(path, TrainOptions(), **recorded)  # faults of these alone are the checkpoint's
     # Later checkpoints don't record -resume: they equal those of a run that never stopped.
-    options = recorded_options.replace(path, options, **recorded, resume="")
+    options = dataclasses.replace(options, **{**recorded, "resume": ""})  # type: ignore[arg-type]
     if overridden:
         changes = ", ".join(f"-{name} {change}" for name, change in overridden.items())
         lines.log.append(f"overridden on the command line: {changes}")

@@ -59,7 +59,7 @@ def test_eval_of_one_and_of_several(loss):
 
 @pytest.mark.parametrize("args", ["-train_frac 0.5 -val_frac 0.6", "-val_frac 0.6", "-train_frac 0.99"])
 def test_fractions_that_can_not_be(args):
-    """What the user has typed is not said to be recorded."""
+    """The message does not blame the checkpoint for flags of the command line."""
     said = str(invoke("eval", CHECKPOINT, *args.split()).exception)
     assert "sum to more than 1" in said and "records" not in said
 

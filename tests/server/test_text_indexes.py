@@ -15,6 +15,10 @@ from pycharrnn.server.scheduler import SchedulerClosed
 from pycharrnn.server.text_indexes import MAX_MAKING, TextIndexes, TooManyIndexes
 
 
+async def is_open() -> bool:
+    return True
+
+
 @pytest.fixture
 def made(tmp_path, monkeypatch):
     """A text, the values of max_copy that it was indexed for, and an event without which no index is complete."""
@@ -42,22 +46,22 @@ def test_equal_requests_share_an_index_and_too_many_are_refused(made):
     async def ask():
         indexes = TextIndexes()
         may_end.set()
-        first = await indexes.limits(text, 3, lambda: False)
+        first = await indexes.limits(text, 3, is_open)
         may_end.clear()
-        waiting = [asyncio.create_task(indexes.limits(text, N, lambda: False)) for N in (4, 5, 6, 7, 4, 4)]
+        waiting = [asyncio.create_task(indexes.limits(text, N, is_open)) for N in (4, 5, 6, 7, 4, 4)]
         while len(asked) < 2:
             await asyncio.sleep(0.001)
         assert asked == [3, 4]  # one at a time
         with pytest.raises(TooManyIndexes):
-            await indexes.limits(text, 8, lambda: False)
-        again = await indexes.limits(text, 3, lambda: False)  # a kept one is at hand all the while
+            await indexes.limits(text, 8, is_open)
+        again = await indexes.limits(text, 3, is_open)  # a kept one is at hand all the while
         assert again.passages is first.passages and again.ended is not first.ended
         waiting[1].cancel()  # its client has left
         may_end.set()
         found = await asyncio.gather(*waiting, return_exceptions=True)
         assert [one.passages.N for one in found if not isinstance(one, BaseException)] == [4, 6, 7, 4, 4]
         assert found[0].passages is found[4].passages
-        assert (await indexes.limits(text, 8, lambda: False)).passages.N == 8
+        assert (await indexes.limits(text, 8, is_open)).passages.N == 8
 
     assert MAX_MAKING == 4
     asyncio.run(ask())
@@ -68,8 +72,11 @@ def test_a_server_that_stops_answers_those_who_wait_for_an_index(made):
     text, asked, may_end = made
     closed = threading.Event()
 
+    async def until_closed() -> bool:
+        return not closed.is_set()
+
     async def ask():
-        waiting = asyncio.create_task(TextIndexes().limits(text, 3, closed.is_set))
+        waiting = asyncio.create_task(TextIndexes().limits(text, 3, until_closed))
         while not asked:
             await asyncio.sleep(0.001)
         closed.set()
@@ -87,8 +94,6 @@ def test_a_text_that_has_changed_is_told_to_all_who_wait(made):
     may_end.set()
 
     async def ask():
-        return await asyncio.gather(
-            *(TextIndexes().limits(text, 3, lambda: False) for _ in range(2)), return_exceptions=True
-        )
+        return await asyncio.gather(*(TextIndexes().limits(text, 3, is_open) for _ in range(2)), return_exceptions=True)
 
     assert [type(one).__name__ for one in asyncio.run(ask())] == ["UserError"] * 2

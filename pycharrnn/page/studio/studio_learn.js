@@ -14,7 +14,7 @@ export class Learn {
   #form;
   #upload = null; // AbortController
   #box = new UploadBox("upload", () => this.#upload?.abort());
-  #asking = null; // the same, of what is asked about the text that is open
+  #asking = null; // AbortController of the requests about the open text
 
   // flags: of the server. models(): those that there are. onStart(run): is called with a new run.
   constructor(api, flags, models, onStart) {
@@ -86,7 +86,7 @@ export class Learn {
     this.#estimate(id, { items: facts.suggested_items }, this.#askAnew());
   }
 
-  // Gives up what was asked about the text that is open. Returns the signal of what is asked next.
+  // Aborts the requests about the open text. Returns the signal of the next ones.
   #askAnew() {
     this.#asking?.abort();
     this.#asking = new AbortController();

@@ -223,7 +223,7 @@ class _Api:
         return await self._studio.stop(run_id, asked.at_once)
 
     async def go_on(self, run_id: str, asked: GoOn) -> Run:
-        """Put a run into the queue again; it goes on from its newest checkpoint. Begin a queue that is held."""
+        """Put a run into the queue again; it goes on from its newest checkpoint. Start a queue that is held."""
         return await self._studio.go_on(run_id, asked.minutes)
 
     async def reorder(self, asked: Queue) -> QueueOrder:
