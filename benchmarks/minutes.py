@@ -42,6 +42,7 @@ from pycharrnn.training.machine import Machine
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.settle import settle, with_mixed_precision
 from pycharrnn.training.signals import RunStopped
+from pycharrnn.training.text_defaults import RunRequest
 
 GIVEN = ("items", "minutes", "gpuid")
 FLAGS = ("rnn_size", "num_layers", "learning_rate", "weight_drop", "batch_size", "seq_length", "max_epochs")
@@ -78,39 +79,36 @@ class Sweep:
 
     def varied(self, what: Variation) -> TrainOptions:
         """The options of a run with this variation."""
-        opt, given = self._shaped(what)
-        found = time_plan.options_for(opt, given, self.text, what.rnn_size, self.step(what), opt.minutes * 60)
+        request = self._shaped(what)
+        found = time_plan.options_for(request, what.rnn_size, self.step(what), request.opt.minutes * 60)
         weight_drop = round(min(0.7, max(0, found.weight_drop + what.drops)), 4)
         return dataclasses.replace(found, learning_rate=found.learning_rate * what.rates, weight_drop=weight_drop)
 
     def step(self, what: Variation) -> float:
         """Seconds of an iteration, of a machine with so many cores."""
-        opt, given = self._shaped(what)
-        candidate = time_plan.options_for(
-            opt, given, self.text, what.rnn_size, time_plan.ANY_TIME, self.opt.minutes * 60
-        )
-        settings = settle(candidate, given, None, self.text, Machine(gpus=GPUs()))
+        request = self._shaped(what)
+        candidate = time_plan.options_for(request, what.rnn_size, time_plan.ANY_TIME, self.opt.minutes * 60)
+        settings = settle(candidate, request.given, None, self.text, Machine(gpus=GPUs()))
         characters = len(self.text.characters(candidate.encoding))
         return step_timing.step_seconds(settings, characters, time.process_time, TIMED) / self.cores
 
-    def _shaped(self, what: Variation) -> tuple[TrainOptions, tuple[str, ...]]:
-        """The options with layers and batches as if they had been given, and the names of what is given."""
+    def _shaped(self, what: Variation) -> RunRequest:
+        """A run with layers and batches as if they had been given."""
         opt, given = self.opt, GIVEN
         if what.num_layers != 1:
             opt, given = dataclasses.replace(opt, num_layers=what.num_layers), (*given, "num_layers")
-        seconds = opt.minutes * 60
-        of_size = time_plan.options_for(opt, given, self.text, what.rnn_size, time_plan.ANY_TIME, seconds)
+        of_size = time_plan.with_batches(RunRequest(opt, given, self.text), what.rnn_size)
         for name, factor in (("batch_size", what.batches), ("seq_length", what.lengths)):
             if factor != 1:
                 opt = dataclasses.replace(opt, **{name: max(1, round(getattr(of_size, name) * factor))})
                 given = (*given, name)
-        return opt, given
+        return RunRequest(opt, given, self.text)
 
 
 def planned(sweep: Sweep, sizes: Sequence[int]) -> TrainOptions:
     """The plan, if it chooses among these sizes."""
     steps = {size: sweep.step(Variation(size)) for size in sizes}
-    return time_plan.plan(sweep.opt, GIVEN, sweep.text, sweep.opt.minutes * 60, steps)
+    return time_plan.plan(RunRequest(sweep.opt, GIVEN, sweep.text), sweep.opt.minutes * 60, steps)
 
 
 def variations(plan: Variation, values: dict[str, list[float]], runs: int) -> list[Variation]:

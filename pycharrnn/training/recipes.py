@@ -5,7 +5,6 @@ The settings depend on the text alone, not on the speed of the machine that trai
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from compat.nngraph import NUM_GATES
@@ -13,6 +12,7 @@ from pycharrnn.common import shell_words
 from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training import time_plan
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.text_defaults import RunRequest
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,14 @@ _SHOWN_FOR = (  # the texts of -help
 )
 
 
-def apply(opt: TrainOptions, given: Collection[str], text: TextStats) -> TrainOptions:
-    """The options with the settings of their -recipe, except for those `given`; -recipe is reset. Errors: UserError."""
+def apply(request: RunRequest) -> TrainOptions:
+    """The options with the settings of their -recipe, except for those given; -recipe is reset. Errors: UserError."""
+    opt = request.opt
     seconds = RECIPES[opt.recipe].minutes * 60
-    sizes, guess = time_plan.sizes(opt, given), time_plan.ANY_TIME
-    candidates = {size: time_plan.options_for(opt, given, text, size, guess, seconds) for size in sizes}
-    steps = {size: _iteration(candidate, size) for size, candidate in candidates.items()}
-    if "rnn_size" in given and not opt.init_from:  # a larger network takes the time that it needs
-        needed = time_plan.seconds_needed(candidates[opt.rnn_size], opt.rnn_size, steps[opt.rnn_size])
-        seconds = max(seconds, needed)
-    return time_plan.plan(opt, given, text, seconds, steps)
+    steps = {size: _iteration(time_plan.with_batches(request, size), size) for size in time_plan.sizes(request)}
+    if "rnn_size" in request.given and not opt.init_from:  # a larger network takes the time that it needs
+        seconds = max(seconds, time_plan.seconds_needed(request, opt.rnn_size, steps[opt.rnn_size]))
+    return time_plan.plan(request, seconds, steps)
 
 
 def command_line(opt: TrainOptions) -> str:
@@ -61,7 +59,7 @@ def described() -> str:
     ]
     for text, stats, items in _SHOWN_FOR:
         for name, recipe in RECIPES.items():
-            opt = apply(TrainOptions(recipe=name, items=items), ("items",), stats)
+            opt = apply(RunRequest(TrainOptions(recipe=name, items=items), ("items",), stats))
             lines.append(f"  {name} for {text}, {recipe.what}: {' '.join(_flags(opt))}")
     return "\n".join(lines)
 

@@ -40,6 +40,7 @@ from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Stopwatch
 from pycharrnn.training.settings import RunSettings
 from pycharrnn.training.settle import settle
+from pycharrnn.training.text_defaults import RunRequest
 from pycharrnn.training.trainer import Trainer
 
 _MAX_NAME = 255  # bytes
@@ -113,10 +114,11 @@ def prepare(
     timing = None
     if options.minutes and text:
         # Before the seconds of measuring, refuse what can be refused; below again, since another run may have begun.
-        guess = settle(options, given, start, text, machine, step_timing.guess(options, given, start))
+        request = RunRequest(options, given, text)
+        guess = settle(options, given, start, text, machine, step_timing.guess(request, start))
         text_checks.check(guess, text)
         _check_files(guess, start, print_nothing)
-        timing = step_timing.timing(options, given, start, text, machine, watch or Stopwatch.start())
+        timing = step_timing.timing(request, start, machine, watch or Stopwatch.start())
     settings = settle(options, given, start, text, machine, timing)
     _require_text_of_resumed(settings, given)
     text = text or text_stats(settings.data.data_dir, options.progress)

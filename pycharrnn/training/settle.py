@@ -170,12 +170,13 @@ def _with_recipe(
 ) -> TrainOptions:
     if text is None:
         raise ValueError("a recipe needs the statistics of the text")
+    request = text_defaults.RunRequest(options, given, text)
     if timing is None:
-        applied = recipes.apply(options, given, text)
+        applied = recipes.apply(request)
         lines.log.append(f"-recipe {options.recipe}: {recipes.command_line(applied)}")
     else:
         seconds = options.minutes * 60 - timing.used
-        applied = time_plan.plan(options, given, text, seconds, timing.steps)
+        applied = time_plan.plan(request, seconds, timing.steps)
         lines.log.append(f"{time_plan.named(options.minutes)}: {recipes.command_line(applied)}")
         if applied.max_epochs >= time_plan.most_epochs(applied):
             lines.notes.append(

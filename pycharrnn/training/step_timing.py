@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,15 +12,14 @@ from pycharrnn.common.printing import print_nothing
 from pycharrnn.engine import device, precision, tf32
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.text.batches import Batches
-from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training import threads, time_plan
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint
 from pycharrnn.training.machine import Machine
-from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Clock, Stopwatch
 from pycharrnn.training.settings import RunSettings
 from pycharrnn.training.settle import settle, with_checkpoint, with_mixed_precision
+from pycharrnn.training.text_defaults import RunRequest
 from pycharrnn.training.time_plan import Timing
 from pycharrnn.training.trainer import Trainer
 
@@ -33,34 +32,30 @@ _LEAST_SECONDS, _MOST_SECONDS = 0.15, 1.0  # of a size, in between:
 _PART = 0.001  # of the run's time
 
 
-def timing(
-    options: TrainOptions,
-    given: Collection[str],
-    start: InitialCheckpoint | None,
-    text: TextStats,
-    machine: Machine,
-    watch: Stopwatch,
-) -> Timing:
+def timing(request: RunRequest, start: InitialCheckpoint | None, machine: Machine, watch: Stopwatch) -> Timing:
     """Time networks of rising size, up to the first that is too large for -minutes. Errors: UserError, as of settle."""
-    threads.set_num_threads(options.threads)
-    options = with_mixed_precision(with_checkpoint(options, given, start), given, machine)
+    given, text = request.given, request.text
+    threads.set_num_threads(request.opt.threads)
+    options = with_mixed_precision(with_checkpoint(request.opt, given, start), given, machine)
+    request = dataclasses.replace(request, opt=options)
     steps: dict[int, float] = {}
-    for rnn_size in time_plan.sizes(options, given):
+    for rnn_size in time_plan.sizes(request):
         seconds = options.minutes * 60 - watch.seconds()
-        candidate = time_plan.options_for(options, given, text, rnn_size, time_plan.ANY_TIME, seconds)
+        candidate = time_plan.options_for(request, rnn_size, time_plan.ANY_TIME, seconds)
         settings = settle(candidate, given, start, text, machine)
         characters = {*text.characters(settings.data.encoding), *(start.checkpoint.vocab if start else ())}
         least = min(_MOST_SECONDS, max(_LEAST_SECONDS, _PART * options.minutes * 60))
         steps[rnn_size] = step_seconds(settings, max(len(characters), 1), watch.clock, least)
         seconds = options.minutes * 60 - watch.seconds()
-        if not time_plan.is_worth(options, given, text, rnn_size, steps[rnn_size], seconds):
+        if not time_plan.is_worth(request, rnn_size, steps[rnn_size], seconds):
             break
     return Timing(watch.seconds(), steps)
 
 
-def guess(options: TrainOptions, given: Collection[str], start: InitialCheckpoint | None) -> Timing:
+def guess(request: RunRequest, start: InitialCheckpoint | None) -> Timing:
     """A timing without a measurement, to check options with."""
-    return Timing(0, {time_plan.sizes(with_checkpoint(options, given, start), given)[0]: time_plan.ANY_TIME})
+    request = dataclasses.replace(request, opt=with_checkpoint(request.opt, request.given, start))
+    return Timing(0, {time_plan.sizes(request)[0]: time_plan.ANY_TIME})
 
 
 def step_seconds(settings: RunSettings, vocab_size: int, clock: Clock, least: float) -> float:

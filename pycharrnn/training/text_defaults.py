@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text.text_stats import TextStats
@@ -41,40 +42,53 @@ def advice_on_encoding(text: TextStats, encoding: str) -> str:
     )
 
 
-def encoding_for(opt: TrainOptions, given: Collection[str], text: TextStats) -> str:
-    """The -encoding of a run: `opt.encoding` if it was given or is that of a checkpoint, else the one for the text."""
-    return opt.encoding if opt.init_from or "encoding" in given else text.encoding
-
-
 def iterations_per_epoch(length: int, batch_size: int, seq_length: int, train_frac: float) -> int:
     """The number of training batches of a text of `length` characters; 1 for a text that is too short for one."""
     return max(1, int(length // (batch_size * seq_length) * train_frac))
 
 
-def with_defaults(
-    opt: TrainOptions, given: Collection[str], text: TextStats, settings: Mapping[str, Value]
-) -> TrainOptions:
-    """The options with these settings, as they suit the text, the model and -init_from. Errors: UserError.
+@dataclass(frozen=True)
+class RunRequest:
+    """A run that a recipe or -minutes shall complete.
 
-    `settings`: name -> value of options, -num_layers, -max_epochs, -val_frac, -batch_size and -seq_length among them.
-    Options that were `given` stay. -recipe and -minutes are reset.
+    Attributes:
+        opt: all its options. given: the names of those that the user gave, which stay. text: its statistics.
     """
-    encoding = encoding_for(opt, given, text)
-    length = text.length(encoding)
-    if length < 2 * _LEAST_BATCHES:
-        raise UserError(f"the text has {text.length_in_words(encoding)}, {LONGER_TEXT}.")
-    typed = {name: getattr(opt, name) for name in given}
-    found = defaults({"encoding": encoding, **settings}, length, opt.model, typed)
-    if opt.init_from:
-        found = {name: value for name, value in found.items() if name not in _OF_THE_CHECKPOINT}
-        if "vocab" not in given:  # two texts rarely have the same characters
-            found["vocab"] = "extend"
-        if "warmup" not in given:  # the first, largest steps of RMSprop can make a trained model diverge
-            found["warmup"] = WARMUP
-    plain: dict[str, Value] = {"recipe": TrainOptions.recipe, "minutes": TrainOptions.minutes}
-    # Whole numbers become what the command line reads, so that checkpoints are the same byte for byte.
-    read = {name: float(value) if name in _NUMBERS else value for name, value in {**found, **plain}.items()}
-    return dataclasses.replace(opt, **read)  # type: ignore[arg-type]  # of each its type
+
+    opt: TrainOptions
+    given: Collection[str]
+    text: TextStats
+
+    @property
+    def encoding(self) -> str:
+        """The option, if it was given or is that of a checkpoint; else the one for the text."""
+        return self.opt.encoding if self.opt.init_from or "encoding" in self.given else self.text.encoding
+
+    @property
+    def length(self) -> int:
+        """Characters of the text in this encoding."""
+        return self.text.length(self.encoding)
+
+    def with_defaults(self, settings: Mapping[str, Value]) -> TrainOptions:
+        """The options with these settings, as they suit the text, the model and -init_from. Errors: UserError.
+
+        `settings`: name -> value of options, -num_layers, -max_epochs, -val_frac, -batch_size and -seq_length among
+        them. -recipe and -minutes are reset.
+        """
+        if self.length < 2 * _LEAST_BATCHES:
+            raise UserError(f"the text has {self.text.length_in_words(self.encoding)}, {LONGER_TEXT}.")
+        typed = {name: getattr(self.opt, name) for name in self.given}
+        found = defaults({"encoding": self.encoding, **settings}, self.length, self.opt.model, typed)
+        if self.opt.init_from:
+            found = {name: value for name, value in found.items() if name not in _OF_THE_CHECKPOINT}
+            if "vocab" not in self.given:  # two texts rarely have the same characters
+                found["vocab"] = "extend"
+            if "warmup" not in self.given:  # the first, largest steps of RMSprop can make a trained model diverge
+                found["warmup"] = WARMUP
+        plain: dict[str, Value] = {"recipe": TrainOptions.recipe, "minutes": TrainOptions.minutes}
+        # Whole numbers become what the command line reads, so that checkpoints are the same byte for byte.
+        read = {name: float(value) if name in _NUMBERS else value for name, value in {**found, **plain}.items()}
+        return dataclasses.replace(self.opt, **read)  # type: ignore[arg-type]  # of each its type
 
 
 def defaults(settings: Mapping[str, Value], length: int, model: str, typed: Mapping[str, Value]) -> dict[str, Value]:

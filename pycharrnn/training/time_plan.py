@@ -11,9 +11,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.text_defaults import WARMUP, Value, encoding_for, iterations_per_epoch, with_defaults
+from pycharrnn.training.text_defaults import WARMUP, RunRequest, Value, iterations_per_epoch
 
 SIZES = (96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
 _REFERENCE_SIZE = 160  # rnn_size for which Kind has its figures
@@ -141,41 +140,41 @@ def check(opt: TrainOptions, given: Collection[str], processes: int) -> None:
         raise UserError(f"{asked} and {flag('recipe', opt.recipe)} both choose settings: give one of them.")
 
 
-def options_for(
-    opt: TrainOptions, given: Collection[str], text: TextStats, rnn_size: int, iteration: float, seconds: float
-) -> TrainOptions:
+def with_batches(request: RunRequest, rnn_size: int) -> TrainOptions:
+    """The options with the batches and splits for this size, which don't depend on the time. Errors: UserError."""
+    return request.with_defaults(_settings(request.opt, request.length, rnn_size, 1, 1))
+
+
+def options_for(request: RunRequest, rnn_size: int, iteration: float, seconds: float) -> TrainOptions:
     """The options of a run of `seconds` with this size, if an iteration takes `iteration` seconds. Errors: UserError.
 
-    Flags that were `given` stay; a given -max_epochs sets the length of the run, and `seconds` is not used.
+    A given -max_epochs sets the length of the run, and `seconds` is not used.
     """
-    length = text.length(encoding_for(opt, given, text))
-    # The first of two passes, for -batch_size, -seq_length and the splits only.
-    found = with_defaults(opt, given, text, _settings(opt, length, rnn_size, 1, 1))
+    opt, length, found = request.opt, request.length, with_batches(request, rnn_size)
     batches = length / (found.batch_size * found.seq_length)
     per_epoch = iterations_per_epoch(length, found.batch_size, found.seq_length, found.train_frac)
     # In iterations. Without a validation split, which text_checks refuses, it is above 0 all the same.
     validation = max(VALIDATION_STEPS * batches * found.val_frac, 1e-9)
-    affordable = opt.max_epochs * per_epoch if "max_epochs" in given else seconds * _USED / iteration
+    is_length_given = "max_epochs" in request.given
+    affordable = opt.max_epochs * per_epoch if is_length_given else seconds * _USED / iteration
     validations = _validations(min(affordable, most_epochs(opt) * per_epoch) / validation)
     iterations = max(_LEAST_ITERATIONS, affordable - (validations + found.calibrate) * validation)
     planned = min((iterations + 0.5) / per_epoch, most_epochs(opt))
-    epochs = opt.max_epochs if "max_epochs" in given else float(f"{planned:.4g}")
+    epochs = opt.max_epochs if is_length_given else float(f"{planned:.4g}")
     every = math.ceil(epochs * per_epoch / validations)
-    return with_defaults(opt, given, text, _settings(opt, length, rnn_size, epochs, every))
+    return request.with_defaults(_settings(opt, length, rnn_size, epochs, every))
 
 
-def sizes(opt: TrainOptions, given: Collection[str]) -> tuple[int, ...]:
-    """The values of -rnn_size to choose from: only `opt.rnn_size` if it was given or is that of a checkpoint."""
-    return (opt.rnn_size,) if opt.init_from or "rnn_size" in given else SIZES
+def sizes(request: RunRequest) -> tuple[int, ...]:
+    """The values of -rnn_size to choose from: only that of the options if it was given or is that of a checkpoint."""
+    return (request.opt.rnn_size,) if request.opt.init_from or "rnn_size" in request.given else SIZES
 
 
-def plan(
-    opt: TrainOptions, given: Collection[str], text: TextStats, seconds: float, steps: Mapping[int, float]
-) -> TrainOptions:
+def plan(request: RunRequest, seconds: float, steps: Mapping[int, float]) -> TrainOptions:
     """The options of a run of `seconds`. `steps`: rnn_size -> seconds of an iteration. Errors: UserError."""
-    worth = [size for size in steps if is_worth(opt, given, text, size, steps[size], seconds)]
+    worth = [size for size in steps if is_worth(request, size, steps[size], seconds)]
     size = max(worth, default=min(steps))
-    return options_for(opt, given, text, size, steps[size], seconds)
+    return options_for(request, size, steps[size], seconds)
 
 
 def most_epochs(opt: TrainOptions) -> float:
@@ -188,20 +187,18 @@ def named(minutes: float) -> str:
     return f"-minutes {minutes:.4g}"
 
 
-def is_worth(
-    opt: TrainOptions, given: Collection[str], text: TextStats, rnn_size: int, iteration: float, seconds: float
-) -> bool:
+def is_worth(request: RunRequest, rnn_size: int, iteration: float, seconds: float) -> bool:
     """Whether a network of this size reads enough characters in the time, and the text is long enough for it."""
-    needed = seconds_needed(options_for(opt, given, text, rnn_size, iteration, seconds), rnn_size, iteration)
-    length, kind = text.length(encoding_for(opt, given, text)), _kind(opt)
-    return seconds >= needed and rnn_size <= kind.units * math.pow(length, 1 / kind.root)
+    needed, kind = seconds_needed(request, rnn_size, iteration), _kind(request.opt)
+    return seconds >= needed and rnn_size <= kind.units * math.pow(request.length, 1 / kind.root)
 
 
-def seconds_needed(opt: TrainOptions, rnn_size: int, iteration: float) -> float:
-    """The time in which a network of this size reads enough. `opt`: a result of options_for."""
-    kind = _kind(opt)
+def seconds_needed(request: RunRequest, rnn_size: int, iteration: float) -> float:
+    """The time in which a network of this size reads enough characters. Errors: UserError."""
+    kind = _kind(request.opt)
     characters = kind.needs * math.pow(rnn_size / _REFERENCE_SIZE, kind.exponent)
-    return characters / (opt.batch_size * opt.seq_length) * iteration
+    found = with_batches(request, rnn_size)
+    return characters / (found.batch_size * found.seq_length) * iteration
 
 
 def _kind(opt: TrainOptions) -> Kind:

@@ -25,6 +25,7 @@ from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Pace, Stopwatch
 from pycharrnn.training.reports import Callbacks
 from pycharrnn.training.signals import RunStopped
+from pycharrnn.training.text_defaults import RunRequest
 from pycharrnn.training.trainer import Trainer
 
 SMALL = {"rnn_size": 6, "gpuid": -1, "data_dir": "data", "show": 0}
@@ -476,7 +477,8 @@ STEPS = {size: 1e-6 * size**2 for size in time_plan.SIZES}
 
 def planned(length=1_000_000, minutes=1.0, steps=STEPS, text=None, **typed):
     opt = TrainOptions(minutes=minutes, **typed)
-    return time_plan.plan(opt, {*typed, "minutes"}, text or TextStats(length, length), minutes * 60, steps)
+    request = RunRequest(opt, {*typed, "minutes"}, text or TextStats(length, length))
+    return time_plan.plan(request, minutes * 60, steps)
 
 
 @pytest.mark.parametrize("items", ["", "line", "file"])

@@ -20,6 +20,7 @@ from pycharrnn.text.text_stats import TextStats, text_stats
 from pycharrnn.training import recipes, text_defaults, time_plan
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.recipes import RECIPES
+from pycharrnn.training.text_defaults import RunRequest
 
 ENGLISH = TextStats(1_000_000, 1_000_000)
 CYRILLIC = TextStats(1_900_000, 1_000_000, 900_000)
@@ -31,14 +32,14 @@ SETTINGS = {
 
 
 def test_numbers_are_those_that_the_command_line_reads():
-    opt = recipes.apply(TrainOptions(recipe="best"), (), ENGLISH)
+    opt = recipes.apply(RunRequest(TrainOptions(recipe="best"), (), ENGLISH))
     numbers = [field.name for field in dataclasses.fields(opt) if field.type == "float" and field.name in opt.changed]
     assert "embedding_rate" in numbers
     assert {type(getattr(opt, name)) for name in numbers} == {float}
 
 
 def of(text: TextStats, **typed) -> TrainOptions:
-    return recipes.apply(TrainOptions(recipe="quick", **typed), typed, text)
+    return recipes.apply(RunRequest(TrainOptions(recipe="quick", **typed), typed, text))
 
 
 @pytest.mark.parametrize("items", ["", "line"])
@@ -47,7 +48,7 @@ def of(text: TextStats, **typed) -> TrainOptions:
 def test_any_text_of_some_length_has_batches_to_train_on_and_to_validate(name, length, items):
     for text in (TextStats(length, length), TextStats(length, None), TextStats(2 * length, length, length)):
         asked = TrainOptions(recipe=name, items=items)
-        opt = recipes.apply(asked, set(), text)
+        opt = recipes.apply(RunRequest(asked, set(), text))
         batches = text.length(opt.encoding) // (opt.batch_size * opt.seq_length)
         assert int(batches * opt.train_frac) >= 1
         assert batches - int(batches * opt.train_frac) >= 1
@@ -104,7 +105,7 @@ def test_a_short_text_is_read_only_so_often():
 def test_longer_recipes_train_larger_networks():
     """Unless the text is too short for a larger one."""
     for text, is_larger in ((ENGLISH, True), (TextStats(20_000, 20_000), False)):
-        quick, best = (recipes.apply(TrainOptions(recipe=name), (), text) for name in RECIPES)
+        quick, best = (recipes.apply(RunRequest(TrainOptions(recipe=name), (), text)) for name in RECIPES)
         assert (quick.rnn_size < best.rnn_size) == is_larger
         assert quick.max_epochs <= best.max_epochs
         assert (quick.train_frac, quick.val_frac) == (best.train_frac, best.val_frac)  # comparable losses
@@ -116,7 +117,8 @@ def test_a_recipe_is_the_plan_of_minutes_for_one_machine():
     steps = {size: recipes._iteration(opt, size) for size in time_plan.SIZES}
     assert steps[256] == pytest.approx(0.00715, rel=0.01)
     minutes = RECIPES["quick"].minutes
-    plan = time_plan.plan(TrainOptions(minutes=minutes), ("minutes",), ENGLISH, 60 * minutes, steps)
+    request = RunRequest(TrainOptions(minutes=minutes), ("minutes",), ENGLISH)
+    plan = time_plan.plan(request, 60 * minutes, steps)
     assert plan == opt
 
 
@@ -182,7 +184,8 @@ def test_a_gru_and_an_rnn_have_a_lower_learning_rate(model, part):
     assert (of(ENGLISH, model=model, items="line").warmup, of(ENGLISH, items="line").warmup) == (50, 0)
     assert of(ENGLISH, model=model, learning_rate=0.3).learning_rate == 0.3
     opt = TrainOptions(minutes=1, model=model)
-    for_time = [time_plan.options_for(o, ("minutes", "model"), ENGLISH, 160, 0.01, 60) for o in (opt, TrainOptions())]
+    requests = [RunRequest(o, ("minutes", "model"), ENGLISH) for o in (opt, TrainOptions())]
+    for_time = [time_plan.options_for(request, 160, 0.01, 60) for request in requests]
     assert for_time[0].learning_rate == pytest.approx(part * for_time[1].learning_rate) and for_time[0].warmup == 50
 
 
@@ -200,7 +203,7 @@ def test_with_a_checkpoint_to_start_from_its_network_holds():
     assert opt.exact == 0
     assert opt.max_epochs < of(CYRILLIC, rnn_size=opt.rnn_size).max_epochs  # the time of the recipe, not more
     opt = TrainOptions(recipe="quick", init_from="cv/lm_lstm_best.t7", rnn_size=512)
-    assert recipes.apply(opt, ("rnn_size",), ENGLISH) == recipes.apply(opt, (), ENGLISH)
+    assert recipes.apply(RunRequest(opt, ("rnn_size",), ENGLISH)) == recipes.apply(RunRequest(opt, (), ENGLISH))
 
 
 def test_a_checkpoint_of_code_points_has_the_settings_for_code_points():
@@ -208,7 +211,7 @@ def test_a_checkpoint_of_code_points_has_the_settings_for_code_points():
     text = TextStats(380_000, 200_000, 180_000)
     assert of(text, **given).learning_rate < of(CYRILLIC, **given).learning_rate  # a short text
     opt = TrainOptions(recipe="quick", init_from="cv/lm_lstm_best.t7", **given)
-    assert recipes.apply(opt, (), text) == recipes.apply(opt, ("encoding",), text)
+    assert recipes.apply(RunRequest(opt, (), text)) == recipes.apply(RunRequest(opt, ("encoding",), text))
 
 
 def test_with_a_checkpoint_to_start_from_new_characters_are_added():
@@ -233,10 +236,8 @@ def test_with_a_checkpoint_to_start_from_the_learning_rate_rises():
 def test_a_model_learns_a_short_list_further_with_a_third_of_the_rate(recipe):
     given = ("rnn_size", "items")
     for length, part in ((3_000, 3), (14_000, 3), (50_000, 1)):
-        new, further = (
-            recipes.apply(TrainOptions(recipe=recipe, items="line", init_from=name), given, TextStats(length, length))
-            for name in ("", "cv/lm_lstm_best.t7")
-        )
+        asked = (TrainOptions(recipe=recipe, items="line", init_from=name) for name in ("", "cv/lm_lstm_best.t7"))
+        new, further = (recipes.apply(RunRequest(opt, given, TextStats(length, length))) for opt in asked)
         assert further.learning_rate == pytest.approx(new.learning_rate / part, rel=0.02)
         assert 0 < further.weight_drop <= 0.8 * new.weight_drop
     assert of(TextStats(3_000, 3_000), items="line", init_from="a.t7", learning_rate=0.02).learning_rate == 0.02

@@ -20,6 +20,7 @@ from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Stopwatch
 from pycharrnn.training.settings import RunSettings
 from pycharrnn.training.settle import settle
+from pycharrnn.training.text_defaults import RunRequest
 
 ENGLISH = TextStats(1_000_000, 1_000_000)
 CPU, TWO_GPUS, MPS = Machine(), GPUs("cuda", 2), GPUs("mps", 1)
@@ -181,7 +182,7 @@ def test_minutes_count_the_code_points_that_a_checkpoint_has(monkeypatch):
     options = {"init_from": "cv", "minutes": 1.0, "gpuid": -1}
     for more in ({}, {"encoding": "utf8"}):
         opt = TrainOptions(**options, **more)
-        step_timing.timing(opt, {*options, *more}, start, text, CPU, Stopwatch(lambda: 0.0, 0.0))
+        step_timing.timing(RunRequest(opt, {*options, *more}, text), start, CPU, Stopwatch(lambda: 0.0, 0.0))
     assert timed[0] == timed[1] and timed[0].encoding == "utf8"
 
 
