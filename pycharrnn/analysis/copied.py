@@ -17,7 +17,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.common.printing import print_nothing
 from pycharrnn.common.progress import bar
 from pycharrnn.engine import copies
-from pycharrnn.text import decode_text, labels, source_files
+from pycharrnn.text import decode_text, joined_files, labels, source_files
 from pycharrnn.text.file_pieces import file_pieces
 from pycharrnn.text.places import places
 from pycharrnn.text.recorded_text import recorded_text
@@ -73,12 +73,8 @@ def text_of_file(path: str, sample: bytes, until_read: contextlib.ExitStack) -> 
     `until_read`: closes what was read of standard input. Errors: OSError; UserError for a missing file or no text.
     """
     raw = decode_text.RAW if b"\r" in sample or not is_utf8(sample) else ""
-    files = source_files.find([path], print_nothing, lambda path: False, until_read, raw)
-
-    def pieces() -> Iterator[bytes]:
-        for file in files:
-            yield from decode_text.pieces(file.path, file.decoding, file.shown)
-
+    files = source_files.find([path], print_nothing, until_read, raw)
+    pieces = functools.partial(joined_files.joined, files, kind="", label="")
     return Text(path, sum(file.size for file in files), pieces, len(files))
 
 

@@ -230,7 +230,6 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     opt = WhichOptions(**values)
     use_threads(opt.threads)
     from compat import item_options
-    from compat.item_options import END_CHARACTERS
     from pycharrnn.analysis import classify, line_scores
     from pycharrnn.checkpoints import paths
     from pycharrnn.common import cores
@@ -253,7 +252,7 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     def items() -> Iterator[bytes]:
         nonlocal labelled
         for file in files:
-            for item in items_of_file(file, kind, END_CHARACTERS[kind]):
+            for item in items_of_file(file, kind):
                 label, without = labels.split_known(item, classifier.labels)
                 if without:  # else a label alone, which training drops, too
                     labelled += label != b""

@@ -20,9 +20,10 @@ from compat.item_options import END_CHARACTERS
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.printing import print_nothing
 from pycharrnn.engine import passages
 from pycharrnn.engine.passages import Passages
-from pycharrnn.text import cache_record, item_file
+from pycharrnn.text import cache_record, item_file, joined_files, source_files
 from pycharrnn.text.encodings import BYTES, UTF8, InvalidUtf8, invalid_utf8_at
 from pycharrnn.text.file_pieces import file_pieces
 from pycharrnn.text.recorded_text import recorded_text
@@ -137,7 +138,7 @@ class ModelText:
         if self._end_id >= 0:
             return lambda: self._items_of_file(path)
         if self._is_from_texts:
-            return lambda: item_file.decoded(path)
+            return lambda: _joined(path)
         return lambda: file_pieces(path)
 
     def _items_of_file(self, path: str) -> Iterator[bytes]:
@@ -156,3 +157,10 @@ class ModelText:
     def _hash(self) -> str:
         """Of what else the filter of a text depends on."""
         return hashlib.sha256(repr((self._characters, self._end_id)).encode()).hexdigest()[:12]
+
+
+def _joined(path: str) -> Iterator[bytes]:
+    """The text of a file or folder, as a training joins it. Errors: OSError; UserError."""
+    with contextlib.ExitStack() as until_read:
+        files = source_files.find([path], print_nothing, until_read)
+        yield from joined_files.joined(files, kind="", label="")

@@ -159,7 +159,7 @@ def gather(
             name, files, sources = "text", [_text_file(texts, until_written, text_encoding)], ["a text"]
         else:
             or_else = wordings("get one by pycharrnn data pydoc", "give the text itself as bytes")
-            files = source_files.find(texts, note, is_product, until_written, text_encoding, or_else)
+            files = source_files.find(texts, note, until_written, text_encoding, or_else, is_product)
             name = name_of(list(dict.fromkeys(file.given for file in files)))  # without what was left out
             sources = ["-" if path == "-" else os.path.realpath(path) for path in texts]
         try:

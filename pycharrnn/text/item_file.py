@@ -31,34 +31,25 @@ def items_for_model(
     `vocab`, `opt`: of the model's checkpoint.
     """
     kind, known = item_options.kind(vocab, opt), item_options.labels(vocab, opt)
-    end = END_CHARACTERS[kind]
     if known:
-        return labelled_items_of_file(path, kind, end, str(opt.get("label")), known, text_encoding, note)
-    return items_of_file(path, kind, end, text_encoding, note)
+        return labelled_items_of_file(path, kind, str(opt.get("label")), known, text_encoding, note)
+    return items_of_file(path, kind, text_encoding, note)
 
 
-def items_of_file(
-    path: str, kind: str, end: bytes, text_encoding: str = "", note: PrintLine = print_nothing
-) -> Iterator[bytes]:
+def items_of_file(path: str, kind: str, text_encoding: str = "", note: PrintLine = print_nothing) -> Iterator[bytes]:
     """The items of a file, of the files of a folder, or of standard input (-), without their ends.
 
-    `kind`: the value of -items. A file that contains the `end` is read as an input.txt. `text_encoding`: of the files,
-    "" to detect it. `note`: prints how they are decoded. Errors: OSError; UserError.
+    `kind`: the value of -items. A file that contains U+001E is read as an input.txt of blank or file. `text_encoding`:
+    of the files, "" to detect it. `note`: prints how they are decoded. Errors: OSError; UserError.
     """
-    if kind == "line":
-        yield from items.of_input(decoded(path, text_encoding, note), end, items.MAX_READ_ITEM)
-    elif _is_input(path, end):
-        yield from items.of_input(file_pieces(path), end, items.MAX_READ_ITEM)
-    else:
-        with contextlib.ExitStack() as until_read:
-            for file in _found(path, until_read, text_encoding, note):
-                yield from _items_in(file, kind, end)
+    with contextlib.ExitStack() as until_read:
+        for file in _found(path, until_read, text_encoding, note):
+            yield from _items_in(file, kind)
 
 
 def labelled_items_of_file(
     path: str,
     kind: str,
-    end: bytes,
     label: str,
     known: Collection[bytes],
     text_encoding: str = "",
@@ -73,7 +64,7 @@ def labelled_items_of_file(
     with contextlib.ExitStack() as until_read:
         for file in _found(path, until_read, text_encoding, note):
             before = labels.prefix(file, label)
-            for item in _items_in(file, kind, end):
+            for item in _items_in(file, kind):
                 of_item, tab, rest = item.partition(TAB)
                 if tab and not rest and (not before or of_item in known):
                     continue  # a label without an item
@@ -85,8 +76,9 @@ def labelled_items_of_file(
                     raise labels.not_of_model(file, of_item if tab and not before else before[:-1], known)
 
 
-def _items_in(file: SourceFile, kind: str, end: bytes) -> Iterator[bytes]:
+def _items_in(file: SourceFile, kind: str) -> Iterator[bytes]:
     """The items of a file, which may be an input.txt or a pipe with one. Errors: OSError; UserError."""
+    end = END_CHARACTERS[kind]
     if kind != "line" and _is_input(file.path, end):
         yield from items.of_input(file_pieces(file.path), end, items.MAX_READ_ITEM)
     else:
@@ -94,16 +86,8 @@ def _items_in(file: SourceFile, kind: str, end: bytes) -> Iterator[bytes]:
         yield from (item[: -len(end)] for item in items.as_input(pieces, kind, file.shown, items.MAX_READ_ITEM))
 
 
-def decoded(path: str, text_encoding: str = "", note: PrintLine = print_nothing) -> Iterator[bytes]:
-    """The lines of a file or of all files of a folder, each file from a new line on. Errors: OSError; UserError."""
-    with contextlib.ExitStack() as until_read:
-        for file in _found(path, until_read, text_encoding, note):
-            yield from decode_text.pieces(file.path, file.decoding, file.shown)
-            yield b"\n"
-
-
 def _found(path: str, until_read: contextlib.ExitStack, text_encoding: str, note: PrintLine) -> list[SourceFile]:
-    found = source_files.find([path], print_nothing, lambda path: False, until_read, text_encoding)
+    found = source_files.find([path], print_nothing, until_read, text_encoding)
     if how := source_files.sentence_on_decoding(found):
         note(how)
     return found

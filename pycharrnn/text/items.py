@@ -18,6 +18,7 @@ MAX_READ_ITEM = 100_000_000  # bytes of an item that is not trained on; it is he
 ITEM_OF = {"line": "a line that is not empty", "blank": "the lines between two blank lines", "file": "a file"}
 _SHOWN = 40  # bytes of an item in a message
 _BLANKS = b" \t\r"
+_BREAKS = b"\r\n"
 
 
 class ItemSplitter:
@@ -119,11 +120,7 @@ def too_long(item: bytes, longest: int = MAX_ITEM) -> UserError:
 
 def of_input(pieces: Iterable[bytes], end: bytes, longest: int) -> Iterator[bytes]:
     """The items of an input.txt, read in pieces. Errors: UserError for one of more than `longest` bytes."""
-    splitter = ItemSplitter(end, longest)
-    for piece in pieces:
-        yield from filter(None, splitter.push(piece))
-    if splitter.rest():
-        yield splitter.rest()
+    return filter(None, _split(pieces, end, longest))
 
 
 def of_text(text: bytes, kind: str, known: Collection[bytes] = ()) -> Iterator[bytes]:
@@ -175,20 +172,25 @@ def _without_end(pieces: Iterable[bytes], end: bytes, kind: str, shown: str) -> 
 
 
 def _whole(pieces: Iterable[bytes], longest: int) -> bytes:
-    """A file without the line breaks around it."""
-    found = bytearray()
+    """A file without the line breaks around it. Errors: UserError if that has more than `longest` bytes."""
+    found, breaks = bytearray(), bytearray()  # `breaks` belong to the item if something follows
     for piece in pieces:
-        found += piece
-        if len(found) > longest:
-            raise too_long(bytes(found), longest)
-    return bytes(found.strip(b"\r\n"))
+        text = piece.rstrip(_BREAKS)
+        if text:
+            found += breaks + text if found else text.lstrip(_BREAKS)
+            breaks.clear()
+            if len(found) > longest:
+                raise too_long(bytes(found), longest)
+        if len(breaks) <= longest:  # with more of them, whatever follows makes the item too long
+            breaks += piece[len(text) :]
+    return bytes(found)
 
 
 def _between_blank_lines(pieces: Iterable[bytes], longest: int) -> Iterator[bytes]:
     """Lines without a blank one between them; a blank line has spaces and tabs at most."""
     lines: list[bytes] = []
-    size = 0
-    for line in _lines(pieces, longest):
+    size = -1  # of the lines and the line breaks between them
+    for line in _split(pieces, b"\n", longest):
         if line.strip(_BLANKS):
             lines.append(line)
             size += len(line) + 1
@@ -196,12 +198,12 @@ def _between_blank_lines(pieces: Iterable[bytes], longest: int) -> Iterator[byte
                 raise too_long(b"\n".join(lines), longest)
         elif lines:
             yield b"\n".join(lines)
-            lines, size = [], 0
+            lines, size = [], -1
     yield b"\n".join(lines)
 
 
-def _lines(pieces: Iterable[bytes], longest: int) -> Iterator[bytes]:
-    splitter = ItemSplitter(b"\n", longest)
+def _split(pieces: Iterable[bytes], end: bytes, longest: int) -> Iterator[bytes]:
+    splitter = ItemSplitter(end, longest)
     for piece in pieces:
         yield from splitter.push(piece)
     yield splitter.rest()

@@ -44,20 +44,20 @@ class SourceFile:
 def find(
     paths: Sequence[str],
     note: PrintLine,
-    is_product: Callable[[str], bool],
     until_copied: contextlib.ExitStack,
     text_encoding: str = "",
     or_else: str = "",
+    is_product: Callable[[str], bool] = lambda path: False,
 ) -> list[SourceFile]:
     """The text files among `paths` and below them, each once. Errors: UserError.
 
     Args:
         paths: files, folders (their text files are taken in the order of their names), or - for standard input.
         note: prints which files were left out.
-        is_product: whether a training wrote the file at a path, found in a folder; such files are ignored.
         until_copied: keeps the content of a pipe, in a temporary file.
         text_encoding: the value of -text_encoding, "" to detect the encoding of each file.
         or_else: what the caller can do instead of naming a file, for the message about a missing one.
+        is_product: whether a training wrote the file at a path, found in a folder; such files are ignored.
     """
     files: dict[object, SourceFile] = {}  # by file_id
     skipped: list[str] = []

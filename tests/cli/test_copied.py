@@ -209,6 +209,16 @@ def test_the_lines_of_a_folder_are_those_of_its_files_after_each_other(home):
     assert done.returncode == 0 and note in done.stderr.decode()
 
 
+def test_files_of_a_folder_are_joined_as_for_training(home):
+    """No passage goes from one file's last line, which has no line break, to the next file."""
+    (home / "texts").mkdir()
+    (home / "texts" / "1.txt").write_text("abcdefghijklm")
+    (home / "texts" / "2.txt").write_text("nopqrstuvwxyz\n")
+    (home / "s.txt").write_text("abcdefghijklmnopqrstuvwxyz\n")
+    lines = copied("s.txt", "-text", "texts", "-least", "8").splitlines()
+    assert [line.split()[0] for line in lines if line.split()[0].isdigit()] == ["14", "13"]
+
+
 def test_binary_samples_and_samples_longer_than_the_text(home):
     (home / "s.txt").write_bytes(bytes(range(256)) * 3 + TEXT.encode())
     found = copied("s.txt", "-text", "t.txt", "-text_encoding", "bytes")

@@ -311,6 +311,9 @@ def test_a_text_that_changed_or_is_gone_is_refused_until_another_is_named(folder
     (folder / "other.txt").write_bytes(b"\xef\xbb\xbfcba\r\nc")
     copies = copy_limits.for_options(path, loaded, 3, "other.txt")
     assert follows(copies, loaded, b"ba\n") == {"c"}  # as training reads a file
+    (folder / "other.txt").write_bytes(b"abca")
+    assert copy_limits.for_options(path, loaded, 4, "other.txt") is None  # there is no line break at its end
+    (folder / "other.txt").write_bytes(b"\xef\xbb\xbfcba\r\nc")
     loaded.opt.pop("from_texts")  # a model of -data_dir, which takes bytes as they are
     assert follows(copy_limits.for_options(path, loaded, 3, "other.txt"), loaded, b"ba\n") == set()
 

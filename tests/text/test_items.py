@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compat.item_options import END_CHARACTERS
 from pycharrnn.common.errors import UserError
 from pycharrnn.text import item_file, items
 
@@ -34,10 +35,25 @@ def test_blank_lines_in_several_pieces():
     assert list(items.as_input([b"a\n\n", b"\nb\nc", b"\n \n"], "blank", "a.txt")) == [b"a\x1e", b"b\nc\x1e"]
 
 
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_line_breaks_around_an_item_do_not_count(size):
+    def found(text: bytes, kind: str) -> list[bytes]:
+        pieces = (text[first : first + size] for first in range(0, len(text), size))
+        return [item.removesuffix(END_CHARACTERS[kind]) for item in items.as_input(pieces, kind, "a.txt", 9)]
+
+    for kind in ("line", "blank", "file"):
+        assert found(b"123456789\r\n" if kind == "file" else b"123456789\n", kind) == [b"123456789"]
+    assert found(b"\r\n" * 9 + b"1\r\n\r\n2" + b"\r\n" * 9, "file") == [b"1\r\n\r\n2"]
+    assert found(b"1234\n5678\n\n\n1234\n5678\n", "blank") == [b"1234\n5678"] * 2
+    for text, kind in ((b"1234\n56789\n", "blank"), (b"1" + b"\n" * 8 + b"2", "file"), (b"1234567890\n", "file")):
+        with pytest.raises(UserError, match="more than 9 bytes"):
+            found(text, kind)
+
+
 def test_a_line_that_is_not_trained_on_may_be_longer(tmp_path):
     path = tmp_path / "lines.txt"
     path.write_bytes(b"a\n" + b"b" * 1_200_000 + b"\n")
-    assert [len(item) for item in item_file.items_of_file(str(path), "line", b"\n")] == [1, 1_200_000]
+    assert [len(item) for item in item_file.items_of_file(str(path), "line")] == [1, 1_200_000]
     (text,) = items.of_text(b"b" * 1_200_000, "blank")
     assert len(text) == 1_200_000
 
@@ -45,7 +61,7 @@ def test_a_line_that_is_not_trained_on_may_be_longer(tmp_path):
 def test_an_item_that_is_not_trained_on_may_be_longer_but_not_endless(tmp_path, monkeypatch):
     path = tmp_path / "novel.txt"
     path.write_bytes(b"b\n" * 10)
-    assert list(item_file.items_of_file(str(path), "file", b"\x1e")) == [b"b\n" * 9 + b"b"]
+    assert list(item_file.items_of_file(str(path), "file")) == [b"b\n" * 9 + b"b"]
     monkeypatch.setattr(items, "MAX_READ_ITEM", 15)
     with pytest.raises(UserError, match="has more than 15 bytes, the most that an item may have: divide it\\.$"):
-        list(item_file.items_of_file(str(path), "file", b"\x1e"))
+        list(item_file.items_of_file(str(path), "file"))
