@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pycharrnn.analysis import html_style, own_files
+from pycharrnn.analysis import html_style
 from pycharrnn.analysis.html_style import LEVELS
 from pycharrnn.common.display import escape_html
 
@@ -32,10 +32,7 @@ def page(name: str, network: Network, reading: Reading, units: list[tuple[int, i
     title = escape_html(f"Hidden units of {name}")
     kind = "tanh(c)" if network.model == "lstm" else "h"
     parts = [
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">',
-        own_files.html_mark("activations"),
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{title} - pycharrnn</title><style>{html_style.style_sheet()}{_STYLE}</style></head><body><main>",
+        f"{html_style.head('activations', title, _STYLE)}<main>",
         f"<h1>{title}</h1>",
         f"<p>{network.model}, {network.num_layers} x {network.rnn_size}. The color of a character shows {kind} of the"
         " unit after the model has read it. With a mouse, point at a character to see the number.</p>",
@@ -43,7 +40,7 @@ def page(name: str, network: Network, reading: Reading, units: list[tuple[int, i
     ]
     for layer, unit in units:
         parts.append(_section(layer, unit, reading.characters, reading.values[:, layer - 1, unit - 1]))
-    return "\n".join([*parts, "</main></body></html>\n"])
+    return "\n".join([*parts, "</main></html>\n"])
 
 
 def _section(layer: int, unit: int, characters: list[str], values: npt.NDArray[np.float32]) -> str:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from compat.graph_match import Network
 
 MAX_CHARACTERS = 10_000  # on a page: more slow browsers down
-_STEPS = 256  # characters to read at once
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth value to compare by
@@ -78,7 +77,7 @@ def record(
 
 def _after_each(network: Network, token_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """The activations after each of T characters, (T, L, H)."""
-    steps = likelihood.block_size(_STEPS, likelihood.doubles_per_step(network, 1))
+    steps = likelihood.steps_at_once(network)
     predictor = on_cpu(network, 1, steps)
     values = np.empty((len(token_ids), network.num_layers, network.rnn_size), np.float32)
     for start in range(0, len(token_ids), steps):

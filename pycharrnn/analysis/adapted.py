@@ -17,6 +17,7 @@ from pycharrnn.analysis import evaluation, scoring
 from pycharrnn.common import losses
 from pycharrnn.common.progress import bar
 from pycharrnn.engine import adapt
+from pycharrnn.text.batches import SPLIT_INDICES
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
@@ -48,9 +49,7 @@ def score(
     bits = np.full(len(ids), math.log2(loaded.network.vocab_size))
     if len(ids) > 1:
         learner = adapt.learner(loaded.network, how, threads)
-        targets = ids[1:]
-        if is_given is not None:
-            targets = np.where(is_given[encoded.known][1:], losses.IGNORED, targets)
+        targets = adapt.targets_of(ids, None if is_given is None else is_given[encoded.known])
         with bar(name, len(targets)) as advance:
             bits[1:] = -learner.read_all(ids[:-1], targets, advance) / math.log(2)
     return scoring.score_of(loaded, encoded, bits, is_given)
@@ -62,7 +61,7 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions) -> float:
     The hidden state is carried through a row; it is zeros at its beginning in a model of items, else at that of the
     first row. Errors: as there; UserError without the C kernel and PyTorch.
     """
-    split = evaluation.SPLITS[opt.split]
+    split = SPLIT_INDICES[opt.split]
     with closing(evaluation.open_split(path, loaded, opt)) as loader:
         model_ids = evaluation.model_ids_of(loader, path, loaded)
         batches = [loader.next_batch(split) for _ in range(loader.split_sizes[split])]

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pycharrnn.analysis import likelihood, surprise
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.analysis import likelihood, scoring, surprise
 from pycharrnn.checkpoints.inspection import for_json
 from pycharrnn.common.display import escape_separators
-from pycharrnn.sampling import model_labels, tokenizer
+from pycharrnn.sampling import model_labels
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.tokenizer import unknown_code_points
 
@@ -86,9 +85,8 @@ class Classifier:
     def classify(self, items: Iterable[bytes]) -> Iterator[Classified]:
         """The labels of items, in their order."""
         items = iter(items)
-        code_points = checkpoint.encoding(self._loaded) == "utf8"
         while block := list(itertools.islice(items, max(1, _PAIRS // len(self.labels)))):
-            encoded = [tokenizer.encode(item, self._loaded.vocab, code_points) for item in block]
+            encoded = [scoring.encode(self._loaded, item) for item in block]
             found = self._log_likelihoods([text.token_ids[text.known] for text in encoded]) + self._log_prior
             found = np.exp(found - found.max(1, keepdims=True))
             for text, item, probs in zip(encoded, block, found / found.sum(1, keepdims=True), strict=True):
@@ -108,7 +106,7 @@ class Classifier:
     def _bits(self, items: Sequence[TokenIds], pairs: Sequence[tuple[int, int]]) -> Iterator[npt.NDArray[np.float64]]:
         """For each pair of an item and a label, the bits of the characters of the item and of its end."""
         if self._kernel is None:
-            steps = likelihood.block_size(surprise.STEPS, likelihood.doubles_per_step(self._loaded.network, 1))
+            steps = likelihood.steps_at_once(self._loaded.network)
             for k, label in pairs:
                 text = np.concatenate([self._begin[label], items[k], self._end])
                 yield surprise.bits(self._predictor_of(1, steps), steps, text)[len(self._begin[label]) :]

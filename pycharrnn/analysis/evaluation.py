@@ -22,7 +22,7 @@ from pycharrnn.common.progress import bar
 from pycharrnn.sampling import inference
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.text import cached_text, loaders
-from pycharrnn.text.batches import TEST, TRAIN, VAL, Batches
+from pycharrnn.text.batches import SPLIT_INDICES, Batches
 from pycharrnn.text.data_settings import DataSettings
 from pycharrnn.text.fingerprint import with_short_hash
 from pycharrnn.training import recorded_options
@@ -38,10 +38,8 @@ if TYPE_CHECKING:
     from pycharrnn.analysis.options import EvalOptions
     from pycharrnn.sampling.predictor import Predictor
 
-SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
 _MAX_EXPONENT = 700  # exp() overflows above 709
-# Defaults of EvalOptions that mean "as in training".
-_AS_IN_TRAINING = {"data_dir": "", "batch_size": 0, "seq_length": 0, "train_frac": -1, "val_frac": -1}
+_OF_BATCHES = ("batch_size", "seq_length", "train_frac", "val_frac")
 
 
 def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "cpu") -> float:
@@ -87,7 +85,7 @@ def _loss_of(loader: Batches, path: str, loaded: Checkpoint, opt: EvalOptions, d
         predictor = NumpyPredictor(loaded.network, B, steps, legacy_logsoftmax.log_softmax)
     else:
         predictor = inference.make_predictor(loaded, device, B, steps)
-    split = SPLITS[opt.split]
+    split = SPLIT_INDICES[opt.split]
     loss, counted = 0.0, 0
     with bar(os.path.basename(path), loader.split_sizes[split]) as advance:
         for _ in range(loader.split_sizes[split]):
@@ -130,7 +128,7 @@ def _old_val_frac(loaded: Checkpoint) -> float:
 
 def _missed(loaded: Checkpoint, opt: EvalOptions, loss: float) -> float:
     """How far `loss` is from the val_loss of a Lua run whose validation `opt` repeats; 0 for any other loss."""
-    same_sizes = all(getattr(opt, name) == left for name, left in _AS_IN_TRAINING.items() if name != "data_dir")
+    same_sizes = not any(map(opt.is_given, _OF_BATCHES))
     of_lua = loaded.program == "char-rnn" and loaded.state is None
     if loaded.val_loss is None or not of_lua or not same_sizes or opt.old_exp or opt.split != "val":
         return 0
@@ -140,7 +138,7 @@ def _missed(loaded: Checkpoint, opt: EvalOptions, loss: float) -> float:
 def open_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
     """As open_batches. Errors: UserError, also for a split without batches."""
     loader = open_batches(path, loaded, opt)
-    if not loader.split_sizes[SPLITS[opt.split]]:
+    if not loader.split_sizes[SPLIT_INDICES[opt.split]]:
         loader.close()
         raise UserError(
             f"the {opt.split} split has none of the {loader.nbatches} batches: choose another {flag('split')}, or give"
@@ -158,12 +156,10 @@ def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
                 f" as input.txt, with {flag('data_dir')}."
             )
         raise UserError(f"{path} does not say what it was trained on: give {flag('data_dir')}.")
-    given = {name for name, left_out in _AS_IN_TRAINING.items() if getattr(opt, name) != left_out}
-    values = {
-        name: recorded_options.require(path, loaded, name)
-        for name in (*_AS_IN_TRAINING, "items", "label", "seed")
-        if name not in given
-    }
+    names = ("data_dir", *_OF_BATCHES)
+    given = set(filter(opt.is_given, names))
+    recorded = [name for name in (*names, "items", "label", "seed") if name not in given]
+    values = {name: recorded_options.require(path, loaded, name) for name in recorded}
     options = recorded_options.replace(path, TrainOptions(), **values)
     options = dataclasses.replace(options, **{name: getattr(opt, name) for name in given})
     options.check_fractions()

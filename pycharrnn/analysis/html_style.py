@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+from pycharrnn.analysis import own_files
+
 LEVELS = 10  # shades of each color
 MAX_BITS = 10  # bits of surprise that get the deepest shade: one level for each bit
 
@@ -60,6 +62,16 @@ def scale(levels: list[int]) -> str:
     """HTML that shows the shades of some levels in a row, for a legend."""
     blocks = "".join(f'<i class="{shade(level)}"></i>' for level in levels)
     return f'<span aria-hidden="true">{blocks}</span>'
+
+
+def head(command: str, title: str, style: str) -> str:
+    """The beginning of a page that `command` writes, up to its heading. `title`: as HTML. `style`: more rules."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        f"{own_files.html_mark(command)}\n<title>{title} - pycharrnn</title>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<style>{style_sheet()}{style}</style>\n"
+    )
 
 
 def style_sheet() -> str:

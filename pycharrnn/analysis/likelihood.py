@@ -1,4 +1,4 @@
-"""Log-probabilities of given characters under a model, and the block size to read them in. For scoring and surprise."""
+"""Log-probabilities of given characters under a model, and the block size to read them in."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pycharrnn.sampling.predictor import Predictor
 
 MAX_DOUBLES = 1 << 24  # in a predictor's buffers, about: 128 MiB
+STEPS = 256  # characters of a text to read at once
 
 
 def doubles_per_step(network: Network, B: int) -> int:
@@ -30,6 +31,11 @@ def block_size(T: int, doubles_per_step: int) -> int:
     """The largest divisor of T for which the buffers of that many steps stay below MAX_DOUBLES; at least 1."""
     most = max(MAX_DOUBLES // doubles_per_step, 1)
     return next(steps for steps in range(min(T, most), 0, -1) if T % steps == 0)
+
+
+def steps_at_once(network: Network) -> int:
+    """How many characters of one text to read at once: STEPS, or fewer of a large network."""
+    return block_size(STEPS, doubles_per_step(network, 1))
 
 
 def log_likelihoods(

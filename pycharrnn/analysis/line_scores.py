@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -13,12 +14,11 @@ import numpy as np
 from compat import item_options
 from compat.item_options import END_CHARACTERS, TAB
 from pycharrnn.analysis import adapted, scoring, surprise
-from pycharrnn.checkpoints import checkpoint
-from pycharrnn.common.display import escape_separators, quote_character
+from pycharrnn.common.display import escape_separators
 from pycharrnn.common.printing import PrintLine, print_nothing
-from pycharrnn.sampling import inference, model_labels, tokenizer
+from pycharrnn.sampling import inference, model_labels
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
-from pycharrnn.sampling.tokenizer import MOST_NAMED_UNKNOWN, code_points_with, unknown_code_points
+from pycharrnn.sampling.tokenizer import code_points_with, quote_most_common, unknown_code_points
 from pycharrnn.text.item_file import items_for_model
 from pycharrnn.text.items import between_ends
 
@@ -99,7 +99,7 @@ def of_file(
 
 def _side_by_side(loaded: Checkpoint, predictor: KernelPredictor, text: bytes, threads: int) -> Score:
     """The same as scoring.score for items between ends, in less time."""
-    encoded = tokenizer.encode(text, loaded.vocab, checkpoint.encoding(loaded) == "utf8")
+    encoded = scoring.encode(loaded, text)
     ends = np.flatnonzero(encoded.token_ids == loaded.network.end_id)
     spans = [slice(first, last + 1) for first, last in itertools.pairwise(ends.tolist())]
     spans.sort(key=lambda span: span.stop - span.start)  # streams that end together take few calls of the kernel
@@ -108,12 +108,14 @@ def _side_by_side(loaded: Checkpoint, predictor: KernelPredictor, text: bytes, t
     streams = predictor.fresh(1, max(1, min(len(spans), threads * predictor.rows_per_step)))
     for span, found in zip(spans, surprise.bits_of_texts(streams, readable, threads), strict=True):
         bits[span.start + 1 : span.stop][known[span][1:]] = found[1:]
-    return scoring.Score(encoded.characters, bits, known, known)
+    return scoring.score_of(loaded, encoded, bits[known])
 
 
 def _items_in(score: Score, end: bytes, has_labels: bool) -> Iterator[Line]:
     """The items of a text that begins with an end."""
-    without = scoring.Score(score.characters[1:], score.bits[1:], score.known[1:], score.counted[1:])
+    without = dataclasses.replace(
+        score, characters=score.characters[1:], bits=score.bits[1:], known=score.known[1:], counted=score.counted[1:]
+    )
     return split(without, end, has_labels)
 
 
@@ -154,6 +156,5 @@ def unknown_in(unknown: Collection[Counter[bytes]]) -> str:
     counts = Counter[bytes]()
     for of_line in unknown:
         counts.update(of_line)
-    most_common = " ".join(quote_character(character) for character, _ in counts.most_common(MOST_NAMED_UNKNOWN))
     lines = "1 line has" if len(unknown) == 1 else f"{len(unknown):,} lines have"
-    return f"{lines} characters that the model has never seen, which were left out: {most_common}"
+    return f"{lines} characters that the model has never seen, which were left out: {quote_most_common(counts)}"

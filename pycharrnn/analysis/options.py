@@ -51,6 +51,10 @@ class EvalOptions(AdaptOptions):
         if self.adapt and self.old_exp:
             raise UserError(f"{flag('adapt', 1)} has its own LogSoftMax: leave {flag('old_exp', 1)} out.")
 
+    def is_given(self, name: str) -> bool:
+        """Whether an option is not at its default, which for those of the text means "as in training"."""
+        return bool(getattr(self, name) != getattr(EvalOptions, name))
+
 
 @dataclass(frozen=True)
 class ScoreOptions(AdaptOptions):

@@ -11,10 +11,10 @@ import numpy as np
 
 from pycharrnn.analysis import likelihood, surprise
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.common.display import plural, quote_character
+from pycharrnn.common.display import plural
 from pycharrnn.sampling import inference, tokenizer
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
-from pycharrnn.sampling.tokenizer import MOST_NAMED_UNKNOWN, TokenizedText, code_points_with, unknown_code_points
+from pycharrnn.sampling.tokenizer import TokenizedText, code_points_with, quote_most_common, unknown_code_points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -112,7 +112,7 @@ def score_by(
         predictor_of: number of steps -> a predictor of one stream, hidden state zeros.
         given: the characters, N of them -> which of them the model only reads, (N,): they have 0 bits.
     """
-    steps = likelihood.block_size(surprise.STEPS, likelihood.doubles_per_step(loaded.network, 1))
+    steps = likelihood.steps_at_once(loaded.network)
     encoded = encode(loaded, text)
     bits = surprise.bits(predictor_of(steps), steps, encoded.token_ids[encoded.known])
     return score_of(loaded, encoded, bits, given(encoded.characters) if given else None)
@@ -150,6 +150,5 @@ def as_sentence(score: Score) -> str:
     if unknown:
         kind = plural(unknown.total(), "character" if score.code_points else "byte")
         counts = unknown_code_points(score.characters, score.known)
-        named = (quote_character(character) for character, _ in counts.most_common(MOST_NAMED_UNKNOWN))
-        line += f"; left out {unknown.total()} {kind} that the model has never seen: {' '.join(named)}"
+        line += f"; left out {unknown.total()} {kind} that the model has never seen: {quote_most_common(counts)}"
     return line

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compat import item_options
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.common.display import escape_line
+from pycharrnn.common.display import escape_line, join_words
 from pycharrnn.common.errors import flag
-from pycharrnn.text import source_files
 from pycharrnn.text.fingerprint import with_short_hash
 from pycharrnn.text.recorded_text import RecordedText, recorded_text
 from pycharrnn.text.text_stats import text_stats
@@ -95,7 +94,7 @@ def other_texts(texts: Iterable[RecordedText], data_dir: str) -> Iterator[str]:
         are_many = len(found) > 1
         of_losses = "the losses can't be compared with those" if are_many else "the loss can't be compared with that"
         yield (
-            f"{escape_line(os.path.join(folder, 'input.txt'))} is not the text that {source_files.some(found)}"
+            f"{escape_line(os.path.join(folder, 'input.txt'))} is not the text that {join_words(found)}"
             f" {'were' if are_many else 'was'} trained on: that was {was}; this is {now}. So {of_losses} of the"
             f" training: the {'models' if are_many else 'model'} may have been trained on parts of this text."
         )
@@ -152,7 +151,7 @@ def different_characters(models: Iterable[tuple[str, str]]) -> str:
     paths.pop("", None)
     if len(paths) < 2:
         return ""
-    clauses = (f"{character} for {source_files.some(found)}" for character, found in paths.items())
+    clauses = (f"{character} for {join_words(found)}" for character, found in paths.items())
     return f"these losses can't be compared, since a character is {', and '.join(clauses)}. {_ADVICE}."
 
 
@@ -161,7 +160,7 @@ def _different_parts(splits: Sequence[Split]) -> str:
     paths = [split.text.checkpoint for split in splits if split.is_of_torch_rnn]
     if len(paths) in (0, len(splits)):
         return ""
-    return f"the models were trained on different parts of a text, {source_files.some(paths)} on those of torch-rnn"
+    return f"the models were trained on different parts of a text, {join_words(paths)} on those of torch-rnn"
 
 
 def _differ(one: RecordedText, other: RecordedText) -> bool:
@@ -176,7 +175,7 @@ def _by_flags(splits: Sequence[Split], names: Sequence[str]) -> str:
     for split in splits:
         flags = " ".join(flag(name, split.options[name]) for name in names if name in split.options)
         by_flags.setdefault(flags, []).append(split.text.checkpoint)
-    return "; ".join(f"{source_files.some(paths)} by {flags}" for flags, paths in by_flags.items())
+    return "; ".join(f"{join_words(paths)} by {flags}" for flags, paths in by_flags.items())
 
 
 def _recorded(loaded: Checkpoint) -> dict[str, Any]:
@@ -185,5 +184,4 @@ def _recorded(loaded: Checkpoint) -> dict[str, Any]:
 
 
 def _given(loaded: Checkpoint, opt: EvalOptions) -> dict[str, Any]:
-    default = type(opt)  # whose values mean "as in training"
-    return {name: getattr(opt, name) for name in _recorded(loaded) if getattr(opt, name) != getattr(default, name)}
+    return {name: getattr(opt, name) for name in _recorded(loaded) if opt.is_given(name)}

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pycharrnn.sampling.kernel_predictor import State
     from pycharrnn.sampling.predictor import Predictor
 
-STEPS = 256  # characters to read at once
-
 
 def surprises(
     predictor: Predictor, steps: int, vocab: dict[bytes, int], text: bytes, code_points: bool
@@ -118,8 +116,8 @@ def bits_of_texts(
 
 
 def _read_on(predictor: KernelPredictor, running: dict[int, _Text], threads: int) -> None:
-    """Read as many characters of each text as the shortest has left, at most STEPS."""
-    steps = min(STEPS, *(text.left for text in running.values()))
+    """Read as many characters of each text as the shortest has left, at most likelihood.STEPS."""
+    steps = min(likelihood.STEPS, *(text.left for text in running.values()))
     both = np.stack([text.token_ids[text.position : text.position + steps + 1] for text in running.values()], 1)
     found = likelihood.of_streams(predictor, list(running), both[:-1], both[1:], threads)
     for text, log_probs in zip(running.values(), found.T, strict=True):

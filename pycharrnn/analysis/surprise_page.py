@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from compat.atomic_write import atomic_write
-from pycharrnn.analysis import html_style, own_files
+from pycharrnn.analysis import html_style
 from pycharrnn.analysis.html_style import LEVELS, MAX_BITS
 from pycharrnn.analysis.scoring import as_sentence
 from pycharrnn.checkpoints.names import short_names
@@ -32,10 +32,7 @@ def write(path: str | os.PathLike[str], model: str, scores: list[tuple[str, Scor
     """
     with atomic_write(path) as f:
         title = escape_html(f"Surprise of {short_names([os.fspath(model)])[0]}")
-        f.write(b'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n')
-        f.write(f"{own_files.html_mark('score')}\n<title>{title} - pycharrnn</title>\n".encode())
-        f.write(b'<meta name="viewport" content="width=device-width, initial-scale=1">\n')
-        f.write(f"<style>{html_style.style_sheet()}{_STYLE}</style>\n<h1>{title}</h1>\n{_legend()}\n".encode())
+        f.write(f"{html_style.head('score', title, _STYLE)}<h1>{title}</h1>\n{_legend()}\n".encode())
         for name, score in scores:
             heading = escape_html(replace_surrogates(name))
             f.write(f"<h2>{heading}</h2>\n<p>{escape_html(as_sentence(score))}</p>\n<pre>".encode())

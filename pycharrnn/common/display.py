@@ -6,7 +6,7 @@ import codecs
 import html
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 _MAX_QUOTED = 20
 # The characters U+2400 and following depict control characters. Those from U+0080 to U+009F have no pictures.
@@ -52,8 +52,7 @@ def quote_code_point(character: str) -> str:
 
 def quote_characters(characters: Collection[bytes]) -> str:
     """At most twenty characters for a message, sorted by their bytes, and the number of the others."""
-    words = " ".join(map(quote_character, sorted(characters)[:_MAX_QUOTED]))
-    return words + (f" and {len(characters) - _MAX_QUOTED} more" if len(characters) > _MAX_QUOTED else "")
+    return join_words([quote_character(character) for character in sorted(characters)], _MAX_QUOTED, " ")
 
 
 def character_name(character: bytes) -> str:
@@ -72,6 +71,12 @@ def control_pictures(text: str) -> str:
         'a\u2400\u240d\\n'
     """
     return text.translate(_PICTURES)
+
+
+def join_words(words: Sequence[str], most: int = 8, separator: str = ", ") -> str:
+    """At most so many words for a message, and the number of the others."""
+    more = len(words) - most
+    return separator.join(words[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def plural(number: int, noun: str) -> str:

@@ -77,6 +77,11 @@ class Learner(ABC):
         """The network with copies of its present weights, float32."""
 
 
+def targets_of(token_ids: npt.NDArray[np.int64], given: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.int64]:
+    """The characters that follow those of a text, (N-1,). Those `given`, bool, (N,), are IGNORED: only read."""
+    return (token_ids if given is None else np.where(given, IGNORED, token_ids))[1:]
+
+
 def checked(
     token_ids: npt.NDArray[np.integer[Any]], targets: npt.NDArray[np.integer[Any]], V: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

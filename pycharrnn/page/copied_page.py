@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat.atomic_write import atomic_write
-from pycharrnn.analysis import html_style, own_files
+from pycharrnn.analysis import html_style
 from pycharrnn.common.display import escape_html, plural, replace_surrogates
 from pycharrnn.page import page_files
 from pycharrnn.page.bundle import bundle
@@ -60,11 +60,8 @@ def write(
     """
     with atomic_write(path) as f:
         title = escape_html(replace_surrogates(f"Copies in {sample}"))
-        f.write(b'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n')
-        f.write(f"{own_files.html_mark('copied')}\n<title>{title} - pycharrnn</title>\n".encode())
-        f.write(b'<meta name="viewport" content="width=device-width, initial-scale=1">\n')
-        style = html_style.style_sheet() + _STYLE + page_files.file_text("panel.css")
-        f.write(f"<style>{style}</style>\n<h1>{title}</h1>\n{_legend(text, found, least)}\n".encode())
+        head = html_style.head("copied", title, _STYLE + page_files.file_text("panel.css"))
+        f.write(f"{head}<h1>{title}</h1>\n{_legend(text, found, least)}\n".encode())
         f.write(b'<main>\n<pre tabindex="0" role="region" aria-label="Sample">\n')
         for stretch, longest in stretches(content, found):
             f.write(_colored(stretch, longest).encode())

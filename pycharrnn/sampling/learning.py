@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.common.losses import IGNORED
 from pycharrnn.common.progress import bar
 from pycharrnn.engine import adapt
 
@@ -32,8 +31,7 @@ def learnt(
     `given`: which of them the model only reads, (N,). Errors: UserError without the C kernel and PyTorch.
     """
     ids = np.array([loaded.vocab[character] - 1 for character in characters], np.int64)
-    targets = ids if given is None else np.where(given, IGNORED, ids)
     learner = adapt.learner(loaded.network, how, threads)
     with bar("learning", max(len(ids) - 1, 0)) as advance:
-        learner.read_all(ids[:-1], targets[1:], advance)
+        learner.read_all(ids[:-1], adapt.targets_of(ids, given), advance)
     return checkpoint.with_network(loaded, learner.network())

@@ -14,7 +14,7 @@ import numpy as np
 
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.common.display import is_utf8, quote_code_point
+from pycharrnn.common.display import is_utf8, quote_character, quote_code_point
 from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.text.places import points_and_boundaries
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from compat.charrnn import Checkpoint
 
-MOST_NAMED_UNKNOWN = 20  # characters in a message
+_MOST_NAMED_UNKNOWN = 20  # characters in a message
 _BYTES = [bytes([byte]) for byte in range(256)]
 
 # Characters that a keyboard gives for one another: a phone types U+2019 for an apostrophe. The page has the same.
@@ -171,6 +171,11 @@ def unknown_code_points(characters: Sequence[bytes], known: npt.NDArray[np.bool_
     return Counter({chr(point).encode("utf-8", "surrogateescape"): count for point, count in counts.items()})
 
 
+def quote_most_common(unknown: Counter[bytes]) -> str:
+    """The most common ones of unknown_code_points, for a message."""
+    return " ".join(quote_character(character) for character, _ in unknown.most_common(_MOST_NAMED_UNKNOWN))
+
+
 def code_points_with(characters: Sequence[bytes], chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint32]:
     """The code points of a text to which the chosen ones of its characters belong, in order, each once.
 
@@ -204,7 +209,7 @@ def describe_unknown(text: bytes, position: int, vocab: Collection[bytes]) -> st
 
 
 def describe_all_unknown(text: bytes, positions: Iterable[int], vocab: Collection[bytes]) -> str:
-    """As describe_unknown, for all distinct characters at some positions; at most MOST_NAMED_UNKNOWN are named.
+    """As describe_unknown, for all distinct characters at some positions; at most _MOST_NAMED_UNKNOWN are named.
 
     Example:
         >>> describe_all_unknown(b"a~#", [1, 2], [b"a"])
@@ -214,8 +219,8 @@ def describe_all_unknown(text: bytes, positions: Iterable[int], vocab: Collectio
     first, *more = names
     if not more:
         return f"the character {first}, which the model has never seen"
-    others = more[: MOST_NAMED_UNKNOWN - 1]
-    last = f"{len(names) - MOST_NAMED_UNKNOWN} more" if len(names) > MOST_NAMED_UNKNOWN else others.pop()
+    others = more[: _MOST_NAMED_UNKNOWN - 1]
+    last = f"{len(names) - _MOST_NAMED_UNKNOWN} more" if len(names) > _MOST_NAMED_UNKNOWN else others.pop()
     return f"the characters {', '.join([first, *others])} and {last}, which the model has never seen"
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pycharrnn.common.losses import IGNORED
 from pycharrnn.engine import adapt
 from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.server import served_models
@@ -56,14 +55,13 @@ class LearningModel:
     def learn(self, token_ids: Sequence[int], given: npt.NDArray[np.bool_] | None = None) -> Iterator[str]:
         """Read a text and learn from it, in turns that yield "". `given`: see `bits`; None for no character."""
         ids = np.array(token_ids, np.int64)
-        targets = ids if given is None else np.where(given, IGNORED, ids)
-        for _ in self.read(ids[:-1], targets[1:]):
+        for _ in self.read(ids[:-1], adapt.targets_of(ids, given)):
             yield ""
 
     def bits(self, token_ids: npt.NDArray[np.int64], given: npt.NDArray[np.bool_]) -> Iterator[float]:
         """As surprise.bits, while learning from the text. `given`: whether the model only reads a character, (N,)."""
         yield math.log2(self._facts.vocab_size)
-        for block in self.read(token_ids[:-1], np.where(given, IGNORED, token_ids)[1:]):
+        for block in self.read(token_ids[:-1], adapt.targets_of(token_ids, given)):
             yield from block.tolist()
 
     def served(self) -> ServedModel:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TRAIN, VAL, TEST = 1, 2, 3
 SPLIT_NAMES = {TRAIN: "train", VAL: "val", TEST: "test"}
+SPLIT_INDICES = {name: index for index, name in SPLIT_NAMES.items()}
 
 
 class Batches(ABC):

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from compat.atomic_write import atomic_write
 from pycharrnn.common import file_lock, shell_words
-from pycharrnn.common.display import escape_line, plural
+from pycharrnn.common.display import escape_line, join_words, plural
 from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.progress import bar
@@ -67,7 +67,7 @@ class Corpus:
         if count == 1 and os.path.samefile(self.files[0].path, input_file):
             self._note(f"{said}.")
         else:
-            sources = f"{count} {plural(count, 'file')}: {source_files.some(list(map(str, self.files)))}"
+            sources = f"{count} {plural(count, 'file')}: {join_words(list(map(str, self.files)))}"
             self._note(f"{said}, from {sources}.")
         if advice := self.advice_on_list():
             self._note(advice)
@@ -87,7 +87,7 @@ class Corpus:
         if self.list_kind == list_text.SORTED_LIST:
             learnt += ", and is validated on the last lines only"
         command = shell_words.joined(["pycharrnn", "train", *self._named, "-items", kind])
-        remedy = f"{command} learns each {unit}" if self._named else f"-items {kind} learns each"
+        remedy = f"{command} learns each {unit}" if self._named else f"{flag('items', kind)} learns each"
         shown = escape_line(os.path.join(self.folder, "input.txt"))
         return f"{shown} looks like a {self.list_kind}: {learnt}; {remedy} by itself, in a new order every epoch."
 
@@ -123,7 +123,7 @@ class Corpus:
                         text_hash.update(piece)
                         f.write(piece)
                     if (text_hash.size, text_hash.fingerprint()) != (self.stats.size, self.stats.fingerprint):
-                        shown = source_files.some([file.shown for file in self.files])
+                        shown = join_words([file.shown for file in self.files])
                         raise UserError(f"{shown} changed while the training began: start again.")
             except BaseException:
                 with contextlib.suppress(OSError):
@@ -167,13 +167,13 @@ def gather(
                 beginning = bytearray()
                 pieces = joined_files.joined(files, kind, label, advance)
                 if kind:
-                    shown = source_files.some([file.shown for file in files])
+                    shown = join_words([file.shown for file in files])
                     pieces = joined_files.checked(pieces, kind, label, shown)
                 stats = text_stats.stats_of(_kept(pieces, beginning))
         except OSError as e:
             raise UserError(f"can't read {escape_line(e.filename or name)}: {e.strerror or e}.") from e
         if not stats.size:
-            raise UserError(f"there is no text in {source_files.some([file.shown for file in files])}.")
+            raise UserError(f"there is no text in {join_words([file.shown for file in files])}.")
         until_written.enter_context(_lock(data, note))
         folder, held = _place(os.path.join(data, name), files, kind, label, stats, note)
         list_kind = "" if kind else list_text.kind_of_list(bytes(beginning))

@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from compat.item_options import END_CHARACTERS, MAX_LABELS
-from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text import labels
 
 MAX_ITEM = 1_000_000  # bytes; while a row of a batch reads such an item, the others read thousands of short ones
 MAX_READ_ITEM = 100_000_000  # bytes of an item that is not trained on; it is held in memory
 ITEM_OF = {"line": "a line that is not empty", "blank": "the lines between two blank lines", "file": "a file"}
-_SHOWN = 40  # bytes of an item in a message
 _BLANKS = b" \t\r"
 _BREAKS = b"\r\n"
 
@@ -110,11 +108,10 @@ class ListCheck:
 
 
 def too_long(item: bytes, longest: int = MAX_ITEM) -> UserError:
-    begins = escape_line(item[:_SHOWN].decode("utf-8", "replace"))
     or_else = f", or train without {flag('items')}" if longest == MAX_ITEM else ""
     return UserError(
-        f"the item that begins with '{begins}' has more than {longest:,} bytes, the most that an item may have: divide"
-        f" it{or_else}."
+        f"the item that begins with '{labels.beginning_of(item)}' has more than {longest:,} bytes, the most that an"
+        f" item may have: divide it{or_else}."
     )
 
 

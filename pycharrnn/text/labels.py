@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from compat.item_options import MAX_LABEL, MAX_LABELS, TAB
-from pycharrnn.common.display import escape_line
+from pycharrnn.common.display import escape_line, join_words
 from pycharrnn.common.errors import UserError, flag
 
 if TYPE_CHECKING:
@@ -34,11 +34,10 @@ def prefix(file: SourceFile, label: str) -> bytes:
     """
     if label not in ("file", "folder"):
         return b""
-    path = file.path if escape_line(file.path) == file.shown else file.shown  # a pipe's path is that of its copy
     if label == "folder":
-        name = os.path.basename(os.path.dirname(os.path.abspath(path)))
+        name = os.path.basename(os.path.dirname(os.path.abspath(file.name)))
     else:
-        name = os.path.splitext(os.path.basename(path))[0]
+        name = os.path.splitext(os.path.basename(file.name))[0]
     shown = escape_line(name, None)
     if not 0 < len(shown.encode()) <= MAX_LABEL:
         raise UserError(
@@ -58,15 +57,19 @@ def split(item: bytes, label: str) -> tuple[bytes, bytes]:
     found, tab, rest = item.partition(TAB)
     if tab and 0 < len(found) <= MAX_LABEL and b"\n" not in found:
         return found, rest
-    begins = escape_line(item[:_SHOWN].decode("utf-8", "replace"))
     if not tab or not found:
         why = "no label before its first tab" if tab else "no tab"
     else:
         why = f"{f'more than {MAX_LABEL} bytes' if len(found) > MAX_LABEL else 'a line break'} before its first tab"
     raise UserError(
-        f"the item that begins with '{begins}' has {why}: with {flag('label', label)} each begins with its label and a"
-        " tab."
+        f"the item that begins with '{beginning_of(item)}' has {why}: with {flag('label', label)} each begins with its"
+        " label and a tab."
     )
+
+
+def beginning_of(item: bytes) -> str:
+    """The first characters of an item, for a message."""
+    return escape_line(item[:_SHOWN].decode("utf-8", "replace"))
 
 
 def split_known(item: bytes, known: Collection[bytes]) -> tuple[bytes, bytes]:
@@ -117,5 +120,4 @@ def in_words(labels: Mapping[bytes, int] | list[bytes]) -> str:
     """
     counts = [f" {count}" for count in labels.values()] if isinstance(labels, Mapping) else [""] * len(labels)
     words = [escape_line(label, 40) + count for label, count in zip(labels, counts, strict=True)]
-    more = len(words) - _MAX_NAMED
-    return ", ".join(words[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return join_words(words, _MAX_NAMED)

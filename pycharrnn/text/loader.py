@@ -59,7 +59,7 @@ class CharSplitLMMinibatchLoader(Batches):
 
     Example:
         >>> loader = CharSplitLMMinibatchLoader("data/tinyshakespeare", 50, 50, (0.95, 0.05, 0))
-        >>> x, y = loader.next_batch(TRAIN)     # (50, 50) each, y one character further on
+        >>> x, y = loader.next_batch(1)  # of the training split: (50, 50) each, y one character further on
     """
 
     def __init__(

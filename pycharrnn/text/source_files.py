@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from pycharrnn.common import folder_walk, near_paths, shell_words
-from pycharrnn.common.display import escape_line
+from pycharrnn.common.display import escape_line, join_words
 from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.standard_streams import standard_input
@@ -22,20 +22,28 @@ from pycharrnn.text.decode_text import Decoding
 from pycharrnn.text.file_kinds import HTML, Kind
 
 SOURCES = ".sources"  # marks a folder as the text of earlier sources; it holds their paths, one a line
-_MAX_NAMED = 8  # files in a message
 _MAX_WORDS = 32  # of a name that was not quoted
 _PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A text file. Attributes: shown: its name in messages, escaped; size: bytes; given: the path that it is from."""
+    """A text file.
+
+    Attributes:
+        name: the path that the user knows; `path` may be that of a copy. size: bytes. given: the path that it is from.
+    """
 
     path: str
-    shown: str
+    name: str
     decoding: Decoding
     size: int
     given: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The name in messages."""
+        return escape_line(self.name)
 
     def __str__(self) -> str:
         return f"{self.shown} ({self.size:,} bytes)"
@@ -91,11 +99,11 @@ def find(
         ("they are not plain text", kinds, "; save them as plain text"),
     ):
         if names:
-            note(f"left out, since {words}: {some(names)}{advice}.")
+            note(f"left out, since {words}: {join_words(names)}{advice}.")
     if not files:
         what = ", ".join("standard input" if path == "-" else escape_line(path) for path in paths)
         if earlier := _earlier_texts(paths):
-            shown = some([escape_line(path) for path in earlier])
+            shown = join_words([escape_line(path) for path in earlier])
             raise UserError(f"there is no text in {what} but those of earlier trainings ({shown}): name one of them.")
         raise UserError(f"there is no text in {what}: name files of plain text, or folders that hold some.")
     return list(files.values())
@@ -119,7 +127,7 @@ def _refusal(not_plain: Mapping[str, Kind]) -> str:
     for shown, kind in not_plain.items():
         by_kind.setdefault(kind, []).append(shown)
     refusals = [
-        file_kinds.refusal(f"each of {some(names)}" if len(names) > 1 else names[0], kind)
+        file_kinds.refusal(f"each of {join_words(names)}" if len(names) > 1 else names[0], kind)
         for kind, names in by_kind.items()
     ]
     return "; ".join(refusal.removesuffix(".") for refusal in refusals) + "."
@@ -141,7 +149,7 @@ def source_file(path: str, name: str, size: int, text_encoding: str = "") -> Sou
         return kind
     decoding = detect_encoding.decoding_of(path, shown, text_encoding)
     if decoding:
-        return SourceFile(path, shown, dataclasses.replace(decoding, is_html=is_html), size)
+        return SourceFile(path, name, dataclasses.replace(decoding, is_html=is_html), size)
     if name.endswith(file_kinds.CHECKPOINT_ENDINGS):
         return None
     is_almost_text = detect_encoding.decoding_of(path, shown, decode_text.RAW) is not None
@@ -188,13 +196,7 @@ def how_decoded(files: Sequence[SourceFile]) -> str:
     for file in files:
         if file.decoding != Decoding():
             by_decoding.setdefault(file.decoding, []).append(file.shown)
-    return "; ".join(f"{some(names)}: read as {decoding}" for decoding, names in by_decoding.items())
-
-
-def some(names: Sequence[str]) -> str:
-    """At most eight names for a message, and the number of the others."""
-    more = len(names) - _MAX_NAMED
-    return ", ".join(names[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return "; ".join(f"{join_words(names)}: read as {decoding}" for decoding, names in by_decoding.items())
 
 
 def _walk(

@@ -58,7 +58,7 @@ class CurrentRun:
         self.calibration: Calibration | None = None
         self.unrepeatable = ""
         if resumed:
-            self.unrepeatable = resume.why_unrepeatable(resumed, session.fingerprint, session.iterations)
+            self.unrepeatable = resume.why_unrepeatable(session, resumed)
         self._may_overfit = False  # whether a note has said so
         self.log: RunLog | None = None
         self.draw = draw if settings.display.show and not session.ranks.rank else None
@@ -77,7 +77,8 @@ class CurrentRun:
             nval=loader.nval,
             characters=loader.batch_size * loader.seq_length,
         )
-        self.figures = StatusFigures(session.iterations, self._sizes, settings.files.eval_val_every, history.val_losses)
+        every, calibrates = settings.files.eval_val_every, bool(settings.optimisation.calibrate)
+        self.figures = StatusFigures(session.iterations, self._sizes, every, history.val_losses, calibrates)
 
     @property
     def iterations(self) -> int:

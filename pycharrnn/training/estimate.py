@@ -9,7 +9,7 @@ from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training import step_timing, threads, time_plan
 from pycharrnn.training.machine import process_from_environment
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.pace import validations_left
+from pycharrnn.training.pace import CALIBRATION, validations_left
 from pycharrnn.training.session import machine_of
 from pycharrnn.training.settle import settle
 from pycharrnn.training.text_defaults import iterations_per_epoch
@@ -43,7 +43,8 @@ def estimate(options: TrainOptions, text: TextStats) -> Estimate:
     train, validation, _ = data.split_fractions
     per_epoch = iterations_per_epoch(length, data.batch_size, data.seq_length, train)
     iterations = int(settings.optimisation.max_epochs * per_epoch)
-    validations = validations_left(settings.files.eval_val_every, iterations) + settings.optimisation.calibrate
+    validations = validations_left(settings.files.eval_val_every, iterations)
+    validations += settings.optimisation.calibrate * CALIBRATION
     batches = length // (data.batch_size * data.seq_length)
     in_steps = iterations + validations * batches * validation * time_plan.VALIDATION_STEPS
     flags = {name: getattr(settings.options, name) for name in settings.options.changed - options.changed}

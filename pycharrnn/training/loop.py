@@ -276,9 +276,7 @@ def _history(session: Session, trainer: Trainer, say: PrintLine, note: PrintLine
             note(f"nothing is trained: {epochs} is less than one batch of {session.loader.ntrain}; raise it.")
         return History(), False
     found = resumed.checkpoint
-    of_these_splits = resume.restore(
-        resumed, trainer, settings.optimisation, session.iterations, session.fingerprint, settings.data.data_dir, say
-    )
+    of_these_splits = resume.restore(session, resumed, trainer, say)
     done, iterations = found.i, session.iterations
     history = History.resumed(found.train_losses, found.val_losses if of_these_splits else {}, done)
     lost_patience = _had_lost_patience(session, history)

@@ -49,15 +49,14 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: PrintLine)
                 ) from e
     if resumed and loaded and _continues(resumed.checkpoint, loaded):
         return
-    is_finished = loaded is not None and _is_finished(loaded)
     states = [(latest, loaded)]
     if newer := _newer_in_another_format(stem, latest):
         states.append((newer, _loaded(newer)))
-    unfinished = [(path, state) for path, state in states if state is not None and not _is_finished(state)]
+    unfinished = {path: state for path, state in states if state is not None and not _is_finished(state)}
     if resumed:
-        unfinished = [(path, state) for path, state in unfinished if not _continues(resumed.checkpoint, state)]
+        unfinished = {path: state for path, state in unfinished.items() if not _continues(resumed.checkpoint, state)}
     if not files.overwrite:
-        for path, state in unfinished:
+        for path, state in unfinished.items():
             resuming = wordings(f"pycharrnn train -resume {quoted(path)}", f"resume={path!r}")
             raise UserError(
                 f"{path} is an unfinished run: {_described(state)}; go on with it by {resuming}, {ways_on}."
@@ -66,14 +65,14 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: PrintLine)
         for path in (best, latest):
             if initial and same_file(initial.path, path) and not run_files.with_loss_in_name(path, initial.checkpoint):
                 raise UserError(f"this training would overwrite {path}, from which it starts: {ways_on}.")
-    if is_finished:
+    if loaded is not None and latest not in unfinished:
         for path, what, replaced in ((best, "best", _loaded(best)), (latest, "newest", loaded)):
             if not os.path.lexists(path):
                 continue
             if resumed and replaced and _continues(resumed.checkpoint, replaced):
                 continue  # best stays if it was written before the resumed state
             note(_on_replacing(path, what, replaced, stem, ending))
-    for path, state in unfinished:
+    for path, state in unfinished.items():
         note(f"{flag('overwrite', 1)} gives up the unfinished run {path}: {_described(state)}.")
 
 
@@ -111,7 +110,7 @@ def _described(loaded: Checkpoint) -> str:
     words = [f"iteration {loaded.i}, epoch {lua_format.fixed(loaded.epoch, 2)}"]
     data_dir = recorded_options.find(loaded, "data_dir")
     if data_dir is not None:
-        words.insert(0, f"text of -data_dir {escape_line(data_dir)}")
+        words.insert(0, f"text of {flag('data_dir', escape_line(data_dir))}")
     if loaded.val_losses:
         words.append(f"validation loss {lua_format.fixed(loaded.val_losses[max(loaded.val_losses)], 4)}")
     elif loaded.train_losses:

@@ -19,7 +19,7 @@ _SHORTLY = 0.25  # of the iterations between two validations
 _NOTICED = 0.1  # of _MEMORY: a shorter delay changes the average little, and is not treated as a pause
 _OF_LEFT = 0.1  # of the time that is left: added to _LATE, _EARLY and _MEMORY, since there is time to correct later
 _PAUSE = 10  # times the usual time
-_CALIBRATION = 2  # times a validation, at most: -calibrate computes many losses of each batch
+CALIBRATION = 2  # times as long as a validation, about: -calibrate computes many losses of each batch
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Pace:
     def _needed(self, i: int, iterations: int) -> float:
         """Seconds from iteration `i` to the end of a run of `iterations`, and its last checkpoint."""
         validations = validations_left(self._every, iterations, i - 1)  # `i` itself is not validated yet
-        calibrating = self._calibrates * _CALIBRATION * self._validation  # in iterations
+        calibrating = self._calibrates * CALIBRATION * self._validation  # in iterations
         return (iterations - i + calibrating) * self._iteration + validations * self._of_validation
 
     def _fitting(self, i: int, seconds: float) -> int:

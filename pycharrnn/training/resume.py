@@ -13,6 +13,7 @@ from pycharrnn.text.batches import TRAIN
 from pycharrnn.training import learning_rate, recorded_options
 from pycharrnn.training.initial_checkpoint import ResumedRun
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.session import Session
 from pycharrnn.training.settings import OptimisationSettings
 from pycharrnn.training.trainer import Trainer
 
@@ -26,18 +27,8 @@ UNREPEATABLE = "unrepeatable"  # an option that a resumed run records as 1 once 
 CALIBRATED = "calibrated"  # an option with the temperature by which -calibrate has divided a checkpoint's logits
 
 
-def restore(
-    start: ResumedRun,
-    trainer: Trainer,
-    optimisation: OptimisationSettings,
-    iterations: int,
-    text: str,
-    data_dir: str,
-    say: PrintLine,
-) -> bool:
-    """Restore the state of a trainer from its checkpoint, and print which parts the checkpoint lacks.
-
-    `iterations`: of the whole run. `text`: the fingerprint of the present input.txt.
+def restore(session: Session, start: ResumedRun, trainer: Trainer, say: PrintLine) -> bool:
+    """Restore the state of a trainer from the checkpoint of its run, and print which parts the checkpoint lacks.
 
     Returns: whether the splits are those of the checkpoint, so that its validation losses compare with later ones.
 
@@ -45,7 +36,8 @@ def restore(
     """
     found, loader = start.checkpoint, trainer.loader
     state = found.state
-    trainer.optimizer.learning_rate = _learning_rate(start, optimisation, loader.ntrain, iterations)
+    optimisation, text = session.settings.optimisation, session.fingerprint
+    trainer.optimizer.learning_rate = _learning_rate(start, optimisation, loader.ntrain, session.iterations)
     layout = _LAYOUT if loader.end_id is None else (*_LAYOUT, "seed")  # which draws the splits and the order of a list
     changed = [f"-{name}" for name in layout if name in start.overridden]
     if state is None:
@@ -60,6 +52,7 @@ def restore(
         if "seed" not in start.overridden:
             trainer.random.set_state(state.random_words, state.random_position)
         if text != state.text:
+            data_dir = session.settings.data.data_dir
             say(f"{data_dir}/input.txt is not the text of the checkpoint: it was {state.text}; it is {text}.")
             changed.append("the text")
     if changed:
@@ -112,11 +105,8 @@ def _has_validated_at_its_end(found: Checkpoint) -> bool:
     return found.i in found.val_losses and bool(every and exact and not items) and found.i % every > 0
 
 
-def why_unrepeatable(start: ResumedRun, text: str, iterations: int) -> str:
-    """Why no flags repeat the run that goes on from `start`, as a clause; "" if some do.
-
-    `text`, `iterations`: as for `restore`.
-    """
+def why_unrepeatable(session: Session, start: ResumedRun) -> str:
+    """Why no flags repeat the run that goes on from `start`, as a clause; "" if some do."""
     found = start.checkpoint
     if found.state is None:
         return f"{start.path}, from which it was resumed, holds no run state"
@@ -125,12 +115,12 @@ def why_unrepeatable(start: ResumedRun, text: str, iterations: int) -> str:
     fields = [f for f in dataclasses.fields(TrainOptions) if f.metadata["group"] in _GROUPS or f.name in _MORE]
     harmless = _HARMLESS if recorded_options.find(found, "anneal") else (*_HARMLESS, "max_epochs")
     changed = [flag(f.name) for f in fields if f.name in start.overridden and f.name not in harmless]
-    if text != found.state.text:
+    if session.fingerprint != found.state.text:
         changed.append("the text")
     if changed:
         return f"{', '.join(changed)} changed when it was resumed"
     if found.opt.get(UNREPEATABLE) == 1:
         return "other settings changed when it was resumed before"
-    if CALIBRATED in found.opt and found.i < iterations:
+    if CALIBRATED in found.opt and found.i < session.iterations:
         return f"{flag('calibrate', 1)} had divided the logits of {start.path}"
     return ""

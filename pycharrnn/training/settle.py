@@ -126,13 +126,13 @@ def _notes_on_init_from(options: TrainOptions, given: Collection[str], start: In
         )
     if not options.items and (kind := recorded_options.find(start.checkpoint, "items")):
         notes.append(
-            f"{start.path} is a model of items, this run trains it on one text: -items {escape_line(kind, 20)} goes on"
-            " with items."
+            f"{start.path} is a model of items, this run trains it on one text: {flag('items', escape_line(kind, 20))}"
+            " goes on with items."
         )
     elif options.items and not options.label and (label := recorded_options.find(start.checkpoint, "label")):
         notes.append(
-            f"{start.path} is a model with labels, this run trains it without: -label {escape_line(label, 20)} goes on"
-            " with labels."
+            f"{start.path} is a model with labels, this run trains it without:"
+            f" {flag('label', escape_line(label, 20))} goes on with labels."
         )
     return notes
 
@@ -198,6 +198,7 @@ def _resumed(
     lines.log.append(f"resuming from {path}, iteration {found.i}, epoch {lua_format.fixed(found.epoch, 2)}")
     overridden: dict[str, str] = {}  # name -> in words
     recorded: dict[str, object] = {}
+    becomes_exact = "exact" in given and options.exact and not recorded_options.find(found, "exact")
     for option in dataclasses.fields(options):
         name = option.name
         if not option.metadata["record"]:
@@ -213,7 +214,6 @@ def _resumed(
                     " again."
                 )
             continue
-        becomes_exact = "exact" in given and options.exact and not recorded_options.find(found, "exact")
         if name == "dtype" and name not in given and becomes_exact:
             continue  # -exact 1 has a precision of its own
         # A run of -init_from has the dropout of its model, and records the option.
@@ -251,7 +251,7 @@ def _in_place(options: TrainOptions, start: ResumedRun, given: Collection[str], 
 def _in_words(value: object) -> str:
     if value is None:
         return "nothing that can be used"
-    return lua_format.tostring(value) if isinstance(value, (int, float)) else str(value)
+    return lua_format.tostring(value) if isinstance(value, (int, float)) else escape_line(str(value))
 
 
 def _with_encoding(options: TrainOptions, start: InitialCheckpoint) -> TrainOptions:

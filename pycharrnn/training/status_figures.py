@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from pycharrnn.common import losses
 from pycharrnn.common.progress import duration
-from pycharrnn.training.pace import validations_left
+from pycharrnn.training.pace import CALIBRATION, validations_left
 from pycharrnn.training.run_sizes import RunSizes
 from pycharrnn.training.time_plan import VALIDATION_STEPS
 
@@ -22,6 +22,7 @@ class StatusFigures:
     Args:
         iterations: of the whole run.
         val_losses: iteration -> validation loss; the run adds to it.
+        calibrates: whether the run ends with -calibrate.
     """
 
     def __init__(
@@ -30,10 +31,12 @@ class StatusFigures:
         sizes: RunSizes,
         eval_val_every: int,
         val_losses: dict[int, float],
+        calibrates: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.iterations = iterations  # the run may change it
         self._sizes, self._every, self._val_losses = sizes, eval_val_every, val_losses
+        self._calibrations = CALIBRATION if calibrates else 0  # in validations
         self._clock = clock
         self._validation_total = 0.0  # seconds that all validations and their checkpoints took
         self._last_validation: float | None = None  # seconds
@@ -48,7 +51,8 @@ class StatusFigures:
             step = (last - first) / (i - before)
             guess = self._sizes.nval * step * VALIDATION_STEPS  # before the first validation
             validation = guess if self._last_validation is None else self._last_validation
-            left = (self.iterations - i) * step + validations_left(self._every, self.iterations, i) * validation
+            validations = validations_left(self._every, self.iterations, i) + self._calibrations
+            left = (self.iterations - i) * step + validations * validation
             parts += [f"ETA {duration(left)}", f"{self._sizes.characters / step:,.0f} characters/s"]
         best = losses.best_loss(self._val_losses)
         if best is not None:

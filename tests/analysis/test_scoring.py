@@ -397,7 +397,7 @@ TEXT = (GOLDEN / "corpus" / "input.txt").read_bytes()[:700]
 def test_a_character_has_the_same_bits_in_blocks_of_any_length_and_beside_any_texts(name, monkeypatch):
     loaded, found = checkpoint.load(last_checkpoint(name)), {}
     for steps in (1, 7, 256):
-        monkeypatch.setattr(surprise, "STEPS", steps)
+        monkeypatch.setattr(likelihood, "STEPS", steps)
         found[steps] = scoring.score(loaded, TEXT).bits
         by_one_predictor = scoring.score_by(lambda steps: inference.on_cpu(loaded.network, 1, steps), loaded, TEXT)
         np.testing.assert_array_equal(by_one_predictor.bits, found[steps])

@@ -18,7 +18,7 @@ class Clock:
 
 def test_figures():
     clock, losses = Clock(), {}
-    figures = StatusFigures(200, RunSizes(done=0, ntrain=50, nval=6, characters=1000), 60, losses, clock)
+    figures = StatusFigures(200, RunSizes(done=0, ntrain=50, nval=6, characters=1000), 60, losses, clock=clock)
     assert figures.training(0) == ["epoch 0.00 of 4"]
     clock.now += 10
     # 2 s an iteration; validations after 60, 120, 180 and 200, guessed at 6 * 2 / 3 s each
@@ -50,7 +50,7 @@ def test_a_validation_as_a_bar():
 
 def test_the_speed_is_that_of_the_last_hundred_redraws():
     now = [0.0]
-    figures = StatusFigures(1000, RunSizes(done=0, ntrain=100, nval=1, characters=10), 10**6, {}, lambda: now[0])
+    figures = StatusFigures(1000, RunSizes(done=0, ntrain=100, nval=1, characters=10), 10**6, {}, clock=lambda: now[0])
     for i in range(1, 101):
         now[0] += 4
         figures.training(i)
@@ -65,7 +65,9 @@ def test_the_speed_is_that_of_the_last_hundred_redraws():
 def test_the_best_loss_is_the_lowest_number():
     now = [0.0]
     losses = {1: float("nan"), 2: 1.5, 3: 1.25, 4: 2.0}
-    figures = StatusFigures(1000, RunSizes(done=0, ntrain=100, nval=1, characters=10), 10**6, losses, lambda: now[0])
+    figures = StatusFigures(
+        1000, RunSizes(done=0, ntrain=100, nval=1, characters=10), 10**6, losses, clock=lambda: now[0]
+    )
     assert figures.training(5)[-1] == "best val_loss 1.2500"
     losses.clear()
     assert figures.training(5) == ["epoch 0.05 of 10"]
@@ -77,8 +79,11 @@ def test_the_best_loss_is_the_lowest_number():
 )
 def test_the_time_left_counts_validations(iterations, every, i, validations):
     now = [0.0]
-    figures = StatusFigures(iterations, RunSizes(done=0, ntrain=10, nval=6, characters=10), every, {}, lambda: now[0])
-    with figures.validation():
-        now[0] += 50
-    now[0] += 2 * i
-    assert figures.training(i)[1] == f"ETA {duration(2 * (iterations - i) + 50 * validations)}"
+    sizes = RunSizes(done=0, ntrain=10, nval=6, characters=10)
+    for calibrates in (False, True):
+        figures = StatusFigures(iterations, sizes, every, {}, calibrates, lambda: now[0])
+        with figures.validation():
+            now[0] += 50
+        now[0] += 2 * i
+        counted = validations + 2 * calibrates
+        assert figures.training(i)[1] == f"ETA {duration(2 * (iterations - i) + 50 * counted)}"

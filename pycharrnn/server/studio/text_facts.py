@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pycharrnn.common import extras
+from pycharrnn.common.display import join_words
 from pycharrnn.common.errors import UserError
 from pycharrnn.server.studio import page_words
 from pycharrnn.server.studio.child_environment import child_environment
@@ -45,7 +46,7 @@ def read(
     except UserError as e:
         raise UserError(shown(str(e))) from None
     left_out = [note for note in notes if note.startswith("left out")]
-    facts = [source_files.some(list(map(str, files)))]
+    facts = [join_words(list(map(str, files)))]
     if decoded := source_files.how_decoded(files):
         facts.append(f"{decoded}.")
     facts += [note for note in notes if note not in left_out]

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
+from pycharrnn.common.display import join_words
 from pycharrnn.server.studio import studio_paths
 from pycharrnn.server.studio.run_schemas import Deleted, FilesToDelete, TrashEntry
 from pycharrnn.server.studio.studio_paths import CHECKPOINTS, MODELS, TRASH, Refusal
@@ -47,7 +48,7 @@ def delete(paths: Sequence[str], what: str, kind: Literal["run", "model"], run_i
         if all(map(os.path.lexists, paths)):  # else the trash has what could not be moved back
             shutil.rmtree(folder, ignore_errors=True)
         raise studio_paths.refusal_of(e, f"can't move {what} to {TRASH}") from e
-    named = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+    named = join_words(paths, 3)
     them = "it" if len(paths) == 1 else "them"
     return Deleted(trash=trash_id, files=list(paths), sentence=f"moved {named} to {folder}; Undo brings {them} back.")
 
