@@ -53,7 +53,7 @@ def encode(loaded: Checkpoint, name: str = "", half: bool = False) -> dict[str, 
     run = json.loads(metadata.text_of(dataclasses.replace(loaded, train_losses=array("d"))))
     for_the_page = {key: run.pop(key) for key in _FOR_THE_PAGE}
     dtype = "float16" if half else _smallest_exact(loaded)
-    with np.errstate(over="ignore"):  # larger numbers become infinity in float16
+    with np.errstate(over="ignore", under="ignore"):  # larger numbers become infinity in float16, smaller ones 0
         flat = np.concatenate([w.astype(_DTYPES[dtype]).reshape(-1) for w in loaded.network.weights.values()])
     return {
         "name": name,

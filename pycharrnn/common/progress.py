@@ -36,7 +36,7 @@ def _is_terminal(stream: TextIO | None) -> bool:
     try:
         # In Jupyter the descriptor is that of the server's terminal; IDLE says that it is a terminal, and has none.
         return stream is not None and stream.isatty() and os.isatty(stream.fileno())
-    except (OSError, ValueError):  # closed, or without a descriptor
+    except (OSError, ValueError, AttributeError):  # closed, without a descriptor, or a program's own class
         return False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.option_fields import check, number, option
 
 MAX_RATE, MAX_LENGTH, MAX_PULL = 1, 10_000, 1
@@ -61,6 +61,5 @@ class AdaptOptions:
         """Errors: UserError for values without their switch, "adapt" or "learn"."""
         for field in dataclasses.fields(AdaptOptions):
             if not is_on and getattr(self, field.name) != field.default:
-                raise UserError(
-                    f"{flag(field.name)} says how {flag(switch, 1)} learns: add {flag(switch, 1)}, or leave it out."
-                )
+                turned_on = wordings(f"-{switch} 1", f"{switch}=True")
+                raise UserError(f"{flag(field.name)} says how {turned_on} learns: add {turned_on}, or leave it out.")

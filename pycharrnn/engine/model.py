@@ -37,6 +37,7 @@ class CharRNN(nn.Module):
         dropout: probability of dropping the inputs of layers 2, 3, ... and of the decoder, in training mode.
         dtype, device: of the parameters.
         end_id: see Attributes.
+        initialize: draw the parameters, with a seed from PyTorch's generator. False leaves them to the caller.
 
     Errors: ValueError for an invalid size, probability or token id; TypeError for a wrong type, or a dtype that is not
         floating-point.
@@ -66,6 +67,7 @@ class CharRNN(nn.Module):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
         end_id: int | None = None,
+        initialize: bool = True,
     ):
         super().__init__()
         if model not in MODELS:
@@ -92,7 +94,8 @@ class CharRNN(nn.Module):
         self._shapes = parameter_shapes(model, vocab_size, rnn_size, num_layers)
         size = sum(math.prod(shape) for shape in self._shapes.values())
         self.flat = nn.Parameter(torch.empty(size, dtype=dtype, device=device))
-        self.reset_parameters(LuaRandom(int(torch.randint(2**31, ()))))
+        if initialize:
+            self.reset_parameters(LuaRandom(int(torch.randint(2**31, (), device="cpu"))))
 
     @property
     def weights(self) -> dict[str, torch.Tensor]:
@@ -153,7 +156,7 @@ class CharRNN(nn.Module):
         """A model with the weights of a checkpoint, its `vocab` and its `opt`. dtype, device: of the parameters."""
         n = loaded.network
         sizes = n.vocab_size, n.rnn_size, n.num_layers
-        model = cls(n.model, *sizes, n.dropout, dtype=dtype, device=device, end_id=n.end_id)
+        model = cls(n.model, *sizes, n.dropout, dtype=dtype, device=device, end_id=n.end_id, initialize=False)
         model.load_weights(n.weights)
         model.vocab, model.opt = loaded.vocab, loaded.opt
         model._era = era_of_ours(n.model, loaded.names_gates)

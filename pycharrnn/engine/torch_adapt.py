@@ -27,7 +27,8 @@ class TorchLearner(adapt.Learner):
     def __init__(self, network: Network, how: Adaptation) -> None:
         self.how, self._network = how, network
         n = network
-        self._model = CharRNN(n.model, n.vocab_size, n.rnn_size, n.num_layers, end_id=n.end_id)
+        sizes = n.vocab_size, n.rnn_size, n.num_layers
+        self._model = CharRNN(n.model, *sizes, end_id=n.end_id, initialize=False)
         self._model.load_weights(n.weights)
         self._parameters = self._model.flat.detach()
         self._trained, self._gradient = self._parameters.clone(), torch.empty_like(self._parameters)

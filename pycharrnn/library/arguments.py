@@ -31,14 +31,11 @@ def path(value: object) -> str:
 
 
 def count(value: object) -> int:
-    """Errors: TypeError unless it is a whole number; ValueError for a negative one."""
+    """A number of things. Errors: TypeError unless it is a whole number."""
     try:
-        found = operator.index(None if isinstance(value, bool) else value)  # type: ignore[arg-type]
+        return operator.index(None if isinstance(value, bool) else value)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(f"count must be a whole number, not {reprlib.repr(value)}") from None
-    if found < 0:
-        raise ValueError(f"count must be at least 0, not {found}")
-    return found
 
 
 def check_dtype(dtype: object) -> None:

@@ -32,6 +32,8 @@ class _SampledPiece:
         Errors: TypeError; ValueError for a negative count.
         """
         count = arguments.count(count)
+        if count < 0:
+            raise ValueError(f"count must be at least 0, not {count}")
         if self._first is None or self._names is None:
             return []
         return [(self._names[k], probability) for k, probability in self._first.top_candidates(count)]
@@ -40,7 +42,10 @@ class _SampledPiece:
 class Piece(_SampledPiece, str):
     """A UTF-8 character that a model has sampled or been given; U+FFFD if it is invalid.
 
-    Attributes: probability and given. Method: candidates.
+    Attributes:
+        probability: with which it was drawn, at the temperature, topk and topp; of a character of the prompt, the
+            model's own.
+        given: whether it belongs to the prompt.
     """
 
 
@@ -53,7 +58,7 @@ class GeneratedText(str):
 
     Attributes:
         pieces: its characters. Joined, they are the text.
-        probabilities: of each piece.
+        probabilities: of each piece, as in Piece.
         given: number of pieces, the first ones, that belong to the prompt.
         seed: the seed that generates the same text again.
         ended_early: whether it has fewer characters than `length`, since `max_copy` left none to go on with.

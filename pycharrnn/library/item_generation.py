@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import operator
-import reprlib
 from typing import TYPE_CHECKING, TypedDict
 
 from compat import item_options
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import MAX_COUNT
+from pycharrnn.library import arguments
 from pycharrnn.library.generated import GeneratedText, text_of
 from pycharrnn.library.generation import with_none_resolved
 from pycharrnn.library.keywords import for_a_program, in_words_of_a_program, options_of
@@ -76,14 +75,11 @@ class Item(GeneratedText):
 def options_for(count: int, **values: Unpack[ItemKeywords]) -> SampleOptions:
     """The options of `pycharrnn sample` for arguments of Model.items.
 
-    Errors: see keywords.options_of, and UserError for a count below 1.
+    Errors: see keywords.options_of; TypeError unless `count` is a whole number; UserError for one below 1.
     """
-    try:
-        count = operator.index(count)
-    except TypeError:
-        raise TypeError(f"count must be a whole number, not {reprlib.repr(count)}") from None
+    count = arguments.count(count)
     if not 1 <= count <= MAX_COUNT:
-        raise UserError(f"count must be from 1 to 1e12, not {count}.")
+        raise UserError(f"count must be from 1 to {MAX_COUNT:,}, not {count}.")
     names = ["primetext", *ItemKeywords.__annotations__]  # primetext is no option: for hints on misspelled names
     opt = options_of(SampleOptions, with_none_resolved(values), "items", names)
     return dataclasses.replace(opt, items=count)

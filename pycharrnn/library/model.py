@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import reprlib
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 import numpy as np
 
 from compat import item_options
+from compat.item_options import END_CHARACTERS
 from compat.vocabulary import characters_by_id
 from pycharrnn.analysis import activations, classify, copied, text_scores
 from pycharrnn.analysis.options import CopiedOptions, WhichOptions
@@ -50,7 +51,8 @@ if TYPE_CHECKING:
     from pycharrnn.sampling.copy_limits import CopyLimits
 
     Text = str | bytes
-    Texts = list[str] | list[bytes] | list[Text] | tuple[Text, ...]
+    AnyText = TypeVar("AnyText", bound=Text)
+    Texts = list[AnyText] | tuple[AnyText, ...]
 
 
 def load(
@@ -85,8 +87,9 @@ def load(
 class Model:
     """A trained model; `pycharrnn.load` returns one.
 
-    On the CPU, texts and scores are computed in double precision and equal those of the command line to the last byte.
-    Other devices compute in the module's precision.
+    On the CPU, texts and scores are computed in double precision, except while the model learns, and equal those of the
+    command line to the last byte. Other devices compute in the module's precision. Texts may be str or bytes; bytes are
+    taken as they are, in the encoding of the model, which is UTF-8 for a text that pycharrnn.train has read.
 
     Attributes:
         path: of the checkpoint; "" without one.
@@ -131,15 +134,15 @@ class Model:
     ) -> bytes: ...
     @overload
     def generate(
-        self, primetext: Texts, *, as_bytes: Literal[False] = False, **options: Unpack[SampleKeywords]
+        self, primetext: Texts[AnyText], *, as_bytes: Literal[False] = False, **options: Unpack[SampleKeywords]
     ) -> list[GeneratedText]: ...
     @overload
     def generate(
-        self, primetext: Texts, *, as_bytes: Literal[True], **options: Unpack[SampleKeywords]
+        self, primetext: Texts[AnyText], *, as_bytes: Literal[True], **options: Unpack[SampleKeywords]
     ) -> list[bytes]: ...
     def generate(
         self,
-        primetext: Text | Texts = "",
+        primetext: Text | Texts[AnyText] = "",
         *,
         length: int | None = SampleOptions.length,
         temperature: float | tuple[float, float] | str = SampleOptions.temperature,
@@ -201,7 +204,7 @@ class Model:
             is_number = isinstance(primetext, int) and not isinstance(primetext, bool)
             hint = f": write length={primetext!r} for a number of characters" if is_number else ""
             raise TypeError(f"primetext must be a str, bytes or a list of them, not {reprlib.repr(primetext)}{hint}")
-        prompts = cast("Texts", [primetext] if single else primetext)
+        prompts = cast("list[Text]", [primetext] if single else primetext)
         primes = [self._prime(prompt, opt.ignore_bad_primetext) for prompt in prompts]
         opt = self._of_one_item(opt, primes)
         copies = self._copy_limits(opt)
@@ -270,7 +273,7 @@ class Model:
         """
         opt = item_generation.options_for(count, **options)
         prime = self._characters(primetext, "primetext", opt.ignore_bad_primetext)
-        of_model = self.path, self._weights.checkpoint(), self._weights.predictor
+        of_model = self._name, self._weights.checkpoint(), self._weights.predictor
         return item_generation.draw_items(*of_model, opt, prime, self._copy_limits(opt))
 
     def encode(self, text: Text) -> npt.NDArray[np.int64]:
@@ -333,7 +336,7 @@ class Model:
             if opt.text:
                 training_text = copied.text_of_file(opt.text, content, until_read)
             else:
-                training_text = copied.text_of_model(self.path or "the model", loaded)
+                training_text = copied.text_of_model(self._name, loaded)
             threads = opt.threads or cores.default_threads()
             known = item_options.labels(loaded.vocab, loaded.opt)
             found = copied.compare(content, training_text, known, threads=threads)
@@ -347,8 +350,9 @@ class Model:
         the text by itself, with its end, as for `score`; it reads labels, but does not learn to predict them.
 
         Args:
-            adapt_rate: learning rate. adapt_length: number of characters to read before each step of learning.
-            adapt_pull: after each step, the weights return this fraction of the way to this model's.
+            adapt_rate: learning rate; 0, the default, is 0.16 divided by the number of units of all layers.
+            adapt_length: number of characters to read before each step of learning; 20 by default.
+            adapt_pull: after each step, the weights return this fraction of the way to this model's; 0.001 by default.
 
         Errors: TypeError; UserError for a value that is not allowed, or an item that is too long or lacks its label.
 
@@ -364,7 +368,7 @@ class Model:
         characters = encode(reading.read, self.vocab, "text", True).characters
         given = reading.given(characters) if reading.given else None
         learnt = learning.learnt(loaded, characters, how, given=given)
-        return Model(learnt, self.path, dtype=self._weights.dtype, device=self.device)
+        return Model(learnt, dtype=self._weights.dtype, device=self.device)
 
     @property
     def labels(self) -> dict[str, int]:
@@ -377,16 +381,22 @@ class Model:
         """The labels of an item with their probabilities, by Bayes' rule, the most probable first.
 
         Args:
-            item: without its label; one of the model's labels and a tab before it are left out.
+            item: one item, without its label; one of the model's labels and a tab before it are left out, and so are
+                characters that the vocabulary lacks.
             prior: probability of a label before the item is read: "equal", or "counts", in proportion to its items in
                 training.
 
-        Errors: UserError for a model without labels, or another prior; TypeError.
+        Errors: UserError for a model without labels, another prior, or several items; TypeError.
         """
         with in_words_of_a_program(), np.errstate(all="ignore"):
             WhichOptions(prior=prior)
-            classifier = classify.Classifier(self.path, self._weights.checkpoint(), self._weights.predictor, prior)
-            (found,) = classifier.classify([labels.split_known(utf8(item, "item"), classifier.labels)[1]])
+            loaded = self._weights.checkpoint()
+            classifier = classify.Classifier(self._name, loaded, self._weights.predictor, prior)
+            end = END_CHARACTERS[item_options.kind(loaded.vocab, loaded.opt)]
+            one = labels.split_known(utf8(item, "item").removesuffix(end), classifier.labels)[1]
+            if end in one:
+                raise UserError(f"item has {one.count(end) + 1} items: call which for each of them.")
+            (found,) = classifier.classify([one])
         return [(label.decode("utf-8", "surrogateescape"), prob) for label, prob in found.labels]
 
     def activations(self, text: Text, *, ignore_bad_primetext: bool = False) -> Reading:
@@ -402,12 +412,17 @@ class Model:
         with np.errstate(all="ignore"):
             return activations.record(self._weights.checkpoint(), b"".join(characters))
 
+    @property
+    def _name(self) -> str:
+        """For messages."""
+        return self.path or "the model"
+
     def _copy_limits(self, opt: SampleOptions) -> CopyLimits | None:
         """What max_copy forbids. Errors: OSError; UserError."""
         if not opt.max_copy:
             return None
         with in_words_of_a_program():
-            text = ModelText(self.path or "the model", self._weights.checkpoint())
+            text = ModelText(self._name, self._weights.checkpoint())
             return self._kept_passages.limits(text, opt.max_copy, opt.text)
 
     def _prime(self, primetext: Text, ignore_bad: bool | int) -> Prime:
@@ -488,17 +503,20 @@ class Model:
             checkpoint.convert(loaded, target, dtype, encoding, long_size, weights)
 
     def __repr__(self) -> str:
-        return f"<Model {self.path}: {', '.join(f'{name} {value}' for name, value in self._facts().items())}>"
+        facts = ", ".join(f"{name} {value}" for name, value in self._facts().items())
+        return f"<Model {self.path}: {facts}>" if self.path else f"<Model: {facts}>"
 
     def _repr_html_(self) -> str:
-        return notebook.table({"file": self.path, **self._facts(), "notes": "; ".join(self.notes)})
+        file = {"file": self.path} if self.path else {}
+        return notebook.table({**file, **self._facts(), "notes": "; ".join(self.notes)})
 
     def _facts(self) -> dict[str, str]:
         facts = {"model": f"{self.model}, {self.num_layers} x {self.rnn_size}", "characters": f"{self.vocab_size}"}
         if kind := item_options.kind(self.vocab, self.opt):
             facts["items"] = kind
-        if self.epoch:
-            facts["epoch"] = f"{self.epoch:.2f}"
-        if self.val_loss is not None:
-            facts["validation loss"] = f"{self.val_loss:.4f}"
+        now = self._weights.checkpoint()
+        if now.epoch:
+            facts["epoch"] = f"{now.epoch:.2f}"
+        if (val_loss := checkpoint.validation_loss(now)) is not None:
+            facts["validation loss"] = f"{val_loss:.4f}"
         return facts

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pycharrnn.analysis import plotting
-from pycharrnn.common import losses
+from pycharrnn.analysis.options import PlotOptions
+from pycharrnn.common import losses, output_folder
 from pycharrnn.common.errors import UserError
 from pycharrnn.library import arguments, notebook
+from pycharrnn.library.keywords import in_words_of_a_program
 from pycharrnn.library.lazy import lazy_property
 from pycharrnn.library.model import Model, load
 from pycharrnn.training.history import out_of_patience
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
 
     from pycharrnn.training.reports import RunResult
@@ -40,6 +44,7 @@ class Run:
         self._ntrain, self.epochs = result.ntrain, len(self.train_losses) / result.ntrain
         self.best_path, self.last_path = result.best, result.last
         self.notes, self.stopped = tuple(notes), stopped
+        self._directory = os.getcwd()  # to which the paths are relative
 
     @property
     def iterations(self) -> int:
@@ -53,23 +58,38 @@ class Run:
 
     @lazy_property
     def best(self) -> Model:
-        """The model with the lowest validation loss; the last one without a validation. Errors: UserError."""
-        return self.last if self.best_path is None else load(self.best_path)
+        """The model with the lowest validation loss; the last one without a validation. Read from `best_path` once.
+
+        Errors: UserError, also if another run has replaced the file before.
+        """
+        return self.last if self.best_path is None else self._load(self.best_path)
 
     @lazy_property
     def last(self) -> Model:
-        """The model at the end. Errors: UserError."""
+        """The model at the end, read from `last_path` once. Errors: as for `best`."""
         if self.last_path is None:
             raise UserError("the run has no checkpoint: nothing has been trained.")
-        return load(self.last_path)
+        return self._load(self.last_path)
+
+    def _load(self, path: str) -> Model:
+        """Errors: UserError, also if another run has replaced the checkpoint."""
+        model = load(path if os.getcwd() == self._directory else os.path.join(self._directory, path))
+        found, own = model.train_losses, self.train_losses[: model.iteration]
+        if len(found) != len(own) or not np.array_equal(found, own, equal_nan=True):
+            raise UserError(f"{path} is a checkpoint of another run by now: load it by its path, or train again.")
+        return model
 
     def curve(self) -> LossCurve:
         """A plot of the losses. Errors: UserError, also if matplotlib is missing."""
         return LossCurve(self._curve())
 
     def save_curve(self, path: str | os.PathLike[str]) -> None:
-        """Write the plot as .png or .svg. Errors: OSError, UserError."""
-        plotting.save_picture(arguments.path(path), [self._curve()])
+        """Write the plot as .png or .svg. Errors: OSError; UserError, also for another ending or a missing folder."""
+        target = arguments.path(path)
+        with in_words_of_a_program(o="path"):
+            PlotOptions(o=target)
+        output_folder.require_folder(target)
+        plotting.save_picture(target, [self._curve()])
 
     def _curve(self) -> plotting.Curve:
         opt, validations = self.options, sorted(self.val_losses)

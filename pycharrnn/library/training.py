@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pycharrnn.training.reports import RunResult, TrainStep, Validation
     from pycharrnn.training.signals import RunStopped
 
+_LINES_IN_A_TEXT = 'to train on lines or texts of a program, join them: train("\\n".join(lines))'
 _LONGEST_PATH = 1000  # characters; a str of more is a text
 
 
@@ -43,7 +44,8 @@ def train(
 ) -> Run:
     """Train a model on a text, as `pycharrnn train FILES` does. Ctrl-C saves the run and returns it.
 
-    Before the first iteration there is nothing to save: Ctrl-C raises KeyboardInterrupt.
+    Before the first iteration there is nothing to save: Ctrl-C raises KeyboardInterrupt. So does a second Ctrl-C, which
+    ends the run at once.
 
     The log goes to stdout, other messages to stderr. A callback that raises KeyboardInterrupt stops the run as Ctrl-C
     does, in any thread. Any other exception of a callback ends the run without saving it.
@@ -55,8 +57,8 @@ def train(
         quiet: print nothing; `Run.notes` keeps the messages.
         on_print: called with a TrainStep for each training loss of the log.
         on_validation: called with a Validation after each one.
-        options: the flags of `pycharrnn train` (docs/flags.md): rnn_size=256, max_epochs=10. With a text, `recipe`
-            defaults to "quick" and `savefile` to the text's name.
+        options: the flags of `pycharrnn train`, which `pycharrnn help train` lists: rnn_size=256, max_epochs=10. With a
+            text, `recipe` defaults to "quick" and `savefile` to the text's name.
 
     Errors: UserError for a text or a value that can't be used, or a loss that explodes; TypeError for an unknown option
         or a wrong type; OSError.
@@ -105,7 +107,7 @@ def train(
 
 def _texts(text: object) -> list[str] | bytes:
     """Paths, or a text itself. Errors: TypeError; UserError for an empty str, an unpaired surrogate or a short text."""
-    if text == "":
+    if isinstance(text, str) and not text:
         raise UserError("text is empty: give a text, or the path of a file or folder.")
     if isinstance(text, bytes):
         return text
@@ -114,18 +116,25 @@ def _texts(text: object) -> list[str] | bytes:
     named = text if isinstance(text, (list, tuple)) else [text]
     paths = [os.fspath(path) for path in named if isinstance(path, (str, os.PathLike))]
     if not paths or len(paths) < len(named):
-        raise TypeError(f"text must be a text, a path or a list of paths, not {reprlib.repr(text)}")
+        raise TypeError(f"text must be a text, a path or a list of paths, not {reprlib.repr(text)}: {_LINES_IN_A_TEXT}")
+    if len(paths) > 1 and not any(map(os.path.lexists, paths)):
+        raise UserError(f"text is a list of {len(paths)} paths, and none of them is here: {_LINES_IN_A_TEXT}.")
     return paths
 
 
 def _result_at_interrupt(stopped: RunStopped) -> RunResult:
-    """The result of a run that was interrupted after a checkpoint. Errors: RunStopped; other signals are raised."""
+    """The result of a run that was interrupted after a checkpoint.
+
+    Errors: KeyboardInterrupt for Ctrl-C before there is one, or twice; other signals are raised; RunStopped.
+    """
     for number in numbers():
         if number != signal.SIGINT and stopped.status == status_of(number):
             signal.raise_signal(number)  # for whoever handled it before the run; that may end the process
-    if stopped.status == status_of(signal.SIGINT) and stopped.result and stopped.result.last:
+    if stopped.status != status_of(signal.SIGINT):
+        raise stopped
+    if stopped.result and stopped.result.last:
         return stopped.result
-    raise stopped
+    raise KeyboardInterrupt(for_program(stopped.args[0])) from stopped
 
 
 class _Speaker:

@@ -382,7 +382,7 @@ class TrainOptions:
         if {"train_frac", "val_frac"} <= self.changed:  # else a recipe, -minutes or a checkpoint may set the other one
             self.check_fractions()
         if self.label and not self.items and not self.resume:
-            raise UserError(f"{flag('label', self.label)} is for the items of a list: add {flag('items')} line.")
+            raise UserError(f"{flag('label', self.label)} is for the items of a list: add {flag('items', 'line')}.")
         if self.state_reset and self.items and not self.resume:
             raise UserError(
                 f"{flag('state_reset', self.state_reset)} is for a text: each item of {flag('items', self.items)}"

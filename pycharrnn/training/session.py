@@ -266,7 +266,7 @@ def _model(settings: RunSettings, loader: Batches, random: LuaRandom, dtype: tor
     if start is None:
         say(f"creating an {model.model} with {model.num_layers} layers")
         sizes = loader.vocab_size, model.rnn_size, model.num_layers, model.dropout
-        new = CharRNN(model.model, *sizes, dtype=dtype, device=where)
+        new = CharRNN(model.model, *sizes, dtype=dtype, device=where, initialize=False)
         new.reset_parameters(random, forget_bias=False)
         return new
     if isinstance(start, ResumedRun):

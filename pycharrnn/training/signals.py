@@ -23,7 +23,7 @@ _CLOSED = (errno.EPIPE, errno.EIO, errno.EBADF)  # of a pipe, of a terminal, of 
 class RunStopped(UserError):
     """A run ended early; the message says how to continue it. `status`: the exit status. `result`: the run so far."""
 
-    def __init__(self, message: str, status: int):
+    def __init__(self, message: str, status: int = 1):  # unpickling gives the message alone, then the attributes
         super().__init__(message)
         self.status = status
         self.result: RunResult | None = None

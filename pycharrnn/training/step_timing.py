@@ -65,7 +65,8 @@ def step_seconds(settings: RunSettings, vocab_size: int, clock: Clock, least: fl
     tf32.allow(not settings.machine.exact)
     sizes = settings.model
     random = LuaRandom(sizes.seed)
-    model = CharRNN(sizes.model, vocab_size, sizes.rnn_size, sizes.num_layers, sizes.dropout, dtype=dtype, device=where)
+    shape = vocab_size, sizes.rnn_size, sizes.num_layers, sizes.dropout
+    model = CharRNN(sizes.model, *shape, dtype=dtype, device=where, initialize=False)
     model.reset_parameters(random)
     batches = _RandomBatches(vocab_size, settings.data.batch_size, settings.data.seq_length, bool(settings.data.items))
     model.end_id = batches.end_id

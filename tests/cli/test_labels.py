@@ -146,6 +146,13 @@ def test_a_label_that_is_not_there(home):
     assert pycharrnn.load(home / CV).labels == {}
 
 
+def test_the_library_takes_one_item(home):
+    model = pycharrnn.load(home / CV)
+    assert model.which("b\n") == model.which("b")
+    with pytest.raises(pycharrnn.UserError, match="^item has 2 items: call which for each of them"):
+        model.which("b\nab")
+
+
 @pytest.mark.parametrize("kernel", ["on", "off"])
 @pytest.mark.parametrize("prior", ["equal", "counts"])
 def test_which_is_bayes_rule(home, monkeypatch, kernel, prior):

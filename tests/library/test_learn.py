@@ -28,7 +28,8 @@ def test_a_copy_learns():
     assert "night" in mine.generate("the ", length=50, sample=0)
     assert model.generate("the ", length=50, seed=1) == before
     assert mine.score(TEXT).bits_per_character < model.score(TEXT).bits_per_character - 1
-    assert (mine.path, mine.vocab, mine.val_loss, mine.device) == (model.path, model.vocab, None, "cpu")
+    assert (mine.path, mine.vocab, mine.val_loss, mine.device) == ("", model.vocab, None, "cpu")
+    assert repr(mine).startswith("<Model: model ") and "file" not in mine._repr_html_()
     twice = mine.learn(TEXT)  # goes on from what it has become
     assert twice.score(TEXT).bits_per_character < mine.score(TEXT).bits_per_character
     assert model.learn("~").score(TEXT).bits_per_character == pytest.approx(model.score(TEXT).bits_per_character)
@@ -76,7 +77,7 @@ def test_a_model_with_labels_learns_the_items_after_them():
 
 def test_bad_arguments():
     model = pycharrnn.load(CHECKPOINT)
-    with pytest.raises(pycharrnn.UserError, match="adapt_rate says how adapt=1 learns: add adapt=1, or leave it out"):
+    with pytest.raises(pycharrnn.UserError, match="adapt_rate says how adapt=True learns: add adapt=True, or"):
         model.score(TEXT, adapt_rate=0.1)
     with pytest.raises(pycharrnn.UserError, match="adapt_pull must be from 0 to 1, not 2"):
         model.learn(TEXT, adapt_pull=2)

@@ -96,7 +96,8 @@ def test_a_text_of_ones_own(home):
 @pytest.mark.parametrize(
     "call, error, said",
     [
-        (lambda model: model.items(0), pycharrnn.UserError, "count must be from 1 to 1e12, not 0"),
+        (lambda model: model.items(0), pycharrnn.UserError, "count must be from 1 to 1,000,000,000,000, not 0"),
+        (lambda model: model.items(True), TypeError, "count must be a whole number, not True"),
         (lambda model: model.items("3"), TypeError, "count must be a whole number, not '3'"),
         (lambda model: model.items(3, length=0), pycharrnn.UserError, "length must be at least 1"),
         (

@@ -15,6 +15,7 @@ import time
 from array import array
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -145,6 +146,78 @@ def test_the_best_loss_of_a_run_whose_first_validation_was_nan(trained):
     run, _, _ = trained
     history = History(array("d", [1.0] * 3), {1: float("nan"), 2: 2.0, 3: 1.5})
     assert pycharrnn.Run(RunResult(run.options, history, 1, None, None)).best_loss == 1.5
+
+
+def test_the_models_of_a_run_are_its_own(here, monkeypatch):
+    def stop(step):
+        raise KeyboardInterrupt
+
+    run = pycharrnn.train("poems.txt", **SMALL, print_every=1, on_print=stop, quiet=True)
+    again = pycharrnn.train("poems.txt", **SMALL, print_every=1, on_print=stop, quiet=True, overwrite=1)
+    elsewhere = here / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)  # the paths stay those of the folder of the training
+    assert again.last.iteration == 1 and again.last.train_losses == again.train_losses
+    monkeypatch.chdir(here)
+    whole = pycharrnn.train(resume=run.last_path, quiet=True)
+    for name in ("last", "best"):
+        with pytest.raises(pycharrnn.UserError, match="cv/lm_poems_latest.t7 is a checkpoint of another run by now"):
+            getattr(run, name)
+    assert whole.last.iteration == whole.iterations and whole.best.iteration in whole.val_losses
+
+
+def test_a_run_does_not_change_pytorchs_random_numbers(here):
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    run = pycharrnn.train("poems.txt", **{**SMALL, "max_epochs": 0.1}, quiet=True)
+    assert run.last.module.vocab == run.last.vocab
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_stream_of_a_program_need_not_be_a_file(here, monkeypatch):
+    class Tee:
+        def __init__(self):
+            self.written = ""
+
+        def write(self, text):
+            self.written += text
+
+        def flush(self):
+            pass
+
+    out = Tee()
+    monkeypatch.setattr(sys, "stdout", out)
+    pycharrnn.train("poems.txt", **{**SMALL, "max_epochs": 0.1})
+    assert "train_loss" in out.written
+
+
+def test_errors_survive_a_worker_process():
+    stopped = pickle.loads(pickle.dumps(RunStopped("training diverged.", 3)))
+    assert (str(stopped), stopped.status, stopped.result) == ("training diverged.", 3, None)
+    assert str(pickle.loads(pickle.dumps(pycharrnn.UserError("no.")))) == "no."
+
+
+def test_pictures_have_the_endings_of_plot(trained, here):
+    run, _, _ = trained
+    ending = "^path must be a file that ends in .png or .svg"
+    for path, said in (("x.jpg", ending), ("no/x.png", "there is no folder no")):
+        with pytest.raises(pycharrnn.UserError, match=said):
+            run.save_curve(path)
+    assert not (here / "x.jpg").exists()
+
+
+@pytest.mark.parametrize(
+    "text, error, said",
+    [
+        (["a line", "another one"], pycharrnn.UserError, r'a list of 2 paths, and none of them is here: .*"\\n".join'),
+        (torch.zeros(2).numpy(), TypeError, r'not array.*"\\n".join'),
+        ((line for line in "ab"), TypeError, r'"\\n".join'),
+    ],
+)
+def test_texts_of_a_program_are_to_be_joined(here, text, error, said):
+    with pytest.raises(error, match=said):
+        pycharrnn.train(text, quiet=True)
 
 
 def test_a_run_says_what_ended_it(trained):
@@ -330,7 +403,7 @@ def test_ctrl_c_returns_what_there_is(here):
 def test_ctrl_c_before_anything_is_saved_is_an_error():
     stopped = RunStopped("stopped by SIGINT; nothing has been trained.", 128 + signal.SIGINT)
     for stopped.result in (None, RunResult(TrainOptions(), History(), 1, None, None)):
-        with pytest.raises(RunStopped, match="nothing has been trained"):
+        with pytest.raises(KeyboardInterrupt, match="nothing has been trained"):
             training._result_at_interrupt(stopped)
     stopped.result = RunResult(TrainOptions(), History(), 1, None, "cv/lm_lstm_latest.t7")
     assert training._result_at_interrupt(stopped) is stopped.result
@@ -430,7 +503,13 @@ def test_a_run_is_pickled_and_copied_with_its_models(trained):
 
 def test_threads_share_the_models_of_a_run(here, monkeypatch):
     made = []
-    monkeypatch.setattr("pycharrnn.library.run.load", lambda path: made.append(path) or time.sleep(0.05) or object())
+
+    def read(path):
+        made.append(path)
+        time.sleep(0.05)
+        return SimpleNamespace(iteration=0, train_losses=[])
+
+    monkeypatch.setattr("pycharrnn.library.run.load", read)
     run = pycharrnn.Run(RunResult(TrainOptions(), History(), 1, "best.t7", "last.t7"))
     with ThreadPoolExecutor(4) as pool:
         assert len(set(map(id, pool.map(lambda _: run.best, range(4))))) == 1
