@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat import checkpoint_fields, nngraph, run_state
+from compat import checkpoint_fields, item_options, nngraph, run_state
 from compat.graph_expressions import CheckpointError, DamagedCheckpointError, describe
 from compat.graph_match import Network, follow
-from compat.item_options import end_id
 from compat.run_state import RunState
 from compat.t7_element_types import torch_type
 from compat.t7_objects import Table, TorchObject
@@ -68,7 +67,17 @@ class Checkpoint:
     state: RunState | None = None
 
     def __post_init__(self) -> None:
-        self.network = replace(self.network, end_id=end_id(self.vocab, self.opt))
+        self.network = replace(self.network, end_id=item_options.end_id(self.vocab, self.opt))
+
+    @property
+    def items(self) -> str:
+        """What an item is: "line", "blank" or "file"; "" for a model of a text. See item_options.kind."""
+        return item_options.kind(self.vocab, self.opt)
+
+    @property
+    def labels(self) -> dict[bytes, int]:
+        """Label -> number of items in training; {} for a model without labels. See item_options.labels."""
+        return item_options.labels(self.vocab, self.opt)
 
     @property
     def names_gates(self) -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from compat import item_options
 from pycharrnn.analysis import evaluation
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.common.display import is_utf8
@@ -139,7 +138,7 @@ def novelty_of_model(path: str, loaded: Checkpoint, sample: bytes, threads: int 
 
     Errors: UserError; OSError.
     """
-    kind = item_options.kind(loaded.vocab, loaded.opt)
-    pieces = novelty.pieces_of_sample(sample, kind, item_options.labels(loaded.vocab, loaded.opt))
+    kind = loaded.items
+    pieces = novelty.pieces_of_sample(sample, kind, loaded.labels)
     with contextlib.closing(evaluation.open_batches(path, loaded, EvalOptions())) as loader:
         return novelty.novelty(pieces, loader, threads)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from compat import item_options
 from compat.item_options import END_CHARACTERS, TAB
 from pycharrnn.analysis import adapted, scoring, surprise
 from pycharrnn.common.display import escape_separators
@@ -74,14 +73,14 @@ def of_file(
 
     Errors: OSError; UserError.
     """
-    kind = item_options.kind(loaded.vocab, loaded.opt)
+    kind = loaded.items
     if not kind:
         text = read(path)
         score = adapted.score(loaded, text, how, threads, path) if how else scoring.score(loaded, text, device)
         yield from split(score, _NEWLINE)
         return
     end = END_CHARACTERS[kind]
-    labels = item_options.labels(loaded.vocab, loaded.opt)
+    labels = loaded.labels
     items = items_for_model(path, loaded.vocab, loaded.opt, text_encoding, note)
     if how:  # the items are one text, in which the state is zero before each end
         text = between_ends(items, end)
@@ -148,7 +147,7 @@ def as_row(line: Line, has_one_line: bool) -> bytes:
 
 def has_one_line(loaded: Checkpoint) -> bool:
     """Whether the model's items, or the lines of a text, are without newlines."""
-    return item_options.kind(loaded.vocab, loaded.opt) in ("", "line")
+    return loaded.items in ("", "line")
 
 
 def unknown_in(unknown: Collection[Counter[bytes]]) -> str:

@@ -9,7 +9,6 @@ import itertools
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from compat import item_options
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import escape_line, join_words
 from pycharrnn.common.errors import flag
@@ -102,7 +101,7 @@ def other_texts(texts: Iterable[RecordedText], data_dir: str) -> Iterator[str]:
 
 def of(path: str, loaded: Checkpoint, opt: EvalOptions) -> Split:
     """The split of the checkpoint at `path`."""
-    names = _CHOOSING_ITEMS if item_options.kind(loaded.vocab, loaded.opt) else ()
+    names = _CHOOSING_ITEMS if loaded.items else ()
     of_items = {name: recorded_options.find(loaded, name) for name in names}
     options = of_items | _recorded(loaded) | _given(loaded, opt)
     return Split(options, recorded_text(path, loaded), character_of(loaded), loaded.program == "torch-rnn")
@@ -179,7 +178,7 @@ def _by_flags(splits: Sequence[Split], names: Sequence[str]) -> str:
 
 
 def _recorded(loaded: Checkpoint) -> dict[str, Any]:
-    names = _OF_ITEMS if item_options.kind(loaded.vocab, loaded.opt) else _OF_TEXTS
+    names = _OF_ITEMS if loaded.items else _OF_TEXTS
     return {name: recorded_options.find(loaded, name) for name in names}
 
 

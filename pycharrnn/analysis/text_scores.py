@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat import item_options
 from compat.item_options import END_CHARACTERS
 from pycharrnn.analysis import adapted, scoring
 from pycharrnn.analysis.scoring import Score
@@ -70,7 +69,7 @@ class Reading:
     """
 
     def __init__(self, loaded: Checkpoint, text: bytes) -> None:
-        kind, labels = item_options.kind(loaded.vocab, loaded.opt), item_options.labels(loaded.vocab, loaded.opt)
+        kind, labels = loaded.items, loaded.labels
         self._loaded, self._text, self._end, self.read = loaded, text, END_CHARACTERS.get(kind), text
         self.given: Given | None = None
         if self._end is not None:

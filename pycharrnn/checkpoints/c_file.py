@@ -71,9 +71,9 @@ def source_of(checkpoint: Checkpoint, weights: str) -> str:
             f"the weights have numbers beyond the range of {flag('weights', weights)}: use an earlier checkpoint."
         )
     characters = characters_by_id(checkpoint.vocab)
-    labels = list(item_options.labels(checkpoint.vocab, checkpoint.opt))
+    labels = list(checkpoint.labels)
     constants = _constants(checkpoint, characters, labels)
-    between = item_options.BETWEEN.get(item_options.kind(checkpoint.vocab, checkpoint.opt), b"")
+    between = item_options.BETWEEN.get(checkpoint.items, b"")
     conditions = {
         "DOUBLE": weights == "double",
         "INT8": weights == "int8",

@@ -8,7 +8,7 @@ from array import array
 from dataclasses import dataclass
 from typing import Any
 
-from compat import CheckpointError, LuaFunction, Storage, T7Error, Table, Tensor, TorchObject, item_options
+from compat import CheckpointError, LuaFunction, Storage, T7Error, Table, Tensor, TorchObject
 from compat.charrnn import Checkpoint
 from compat.checkpoint_fields import is_number
 from compat.t7_objects import Dialect
@@ -75,7 +75,7 @@ def _facts(loaded: Checkpoint) -> Facts:
         "weights": "" if network.is_finite() else "some are NaN or infinite",
         "dropout": network.dropout,
         "tensor_type": network.tensor_type,
-        "items": item_options.kind(loaded.vocab, loaded.opt),
+        "items": loaded.items,
         "labels": _labels(loaded),
         "trained_on": checkpoint.trained_on(loaded),
         "iteration": loaded.i,
@@ -92,7 +92,7 @@ def _facts(loaded: Checkpoint) -> Facts:
 
 def _labels(loaded: Checkpoint) -> dict[str, int] | str:
     """Label -> number of items in training; "" without labels."""
-    labels = item_options.labels(loaded.vocab, loaded.opt)
+    labels = loaded.labels
     return {label.decode("utf-8", "backslashreplace"): count for label, count in labels.items()} or ""
 
 

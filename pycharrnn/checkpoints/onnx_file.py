@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat import file_magic, item_options
+from compat import file_magic
 from compat.atomic_write import atomic_write
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError, DamagedCheckpointError
@@ -56,7 +56,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
         "program": checkpoint.program,
         "pycharrnn": text,
     }
-    if kind := item_options.kind(checkpoint.vocab, checkpoint.opt):
+    if kind := checkpoint.items:
         words["items"] = kind
     computed = np.float64 if choices.dtype == "float64" else np.float32
     content = onnx_graph.model_bytes(n, tensors, computed, words)

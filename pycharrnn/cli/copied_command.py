@@ -32,7 +32,6 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
 
     opt = CopiedOptions(**values)
     _check_operands(sample, model, opt.text)
-    from compat import item_options
     from pycharrnn.analysis import copied, copied_report
     from pycharrnn.checkpoints import paths
     from pycharrnn.common import cores
@@ -61,7 +60,7 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
                 else ""
             )
             note(f"{name} is compared with {text.name}{joined}")
-        known = item_options.labels(loaded.vocab, loaded.opt) if loaded else {}
+        known = loaded.labels if loaded else {}
         found = copied.compare(content, text, known, threads=threads)
         passages = copied.passages(found, text, opt.least)
         if opt.html:

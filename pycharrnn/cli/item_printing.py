@@ -63,7 +63,6 @@ def print_items(
 
     Errors: UserError, without a message after one line has said why, if there are fewer than -items.
     """
-    from compat import item_options
     from pycharrnn.sampling import inference, item_selection, known_items
     from pycharrnn.sampling.item_writer import ItemWriter
     from pycharrnn.sampling.items import ItemModel
@@ -76,7 +75,7 @@ def print_items(
 
     model = ItemModel(predictor_of, loaded.vocab, end, prime, labels, copies)
     selection = item_selection.Selection(opt, known_items.for_options(path, loaded, opt))
-    writer = ItemWriter(sys.stdout.buffer, model.characters, prime, opt, item_options.kind(loaded.vocab, loaded.opt))
+    writer = ItemWriter(sys.stdout.buffer, model.characters, prime, opt, loaded.items)
     for selected in item_selection.select(selection, model):
         if opt.json:
             writer.put_json(selected)

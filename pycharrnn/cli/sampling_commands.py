@@ -112,14 +112,13 @@ class _Prompt(NamedTuple):
 
 def _prompt(loaded: Checkpoint, opt: SampleOptions) -> _Prompt:
     """The prompt of -primetext or -primefile. Errors: UserError for a character that the model lacks, or a label."""
-    from compat import item_options
     from pycharrnn.sampling import model_labels, tokenizer
 
     text = read_primetext(opt.primetext, opt.primefile, loaded, opt.text_encoding)
-    if opt.primefile and item_options.kind(loaded.vocab, loaded.opt) == "line":
+    if opt.primefile and loaded.items == "line":
         # With which editors end a file; it would end the item that the file begins.
         text = text.removesuffix(b"\n").removesuffix(b"\r")
-    model_labels.refuse_in_primetext(text, item_options.labels(loaded.vocab, loaded.opt), opt.prime_option)
+    model_labels.refuse_in_primetext(text, loaded.labels, opt.prime_option)
     left_out = ""
     if opt.ignore_bad_primetext:
         text, left_out = tokenizer.without_unknown(text, loaded.vocab)
@@ -242,7 +241,6 @@ def chat_command(model: str, **values: Any) -> None:
 
     opt = ChatOptions(**{**values, "stop": unescape(values["stop"])})
     use_threads(opt.threads)
-    from compat import item_options
     from pycharrnn.checkpoints import checkpoint, formats, paths
     from pycharrnn.engine import device
     from pycharrnn.sampling import inference, model_labels, tokenizer
@@ -255,10 +253,10 @@ def chat_command(model: str, **values: Any) -> None:
     if as_saved := formats.of(opt.o):
         as_saved.require_package()  # now, not when the chat ends and what was learned would be lost
     checkpoint_file, loaded = paths.load_best(model, note)
-    labels = item_options.labels(loaded.vocab, loaded.opt)  # an answer would begin an item, and have none
+    labels = loaded.labels  # an answer would begin an item, and have none
     instead = "draw items with pycharrnn sample -as LABEL, or find the label of one with pycharrnn which"
     model_labels.require_before([b""], labels, checkpoint_file, instead)
-    if item_options.kind(loaded.vocab, loaded.opt) == "line":
+    if loaded.items == "line":
         note(f"{checkpoint_file} is a model of items: an answer is another item, which doesn't continue your line.")
     copies = _copy_limits(checkpoint_file, loaded, opt)
     if not opt.learn:

@@ -113,7 +113,6 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
 
     opt = ScoreOptions(**values)
     use_threads(opt.threads)
-    from compat import item_options
     from pycharrnn.analysis import adapted, scoring, surprise_page, text_scores
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
@@ -128,7 +127,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     if opt.lines:
         _print_lines(loaded, files, opt, where)
         return
-    if item_options.labels(loaded.vocab, loaded.opt):
+    if loaded.labels:
         instead = f", and leave {flag('html')} out" if opt.html else ""
         raise UserError(
             f"{checkpoint_file} is a model with labels, whose items are scored one by one: add -lines 1{instead}."
@@ -229,7 +228,6 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
 
     opt = WhichOptions(**values)
     use_threads(opt.threads)
-    from compat import item_options
     from pycharrnn.analysis import classify, line_scores
     from pycharrnn.checkpoints import paths
     from pycharrnn.common import cores
@@ -246,7 +244,7 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
 
     threads = opt.threads or cores.usable()
     classifier = classify.Classifier(checkpoint_file, loaded, predictor_of, opt.prior, threads)
-    kind = item_options.kind(loaded.vocab, loaded.opt)
+    kind = loaded.items
     labelled = 0
 
     def items() -> Iterator[bytes]:

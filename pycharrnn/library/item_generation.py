@@ -6,7 +6,6 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING, TypedDict
 
-from compat import item_options
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import MAX_COUNT
 from pycharrnn.library import arguments
@@ -104,7 +103,7 @@ def draw_items(
         raise UserError("length must be at least 1, the most characters of an item, not 0.")
     with in_words_of_a_program():
         labels = model_labels.choice(path, loaded, opt.label)
-        model_labels.refuse_in_primetext(b"".join(prime), item_options.labels(loaded.vocab, loaded.opt))
+        model_labels.refuse_in_primetext(b"".join(prime), loaded.labels)
         known = known_items.for_options(path or "the model", loaded, opt)
     selection = item_selection.Selection(opt, known)
     model = ItemModel(predictor_of, loaded.vocab, end, prime, labels, copies)

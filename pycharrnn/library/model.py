@@ -338,7 +338,7 @@ class Model:
             else:
                 training_text = copied.text_of_model(self._name, loaded)
             threads = opt.threads or cores.default_threads()
-            known = item_options.labels(loaded.vocab, loaded.opt)
+            known = loaded.labels
             found = copied.compare(content, training_text, known, threads=threads)
             return copied.passages(found, training_text, opt.least)
 
@@ -374,7 +374,7 @@ class Model:
     def labels(self) -> dict[str, int]:
         """Label -> the number of its items in training; {} for a model without labels."""
         loaded = self._weights.checkpoint()
-        found = item_options.labels(loaded.vocab, loaded.opt)
+        found = loaded.labels
         return {label.decode("utf-8", "surrogateescape"): count for label, count in found.items()}
 
     def which(self, item: Text, *, prior: str = "equal") -> list[tuple[str, float]]:
@@ -392,7 +392,7 @@ class Model:
             WhichOptions(prior=prior)
             loaded = self._weights.checkpoint()
             classifier = classify.Classifier(self._name, loaded, self._weights.predictor, prior)
-            end = END_CHARACTERS[item_options.kind(loaded.vocab, loaded.opt)]
+            end = END_CHARACTERS[loaded.items]
             one = labels.split_known(utf8(item, "item").removesuffix(end), classifier.labels)[1]
             if end in one:
                 raise UserError(f"item has {one.count(end) + 1} items: call which for each of them.")

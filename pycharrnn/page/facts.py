@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat import item_options
 from pycharrnn.analysis import plotting
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import losses
@@ -91,8 +90,8 @@ def facts_of(loaded: Checkpoint, name: str, saved: float, has_text: bool = False
         num_layers=network.num_layers,
         rnn_size=network.rnn_size,
         vocab_size=network.vocab_size,
-        items=item_options.kind(loaded.vocab, loaded.opt),
-        labels=[label.decode() for label in item_options.labels(loaded.vocab, loaded.opt) if is_utf8(label)],
+        items=loaded.items,
+        labels=[label.decode() for label in loaded.labels if is_utf8(label)],
         newline=b"\n" in loaded.vocab,
         code_points=encoding == "utf8",
         multibyte=encoding == "bytes" and any(character >= b"\x80" for character in loaded.vocab),

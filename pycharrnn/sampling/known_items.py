@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from compat import item_options
 from compat.item_options import END_CHARACTERS
 from pycharrnn.common.errors import UserError
 from pycharrnn.text import items
@@ -35,7 +34,7 @@ class RecordedItems(NamedTuple):
 
 def recorded_items(path: str, loaded: Checkpoint) -> RecordedItems:
     """The items of the training text of the model of items at `path`."""
-    return RecordedItems(recorded_text(path, loaded), END_CHARACTERS[item_options.kind(loaded.vocab, loaded.opt)])
+    return RecordedItems(recorded_text(path, loaded), END_CHARACTERS[loaded.items])
 
 
 def for_options(path: str, loaded: Checkpoint, opt: SampleOptions) -> frozenset[bytes] | None:

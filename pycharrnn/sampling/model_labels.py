@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat import item_options
 from compat.item_options import TAB
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag, wordings
@@ -29,7 +28,7 @@ def counts(path: str, loaded: Checkpoint) -> dict[bytes, int]:
 
     `path`: of the checkpoint, for the message.
     """
-    found = item_options.labels(loaded.vocab, loaded.opt)
+    found = loaded.labels
     if not found:
         command = "pycharrnn train lists/*.txt -items line -label file"
         train = wordings(command, 'pycharrnn.train("lists", items="line", label="file")')
@@ -81,7 +80,7 @@ def choice(path: str, loaded: Checkpoint, label: str) -> LabelChoice | None:
     """
     if label:
         return only(path, loaded.vocab, counts(path, loaded), label)
-    found = item_options.labels(loaded.vocab, loaded.opt)
+    found = loaded.labels
     return LabelChoice(loaded.vocab, found) if found else None
 
 

@@ -49,7 +49,7 @@ def characters(checkpoint: Checkpoint, model: CharRNN, length: int, seed: int, t
         prime, _ = without_unknown(_PARAGRAPH, checkpoint.vocab)
     else:  # an end is also the beginning of the next item
         end = prime = characters_by_id(checkpoint.vocab)[end_id]
-    between = b"\n" + item_options.BETWEEN[item_options.kind(checkpoint.vocab, checkpoint.opt) or "line"]
+    between = b"\n" + item_options.BETWEEN[checkpoint.items or "line"]
     for one in sample(predictor, checkpoint.vocab, opt, prime):
         if not one.given:
             yield between if one.character == end else one.character
@@ -61,7 +61,7 @@ def _with_labels(
     """The characters of items with their labels, until they have -length characters."""
     end = checkpoint.network.end_id
     assert end is not None  # since it has labels
-    between, count = b"\n" + item_options.BETWEEN[item_options.kind(checkpoint.vocab, checkpoint.opt)], 0
+    between, count = b"\n" + item_options.BETWEEN[checkpoint.items], 0
     model = items.ItemModel(predictor_of, checkpoint.vocab, end, labels=labels)
     for item in items.draw(model, opt):
         own = [model.characters[k] for k in item.token_ids.tolist()]

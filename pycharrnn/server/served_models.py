@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compat import item_options
 from compat.charrnn import Checkpoint
 from pycharrnn.page.facts import ModelFacts
 from pycharrnn.sampling.inference import on_cpu
@@ -32,7 +31,7 @@ class ServedModel:
     batch: SampleBatch | None  # of its samples; None without the C kernel
     end_id: int | None  # token id of the end of an item; None for a model of a text
     items: RecordedItems | None  # of the training text; None for a model of a text
-    labels: dict[bytes, int]  # of its items, as item_options.labels has them
+    labels: dict[bytes, int]  # of its items, as Checkpoint.labels
     text: ModelText  # the training text
 
     @property
@@ -61,5 +60,5 @@ def served_by(predictor: LocalPredictor, loaded: Checkpoint, facts: ModelFacts) 
         batch = SampleBatch(predictor.rows_per_step, predictor.multiplications)
     text = ModelText(facts.id, loaded)
     recorded = None if end_id is None else recorded_items(facts.id, loaded)
-    labels = item_options.labels(vocab, loaded.opt)
+    labels = loaded.labels
     return ServedModel(facts.id, vocab, predictor, facts, LineVocabulary(vocab), batch, end_id, recorded, labels, text)

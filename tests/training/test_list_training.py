@@ -13,7 +13,6 @@ from list_loader import list_loader
 from runs import assert_close_digits, copied, in_two_processes, log_lines, named, result_of, steps, train
 
 import pycharrnn
-from compat import item_options
 from compat.item_options import END_CHARACTERS
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine.model import CharRNN
@@ -227,7 +226,7 @@ def test_the_loss_of_labelled_items_is_that_of_their_characters(tmp_path, model)
     counts = next(line for line in log if line.startswith("labels in train: high "))
     path = sorted(tmp_path.glob("cv/lm_*_epoch*.t7"), key=lambda p: checkpoint.load(p).i)[-1]
     loaded = checkpoint.load(path)
-    recorded = item_options.labels(loaded.vocab, loaded.opt)
+    recorded = loaded.labels
     assert [*recorded] == [b"high", b"low", b"middle"]
     assert all(f"{label.decode()} {count}" in counts for label, count in recorded.items())
     given = {line for line in (tmp_path / "data" / "lists" / "input.txt").read_bytes().split(b"\n") if line}
