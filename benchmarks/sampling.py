@@ -28,7 +28,7 @@ import numpy as np  # noqa: E402
 from compat import charrnn, nngraph  # noqa: E402
 from compat.graph_match import Network  # noqa: E402
 from pycharrnn.engine import kernel_library  # noqa: E402
-from pycharrnn.sampling import batch_to_files, sampler  # noqa: E402
+from pycharrnn.sampling import sample_files, sampler  # noqa: E402
 from pycharrnn.sampling.inference import on_cpu  # noqa: E402
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor  # noqa: E402
 from pycharrnn.sampling.options import SampleOptions  # noqa: E402
@@ -73,7 +73,7 @@ def many_streams(loaded: charrnn.Checkpoint, streams: int = 64, length: int = 10
         try:
             kernel_library.library = library if kernel else lambda: None
             start = time.perf_counter()
-            batch_to_files.write_samples(loaded, SampleOptions(length=length, samples=streams), [], folder, "cpu")
+            sample_files.write_samples(loaded, SampleOptions(length=length, samples=streams), [], folder, "cpu")
             return streams * length / (time.perf_counter() - start)
         finally:
             kernel_library.library = library

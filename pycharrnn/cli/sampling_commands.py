@@ -57,7 +57,7 @@ def sample_command(model: str, **values: Any) -> None:
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.cli import item_printing
     from pycharrnn.engine import device
-    from pycharrnn.sampling import beam, model_labels, stream
+    from pycharrnn.sampling import beam, model_labels, stop_text
 
     explain_seed(opt.seed)
 
@@ -73,7 +73,7 @@ def sample_command(model: str, **values: Any) -> None:
     prompt = _prompt(loaded, opt)
     if prompt.is_line_start:
         opt = dataclasses.replace(opt, hide_prime=1)
-    stream.require_possible_stop(opt, loaded.vocab)
+    stop_text.require_possible_stop(opt, loaded.vocab)
     if opt.adapt:
         loaded = _learnt(checkpoint_file, loaded, opt, prompt, labels)
     beam.check_memory(loaded.network, opt.beam)
@@ -154,13 +154,13 @@ def _learnt(
 
 def _make_folder(opt: SampleOptions, checkpoint_file: str) -> None:
     """Make the folder of -o. Errors: OSError; UserError for a file, or samples that would be replaced."""
-    from pycharrnn.sampling import batch_to_files
+    from pycharrnn.sampling import sample_files
 
     if os.path.isfile(opt.o) or (opt.o.endswith(".txt") and not os.path.isdir(opt.o)):
         raise UserError(f"{flag('o')} names a folder, not a file: for one file, end the line with > poem.txt.")
     os.makedirs(opt.o, exist_ok=True)
-    batch_to_files.refuse_to_overwrite(opt, checkpoint_file, opt.primefile)
-    if batch_to_files.has_other_texts(opt.o):
+    sample_files.refuse_to_overwrite(opt, checkpoint_file, opt.primefile)
+    if sample_files.has_other_texts(opt.o):
         note(f"{opt.o} has other texts: a training on this folder would read the samples, too.")
 
 
@@ -191,15 +191,15 @@ def _draw_one(
     """Sample one text, or search for it with beams, and print it while sampling; -o writes it to a file instead."""
     from compat.atomic_write import atomic_write
     from pycharrnn.checkpoints import checkpoint
-    from pycharrnn.sampling import batch_to_files, beam, inference, sampler
+    from pycharrnn.sampling import beam, inference, sample_files, sampler
 
-    path = batch_to_files.sample_file(opt.o, opt.seed)
+    path = sample_files.sample_file(opt.o, opt.seed)
     with atomic_write(path) if opt.o else contextlib.nullcontext(sys.stdout.buffer) as out:
         draw = beam.search if opt.beam else sampler.sample
         model = inference.make_predictor(loaded, where, opt.beam or 1)
         characters = draw(model, loaded.vocab, opt, primetext, copies=copies)
         whole_end = checkpoint.is_from_texts(loaded)  # an editor takes a file that is not UTF-8 for another encoding
-        batch_to_files.write_sample(out, opt, characters, live=not opt.o, whole_end=whole_end)
+        sample_files.write_sample(out, opt, characters, live=not opt.o, whole_end=whole_end)
     if opt.o:
         tell(f"saved {path}")
 
@@ -213,12 +213,12 @@ def _draw_many(
     copies: CopyLimits | None,
 ) -> None:
     """Sample the texts of -samples in batches and print them one after the other; -o keeps them in files."""
-    from pycharrnn.sampling import batch_to_files
+    from pycharrnn.sampling import sample_files
 
     with contextlib.nullcontext(opt.o) if opt.o else tempfile.TemporaryDirectory() as folder:
-        batch_to_files.write_samples(loaded, opt, prime, folder, where, copies)
+        sample_files.write_samples(loaded, opt, prime, folder, where, copies)
         for seed in range(opt.seed, opt.seed + opt.samples):
-            path = batch_to_files.sample_file(folder, seed)
+            path = sample_files.sample_file(folder, seed)
             if opt.o:
                 tell(f"saved {path}")
                 continue
@@ -276,7 +276,7 @@ def chat_command(model: str, **values: Any) -> None:
 
 def _converse(chat: Chat, opt: ChatOptions, copies: CopyLimits | None) -> None:
     """Answer the lines of standard input until it ends."""
-    from pycharrnn.sampling import batch_to_files
+    from pycharrnn.sampling import sample_files
 
     out, is_explained = sys.stdout.buffer, False
     lines = standard_input()
@@ -292,7 +292,7 @@ def _converse(chat: Chat, opt: ChatOptions, copies: CopyLimits | None) -> None:
         line, left_out = chat.without_unknown(line)
         if left_out:
             note(f"left out: {left_out}")
-        batch_to_files.write_sample(out, opt.sampling(), chat.answer(line), live=True)
+        sample_files.write_sample(out, opt.sampling(), chat.answer(line), live=True)
         _explain_early_ends(copies)
         if chat.is_empty and not is_explained:
             note(r'the answer is an empty line; with -stop "\n\n" an answer ends at an empty line.')

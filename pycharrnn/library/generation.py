@@ -17,8 +17,8 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.library.characters import utf8
 from pycharrnn.library.keywords import for_a_program, in_words_of_a_program, options_of
 from pycharrnn.sampling import model_labels, sampler
-from pycharrnn.sampling.batch_to_files import MAX_STREAMS
 from pycharrnn.sampling.options import SampleOptions, require_max_copy
+from pycharrnn.sampling.sample_files import MAX_STREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

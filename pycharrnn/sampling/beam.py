@@ -11,7 +11,7 @@ from pycharrnn.common import memory
 from pycharrnn.common.errors import flag
 from pycharrnn.sampling.distribution import nan_error
 from pycharrnn.sampling.sampler import SampledCharacter
-from pycharrnn.sampling.stream import StopText, require_possible_stop
+from pycharrnn.sampling.stop_text import StopText, require_possible_stop
 from pycharrnn.sampling.tokenizer import primetext_characters
 
 if TYPE_CHECKING:

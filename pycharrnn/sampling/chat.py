@@ -10,7 +10,7 @@ import numpy as np
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import adapt
 from pycharrnn.sampling import inference, sampler, tokenizer
-from pycharrnn.sampling.stream import StopText
+from pycharrnn.sampling.stop_text import StopText
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import numpy as np
 
 from compat.atomic_write import atomic_write
 from compat.item_options import BETWEEN, TAB
-from pycharrnn.sampling.batch_to_files import sample_file
+from pycharrnn.sampling.sample_files import sample_file
 from pycharrnn.sampling.sample_writer import FLUSH_SECONDS, SampleWriter
 
 if TYPE_CHECKING:

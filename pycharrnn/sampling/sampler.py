@@ -11,7 +11,8 @@ import numpy as np
 
 from compat.vocabulary import characters_by_id
 from pycharrnn.sampling.distribution import choose, nan_error, softmax
-from pycharrnn.sampling.stream import Stream, require_possible_stop, sampling_params
+from pycharrnn.sampling.stop_text import require_possible_stop
+from pycharrnn.sampling.stream import Stream, sampling_params
 from pycharrnn.sampling.tokenizer import primetext_characters
 
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
 """A run of training: the loop, its state, its files, its end.
 
-From outside: `loop.train`, `options.TrainOptions`, `recorded_options`, `signals.RunStopped`.
+Entry points: `loop.train`, `estimate.estimate`, `options.TrainOptions`, `recorded_options`, `signals.RunStopped`.
 It may import engine, text, checkpoints and common, never sampling.
 """

@@ -15,7 +15,7 @@ from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.text_defaults import WARMUP, RunRequest, Value, iterations_per_epoch
 
 SIZES = (96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
-_REFERENCE_SIZE = 160  # rnn_size for which Kind has its figures
+_REFERENCE_SIZE = 160  # rnn_size for which Rules has its figures
 VALIDATION_STEPS = 1 / 3  # time of a batch in validation: it has no backward pass
 _USED = 0.97  # of the time; the rest is for the start and for writing
 _FOR_VALIDATIONS = 0.06  # of the time of a long run
@@ -54,64 +54,65 @@ _OF_SHORT_LISTS: tuple[tuple[int, Mapping[str, Value]], ...] = (  # characters, 
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What differs between texts and lists of lines.
+class Rules:
+    """What differs between plans for texts and for lists of lines.
 
     Attributes:
         seq_length, learning_rate: the rate of _REFERENCE_SIZE, which falls with the size.
-        needs, exponent: characters that _REFERENCE_SIZE should read; for other sizes, in proportion to the size to the
-            power of `exponent`.
-        drops: the weight drop for each doubling of the epochs, from `free` epochs on; `most_drop`: at most.
-        units, root: the largest rnn_size is `units` times this root of the text's length in characters.
-        most_epochs: of a run; more would be overfitted. epochs_further: the same with -init_from.
+        characters, exponent: characters that _REFERENCE_SIZE should read; for other sizes, in proportion to the size to
+            the power of `exponent`.
+        weight_drop_per_doubling: of the epochs, from `epochs_without_drop` epochs on, up to `max_weight_drop`.
+        max_size_factor, max_size_root: the largest rnn_size is this factor times this root of the text's length in
+            characters.
+        max_epochs: of a run; more would be overfitted. max_epochs_init_from: the same with -init_from.
         short: characters; shorter texts have settings of their own.
-        rate_further: the part of the learning rate for a short text with -init_from.
+        rate_init_from: the part of the learning rate for a short text with -init_from.
     """
 
     seq_length: int
     learning_rate: float
-    needs: float
+    characters: float
     exponent: float
-    drops: float
-    free: float
-    most_drop: float
-    units: float
-    root: float
-    most_epochs: float
-    epochs_further: float
+    weight_drop_per_doubling: float
+    epochs_without_drop: float
+    max_weight_drop: float
+    max_size_factor: float
+    max_size_root: float
+    max_epochs: float
+    max_epochs_init_from: float
     short: int
-    rate_further: float
+    rate_init_from: float
 
 
-TEXT = Kind(
+TEXT_RULES = Rules(
     seq_length=50,
     learning_rate=0.02,
-    needs=0.8e6,
+    characters=0.8e6,
     exponent=1.5,
-    drops=0.15,
-    free=2.7,
-    most_drop=0.6,
-    units=1,
-    root=2,
-    most_epochs=40,
-    epochs_further=20,
+    weight_drop_per_doubling=0.15,
+    epochs_without_drop=2.7,
+    max_weight_drop=0.6,
+    max_size_factor=1,
+    max_size_root=2,
+    max_epochs=40,
+    max_epochs_init_from=20,
     short=300_000,
-    rate_further=1 / 2,
+    rate_init_from=1 / 2,
 )
-LINES = Kind(
+LIST_RULES = Rules(
     seq_length=25,
     learning_rate=0.025,
-    needs=0.9e6,
+    characters=0.9e6,
     exponent=1.2,
-    drops=0.28,
-    free=4.2,
-    most_drop=0.5,
-    units=9,
-    root=3,
-    most_epochs=40,
-    epochs_further=40,
+    weight_drop_per_doubling=0.28,
+    epochs_without_drop=4.2,
+    max_weight_drop=0.5,
+    max_size_factor=9,
+    max_size_root=3,
+    max_epochs=40,
+    max_epochs_init_from=40,
     short=_SHORT_LIST,
-    rate_further=1 / 3,
+    rate_init_from=1 / 3,
 )
 
 
@@ -180,7 +181,7 @@ def plan(request: RunRequest, seconds: float, steps: Mapping[int, float]) -> Tra
 
 def most_epochs(opt: TrainOptions) -> float:
     """The epochs after which a run of -minutes ends even if there is time left."""
-    return _kind(opt).epochs_further if opt.init_from else _kind(opt).most_epochs
+    return _rules(opt).max_epochs_init_from if opt.init_from else _rules(opt).max_epochs
 
 
 def named(minutes: float) -> str:
@@ -190,20 +191,20 @@ def named(minutes: float) -> str:
 
 def is_worth(request: RunRequest, rnn_size: int, iteration: float, seconds: float) -> bool:
     """Whether a network of this size reads enough characters in the time, and the text is long enough for it."""
-    needed, kind = seconds_needed(request, rnn_size, iteration), _kind(request.opt)
-    return seconds >= needed and rnn_size <= kind.units * math.pow(request.length, 1 / kind.root)
+    needed, rules = seconds_needed(request, rnn_size, iteration), _rules(request.opt)
+    return seconds >= needed and rnn_size <= rules.max_size_factor * math.pow(request.length, 1 / rules.max_size_root)
 
 
 def seconds_needed(request: RunRequest, rnn_size: int, iteration: float) -> float:
     """The time in which a network of this size reads enough characters. Errors: UserError."""
-    kind = _kind(request.opt)
-    characters = kind.needs * math.pow(rnn_size / _REFERENCE_SIZE, kind.exponent)
+    rules = _rules(request.opt)
+    characters = rules.characters * math.pow(rnn_size / _REFERENCE_SIZE, rules.exponent)
     found = with_batches(request, rnn_size)
     return characters / (found.batch_size * found.seq_length) * iteration
 
 
-def _kind(opt: TrainOptions) -> Kind:
-    return LINES if opt.items == "line" else TEXT
+def _rules(opt: TrainOptions) -> Rules:
+    return LIST_RULES if opt.items == "line" else TEXT_RULES
 
 
 def _validations(fitting: float) -> int:
@@ -214,25 +215,25 @@ def _validations(fitting: float) -> int:
 
 def _settings(opt: TrainOptions, length: int, rnn_size: int, epochs: float, every: int) -> dict[str, Value]:
     """`length`: characters of the text."""
-    kind = _kind(opt)
-    by_length = _by_length(kind, rnn_size, length)
-    most_drop = float(by_length.get("weight_drop", kind.most_drop))
+    rules = _rules(opt)
+    by_length = _by_length(rules, rnn_size, length)
+    most_drop = float(by_length.get("weight_drop", rules.max_weight_drop))
     return {
         **_ALWAYS,
         **by_length,
         "rnn_size": rnn_size,
-        "seq_length": kind.seq_length,
-        "learning_rate": _learning_rate(kind, rnn_size, length, bool(opt.init_from)),
-        "weight_drop": _weight_drop(kind, epochs, rnn_size, most_drop, bool(opt.init_from)),
+        "seq_length": rules.seq_length,
+        "learning_rate": _learning_rate(rules, rnn_size, length, bool(opt.init_from)),
+        "weight_drop": _weight_drop(rules, epochs, rnn_size, most_drop, bool(opt.init_from)),
         "state_reset": _STATE_RESET if epochs < _FEW_EPOCHS and not opt.items else 0,
         "max_epochs": epochs,
         "eval_val_every": every,
     }
 
 
-def _by_length(kind: Kind, rnn_size: int, length: int) -> dict[str, Value]:
-    if kind is TEXT:
-        return {**_OF_TEXTS, **(_OF_SHORT_TEXTS if length < kind.short else {})}
+def _by_length(rules: Rules, rnn_size: int, length: int) -> dict[str, Value]:
+    if rules is TEXT_RULES:
+        return {**_OF_TEXTS, **(_OF_SHORT_TEXTS if length < rules.short else {})}
     found: dict[str, Value] = {"batch_size": 12}
     found |= next((settings for limit, settings in _OF_SHORT_LISTS if length < limit), {})
     if length >= 100_000:
@@ -242,15 +243,15 @@ def _by_length(kind: Kind, rnn_size: int, length: int) -> dict[str, Value]:
     return found
 
 
-def _learning_rate(kind: Kind, rnn_size: int, length: int, further: bool) -> float:
-    rate = kind.learning_rate * math.pow(min(1, _REFERENCE_SIZE / rnn_size), 0.8)
-    if length < kind.short:
-        rate *= 0.7 if kind is TEXT else 1  # its batches have fewer rows
-        rate *= kind.rate_further if further else 1
+def _learning_rate(rules: Rules, rnn_size: int, length: int, further: bool) -> float:
+    rate = rules.learning_rate * math.pow(min(1, _REFERENCE_SIZE / rnn_size), 0.8)
+    if length < rules.short:
+        rate *= 0.7 if rules is TEXT_RULES else 1  # its batches have fewer rows
+        rate *= rules.rate_init_from if further else 1
     return float(f"{rate:.2g}")
 
 
-def _weight_drop(kind: Kind, epochs: float, rnn_size: int, most: float, further: bool) -> float:
-    doublings = max(0, math.log2(max(epochs, 1e-9) / kind.free))
-    drop = min(most, kind.drops * doublings * math.pow(rnn_size / 256, 0.25))
+def _weight_drop(rules: Rules, epochs: float, rnn_size: int, most: float, further: bool) -> float:
+    doublings = max(0, math.log2(max(epochs, 1e-9) / rules.epochs_without_drop))
+    drop = min(most, rules.weight_drop_per_doubling * doublings * math.pow(rnn_size / 256, 0.25))
     return round(drop * (_PART_OF_DROP_FURTHER if further else 1), 2)

@@ -1,4 +1,4 @@
-"""Trainer: one iteration, one validation, and the state between them. Used by loop.py."""
+"""Trainer: one iteration, one validation, and the state between them."""
 
 from __future__ import annotations
 

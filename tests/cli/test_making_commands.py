@@ -16,7 +16,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import device
-from pycharrnn.sampling import batch_to_files, inference
+from pycharrnn.sampling import inference, sample_files
 from pycharrnn.sampling.predictor import Predictor
 from pycharrnn.text import datasets
 from pycharrnn.training import loop
@@ -155,7 +155,7 @@ def test_a_sample_is_shown_while_it_is_drawn(monkeypatch, tmp_path, args, live, 
     monkeypatch.chdir(tmp_path)
     asked = []
     make = inference.make_predictor
-    monkeypatch.setattr(batch_to_files, "write_sample", lambda out, opt, stream, live, **more: asked.append(live))
+    monkeypatch.setattr(sample_files, "write_sample", lambda out, opt, stream, live, **more: asked.append(live))
     monkeypatch.setattr(inference, "make_predictor", lambda *made: asked.append(made[1:]) or make(*made))
     sample(*args)
     assert asked == [("cpu", streams), live]
@@ -209,7 +209,7 @@ def test_chat_in_a_pipe_prints_answers_only(monkeypatch):
     result = CliRunner().invoke(cli, ["chat", CHECKPOINT, "-gpuid", "-1", "-length", "5"], input="The~#\n")
     assert result.stderr == left_out.replace("character '~'", "characters '~' and '#'")
     asked = []
-    monkeypatch.setattr(batch_to_files, "write_sample", lambda out, opt, stream, live, **more: asked.append(live))
+    monkeypatch.setattr(sample_files, "write_sample", lambda out, opt, stream, live, **more: asked.append(live))
     printed("chat", CHECKPOINT, "-gpuid", "-1", input="a\nb\n")
     assert asked == [True, True]
 

@@ -1,10 +1,10 @@
-"""One text that is being sampled: where it stops."""
+"""The text of -stop: where it ends, and whether it can occur."""
 
 from __future__ import annotations
 
 import pytest
 
-from pycharrnn.sampling.stream import StopText
+from pycharrnn.sampling.stop_text import StopText
 
 
 def test_a_text_to_stop_at():

@@ -1,4 +1,4 @@
-"""Many samples at once: which files, which threads, and how they end."""
+"""The files of `sample`: which ones, which threads, and how they end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from conftest import GOLDEN, run
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import kernel_library
-from pycharrnn.sampling import batch_to_files, sampler
+from pycharrnn.sampling import sample_files, sampler
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 
@@ -42,7 +42,7 @@ def with_or_without_kernel(request, monkeypatch):
 def test_every_seed_has_its_file(tmp_path, with_or_without_kernel, threads, samples):
     """More seeds than streams that go side by side, and fewer than threads."""
     opt = SampleOptions(length=20, stop="e", seed=5, samples=samples, threads=threads)
-    batch_to_files.write_samples(LOADED, opt, [b"A"], str(tmp_path), "cpu")
+    sample_files.write_samples(LOADED, opt, [b"A"], str(tmp_path), "cpu")
     seeds = range(5, 5 + samples)
     assert {path.name for path in tmp_path.iterdir()} == {f"sample_{seed}.txt" for seed in seeds}
     for seed in (5, 6, 5 + samples // 2, 4 + samples):
@@ -61,31 +61,31 @@ def test_every_seed_has_its_file(tmp_path, with_or_without_kernel, threads, samp
     ],
 )
 def test_groups(samples, threads, most, sizes):
-    groups = list(batch_to_files._groups(range(7, 7 + samples), threads, most))
+    groups = list(sample_files._groups(range(7, 7 + samples), threads, most))
     assert [len(group) for group in groups] == sizes
     assert [seed for group in groups for seed in group] == list(range(7, 7 + samples))
 
 
 def test_groups_of_very_many_samples_take_no_memory():
-    assert next(batch_to_files._groups(range(10**12), 2, 12)) == range(11)
+    assert next(sample_files._groups(range(10**12), 2, 12)) == range(11)
 
 
 def test_as_many_threads_as_cores_unless_asked(tmp_path, monkeypatch):
     drawing = set()
-    write = batch_to_files._Samples.write
-    monkeypatch.setattr(batch_to_files.cores, "usable", lambda: 5)
+    write = sample_files._Samples.write
+    monkeypatch.setattr(sample_files.cores, "usable", lambda: 5)
 
     def noted(*args):
         drawing.add(threading.get_ident())
         everybody.wait(SECONDS)  # all of them draw at once
         write(*args)
 
-    monkeypatch.setattr(batch_to_files._Samples, "write", noted)
+    monkeypatch.setattr(sample_files._Samples, "write", noted)
     for threads in (0, 3):
         everybody = threading.Barrier(threads or 5)
         drawing.clear()
         opt = SampleOptions(length=2, samples=threads or 5, threads=threads)
-        batch_to_files.write_samples(LOADED, opt, [], str(tmp_path), "cpu")
+        sample_files.write_samples(LOADED, opt, [], str(tmp_path), "cpu")
         assert len(drawing) == (threads or 5)
 
 
@@ -93,15 +93,15 @@ def test_a_gpu_is_not_shared(tmp_path, monkeypatch):
     """There, all is drawn by this thread."""
     called = []
     write = lambda samples, predictor, seeds: called.append((predictor, threading.get_ident()))  # noqa: E731
-    monkeypatch.setattr(batch_to_files._Samples, "write", write)
-    monkeypatch.setattr(batch_to_files.inference, "make_predictor", lambda loaded, device, streams: (device, streams))
-    batch_to_files.write_samples(LOADED, SampleOptions(samples=70, seed=1), [], str(tmp_path), "cuda:0")
+    monkeypatch.setattr(sample_files._Samples, "write", write)
+    monkeypatch.setattr(sample_files.inference, "make_predictor", lambda loaded, device, streams: (device, streams))
+    sample_files.write_samples(LOADED, SampleOptions(samples=70, seed=1), [], str(tmp_path), "cuda:0")
     assert called == [(("cuda:0", 35), threading.get_ident())] * 2
 
 
 def test_a_stop_in_the_primetext_does_not_stop(tmp_path):
     opt = SampleOptions(length=30, stop="A", seed=3, samples=2)
-    batch_to_files.write_samples(LOADED, opt, [b"A"], str(tmp_path), "cpu")
+    sample_files.write_samples(LOADED, opt, [b"A"], str(tmp_path), "cpu")
     assert (tmp_path / "sample_3.txt").read_bytes() == alone(opt, 3)
     assert len(alone(opt, 3)) > 2
 
@@ -109,14 +109,14 @@ def test_a_stop_in_the_primetext_does_not_stop(tmp_path):
 def test_a_folder_that_is_not_there(tmp_path):
     """The error of a thread that draws is that of the command."""
     with pytest.raises(FileNotFoundError):
-        batch_to_files.write_samples(
+        sample_files.write_samples(
             LOADED, SampleOptions(length=5, samples=32, threads=2), [], str(tmp_path / "none"), "cpu"
         )
 
 
 def test_an_error_in_one_thread_ends_the_others(tmp_path, monkeypatch):
     """They leave no half sample, though these would go on for years."""
-    sample = batch_to_files.sampler.sample_streams
+    sample = sample_files.sampler.sample_streams
 
     def failing(predictor, primes, vocab, opt, seeds, **more):
         for chunk in sample(predictor, primes, vocab, opt, seeds, **more):
@@ -124,10 +124,10 @@ def test_an_error_in_one_thread_ends_the_others(tmp_path, monkeypatch):
             if 3 in seeds:
                 raise UserError("the disk is full")
 
-    monkeypatch.setattr(batch_to_files.sampler, "sample_streams", failing)
+    monkeypatch.setattr(sample_files.sampler, "sample_streams", failing)
     with pytest.raises(UserError, match="the disk is full"):
         opt = SampleOptions(length=10**9, seed=0, samples=4, threads=2, o=str(tmp_path))
-        batch_to_files.write_samples(LOADED, opt, [], str(tmp_path), "cpu")
+        sample_files.write_samples(LOADED, opt, [], str(tmp_path), "cpu")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -136,7 +136,7 @@ def test_only_what_is_kept_waits_for_the_disk(tmp_path, monkeypatch, kept):
     synced = []
     monkeypatch.setattr(os, "fsync", synced.append)
     opt = SampleOptions(length=20, samples=3, o=str(tmp_path) if kept else "")
-    batch_to_files.write_samples(LOADED, opt, [], str(tmp_path), "cpu")
+    sample_files.write_samples(LOADED, opt, [], str(tmp_path), "cpu")
     assert bool(synced) == kept and len(list(tmp_path.iterdir())) == 3
 
 
@@ -149,13 +149,13 @@ def test_files_of_negative_seeds_are_not_overwritten(tmp_path):
         ("sample_-0.txt", False),
     ):
         with pytest.raises(UserError) if read else contextlib.nullcontext():
-            batch_to_files.refuse_to_overwrite(opt, str(tmp_path / name))
+            sample_files.refuse_to_overwrite(opt, str(tmp_path / name))
 
 
 def test_samples_that_exist_are_replaced_only_with_overwrite(tmp_path):
     def refusal(**options) -> str:
         try:
-            batch_to_files.refuse_to_overwrite(SampleOptions(o=str(tmp_path), **options))
+            sample_files.refuse_to_overwrite(SampleOptions(o=str(tmp_path), **options))
         except UserError as e:
             return str(e)
         return ""
@@ -186,7 +186,7 @@ def test_files_that_are_read_are_not_overwritten(tmp_path):
 
     def refused(path) -> bool:
         try:
-            batch_to_files.refuse_to_overwrite(opt, "", os.fspath(path))
+            sample_files.refuse_to_overwrite(opt, "", os.fspath(path))
         except UserError as e:
             assert str(e) == f"-o {tmp_path} would overwrite {path}, which is an input: choose another folder."
             return True
@@ -215,7 +215,7 @@ def endless():
 
 def test_ctrl_c_ends_a_sample_without_an_end():
     out = io.BytesIO()
-    batch_to_files.write_sample(out, SampleOptions(length=0), endless(), live=True)
+    sample_files.write_sample(out, SampleOptions(length=0), endless(), live=True)
     assert out.getvalue() == b"a\n"
     with pytest.raises(KeyboardInterrupt):
-        batch_to_files.write_sample(io.BytesIO(), SampleOptions(length=5), endless(), live=True)
+        sample_files.write_sample(io.BytesIO(), SampleOptions(length=5), endless(), live=True)

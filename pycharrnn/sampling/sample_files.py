@@ -1,4 +1,4 @@
-"""Samples a checkpoint many times at once, on threads, into one file for each sample. For `sample -samples`."""
+"""The files of `sample`: their names, one sample written, and many at once on threads, each into its file."""
 
 from __future__ import annotations
 
