@@ -7,9 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pycharrnn.analysis.plotting import Curve, log_curve, loss_curve
+from pycharrnn.checkpoints.folder_runs import continues
 from pycharrnn.checkpoints.names import shortest_tails
 from pycharrnn.checkpoints.paths import load_runs, run_of
 from pycharrnn.common.display import escape_line
@@ -34,13 +33,7 @@ class Run:
         own, others = (os.path.realpath(run.path) for run in (self, other))
         if self.checkpoint is None or other.checkpoint is None:
             return own == others
-        before, after = self.checkpoint, other.checkpoint
-        earlier, later = np.array(before.train_losses), np.array(after.train_losses)
-        return (
-            (own == others or run_of(own) == run_of(others))
-            and np.array_equal(earlier, later[: len(earlier)], equal_nan=True)
-            and before.val_losses.keys() <= after.val_losses.keys()
-        )
+        return (own == others or run_of(own) == run_of(others)) and continues(other.checkpoint, self.checkpoint)
 
 
 def find(arguments: Sequence[str], note: PrintLine) -> list[Run]:

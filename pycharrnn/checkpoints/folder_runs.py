@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
+
 from compat import lua_format
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints.checkpoint import validation_loss
@@ -72,6 +74,13 @@ def record_of(loaded: Checkpoint) -> Record:
     n = loaded.network
     network = (n.model, n.rnn_size, n.num_layers, frozenset(loaded.vocab))
     return Record(run, loaded.i, loaded.epoch, validation_loss(loaded), first, dict(loaded.val_losses), network)
+
+
+def continues(later: Checkpoint, earlier: Checkpoint) -> bool:
+    """Whether `earlier` can be a state of the run of `later`, before it or the same one, by all of their losses."""
+    common = min(len(later.train_losses), len(earlier.train_losses))
+    same_losses = np.array_equal(later.train_losses[:common], earlier.train_losses[:common], equal_nan=True)
+    return same_losses and record_of(later).continues(record_of(earlier))
 
 
 Read = Callable[[str], Record | None]  # the record of a file; None for a file that can't be read

@@ -6,12 +6,10 @@ import contextlib
 import math
 import os
 
-import numpy as np
-
 from compat import lua_format
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, formats, run_names
-from pycharrnn.checkpoints.folder_runs import record_of
+from pycharrnn.checkpoints.folder_runs import continues
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.printing import PrintLine
@@ -47,14 +45,14 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: PrintLine)
                 raise UserError(
                     f"{latest}, which this training would overwrite, is not a checkpoint ({e}): {ways_on}."
                 ) from e
-    if resumed and loaded and _continues(resumed.checkpoint, loaded):
+    if resumed and loaded and continues(resumed.checkpoint, loaded):
         return
     states = [(latest, loaded)]
     if newer := _newer_in_another_format(stem, latest):
         states.append((newer, _loaded(newer)))
     unfinished = {path: state for path, state in states if state is not None and not _is_finished(state)}
     if resumed:
-        unfinished = {path: state for path, state in unfinished.items() if not _continues(resumed.checkpoint, state)}
+        unfinished = {path: state for path, state in unfinished.items() if not continues(resumed.checkpoint, state)}
     if not files.overwrite:
         for path, state in unfinished.items():
             resuming = wordings(f"pycharrnn train -resume {quoted(path)}", f"resume={path!r}")
@@ -69,7 +67,7 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: PrintLine)
         for path, what, replaced in ((best, "best", _loaded(best)), (latest, "newest", loaded)):
             if not os.path.lexists(path):
                 continue
-            if resumed and replaced and _continues(resumed.checkpoint, replaced):
+            if resumed and replaced and continues(resumed.checkpoint, replaced):
                 continue  # best stays if it was written before the resumed state
             note(_on_replacing(path, what, replaced, stem, ending))
     for path, state in unfinished.items():
@@ -88,13 +86,6 @@ def _newer_in_another_format(stem: str, latest: str) -> str | None:
             written[path] = os.stat(path).st_mtime_ns
     newest = max(written, key=lambda path: (written[path], path == latest), default=latest)
     return None if newest == latest else newest
-
-
-def _continues(resumed: Checkpoint, loaded: Checkpoint) -> bool:
-    """Whether `loaded` is an earlier state of the run of `resumed`, or the same one."""
-    common = min(len(resumed.train_losses), len(loaded.train_losses))
-    same_losses = np.array_equal(resumed.train_losses[:common], loaded.train_losses[:common], equal_nan=True)
-    return same_losses and record_of(resumed).continues(record_of(loaded))
 
 
 def _is_finished(loaded: Checkpoint) -> bool:
