@@ -32,14 +32,14 @@ def write(path: str | os.PathLike[str], model: str, scores: list[tuple[str, Scor
     """
     with atomic_write(path) as f:
         title = escape_html(f"Surprise of {short_names([os.fspath(model)])[0]}")
-        f.write(f"{html_style.head('score', title, _STYLE)}<h1>{title}</h1>\n{_legend()}\n".encode())
+        f.write(f"{html_style.head('score', title, _STYLE)}<main>\n<h1>{title}</h1>\n{_legend()}\n".encode())
         for name, score in scores:
             heading = escape_html(replace_surrogates(name))
             f.write(f"<h2>{heading}</h2>\n<p>{escape_html(as_sentence(score))}</p>\n<pre>".encode())
             for text, bits in _whole_characters(score):
                 f.write((_colored(text, bits) if bits is not None else _underlined(text)).encode())
             f.write(b"</pre>\n")
-        f.write(b"</html>\n")
+        f.write(b"</main>\n</html>\n")
 
 
 def _legend() -> str:

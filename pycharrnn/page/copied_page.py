@@ -23,8 +23,8 @@ _MODULES = ("copied_file.js", "character_panel.js", "text_view.js")  # the scrip
 _FROM = (1, 12, 16, 24, 32, 48, 64, 96, 128, 192)
 _STYLE = """
 body { max-width: 68rem; padding: 1rem }
-main { display: grid; gap: 0 1.5rem; grid-template-columns: minmax(0, 1fr) 15rem }
-@media (max-width: 64rem) { main { grid-template-columns: minmax(0, 1fr) } }
+main > div { display: grid; gap: 0 1.5rem; grid-template-columns: minmax(0, 1fr) 15rem }
+@media (max-width: 64rem) { main > div { grid-template-columns: minmax(0, 1fr) } }
 pre { margin: 0 }
 #character { position: sticky; top: 1rem; align-self: start }
 b { font-weight: inherit }
@@ -61,12 +61,12 @@ def write(
     with atomic_write(path) as f:
         title = escape_html(replace_surrogates(f"Copies in {sample}"))
         head = html_style.head("copied", title, _STYLE + page_files.file_text("panel.css"))
-        f.write(f"{head}<h1>{title}</h1>\n{_legend(text, found, least)}\n".encode())
-        f.write(b'<main>\n<pre tabindex="0" role="region" aria-label="Sample">\n')
+        f.write(f"{head}<main>\n<h1>{title}</h1>\n{_legend(text, found, least)}\n".encode())
+        f.write(b'<div>\n<pre tabindex="0" role="region" aria-label="Sample">\n')
         for stretch, longest in stretches(content, found):
             f.write(_colored(stretch, longest).encode())
         modules = {name: page_files.file_text(name) for name in _MODULES}
-        f.write(f"</pre>\n{_PANEL}</main>\n<script>\n{bundle(_MODULES[0], modules)}</script>\n</html>\n".encode())
+        f.write(f"</pre>\n{_PANEL}</div>\n</main>\n<script>\n{bundle(_MODULES[0], modules)}</script>\n</html>\n".encode())
 
 
 def _legend(text: str, found: list[Passage], least: int) -> str:

@@ -26,7 +26,7 @@ def replacements(title: str, about: str, text_name: str) -> dict[str, str]:
     }
     if about.strip():
         lines = "\n".join(_html(line) for line in about.strip().splitlines())
-        parts['<p id="about" hidden></p>'] = f'<p id="about">{lines}</p>'
+        parts['<p id="about" hidden></p>'] = f'<p id="about" tabindex="0" role="region" aria-label="About">{lines}</p>'
     return parts
 
 

@@ -302,10 +302,31 @@ def test_a_link_that_was_cut_off_leaves_a_list_as_it_is(chromium, pages, offline
 def test_an_address_of_a_place_on_the_page_changes_no_text(chromium, pages, offline):
     visit(chromium, pages["one"] + "#length=30&seed=7")
     before = generated(chromium, 30)
-    chromium.execute_script("document.querySelector('a.skip').click()")
+    chromium.execute_script("location.hash = 'text'")
     wait(chromium, lambda: chromium.current_url.endswith("#text"))
     chromium.execute_async_script("setTimeout(arguments[0], 500)")  # a new text would have replaced the address
     assert text(chromium) == before and chromium.current_url.endswith("#text")
+
+
+def test_the_skip_link_goes_to_the_text_and_leaves_its_address(chromium, pages, offline):
+    visit(chromium, pages["one"] + "#length=30&seed=7")
+    generated(chromium, 30)
+    address = chromium.current_url
+    chromium.execute_script("document.querySelector('a.skip').click()")
+    assert chromium.switch_to.active_element == element(chromium, "text") and chromium.current_url == address
+
+
+def test_a_printed_page_has_the_whole_text(chromium, pages, offline):
+    visit(chromium, pages["one"] + "#length=3000&seed=7")
+    generated(chromium, 3000)
+    shown = "const e = document.querySelector('#text'); return [e.scrollHeight - e.clientHeight, side.checkVisibility()]"
+    hidden, has_controls = chromium.execute_script(shown)
+    assert hidden > 0 and has_controls
+    try:
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        assert chromium.execute_script(shown) == [0, False]
+    finally:
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 def test_the_losses_of_the_run(file):

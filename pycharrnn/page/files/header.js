@@ -24,6 +24,12 @@ export function showModel(model) {
   $("unit").max = model.rnn_size;
 }
 
+// The address stays that of the text, which a link to a part of the page would replace.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  document.querySelector(event.currentTarget.hash).focus();
+});
+
 // What the numbers in the controls count; what the page shows, it counts in characters.
 export function unitOf({ multibyte }) {
   return multibyte ? "bytes" : "characters";
