@@ -9,6 +9,8 @@ from pycharrnn.common.option_fields import SWITCH, THREADS, check, file_ending, 
 from pycharrnn.engine.adapt_options import AdaptOptions
 from pycharrnn.text import decode_text
 
+_PAGE = file_ending(".html", ".htm")
+
 
 @dataclass(frozen=True)
 class EvalOptions(AdaptOptions):
@@ -62,9 +64,10 @@ class ScoreOptions(AdaptOptions):
 
     html: str = option(
         "",
-        "write a page of the texts, each character colored by its surprise, to this file",
+        "write a page of the texts, each character colored by its surprise, to this file: .html",
         path="file",
         group="output",
+        allowed=_PAGE,
     )
     overwrite: int = option(
         0, "1 = replace the file of -html also if pycharrnn score did not write it", group="output", allowed=SWITCH
@@ -141,7 +144,11 @@ class CopiedOptions:
     )
     json: int = option(0, "1 = print a JSON object, for programs and pycharrnn plot", group="output", allowed=SWITCH)
     html: str = option(
-        "", "write a page of the sample, its copies colored by their length, to this file", path="file", group="output"
+        "",
+        "write a page of the sample, its copies colored by their length, to this file: .html",
+        path="file",
+        group="output",
+        allowed=_PAGE,
     )
     overwrite: int = option(
         0, "1 = replace the file of -html also if pycharrnn copied did not write it", group="output", allowed=SWITCH

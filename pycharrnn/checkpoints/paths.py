@@ -30,7 +30,7 @@ def load_best(path: str, note: PrintLine) -> tuple[str, Checkpoint]:
             if others:
                 note(f"{_escaped(path)} holds {_of_several(run, file, others, len(more))}")
                 if better := reader.better_on_the_text(loaded, [other.path for other in (*others, *more)]):
-                    note(f"{_escaped(better)}, of the same text, has a lower validation loss; name it to use it")
+                    note(f"{_escaped(better)}, of the same text, has a lower validation loss; name it to use it.")
             else:
                 say_choice(note, path, file, _why_best(file), len(run.files))
             return _noted(file.path, loaded, note)

@@ -59,6 +59,7 @@ def doctor_command() -> None:
             say(line)
         say("self-test: left out, since it needs PyTorch")
         return
+    extras.require_pytorch("the self-test")
     meter = Meter()  # now, while PyTorch is loaded
     from pycharrnn.cli import doctor
 
@@ -171,14 +172,21 @@ def _run(args: list[str] | None) -> int:
         if what and isinstance(e, IsADirectoryError):
             note(f"{what.removesuffix(': ')} is a folder: name a file.")
             return 1
-        near = near_paths.near(os.fsdecode(e.filename)) if what and isinstance(e, FileNotFoundError) else ""
-        note(f"{what}{e.strerror or e}{f'; did you mean {near}?' if near else '.'}")
+        if isinstance(e, FileNotFoundError) and not what:
+            note(extras.NO_CURRENT_FOLDER)  # getcwd names no file
+            return 1
+        if what and isinstance(e, FileNotFoundError):
+            near = near_paths.near(os.fsdecode(e.filename))
+            advice = f"; did you mean {near}?" if near else ": name one that exists."
+            note(f"can't read {os.fsdecode(e.filename)} ({e.strerror}){advice}")
+            return 1
+        note(f"{what}{e.strerror or e}.")
         return 1
     except click.exceptions.Abort:
         note(interrupts.sentence(signal.SIGINT))
         progress.show_cursor()  # after the message: what is written right after ^C may be lost
         return interrupts.status_of(signal.SIGINT)
-    except (MemoryError, RuntimeError) as e:
+    except (MemoryError, RuntimeError, ImportError) as e:  # ImportError: a library that does not fit
         said = memory.ran_out(e)
         if said is None:
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -51,6 +52,7 @@ _BITS = "70734dd470449f22074bfb481d26e24f844c22ffbdf8aac75da9245fd6926780"  # of
 # Another run's options, and the sum of the numbers in its last checkpoint.
 _BFLOAT16: dict[str, Any] = {"exact": 0, "dtype": "bfloat16", "weight_drop": 0.3, "savefile": "bfloat16"}
 _BFLOAT16_BITS = "dea7bd1227b8c5c9de2828afb1ee2ceec00a45cfca425f9573005150b1056c38"
+_DISK_SPACE = 1 << 20  # bytes, for its files
 _SECONDS = 2.0  # that each measurement takes
 
 
@@ -79,6 +81,8 @@ def examine(say: PrintLine, meter: cores.Meter | None = None) -> None:
         say(f"self-test: {name:10} {'ok' if fault is None else f'FAILED: {fault}'}")
     for line in speeds():
         say(line)
+    if failed and shutil.disk_usage(folder := tempfile.gettempdir()).free < _DISK_SPACE:
+        raise UserError(f"the self-test failed, and {folder} is nearly full: make room there, and repeat it.")
     if failed:
         raise UserError("the self-test failed: please report it with the lines above.")
 

@@ -10,6 +10,7 @@ import click
 from pycharrnn.cli.console import is_plain_text, note, read_primetext, say, use_threads
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.cli.outputs import Output
+from pycharrnn.common import shell_words
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 
@@ -95,10 +96,14 @@ def plot_command(paths: tuple[str, ...], **values: Any) -> None:
         novelty_plot.save_picture(opt.o, novelty_plot.read(paths))
         say(f"saved {opt.o}")
         return
+    if pictures := list(filter(_is_picture, paths)):
+        others = [path for path in paths if path not in pictures] or ["cv"]
+        command = shell_words.joined(["pycharrnn", "plot", *others, "-o", pictures[0]])
+        raise UserError(f"{pictures[0]} is a picture, not a run: give the one to write by -o, as in {command}.")
     if texts := [path for path in paths if not is_log(path) and is_plain_text(path)]:
         raise UserError(
-            f"{texts[0]} is a text: plot draws checkpoints, folders of them, and the .csv and .jsonl files of train"
-            " -log."
+            f"{texts[0]} is a text: plot draws checkpoints, folders of them, the .csv and .jsonl files of train -log,"
+            " and the files of copied -json 1."
         )
     runs = plotted_runs.find(paths, note)
     out.check(*(run.path for run in runs))
@@ -110,6 +115,16 @@ def plot_command(paths: tuple[str, ...], **values: Any) -> None:
     models = [(run.path, split_options.character_of(run.checkpoint)) for run in runs if run.checkpoint]
     if said := split_options.different_characters(models):
         note(said)
+
+
+def _is_picture(path: str) -> bool:
+    """Whether a path is that of a picture that plot wrote, or, without a file, has the ending of one."""
+    if not path.lower().endswith((".png", ".svg")):
+        return False
+    if not os.path.isfile(path):
+        return True
+    with open(path, "rb") as f:
+        return f.read(5).startswith((b"\x89PNG", b"<?xml"))
 
 
 @click.command(

@@ -10,7 +10,7 @@ import math
 import os
 import re
 import typing
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import click
 
 from pycharrnn.cli import help_layout
 from pycharrnn.common import shell_words, standard_streams
-from pycharrnn.common.option_fields import Ramp
+from pycharrnn.common.option_fields import SWITCH, Ramp
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -58,7 +58,7 @@ class _Number(_FlagType):
 
     def __init__(self, whole: bool) -> None:
         self.whole = whole
-        self.name = "whole number" if whole else "number"
+        self.name = "a whole number" if whole else "a number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Errors: click.UsageError."""
@@ -70,14 +70,23 @@ class _Number(_FlagType):
             flag = param.opts[0] if param else ""
             with_point = re.fullmatch(r"(-?\d+),(\d+)", value) if isinstance(value, str) and not self.whole else None
             hint = f": write {with_point[1]}.{with_point[2]}" if with_point else ""
-            raise click.UsageError(f"{flag} needs a {self.name}, not {value!r}{hint}.", ctx)
+            hint = f": write {flag} 1" if self is _SWITCH else hint
+            raise click.UsageError(f"{flag} needs {self.name}, not {value!r}{hint}.", ctx)
         return int(number) if self.whole else number
+
+
+class _Switch(_Number):
+    """0 or 1."""
+
+    def __init__(self) -> None:
+        super().__init__(whole=True)
+        self.name = "0 or 1"
 
 
 class _RampType(_FlagType):
     """A number, or A:B for a ramp from A to B."""
 
-    name = "number"
+    name = "a number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Ramp:
         """Errors: click.UsageError."""
@@ -94,6 +103,7 @@ _TYPES: dict[object, click.ParamType[Any]] = {
     Ramp: _RampType(),
     str: click.STRING,
 }
+_SWITCH = _Switch()
 
 
 class _Path(click.Path):
@@ -109,7 +119,11 @@ class _Path(click.Path):
 
 
 FILE = _Path()
-_PATHS = {"": None, "file": FILE, "dir": _Path(file_okay=False)}
+_FOLDER = _Path(file_okay=False)
+_PATHS = {"": None, "file": FILE, "dir": _FOLDER}
+_INSTEAD_OF_FLAGS = {  # (command, flag that it lacks): what to write
+    ("convert", "-o"): "end the command with the file to write, as in pycharrnn convert cv page.html",
+}
 
 
 class Files(click.Argument):
@@ -184,6 +198,7 @@ class Command(click.Command):
         """Errors: click.UsageError, also for an unknown flag."""
         if not ctx.resilient_parsing:  # which holds in completion, where only half a word may have been typed
             _check_flags(self, ctx, args)
+        words = list(args)  # click takes from `args`
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as e:
@@ -191,7 +206,15 @@ class Command(click.Command):
             if isinstance(e, click.MissingParameter) and isinstance(e.param, click.Argument):
                 metavar = e.param.metavar or ""
                 described = dict(self.arguments).get(metavar.strip("[<").partition(">")[0], "")
+                if self.arguments[0][0] == "model" and (text := next(filter(_is_text, words), "")):
+                    command = shell_words.joined(["pycharrnn", self.name or "", "cv", text])
+                    raise click.UsageError(
+                        f"{text} is a text: name the model before it, as in {command}.", ctx
+                    ) from None
                 raise click.UsageError(f"Missing argument '{metavar}': {described}.", ctx) from None
+            if isinstance(e, click.BadOptionUsage):
+                kinds = {flag: param.type for param in self.get_params(ctx) for flag in param.opts}
+                raise click.UsageError(_lacks_value(e.option_name, kinds.get(e.option_name)), ctx) from None
             if e.message.startswith("Got unexpected extra argument"):
                 left_over = e.message.partition("(")[2].removesuffix(")")
                 named = [param.metavar or "" for param in self.params if isinstance(param, click.Argument)]
@@ -228,13 +251,27 @@ class Command(click.Command):
         formatter.write(help_layout.page(usage, self.help or "", self.arguments, self.options, more))
 
 
+def _is_text(path: str) -> bool:
+    from pycharrnn.cli.console import is_text  # here, since it is for an error only
+
+    return is_text(path)
+
+
+def _lacks_value(flag: str, kind: object) -> str:
+    """That a flag ends the command line without its value."""
+    if kind is _SWITCH:
+        return f"{flag} needs 0 or 1 after it: write {flag} 1"
+    what = "a file" if kind is FILE else "a folder" if kind is _FOLDER else "its value"
+    return f"{flag} needs {kind.name if isinstance(kind, (_Number, _RampType)) else what} after it."
+
+
 def _flag(field: dataclasses.Field[Any], kind: object) -> click.Option:
     names = [f"-{field.name}", f"--{field.name}"]
     if field.metadata["short"]:
         names.append(f"-{field.metadata['short']}")
     return click.Option(
         [*names, field.name],
-        type=_PATHS[field.metadata["path"]] or _TYPES[kind],
+        type=_PATHS[field.metadata["path"]] or (_SWITCH if field.metadata["allowed"] is SWITCH else _TYPES[kind]),
         default=field.default,
     )
 
@@ -283,6 +320,7 @@ def _command_for(path: str) -> str:
     return shell_words.joined(["pycharrnn", verb, path])
 
 
+_MOST_NAMED = 3  # commands in a message
 _LONG_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212"  # which word processors write in the place of -
 
 
@@ -300,20 +338,38 @@ def _check_flags(command: click.Command, ctx: click.Context, args: list[str]) ->
                 raise click.UsageError(f"type {flag} {word[3:]}, with a space in place of the =", ctx)
             value, kind = next(words, "") if flag == word else "", by_flag[flag].type
             if value in by_flag and isinstance(kind, (_Number, _RampType)):
-                raise click.UsageError(f"{flag} needs a {kind.name}, but {value} follows.", ctx)
+                raise click.UsageError(f"{flag} needs {kind.name}, but {value} follows.", ctx)
         elif word[:1] in _LONG_DASHES and f"-{flag.lstrip(_LONG_DASHES)}" in by_flag:
             typed = f"-{flag.lstrip(_LONG_DASHES)}"
             raise click.UsageError(f"{flag} begins with a long dash instead of a hyphen: type {typed}", ctx)
         elif word.startswith("-") and word != "-":
-            if hint := _of_torch_rnn(flag, by_flag):
-                others = dict.fromkeys(_of_torch_rnn(other.split("=", 1)[0], by_flag) for other in words)
-                raise click.UsageError(f"there is no flag {flag}; {' '.join(filter(None, (hint, *others)))}", ctx)
-            close = difflib.get_close_matches(flag.lstrip("-"), [name.lstrip("-") for name in by_flag], 1, 0.7)
-            hint = f"; did you mean -{close[0]}?" if close else "."
-            if os.path.exists(word):
-                what = "folder" if os.path.isdir(word) else "file"
-                hint = f"; for the {what} of this name, write {shell_words.quoted(shell_words.operand(word))}."
-            raise click.UsageError(f"there is no flag {flag}{hint}", ctx)
+            raise click.UsageError(f"there is no flag {flag}{_instead(command, ctx, word, by_flag, words)}", ctx)
+
+
+def _instead(command: click.Command, ctx: click.Context, word: str, known: Collection[str], rest: Iterable[str]) -> str:
+    """The end of the message about an unknown flag: what to write. `word`: as typed. `rest`: the words after it."""
+    flag = word.split("=", 1)[0]
+    if hint := _of_torch_rnn(flag, known):
+        more = dict.fromkeys(_of_torch_rnn(other.split("=", 1)[0], known) for other in rest)
+        return f"; {' '.join(filter(None, (hint, *more)))}"
+    if os.path.exists(word):
+        what = "folder" if os.path.isdir(word) else "file"
+        return f"; for the {what} of this name, write {shell_words.quoted(shell_words.operand(word))}."
+    if instead := _INSTEAD_OF_FLAGS.get((command.name or "", flag)):
+        return f": {instead}."
+    if names := _commands_with(flag, ctx):
+        in_words = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+        return f"; pycharrnn {in_words} {'have' if len(names) > 1 else 'has'} it."
+    close = difflib.get_close_matches(flag.lstrip("-"), [name.lstrip("-") for name in known], 1, 0.7)
+    return f"; did you mean -{close[0]}?" if close else "."
+
+
+def _commands_with(flag: str, ctx: click.Context) -> list[str]:
+    """The names of other commands that have this flag; [] if there are none, or more than a message can hold."""
+    group = ctx.find_root().command
+    commands = group.commands.items() if isinstance(group, click.Group) else ()
+    found = [name for name, other in commands if any(flag in param.opts for param in other.params)]
+    return found if len(found) <= _MOST_NAMED else []
 
 
 def _of_torch_rnn(flag: str, known: Collection[str]) -> str:

@@ -46,10 +46,14 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
         until_trained.enter_context(interrupts.adding_to_sentence(" before the training began: nothing was saved"))
         corpus = None
         if texts:
+            from pycharrnn.text import source_files
             from pycharrnn.training.corpus_run import corpus_run
 
             if "-" in texts:
                 ask_for_text()
+            if any(path == "-" or (os.path.exists(path) and source_files.is_pipe(path)) for path in texts):
+                # A signal during an import ends the process at once, and would leave the copy of the pipe's text.
+                import pycharrnn.training.loop  # noqa: F401
             opt, corpus = until_trained.enter_context(corpus_run(texts, opt, given, note))
         if opt.threads:
             use_threads(opt.threads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import shutil
 import sys
@@ -115,6 +116,8 @@ def _prompt(loaded: Checkpoint, opt: SampleOptions) -> _Prompt:
     from pycharrnn.sampling import model_labels, tokenizer
 
     text = read_primetext(opt.primetext, opt.primefile, loaded, opt.text_encoding)
+    if opt.primefile and not text:
+        note(f"{'standard input' if opt.primefile == '-' else opt.primefile} is empty: the sample has no prompt.")
     if opt.primefile and loaded.items == "line":
         # With which editors end a file; it would end the item that the file begins.
         text = text.removesuffix(b"\n").removesuffix(b"\r")
@@ -216,7 +219,13 @@ def _draw_many(
     from pycharrnn.sampling import sample_files
 
     with contextlib.nullcontext(opt.o) if opt.o else tempfile.TemporaryDirectory() as folder:
-        sample_files.write_samples(loaded, opt, prime, folder, where, copies)
+        try:
+            sample_files.write_samples(loaded, opt, prime, folder, where, copies)
+        except OSError as e:
+            if opt.o or e.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            full = tempfile.gettempdir()
+            raise UserError(f"{full} is full: make room there, or keep the samples elsewhere by -o FOLDER.") from e
         for seed in range(opt.seed, opt.seed + opt.samples):
             path = sample_files.sample_file(folder, seed)
             if opt.o:

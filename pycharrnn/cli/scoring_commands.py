@@ -12,7 +12,7 @@ import click
 from pycharrnn.cli.console import is_checkpoint, is_folder_of_texts, is_text, note, read_text, say, use_threads
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.cli.outputs import Output
-from pycharrnn.common import shell_words
+from pycharrnn.common import near_paths, shell_words
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.shell_words import quoted
 
@@ -168,6 +168,10 @@ def _nothing_to(verb: str, files: Sequence[str]) -> UserError:
 
 def _refuse_swapped(command: str, model: str, files: tuple[str, ...]) -> None:
     """Refuse a text in the place of the model before a model in that of the first text. Errors: click.UsageError."""
+    if not os.path.exists(model) and (os.path.isdir(files[0]) or is_checkpoint(files[0])):
+        near = near_paths.near(model) or "FILE"
+        advice = f"the model comes first, as in pycharrnn {command} {quoted(files[0])} {quoted(near)}"
+        raise click.UsageError(f"{model} does not exist; {advice}.", click.get_current_context())
     if is_text(model) and not is_text(files[0]):
         advice = f"use pycharrnn {command} {quoted(files[0])} {quoted(model)}"
         raise click.UsageError(f"{model} is a text: {advice}.", click.get_current_context())

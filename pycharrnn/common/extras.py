@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 
 from pycharrnn.common.errors import UserError
 
+NO_CURRENT_FOLDER = "the current folder was removed: change to another one, with cd."
 _OF_EXTRA = re.compile(r"""(?P<requirement>[^;]+?)\s*;\s*extra\s*==\s*["'](?P<extra>[\w.-]+)["']""")
 
 
@@ -16,9 +18,13 @@ def has_pytorch() -> bool:
 
 
 def require_pytorch(what: str) -> None:
-    """Errors: UserError that names `what`, which needs PyTorch, if PyTorch is not installed."""
+    """Errors: UserError that names `what`, which needs PyTorch, if PyTorch is not installed, or can't load here."""
     if not has_pytorch():
         raise UserError(f"{what} needs PyTorch, which is not installed: pip install torch")
+    try:
+        os.getcwd()
+    except FileNotFoundError:  # MKL would end the process
+        raise UserError(NO_CURRENT_FOLDER) from None
 
 
 def missing(what: str, extra: str) -> UserError:

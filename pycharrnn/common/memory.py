@@ -30,11 +30,14 @@ def check(need: float, what: str, available: float | None = None) -> None:
         )
 
 
+_RAN_OUT = re.compile("out of memory|allocate memory|not enough memory|failed to map segment", re.IGNORECASE)
+
+
 def ran_out(error: BaseException) -> str | None:
     """The message for an exception about exhausted memory; None for any other exception."""
     # PyTorch has an exception class only for a GPU's memory, so the text must be searched.
     text = str(error)
-    if not isinstance(error, MemoryError) and not re.search("out of memory|allocate memory|not enough memory", text):
+    if not isinstance(error, MemoryError) and not _RAN_OUT.search(text):
         return None
     amount = re.search(r"allocate ([\d.]+ ?\w+)", text)
     more = f", {amount[1]} more were needed" if amount else ""

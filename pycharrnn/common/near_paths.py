@@ -10,7 +10,7 @@ _SIMILARITY = 0.8  # of difflib: one wrong letter in five
 
 
 def near(path: str, is_wanted: Callable[[str], bool] = lambda found: True, elsewhere: Sequence[str] = ()) -> str:
-    """An existing path that is wanted and nearly named like `path`, or that adds an ending to it; "" if none.
+    """An existing path that is wanted and nearly named like `path`, or in other case, or with an ending; "" if none.
 
     Args:
         path: a path that does not exist.
@@ -27,7 +27,7 @@ def near(path: str, is_wanted: Callable[[str], bool] = lambda found: True, elsew
             continue
         paths = {e: os.path.join(place, e) for e in entries if not e.startswith(".")}
         known = [e for e, found in paths.items() if os.path.exists(found) and is_wanted(found)]  # no broken link
-        longer = [e for e in known if os.path.splitext(e)[0] == name]
-        if found := longer or difflib.get_close_matches(name, known, 1, _SIMILARITY):
+        alike = [e for e in known if name.lower() in (e.lower(), os.path.splitext(e)[0].lower())]
+        if found := alike or difflib.get_close_matches(name, known, 1, _SIMILARITY):
             return os.path.join(place, found[0])
     return ""

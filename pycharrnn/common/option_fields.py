@@ -20,9 +20,9 @@ Ramp = float | tuple[float, float]  # one number for the whole sample, or the fi
 GROUPS = {  # group of a flag -> its heading in -help, in the order of -help
     "text": "Text",
     "model": "Model",
-    "learning": "Learning",
     "sampling": "Sampling",
     "items": "Items",
+    "learning": "Learning",
     "checkpoints": "Checkpoints",
     "machine": "Machine",
     "network": "Network",

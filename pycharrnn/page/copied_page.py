@@ -66,7 +66,9 @@ def write(
         for stretch, longest in stretches(content, found):
             f.write(_colored(stretch, longest).encode())
         modules = {name: page_files.file_text(name) for name in _MODULES}
-        f.write(f"</pre>\n{_PANEL}</div>\n</main>\n<script>\n{bundle(_MODULES[0], modules)}</script>\n</html>\n".encode())
+        f.write(
+            f"</pre>\n{_PANEL}</div>\n</main>\n<script>\n{bundle(_MODULES[0], modules)}</script>\n</html>\n".encode()
+        )
 
 
 def _legend(text: str, found: list[Passage], least: int) -> str:

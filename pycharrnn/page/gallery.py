@@ -24,12 +24,12 @@ def collect(arguments: Sequence[str], half: bool, note: PrintLine, max_size: int
         if found and size > max_size and path not in arguments:
             hint = "" if half else "round weights with -half 1, or "
             limit = f"{max_size / 1e6:g} MB"
-            note(f"the page would be larger than {limit} with more models: {hint}name the models to include")
+            note(f"the page would be larger than {limit} with more models: {hint}name the models to include.")
             break
         if model["facts"]["items"] and "known_items" not in model:
             note(
                 f"the training text of {path} is not here, or has changed, so the page can't tell which items are new:"
-                " convert it in the folder of the training"
+                " convert it in the folder of the training."
             )
         found.append((path, model))
     return found

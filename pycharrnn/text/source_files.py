@@ -70,7 +70,7 @@ def find(
     files: dict[object, SourceFile] = {}  # by file_id
     skipped: list[str] = []
     not_plain: dict[str, Kind] = {}
-    without_text: list[str] = []
+    without_text: dict[str, int] = {}  # name -> bytes
     for path, name, given, status in _walk(paths, skipped, is_product, until_copied, or_else):
         file_id = folder_walk.file_id(path, status)
         if file_id in files:
@@ -85,17 +85,20 @@ def find(
         elif found:
             not_plain[shown] = found
         else:
-            without_text.append(shown + ("" if status.st_size else " (empty)"))
+            without_text[name] = status.st_size
     if not files and not_plain:
         raise UserError(_refusal(not_plain))
     if len(paths) == len(without_text) == 1 and paths[0].endswith(file_kinds.CHECKPOINT_ENDINGS):
         shown = escape_line(paths[0])
         way_out = wordings(f"-init_from {shown}", f"init_from={paths[0]!r}")
         raise UserError(f"{shown} is not a text, but a checkpoint: {way_out} with a text trains it further.")
+    if len(paths) == len(without_text) == 1 and not os.path.isdir(paths[0]):
+        raise UserError(_without_text(*without_text.popitem()))
     kinds = [f"{shown} ({kind.name})" for shown, kind in not_plain.items()]
+    empty_or_binary = [escape_line(name) + ("" if size else " (empty)") for name, size in without_text.items()]
     for words, names, advice in (
         ("they can't be followed", skipped, ""),
-        ("they contain no text", without_text, ""),
+        ("they contain no text", empty_or_binary, ""),
         ("they are not plain text", kinds, "; save them as plain text"),
     ):
         if names:
@@ -109,6 +112,15 @@ def find(
     return list(files.values())
 
 
+def _without_text(name: str, size: int) -> str:
+    """That a file is no text, and what to do."""
+    shown = escape_line(name)
+    if not size:
+        return f"{shown} is empty: name a text."
+    what = "a checkpoint, not a text" if name.endswith(file_kinds.CHECKPOINT_ENDINGS) else "binary data"
+    return f"{shown} is {what}: name a text."
+
+
 def _earlier_texts(paths: Sequence[str]) -> list[str]:
     """The texts of earlier trainings in these folders, which `find` passes over."""
     folders = (
@@ -118,7 +130,7 @@ def _earlier_texts(paths: Sequence[str]) -> list[str]:
         for name in sorted(os.listdir(path))
         if os.path.lexists(os.path.join(path, name, SOURCES))
     )
-    return [os.path.join(folder, "input.txt") for folder in folders]
+    return [text for folder in folders if os.path.isfile(text := os.path.join(folder, "input.txt"))]
 
 
 def _refusal(not_plain: Mapping[str, Kind]) -> str:
@@ -152,6 +164,9 @@ def source_file(path: str, name: str, size: int, text_encoding: str = "") -> Sou
         return SourceFile(path, name, dataclasses.replace(decoding, is_html=is_html), size)
     if name.endswith(file_kinds.CHECKPOINT_ENDINGS):
         return None
+    if text_encoding and (detected := detect_encoding.decoding_of(path, shown)):
+        given = flag("text_encoding", text_encoding)
+        raise UserError(f"{shown} is not in {text_encoding}: leave out {given}, and it is read as {detected}.")
     is_almost_text = detect_encoding.decoding_of(path, shown, decode_text.RAW) is not None
     return file_kinds.kind_of_binary(path, name, is_almost_text)
 
@@ -164,13 +179,13 @@ def read(path: str, note: PrintLine, text_encoding: str = "", of_model: bytes = 
     plain text.
     """
     with contextlib.ExitStack() as until_copied:
-        copy = _copied(path, until_copied) if path == "-" or stat.S_ISFIFO(os.stat(path).st_mode) else path
+        copy = _copied(path, until_copied) if is_pipe(path) else path
         name, size = "standard input" if path == "-" else path, os.path.getsize(copy)
         if not size:
             return b""
         found, shown = source_file(copy, name, size, text_encoding), escape_line(name)
         if not isinstance(found, SourceFile):
-            raise UserError(file_kinds.refusal(shown, found) if found else f"{shown} is binary data: name a text.")
+            raise UserError(file_kinds.refusal(shown, found) if found else _without_text(name, size))
         is_invalid = found.decoding.errors != "strict" and not found.decoding.is_html
         if of_model and not text_encoding and is_invalid:
             with open(copy, "rb") as f:
@@ -254,6 +269,11 @@ def _below(folder: str, skipped: list[str]) -> Iterator[folder_walk.Found]:
         )
     except OSError as e:
         raise UserError(f"can't read the folder {escape_line(e.filename or folder)}: {e.strerror or e}.") from e
+
+
+def is_pipe(path: str) -> bool:
+    """Whether a path is standard input or a pipe, whose text is copied to be read. Errors: OSError."""
+    return path == "-" or stat.S_ISFIFO(os.stat(path).st_mode)
 
 
 def _copied(path: str, until_copied: contextlib.ExitStack) -> str:

@@ -35,7 +35,10 @@ def corpus_run(
             f" {flag('init_from', opt.resume)} in place of {flag('resume')}."
         )
     if process_from_environment().size > 1:
-        raise UserError(f"several processes can't gather a text: train with {flag('data_dir')}.")
+        raise UserError(
+            f"several processes can't gather a text: name its folder by {flag('data_dir')}; pycharrnn train FILE makes"
+            " one, data/NAME."
+        )
     how = {"text_encoding": opt.text_encoding, "kind": opt.items, "label": opt.label}
     with corpus.gather(texts, note, opt.progress, is_product, **how) as gathered:
         recipe = opt.recipe if "recipe" in given or opt.minutes else "quick"

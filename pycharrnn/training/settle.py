@@ -219,7 +219,8 @@ def _resumed(
         # A run of -init_from has the dropout of its model, and records the option.
         was = found.network.dropout if name == "dropout" else recorded_options.find(found, name)
         if name in given and (asked := getattr(options, name)) != was:
-            overridden[name] = f"{_in_words(asked)} (was {_in_words(was)})"
+            before = "" if name == "minutes" and not was else f" (was {_in_words(was)})"  # it is not recorded
+            overridden[name] = f"{_in_words(asked)}{before}"
         else:
             recorded[name] = recorded_options.require(path, found, name)
     for name in _FIXED:

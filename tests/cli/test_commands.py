@@ -13,8 +13,9 @@ import click
 import pytest
 from child_signals import default_signals
 from click.testing import CliRunner
-from conftest import GOLDEN, ROOT, needs_byte_names, needs_signals, run, sentence, working_in
+from conftest import GOLDEN, ROOT, needs_byte_names, needs_signals, run, sentence, start, working_in
 
+import pycharrnn
 from compat import save_t7
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.shell_words import quoted
@@ -129,10 +130,59 @@ def test_a_script_of_char_rnn_is_answered_by_its_command(script, command, tmp_pa
     assert error.value.format_message() == f"char-rnn's {script}.lua is pycharrnn {command} here."
 
 
+def test_a_text_without_its_model_and_a_model_after_it(tmp_path):
+    (tmp_path / "letter.txt").write_bytes(b"The ")
+    (tmp_path / "cv").mkdir()
+    for command in ("score", "which"):
+        said = sentence(run(command, "letter.txt", cwd=tmp_path), 2)
+        assert f"letter.txt is a text: name the model before it, as in pycharrnn {command} cv letter.txt." in said
+    said = sentence(run("score", "leter.txt", "cv", cwd=tmp_path), 2)
+    assert "leter.txt does not exist; the model comes first, as in pycharrnn score cv letter.txt." in said
+
+
+def test_a_picture_is_not_plotted(tmp_path):
+    said = sentence(run("plot", "cv", "losses.png", cwd=tmp_path))
+    assert (
+        "losses.png is a picture, not a run: give the one to write by -o, as in pycharrnn plot cv -o losses.png."
+        in said
+    )
+
+
+def test_an_empty_prompt_is_said(tmp_path):
+    (tmp_path / "empty.txt").write_bytes(b"")
+    done = run("sample", CHECKPOINT, "-primefile", "empty.txt", "-length", "5", "-gpuid", "-1", cwd=tmp_path)
+    assert done.returncode == 0 and b"empty.txt is empty: the sample has no prompt." in done.stderr
+
+
+def test_pytorch_is_loaded_before_the_text_of_a_pipe_is_copied(tmp_path):
+    """During an import a signal ends the process at once, which would leave the copy."""
+    code = """
+import sys
+from pycharrnn.text import source_files
+source_files._copied = lambda path, until: sys.exit("pycharrnn.training.loop" not in sys.modules)
+from pycharrnn.cli.commands import cli
+cli.main(["train", "-"], standalone_mode=False)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, input=b"", capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps the folder of a process")
+@pytest.mark.parametrize("args", [["doctor"], ["train", "/dev/null"], ["plot", "cv"], ["convert", "cv", "x.t7"]])
+def test_a_current_folder_that_was_removed(tmp_path, args):
+    (tmp_path / "gone").mkdir()
+    code = f"import os; os.rmdir({str(tmp_path / 'gone')!r}); from pycharrnn.cli.commands import main; main({args!r})"
+    process = start("-c", code, cwd=tmp_path / "gone", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = process.communicate()
+    assert (process.returncode, out) == (1, b"")
+    assert err == b"pycharrnn: the current folder was removed: change to another one, with cd.\n"
+
+
 def test_a_mistyped_text_is_answered_by_one_that_exists(tmp_path):
     (tmp_path / "letter.txt").write_bytes(b"The ")
     said = sentence(run("score", CHECKPOINT, "leter.txt", cwd=tmp_path))
-    assert said == "pycharrnn: leter.txt: No such file or directory; did you mean letter.txt?\n"
+    assert said == "pycharrnn: can't read leter.txt (No such file or directory); did you mean letter.txt?\n"
 
 
 @pytest.mark.parametrize(
@@ -482,7 +532,7 @@ def test_out_of_memory_is_a_sentence(corpus, tmp_path, args):
         ["convert", "link.t7", "a.t7"],
         ["convert", "a.t7", "hard.t7"],
         ["score", "a.t7", "text.html", "-html", "text.html"],
-        ["score", "a.t7", "text.html", "-html", "a.t7"],
+        ["score", "a.html", "text.html", "-html", "a.html"],
         ["plot", "a.t7", "a.svg", "-o", "a.svg"],
         ["activations", "a.t7", "-primefile", "text.html", "-o", "text.html"],
         ["sample", "a.t7", "-primefile", "sample_124.txt", "-samples", "2", "-o", "."],
@@ -494,6 +544,7 @@ def test_what_is_read_is_not_overwritten(tmp_path, args):
     (tmp_path / "x").mkdir()
     for name in ("a.t7", "a.svg", "sample_123.txt"):
         shutil.copy(CHECKPOINT, tmp_path / name)
+    pycharrnn.load(CHECKPOINT).save(tmp_path / "a.html")
     (tmp_path / "link.t7").symlink_to("a.t7")
     os.link(tmp_path / "a.t7", tmp_path / "hard.t7")
     for name in ("text.html", "sample_124.txt"):

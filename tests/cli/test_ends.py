@@ -49,12 +49,21 @@ def raising(error: BaseException):
             1,
             "pycharrnn: can't write m.c: Read-only file system; name a file in another folder.\n",
         ),
-        (FileNotFoundError(2, "No such file or directory", "x.t7"), 1, "pycharrnn: x.t7: No such file or directory.\n"),
+        (
+            FileNotFoundError(2, "No such file or directory", "x.t7"),
+            1,
+            "pycharrnn: can't read x.t7 (No such file or directory): name one that exists.\n",
+        ),
         (OSError(28, "No space left on device"), 1, "pycharrnn: No space left on device.\n"),
         (OSError("odd"), 1, "pycharrnn: odd.\n"),
         (click.exceptions.Abort(), 130, "pycharrnn: stopped by Ctrl-C.\n"),
         (Interrupted(signal.SIGTERM), 143, "pycharrnn: stopped by SIGTERM.\n"),
         (MemoryError(), 1, "pycharrnn: out of memory: use smaller values, or end other programs.\n"),
+        (
+            ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+            1,
+            "pycharrnn: out of memory: use smaller values, or end other programs.\n",
+        ),
         (
             RuntimeError("can't allocate memory: you tried to allocate 800 bytes"),
             1,

@@ -253,6 +253,18 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
         (["serve", ""], "the name of a file or folder is empty"),
         (["plot", "-o=losses.png", "cv"], "type -o losses.png, with a space in place of the ="),
         (["doctor", "x"], "too many arguments (x): doctor takes flags alone."),
+        (["sample", "cv", "-verbose"], "-verbose needs 0 or 1 after it: write -verbose 1"),
+        (["eval", "-compare", "cv"], "-compare needs 0 or 1, not 'cv': write -compare 1."),
+        (["sample", "cv", "-length"], "-length needs a whole number after it."),
+        (["sample", "cv", "-o"], "-o needs a folder after it."),
+        (["plot", "cv", "-o"], "-o needs a file after it."),
+        (["train", "-savefile"], "-savefile needs its value after it."),
+        (["sample", "cv", "-minutes", "3"], "there is no flag -minutes; pycharrnn train has it."),
+        (["train", "x", "-primetext", "a"], "there is no flag -primetext; pycharrnn sample and activations have it."),
+        (["score", "cv", "-text", "a"], "no flag -text; pycharrnn sample, chat and copied have it."),
+        (["-data_dir", "data/x"], "there is no flag -data_dir; pycharrnn train and eval have it."),
+        (["train", "x", "-o", "y"], "there is no flag -o."),
+        (["convert", "cv", "-o", "x.html"], "no flag -o: end the command with the file to write, as in pycharrnn conv"),
     ],
 )
 def test_frequent_mistakes_are_answered(args, said):

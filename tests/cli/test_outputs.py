@@ -89,5 +89,5 @@ def test_a_page_may_end_in_htm(home):
 
 def test_a_dash_is_no_file_to_write(home):
     said = sentence(run("score", "a.t7", "text.txt", "-html", "-", cwd=home))
-    assert said == "pycharrnn: -html - can't write to standard output: name a file.\n"
+    assert said == "pycharrnn: -html must be a file that ends in .html or .htm, not -.\n"
     assert not (home / "-").exists()

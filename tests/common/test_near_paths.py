@@ -15,6 +15,7 @@ def test_what_a_mistyped_path_may_stand_for(tmp_path, monkeypatch):
     assert near("my_txt.txt") == near("my_text") == "my_text.txt"
     assert near(os.path.join("cv", "poem.t7")) == os.path.join("cv", "poems.t7")
     assert near("poem.t7") == ""
+    assert near("CV") == near("Cv") == "cv" and near("My_Text") == "my_text.txt"
     if os.name != "nt":
         os.symlink("nowhere", tmp_path / "mytext.txt")
         assert near("mytext.txt", lambda found: True) == "my_text.txt"  # not the link itself

@@ -214,7 +214,7 @@ def test_a_text_with_a_zero_byte(home):
     assert refusal("one.txt", text_encoding="cp1252") == f"{said} by -text_encoding bytes."
     assert gather("one.txt", text_encoding="bytes")[1] == b"A poem.\n" * 200 + b"\0"
     put(home / "photo.jpg", NO_TEXT)
-    assert refusal("photo.jpg", text_encoding="bytes").startswith("there is no text in photo.jpg: ")
+    assert refusal("photo.jpg", text_encoding="bytes") == "photo.jpg is binary data: name a text."
     put(home / "two.txt", "A poem.\n")
     left_out = "they are not plain text: one.txt (binary data, with the byte 0 at offset 1,600)"
     assert left_out in gather("one.txt", "two.txt")[2]
@@ -232,10 +232,16 @@ def test_a_zip_archive(home):
     assert refusal("texts.zip") == "texts.zip is a zip archive, not plain text: unpack it."
 
 
+def test_a_wrong_encoding_is_named(home):
+    (home / "a.txt").write_bytes(("The cat sat on the mat.\n" * 200).encode("utf-16-le"))
+    said = refusal("a.txt", text_encoding="cp1252")
+    assert said == "a.txt is not in cp1252: leave out -text_encoding cp1252, and it is read as utf-16-le."
+
+
 def test_empty_standard_input(home, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b""), encoding="utf-8"))
     said = refusal("-")
-    assert said == "there is no text in standard input: name files of plain text, or folders that hold some."
+    assert said == "standard input is empty: name a text."
 
 
 def test_files_without_any_letter(home):
@@ -272,7 +278,7 @@ def test_a_list_is_said(home):
     said: list[str] = []
     with corpus.gather((home / "shuffled.txt").read_bytes(), said.append) as found:
         found.write()
-    assert said[-1].endswith("; -items line learns each by itself, in a new order every epoch.")
+    assert for_command_line(said[-1]).endswith("; -items line learns each by itself, in a new order every epoch.")
 
 
 def test_the_header_of_a_table_is_said(home):
@@ -310,7 +316,7 @@ def test_what_can_not_be_taken_is_said(home):
     assert refusal("https://x.org/a.txt") == "https://x.org/a.txt is an address: download the text, and name the file."
     assert refusal("a\0b").startswith(with_slashes("can't read a\\x00b ("))
     assert refusal("none") == "there is no text in none: name files of plain text, or folders that hold some."
-    assert refusal("none/photo.jpg").startswith("there is no text in none/photo.jpg: ")
+    assert refusal("none/photo.jpg") == "none/photo.jpg is binary data: name a text."
     assert refusal("broken").startswith("there is no text in broken: ")
     assert refusal(os.devnull) == f"{os.devnull} is neither a file nor a folder: name a text."
     assert not (home / "data").exists()
@@ -685,7 +691,7 @@ def test_many_items_pass_through_memory_in_parts(home, monkeypatch):
             "list.txt contains U+001E, the record separator, which ends the items of -items blank: remove it, or, if"
             " -items made this text, name its folder by -data_dir.",
         ),
-        ("line", "Ada\nBo\0b\nCleo\n" * 200, "there is no text in list.txt"),
+        ("line", "Ada\nBo\0b\nCleo\n" * 200, "list.txt is binary data: name a text."),
     ],
 )
 def test_lists_that_can_not_be_learnt(home, kind, content, said):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import http.server
 import pydoc_data.topics
 import threading
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.text import corpus, datasets
+from pycharrnn.text import corpus, datasets, source_files
 
 GUTENBERG = (
     "\ufeffThe Project Gutenberg eBook of Ulysses\n\n*** START ***\n\nContents\n— I —\n— II —\n\n— I —\n\n[ 1 ]\n\n"
@@ -50,6 +52,19 @@ def server(monkeypatch):
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"
         running.shutdown()
+
+
+def test_a_data_set_that_was_not_written_leaves_no_mark(tmp_path, monkeypatch):
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(datasets, "atomic_write", full)
+    with pytest.raises(UserError, match="can't write .*input.txt: No space left on device"):
+        datasets.write("pydoc", str(tmp_path), say=lambda line: None)
+    assert not (tmp_path / "pydoc" / source_files.SOURCES).exists()
+    (tmp_path / "pydoc" / source_files.SOURCES).write_bytes(b"")
+    with pytest.raises(UserError, match="name files of plain text"):  # not a text of an earlier training
+        source_files.find([str(tmp_path)], print, contextlib.ExitStack())
 
 
 def test_pydoc_needs_no_network(tmp_path):
