@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
@@ -67,8 +67,22 @@ async def _refuse(request: Request, error: RequestValidationError) -> Response:
         return JSONResponse({"detail": f"the body is not JSON: {first['ctx']['error']}, at {first['loc'][-1]}."}, 422)
     if first["loc"] == ("body",):
         return JSONResponse({"detail": "the body must be a JSON object."}, 422)
-    where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query"))
+    where = ".".join(map(str, _field(first, error.body)))
     return JSONResponse({"detail": f"{where}: {first['msg']}." if where else f"{first['msg']}."}, 422)
+
+
+def _field(error: Mapping[str, Any], body: Any) -> list[Any]:
+    """The path of the field that an error is about, without the types that pydantic names for a field of several."""
+    source: str = error["loc"][0]
+    path: list[Any] = list(error["loc"][1:])
+    if source != "body" or error["type"] == "missing":
+        return path
+    for depth, part in enumerate(path):
+        held = body if isinstance(body, dict) else range(len(body)) if isinstance(body, list) else ()
+        if part not in held:
+            return path[:depth]
+        body = body[part]
+    return path
 
 
 def _is_json(request: Request) -> bool:

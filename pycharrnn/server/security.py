@@ -42,7 +42,7 @@ class Guard:
         upload_paths: frozenset[str] = frozenset(),
     ) -> None:
         self.app, self.hosts, self.token, self.open_paths = app, hosts, token.encode(), open_paths
-        self.max_body = {**MAX_BODY, **dict.fromkeys(upload_paths, MAX_UPLOAD)}
+        self.upload_paths, self.max_body = upload_paths, {**MAX_BODY, **dict.fromkeys(upload_paths, MAX_UPLOAD)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,7 +68,10 @@ class Guard:
                 return JSONResponse({"detail": detail}, 401, {"WWW-Authenticate": 'Bearer realm="pycharrnn"'})
         limit = self.max_body.get(scope["path"], MAX_OTHER_BODY)
         if int(headers.get("content-length", 0)) > limit:
-            return JSONResponse({"detail": f"the request is larger than {limit} bytes."}, 413)
+            too_large = f"the request is larger than {limit} bytes."
+            if scope["path"] in self.upload_paths:  # the page says so too, before it sends a file
+                too_large = f"a file has {limit:,} bytes at most; choose a smaller one."
+            return JSONResponse({"detail": too_large}, 413)
         return None
 
 

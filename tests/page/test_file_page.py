@@ -319,7 +319,9 @@ def test_the_skip_link_goes_to_the_text_and_leaves_its_address(chromium, pages, 
 def test_a_printed_page_has_the_whole_text(chromium, pages, offline):
     visit(chromium, pages["one"] + "#length=3000&seed=7")
     generated(chromium, 3000)
-    shown = "const e = document.querySelector('#text'); return [e.scrollHeight - e.clientHeight, side.checkVisibility()]"
+    shown = (
+        "const e = document.querySelector('#text'); return [e.scrollHeight - e.clientHeight, side.checkVisibility()]"
+    )
     hidden, has_controls = chromium.execute_script(shown)
     assert hidden > 0 and has_controls
     try:

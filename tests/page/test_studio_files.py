@@ -1,4 +1,4 @@
-"""Files that are dropped on the studio, in a browser."""
+"""Files that are dropped on the studio, in a browser, and what is known of them before they are sent."""
 
 from __future__ import annotations
 
@@ -36,3 +36,23 @@ return await new Promise((resolve, reject) => {
 def test_dropped_files_have_their_names(chromium, dropped, paths):
     with modules(chromium, []):
         assert script(chromium, DROP, dropped) == paths
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("paths", "folder"),
+    [
+        (["boys/b.txt", "boys/old/c.txt"], "boys"),
+        (["boys/b.txt", "girls2/g.txt", "girls2/old/o.txt"], ""),
+        (["boys/b.txt", "loose.txt"], ""),
+        (["a.txt", "b.txt"], ""),
+    ],
+    ids=["one folder", "two folders", "a folder and a file", "files"],
+)
+def test_the_folder_of_files_holds_all_of_them(chromium, paths, folder):
+    code = """
+        const { folderOf } = await import("./studio_files.js");
+        return folderOf(args[0].map((path) => ({ path })));
+    """
+    with modules(chromium, []):
+        assert script(chromium, code, paths) == folder

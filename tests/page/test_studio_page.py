@@ -89,6 +89,24 @@ def drop(browser, zone: str, files: dict[str, str]) -> None:
     )
 
 
+def drop_folders(browser, zone: str, folders: dict[str, dict[str, str]]) -> None:
+    """Drop folders of files with these contents; scripts can't make the entries that a browser has for them."""
+    browser.execute_script(
+        "const fileEntry = ([name, text]) =>"
+        " ({name, isFile: true, file: (resolve) => resolve(new File([text], name))});"
+        "const folderEntry = ([name, files]) => {"
+        " const left = Object.entries(files).map(fileEntry);"
+        " return {name, isFile: false, createReader: () => ({readEntries: (resolve) => resolve(left.splice(0))})};"
+        "};"
+        "const items = Object.entries(arguments[1]).map((folder) => ({webkitGetAsEntry: () => folderEntry(folder)}));"
+        "const dataTransfer = {items, files: [], getData: () => ''};"
+        "const event = Object.assign(new Event('drop', {cancelable: true}), {dataTransfer});"
+        "document.getElementById(arguments[0]).dispatchEvent(event)",
+        zone,
+        folders,
+    )
+
+
 def count_of(studio, path: str) -> int:
     return sum(asked == path for _, asked, _ in studio.requests)
 
@@ -115,6 +133,71 @@ def test_from_a_dropped_text_to_a_run(chromium, studio):
         ("t1", "poems", "quick", {})
     ]
     assert element(chromium, "drop").is_displayed()
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("folders", "begun"),
+    [
+        ({"boys": {"b.txt": "Ben"}}, {"name": "boys", "is_folder": True}),
+        ({"boys": {"b.txt": "Ben"}, "girls2": {"g.txt": "Gil"}}, {"name": "", "is_folder": False}),
+    ],
+)
+def test_a_text_is_a_folder_if_one_is_dropped(chromium, studio, folders, begun):
+    """Of several, each keeps its name, which may be a label."""
+    opened(chromium, studio, "learn")
+    drop_folders(chromium, "drop", folders)
+    shown(chromium, "found", "118,200 characters")
+    assert ("POST", "/api/studio/texts", begun) in studio.requests
+
+
+@needs_browser
+def test_what_the_server_would_refuse_is_not_sent(chromium, studio, monkeypatch, tmp_path):
+    limits = {"files": 1000, "file_bytes": 2000, "model_bytes": 1500, "name": 200}
+    monkeypatch.setitem(pretended.ABOUT, "limits", limits)
+    opened(chromium, studio, "learn")
+    drop(chromium, "drop", {f"{k}.txt": "a" for k in range(1001)})
+    shown(chromium, "learn-problem", "A text has 1,000 files at most; join some, or leave some out.")
+    drop(chromium, "drop", {"a.txt": "a" * 2000, "b.txt": "b" * 2001})
+    shown(chromium, "learn-problem", "b.txt: a file has 2,000 bytes at most; choose a smaller one.")
+    assert element(chromium, "drop").is_displayed()
+    click(chromium, "show-bring")
+    path = tmp_path / "lm_old.t7"
+    path.write_bytes(bytes(1501))
+    element(chromium, "model-file").send_keys(str(path))
+    shown(chromium, "bring-problem", "lm_old.t7: a file has 1,500 bytes at most; choose a smaller one.")
+    assert studio.requests == []
+
+
+@needs_browser
+def test_a_text_that_needs_an_encoding_stays(chromium, studio, poems):
+    said = 'poems.txt has a byte 0: keep all bytes by "Encoding of the files" bytes.'
+    studio.refusals["/api/studio/texts/t1/read"] = (422, said)
+    opened(chromium, studio, "learn")
+    element(chromium, "files").send_keys(str(poems))
+    shown(chromium, "run-problem", said)
+    shown(chromium, "found", "poems.txt")
+    assert focused(chromium) == "run-text-encoding"
+    assert not element(chromium, "start-run").is_enabled()
+    studio.refusals.clear()
+    chromium.switch_to.active_element.send_keys("bytes" + Keys.TAB)
+    shown(chromium, "found", "118,200 characters")
+    wait(chromium, lambda: element(chromium, "start-run").is_enabled())
+    shown(chromium, "new-run", "about a minute")
+    assert text(chromium, "run-problem") == ""
+    assert count_of(studio, "/api/studio/upload") == 1
+    read = [body for _, path, body in studio.requests if path.endswith("/read")]
+    assert read[-1] == {"items": "", "label": "", "text_encoding": "bytes"}
+
+
+@needs_browser
+def test_changed_names_are_said_where_they_are_labels(chromium, studio, poems):
+    opened(chromium, studio, "learn")
+    element(chromium, "files").send_keys(str(poems))
+    shown(chromium, "found", "118,200 characters")
+    studio.facts = {**pretended.FACTS, "renamed": "names were changed, and labels follow: a b is a_b."}
+    Select(element(chromium, "run-items")).select_by_value("file")
+    shown(chromium, "found", "Names were changed, and labels follow: a b is a_b.")
 
 
 @needs_browser
@@ -371,8 +454,60 @@ def test_a_finished_run_goes_on_for_half_a_minute(chromium, studio):
     minutes.send_keys("-" + Keys.ENTER)
     shown(chromium, "dialog", "Minutes: a number above 0")
     minutes.clear()
+    minutes.send_keys("Infinity" + Keys.ENTER)
+    shown(chromium, "dialog", "Minutes: a number above 0")
+    minutes.clear()
     minutes.send_keys("0,5" + Keys.ENTER)
     wait(chromium, lambda: ("POST", "/api/studio/runs/r-poems/go_on", {"minutes": 0.5}) in studio.requests)
+
+
+@needs_browser
+def test_what_one_reads_and_selects_stays_while_a_run_trains(chromium, studio):
+    def sample(iteration: int) -> dict:
+        return {
+            "iteration": iteration,
+            "epoch": iteration / 300,
+            "text": f"sample {iteration}\n" + pretended.SAMPLE * 4,
+        }
+
+    def trained(iterations: range, seconds: float) -> None:
+        samples, notes = [sample(k) for k in iterations], ["a note", "another note"]
+        studio.runs = [run("poems", "running", samples=samples, notes=notes, seconds=seconds, seconds_left=None)]
+
+    def until_shown(words: str) -> None:
+        wait(chromium, lambda: words in chromium.execute_script(f"return {pre}.textContent"))
+
+    def select(place: int) -> None:
+        chromium.execute_script(f"getSelection().selectAllChildren({pre}.querySelectorAll('.sample')[{place}])")
+
+    def top(place: int) -> float:
+        code = f"{pre}.querySelectorAll('.sample')[{place}].getBoundingClientRect().top"
+        return chromium.execute_script(f"return {code} - {pre}.getBoundingClientRect().top")
+
+    selected = "return getSelection().toString()"
+    pre = "document.querySelector('#current-run pre')"
+    trained(range(1, 4), 31.0)
+    opened(chromium, studio, "learn")
+    until_shown("sample 3")
+    chromium.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+    chromium.execute_script("getSelection().selectAllChildren(document.querySelector('#current-run details li'))")
+    trained(range(1, 5), 77.0)
+    until_shown("sample 4")
+    shown(chromium, "current-run", "77 seconds")
+    assert chromium.execute_script(selected) == "a note"
+    assert chromium.execute_script(f"return {pre}.scrollTop") == 0  # where the newest is
+    chromium.execute_script(f"{pre}.scrollTop = 500")
+    select(1)
+    before = top(1)
+    trained(range(3, 6), 88.0)  # the oldest are left out
+    until_shown("sample 5")
+    assert "sample 2" not in chromium.execute_script(f"return {pre}.textContent")
+    assert top(2) == pytest.approx(before, abs=1)
+    assert chromium.execute_script(selected).startswith("sample 3")
+    studio.runs = [run("ships", "running")]
+    shown(chromium, "run-title", "ships")
+    wait(chromium, lambda: chromium.execute_script(f"return {pre}.querySelectorAll('.sample').length") == 2)
+    assert chromium.execute_script(f"return {pre}.scrollTop") == 0
 
 
 @needs_browser

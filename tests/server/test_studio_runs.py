@@ -114,6 +114,8 @@ def test_a_run_is_a_command_that_the_page_can_show(studio):
         ({"label": "file"}, '"Label of an item: the name of its file" is for the items of a list: add "The text is'),
         ({"init_from": "../../etc/passwd"}, "no model has this name, or its file has gone: choose another"),
         ({"text": "t00000000"}, "this text is not here any more: drop it again."),
+        ({"flags": {"seed": True}}, "flags.seed: Input should be a valid integer."),
+        ({"flags": {"seed": [1]}}, "flags.seed: Input should be a valid integer."),
         ({"more": 1}, "more: Extra inputs are not permitted."),
     ],
 )
@@ -218,6 +220,26 @@ def test_going_on(studio, monkeypatch):
         == "the run poems has been trained to its end: say how many more minutes it shall train."
     )
     assert studio.post(f"/runs/{run_id}/go_on", minutes=3).json()["command"] == f"{command} -minutes 3"
+
+
+def test_going_on_is_answered_with_the_run_as_it_is_by_then(studio, monkeypatch):
+    """The queue may begin it before the answer is made."""
+    use_fake_training(monkeypatch, "wait")
+    run_id = studio.start()
+    begun(studio, run_id)
+    studio.post(f"/runs/{run_id}/stop")
+    studio.until(run_id, lambda run: run["state"] == "stopped")
+    queue = studio.studio._queue
+    go_on = queue.go_on
+
+    def begins_at_once(run_id, minutes):
+        record = go_on(run_id, minutes)
+        queue.watch()
+        return record
+
+    monkeypatch.setattr(queue, "go_on", begins_at_once)
+    answer = studio.post(f"/runs/{run_id}/go_on").json()
+    assert (answer["state"], answer["place"], answer["can"]) == ("running", None, ["stop"])
 
 
 @pytest.mark.parametrize("planned", [1000, 300])
@@ -371,6 +393,32 @@ def test_the_number_of_another_process_is_not_trusted(studio, monkeypatch):
     assert signalled == []
 
 
+def test_a_training_whose_folder_is_removed_still_trains(studio, monkeypatch):
+    """A server that starts anew finds it by the lock of `train` itself."""
+    use_fake_training(monkeypatch, "wait")
+    lock = "from pycharrnn.common import file_lock\n    file_lock.acquire(f'cv/.lm_{name}.lock')\n    open('began'"
+    monkeypatch.setattr(run_process, "_PROGRAM", run_process._PROGRAM.replace("open('began'".replace("'", '"'), lock))
+    first, second = studio.start(), studio.start()
+    begun(studio, first)
+    process = studio.studio._queue._processes._begun[first]
+    studio.begin_anew()
+    shutil.rmtree(f"studio/runs/{first}")
+    studio.watch()
+    assert [studio.run(run_id)["state"] for run_id in (first, second)] == ["running", "waiting"]
+    assert studio.post(f"/runs/{first}/stop").json()["state"] == "stopping"
+    assert process.wait(300) == 143
+    assert studio.until(first, lambda run: run["state"] != "stopping")["state"] == "stopped"
+    begun(studio, second)
+    studio.begin_anew()
+    shutil.rmtree(f"studio/runs/{second}")
+    process = studio.studio._queue._processes
+    os.kill(process._pid(studio.studio._queue.records[second]), signal.SIGKILL)
+    failed = studio.until(second, lambda run: run["state"] != "running")
+    assert failed["error"] == (
+        f"nothing is left of what the training wrote to studio/runs/{second}; perhaps that folder was removed."
+    )
+
+
 def test_the_order_of_the_queue_stays(studio):
     ids = [studio.start() for _ in range(3)]
     studio.ask("PUT", "/queue", json={"runs": ids[::-1]})
@@ -423,9 +471,10 @@ def test_a_full_disk(studio, monkeypatch):
         answer = studio.post("/runs", text=text_id, choice="quick")
         assert answer.status_code == 507
         assert answer.json()["detail"].startswith("can't keep the run poems_2: the disk is full.")
-        assert studio.post(f"/runs/{run_id}/stop").status_code == 507
-        kill(studio, run_id)
-        studio.until(run_id, lambda run: run["state"] == "failed")  # is known, although it can't be written
+        process = studio.studio._queue._processes._begun[run_id]
+        assert studio.post(f"/runs/{run_id}/stop").json()["state"] == "stopping"
+        assert process.wait(300) == 143
+        studio.until(run_id, lambda run: run["state"] == "stopped")  # is known, although it can't be written
     assert studio.notes[-1] == f"can't write studio/runs/{run_id}/run.json ({os.strerror(errno.ENOSPC)})."
     assert len(studio.get("/runs").json()["runs"]) == 1
 
@@ -506,6 +555,27 @@ def test_figures_come_from_the_log(studio, monkeypatch):
     assert len(studio.run(run_id)["train"]["iterations"]) == 300
     Path("cv/poems.csv").write_text("not a log\n", encoding="utf-8")  # a damaged one is no error
     assert studio.run(run_id)["iteration"] is None
+
+
+def test_the_number_of_iterations_is_kept_while_validations_are_printed(studio, monkeypatch):
+    use_fake_training(monkeypatch, "wait")
+    run_id = studio.start()
+    begun(studio, run_id)
+    Path("cv/poems.csv").unlink()
+    write_log("cv/poems.csv", [train_row(300)])
+    stdout = Path(studio.studio._queue.records[run_id].stdout)
+    validation = "".join(f"{k}/3000...\n" for k in range(3000))
+
+    def iterations_after(printed: str) -> int | None:
+        with stdout.open("a", encoding="utf-8") as f:
+            f.write(printed)
+        return studio.run(run_id)["iterations"]
+
+    assert iterations_after(validation) is None
+    assert iterations_after(f"300/1000 (epoch 3.000), train_loss = 2.7\n{validation}") == 1000
+    assert iterations_after(validation) == 1000
+    assert iterations_after("400/20") == 1000
+    assert iterations_after(f"00 (epoch 4.000), train_loss = 2.7\n{validation}") == 2000
 
 
 def test_the_models_of_a_run_are_those_of_its_name(studio):

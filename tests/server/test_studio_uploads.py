@@ -25,6 +25,7 @@ from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.studio import studio_api, text_facts, text_reading, uploads
 from pycharrnn.server.studio.studio_paths import Refusal
 from pycharrnn.server.studio.text_schemas import ReadText
+from pycharrnn.text import corpus
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,64 @@ def test_a_folder_keeps_its_folders_and_leaves_out_hidden_files(studio):
     assert [file["name"] for file in found["files"]] == ["My poems/in spring/one.txt", "My poems/two.txt"]
     labelled = studio.post(f"/texts/{text_id}/read", items="line", label="folder").json()
     assert labelled["characters"] > found["characters"]
+
+
+def test_folders_that_are_sent_together_are_the_labels_of_their_files(studio, tmp_path):
+    text_id = studio.post("/texts").json()["id"]
+    for name in ("boys/b.txt", "girls2/g.txt", "girls2/old/o.txt", "girls 2/h.txt"):
+        assert studio.upload(text_id, name, name.encode()).status_code == 200
+    paths = studio.studio.texts.paths(text_id)
+    folder = f"studio/texts/{text_id}/input"
+    assert paths == [f"{folder}/boys", f"{folder}/girls2", f"{folder}/girls_2"]
+    with corpus.gather(paths, print, kind="file", label="folder", data=str(tmp_path)) as gathered:
+        gathered.write()
+        labelled = Path(gathered.folder, "input.txt").read_bytes()
+    items = [b"boys\tboys/b.txt", b"girls2\tgirls2/g.txt", b"old\tgirls2/old/o.txt", b"girls_2\tgirls 2/h.txt"]
+    assert labelled == b"".join(item + b"\x1e" for item in items)
+    found = studio.post(f"/texts/{text_id}/read", items="file", label="folder").json()
+    assert [file["name"] for file in found["files"]] == [
+        "boys/b.txt",
+        "girls2/g.txt",
+        "girls2/old/o.txt",
+        "girls 2/h.txt",
+    ]
+    assert found["name"] == "boys_and_2_more"
+
+
+def test_folders_whose_names_become_the_same_stay_apart(studio):
+    text_id = studio.post("/texts").json()["id"]
+    for name in ("\U0001f600/a.txt", "\U0001f60e/a.txt", "\U0001f60e/b.txt"):
+        studio.upload(text_id, name)
+    assert [path.removeprefix(f"studio/texts/{text_id}/") for path in files_below(f"studio/texts/{text_id}")] == [
+        "input/text/a.txt",
+        "input/text_2/a.txt",
+        "input/text_2/b.txt",
+    ]
+
+
+@pytest.mark.parametrize("name", ["loose.txt", "girls/g.txt"])
+def test_a_folder_takes_no_file_from_elsewhere(studio, name):
+    text_id = studio.post("/texts", name="the boys", is_folder=True).json()["id"]
+    answer = studio.upload(text_id, name)
+    assert answer.status_code == 422
+    said = f"{name} is not in the folder the boys of this text: begin another text for it."
+    assert answer.json()["detail"] == said
+    assert files_below(f"studio/texts/{text_id}") == []
+    assert studio.upload(text_id, "the boys/b.txt").status_code == 200
+
+
+def test_names_that_were_changed_are_said_where_they_are_labels(studio):
+    text_id = studio.post("/texts", name="My class", is_folder=True).json()["id"]
+    for name in ("My class/Zo\u00eb.txt", "My class/Ann [2].txt", "My class/Ann_2.txt", "My class/old ones/Eve.txt"):
+        studio.upload(text_id, name)
+
+    def said(label: str) -> str:
+        return studio.post(f"/texts/{text_id}/read", items="line", label=label).json()["renamed"]
+
+    changed = "names were changed to be safe and distinct, and labels follow the new names:"
+    assert said("file") == f"{changed} Ann [2].txt is Ann_2.txt, Ann_2.txt is Ann_2_2.txt."
+    assert said("folder") == f"{changed} My class is My_class, old ones is old_ones."
+    assert said("") == ""
 
 
 @pytest.mark.parametrize(
@@ -172,9 +231,9 @@ def test_the_header_of_a_table_is_said_before_it_is_learnt(studio, rows, fields)
 @pytest.mark.parametrize(
     "content, fields, detail",
     [
-        (b"", {}, "there is no text in poems.txt"),
+        (b"", {}, "poems.txt is empty: name a text."),
         (b"<!DOCTYPE html>" + payload.ELEMENT, {}, 'not plain text: Bring takes it, and "Start from" then trains it'),
-        (b"\0\1\2" * 99, {}, "there is no text in poems.txt"),
+        (b"\0\1\2" * 99, {}, "poems.txt is binary data: name a text."),
         (PROSE, {"text_encoding": "klingon"}, '"Encoding of the files" must be bytes or a text encoding of Python'),
         (PROSE, {"label": "file"}, 'of its file" is for the items of a list: add "The text is: a list'),
         (b"one line", {"items": "line"}, 'there is only one item of "The text is: a list: each line is an item"'),
@@ -200,6 +259,8 @@ def test_as_many_files_as_are_allowed(studio, monkeypatch):
     monkeypatch.setattr(uploads, "MAX_FILES", 2)
     text_id = studio.text("a.txt")
     assert [studio.upload(text_id, "a.txt").status_code for _ in range(2)] == [200, 422]
+    refused = studio.upload(text_id, "a.txt").json()["detail"]
+    assert refused == "a text has 2 files at most; join some, or leave some out."
 
 
 # -- who may -----------------------------------------------------------------------------------------------------------
@@ -209,6 +270,16 @@ def test_only_with_the_token(studio):
     studio = StudioApp("0123456789abcdef")
     for method, path in (("GET", ""), ("PUT", "/upload?text=t00000000&name=a"), ("POST", "/texts"), ("GET", "/runs")):
         assert studio.ask(method, path, headers=BYTES, content=b"").status_code == 401
+
+
+def test_head_is_answered_where_get_is(studio):
+    for path in ("", "/flags", "/runs", "/runs?a=1", "/trash"):
+        answer = studio.ask("HEAD", path)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert studio.ask("HEAD", "/runs/r00000000").status_code == 404
+    assert studio.ask("HEAD", "/texts").status_code == 405
+    described = studio.app.openapi()["paths"]
+    assert list(described["/api/studio/runs"]) == ["post", "get"]
 
 
 @pytest.mark.parametrize(
@@ -247,7 +318,11 @@ def test_a_file_that_is_too_large(studio, monkeypatch):
     small = StudioApp()
     text_id = small.post("/texts").json()["id"]
     assert small.upload(text_id, "a", bytes(1000)).status_code == 200
-    assert small.upload(text_id, "b", bytes(1001)).json() == {"detail": "the request is larger than 1000 bytes."}
+    refused = small.upload(text_id, "b", bytes(1001))
+    assert (refused.status_code, refused.json()["detail"]) == (
+        413,
+        "a file has 1,000 bytes at most; choose a smaller one.",
+    )
 
 
 def test_serve_has_nothing_of_it(studio, monkeypatch):

@@ -62,11 +62,12 @@ async function begin() {
   const [about, { flags }] = await Promise.all([api.get("api/studio"), api.get("api/studio/flags")]);
   if (facts) return; // the page was hidden and shown meanwhile, and asked twice
   facts = about;
-  bring.describe(facts.bring_endings);
+  bring.describe(facts);
   if (facts.can_train)
     new Learn(
       api,
       flags,
+      facts.limits,
       () => models,
       (run) => runs.choose(run.id),
     );

@@ -2,13 +2,14 @@
 
 import { Problem } from "./problem.js";
 import { $, announce, button, el, sentence, setText } from "./studio_dom.js";
-import { listenForChoice, listenForDrop } from "./studio_files.js";
+import { listenForChoice, listenForDrop, refusalOf } from "./studio_files.js";
 import { UploadBox } from "./studio_upload_box.js";
 
 export class Bring {
   #api;
   #play;
   #onChange;
+  #bytes = Infinity; // of the largest file that the server takes
   #upload = null; // AbortController
   #box = new UploadBox("bring-upload", () => this.#upload?.abort());
 
@@ -23,8 +24,9 @@ export class Bring {
     listenForChoice($("choose-model"), $("model-file"), (files) => this.#take(files));
   }
 
-  // endings: of files that the server reads.
-  describe(endings) {
+  // The argument: of /api/studio.
+  describe({ bring_endings: endings, limits }) {
+    this.#bytes = limits.model_bytes;
     setText(
       $("bring-kinds"),
       endings.length > 1 ? `${endings.slice(0, -1).join(", ")} or ${endings.at(-1)}` : endings.join(),
@@ -34,6 +36,8 @@ export class Bring {
 
   async #take(files) {
     if (this.#upload || !files.length) return;
+    const refusal = refusalOf(files, { bytes: this.#bytes });
+    if (refusal) return this.#problem(sentence(refusal));
     this.#upload = new AbortController();
     this.#problem("");
     $("brought").hidden = true;

@@ -50,6 +50,20 @@ export function listenForChoice(button, input, onFiles) {
   });
 }
 
+// The folder that holds all files, by their paths; "" if they are of several folders, or of none.
+export function folderOf(files) {
+  const [folder, ...others] = new Set(files.map(({ path }) => (path.includes("/") ? path.split("/")[0] : "")));
+  return others.length ? "" : folder;
+}
+
+// Why the server would refuse some files, in its words; "" if it takes them. most: how many. bytes: of the largest.
+export function refusalOf(files, { most = Infinity, bytes }) {
+  const words = (number) => number.toLocaleString("en");
+  if (files.length > most) return `a text has ${words(most)} files at most; join some, or leave some out.`;
+  const large = files.find(({ file }) => file.size > bytes);
+  return large ? `${large.path}: a file has ${words(bytes)} bytes at most; choose a smaller one.` : "";
+}
+
 export function pasted(text) {
   const file = new File([text], "pasted.txt", { type: "text/plain" });
   return { file, path: file.name };

@@ -32,6 +32,7 @@ export function foundFacts(facts, items = null) {
     el("p", {}, `${[lengthWords(facts), distinctWords(facts), ...read].join(", ")}.`),
     kind && el("p", {}, kind),
     ...headers.map((words) => el("p", { class: "left-out" }, sentence(words))),
+    facts.renamed && el("p", { class: "left-out" }, sentence(facts.renamed)),
     facts.encoding_advice && el("p", { id: "encoding-advice" }, sentence(facts.encoding_advice)),
     facts.left_out.length > 0 && el("p", { class: "left-out" }, facts.left_out.map(sentence).join(" ")),
     facts.facts.length > 0 && folded(`How ${count(files, "file")} ${files === 1 ? "was" : "were"} read`, facts.facts),

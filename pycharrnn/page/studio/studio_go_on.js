@@ -22,7 +22,7 @@ export function askMinutes(run, goOn) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const minutes = typedNumber(input.value);
-    if (!(minutes > 0)) return setText(problem, "Minutes: a number above 0");
+    if (!Number.isFinite(minutes) || minutes <= 0) return setText(problem, "Minutes: a number above 0");
     close();
     goOn({ minutes });
   });

@@ -1,14 +1,17 @@
 // Learn: from files, a folder or a pasted text to a run.
 
 import { Problem } from "./problem.js";
-import { $, announce, count, setText } from "./studio_dom.js";
-import { listenForChoice, listenForDrop, pasted } from "./studio_files.js";
+import { $, announce, count, el, sentence, setText } from "./studio_dom.js";
+import { folderOf, listenForChoice, listenForDrop, pasted, refusalOf } from "./studio_files.js";
 import { RunForm } from "./studio_form.js";
 import { foundFacts, lengthWords } from "./studio_found.js";
 import { UploadBox } from "./studio_upload_box.js";
 
+const ENCODING = "Encoding of the files"; // the label of the field, as the server's sentences name it
+
 export class Learn {
   #api;
+  #limits;
   #models;
   #onStart;
   #form;
@@ -16,9 +19,9 @@ export class Learn {
   #box = new UploadBox("upload", () => this.#upload?.abort());
   #asking = null; // AbortController of the requests about the open text
 
-  // flags: of the server. models(): those that there are. onStart(run): is called with a new run.
-  constructor(api, flags, models, onStart) {
-    [this.#api, this.#models, this.#onStart] = [api, models, onStart];
+  // flags, limits: of the server. models(): those that there are. onStart(run): is called with a new run.
+  constructor(api, flags, limits, models, onStart) {
+    [this.#api, this.#limits, this.#models, this.#onStart] = [api, limits, models, onStart];
     this.#form = new RunForm(api, flags, {
       start: (values) => this.#start(values),
       reread: (values) => this.#reread(values),
@@ -40,18 +43,19 @@ export class Learn {
   async #take(files) {
     if (this.#upload) return;
     if (!files.length) return showProblem("There is no file in this folder.");
+    const refusal = refusalOf(files, { most: this.#limits.files, bytes: this.#limits.file_bytes });
+    if (refusal) return showProblem(sentence(refusal));
     const { signal } = (this.#upload = new AbortController());
     showProblem("");
     this.#box.showBusy(`Uploading ${count(files.length, "file")}…`);
     showStep("upload");
     this.#box.show();
     try {
-      const folder = files[0].path.includes("/") ? files[0].path.split("/")[0] : "";
+      const folder = folderOf(files);
       const { id } = await this.#api.post("api/studio/texts", { name: folder, is_folder: Boolean(folder) });
       await this.#send(id, files, signal);
       this.#box.showBusy("Reading the text…");
-      const facts = await this.#api.post(`api/studio/texts/${id}/read`, {}, { signal });
-      this.#open(id, facts);
+      await this.#readFirst(id, files, signal);
     } catch (error) {
       showStep("drop");
       $("choose-files").focus();
@@ -73,6 +77,22 @@ export class Learn {
       show(0);
       await this.#api.upload(`api/studio/upload?${new URLSearchParams({ text: id, name: path })}`, file, show, signal);
       before += file.size;
+    }
+  }
+
+  // Reads a text that was uploaded. One that has to be read in another encoding stays, with the field for it.
+  async #readFirst(id, files, signal) {
+    try {
+      this.#open(id, await this.#api.post(`api/studio/texts/${id}/read`, {}, { signal }));
+    } catch (error) {
+      if (!(error instanceof Problem) || !error.message.includes(`"${ENCODING}"`)) throw error;
+      const what = files.length > 1 ? count(files.length, "file") : files[0].path;
+      $("found").replaceChildren(el("p", {}, el("b", {}, what)));
+      setText($("how"), "");
+      this.#form.open(id, { name: "", suggested_items: "", too_short: error.message }, this.#models());
+      showStep("found");
+      $("more").open = true;
+      $("run-text-encoding").focus();
     }
   }
 

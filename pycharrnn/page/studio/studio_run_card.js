@@ -7,8 +7,7 @@ import { button, duration, el, sentence, setText, showAgain } from "./studio_dom
 export class RunCard {
   #actions;
   #run = null;
-  #samples = "";
-  #buttons = "";
+  #shown = new Map(); // part -> as JSON, what it was made of
 
   // parent: an empty element. actions: {stop, goOn, play, send, remove}, each called with a run.
   constructor(parent, actions) {
@@ -77,7 +76,7 @@ export class RunCard {
     this.#showSamples(run, moves);
     const epochs = run.epochs && run.iterations ? run.epochs / run.iterations : null;
     showLosses(this.curve, { train: run.train, val: run.val, epochs_per_iteration: epochs, window: 1 });
-    this.notes.replaceChildren(...run.notes.map((line) => el("li", {}, line)));
+    if (this.#differs("notes", run.notes)) this.notes.replaceChildren(...run.notes.map((line) => el("li", {}, line)));
     this.noted.hidden = !run.notes.length;
     setText(this.command, run.command);
   }
@@ -93,14 +92,15 @@ export class RunCard {
       characters_per_second !== null && ["Characters/second", Math.round(characters_per_second).toLocaleString("en")],
       best_val_loss !== null && ["Lowest loss", best_val_loss.toFixed(4)],
     ].filter(Boolean);
-    this.facts.replaceChildren(...facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+    const names = facts.map(([name]) => name);
+    if (this.#differs("facts", names))
+      this.facts.replaceChildren(...names.map((name) => el("div", {}, el("dt", {}, name), el("dd"))));
+    for (const [k, [, value]] of facts.entries()) setText(this.facts.children[k].lastChild, value);
     this.facts.hidden = !facts.length;
   }
 
   #showButtons({ can, state, best_model }) {
-    const now = JSON.stringify([can, state, best_model]);
-    if (now === this.#buttons) return;
-    this.#buttons = now;
+    if (!this.#differs("buttons", [can, state, best_model])) return;
     const act = (name) => () => this.#actions[name](this.#run);
     const list = [
       best_model && button("Play", act("play"), { key: "play", kind: can.includes("stop") ? "" : "main" }),
@@ -112,27 +112,47 @@ export class RunCard {
     showAgain(this.buttons, list.filter(Boolean), this.title);
   }
 
-  // The newest sample is on top.
+  // The newest sample is on top. Those that are shown already stay, with what is selected, and where they are on the
+  // screen unless the top is shown.
   #showSamples({ samples, id }, moves) {
-    const now = JSON.stringify([id, moves, samples.map(({ iteration }) => iteration)]);
-    if (now === this.#samples) return;
-    this.#samples = now;
-    const parts = samples
-      .toReversed()
-      .map(({ text, epoch, iteration }) => [
-        el(
-          "span",
-          { class: "when" },
-          epoch === null ? `after iteration ${iteration}` : `after ${epoch.toFixed(2)} epochs`,
-        ),
-        el("span", { class: "sample" }, text),
-      ]);
     const empty = moves
       ? "It has not written anything yet. The first sample comes soon."
       : "It has not written anything.";
-    this.samples.replaceChildren(...(parts.length ? parts.flat() : [el("span", { class: "when" }, empty)]));
-    this.samples.scrollTop = 0;
+    const parts = samples.length
+      ? samples.toReversed().map((sample) => [JSON.stringify([id, sample]), whenWords(sample), sample.text])
+      : [[JSON.stringify([id, empty]), empty, null]];
+    const keys = new Set(parts.map(([key]) => key));
+    const [kept, old] = [new Set(), []];
+    for (const node of this.samples.children) {
+      if (keys.has(node.dataset.sample)) kept.add(node.dataset.sample);
+      else old.push(node);
+    }
+    for (const node of old) node.remove();
+    const { scrollTop, scrollHeight } = this.samples;
+    const added = parts.filter(([key]) => !kept.has(key));
+    this.samples.prepend(
+      ...added.map(([key, when, text]) =>
+        el(
+          "span",
+          { "data-sample": key },
+          el("span", { class: "when" }, when),
+          text !== null && el("span", { class: "sample" }, text),
+        ),
+      ),
+    );
+    if (scrollTop && added.length) this.samples.scrollTop = scrollTop + this.samples.scrollHeight - scrollHeight;
   }
+
+  // Whether a part of the card has to be made anew of something.
+  #differs(part, what) {
+    const [before, now] = [this.#shown.get(part), JSON.stringify(what)];
+    this.#shown.set(part, now);
+    return now !== before;
+  }
+}
+
+function whenWords({ epoch, iteration }) {
+  return epoch === null ? `after iteration ${iteration}` : `after ${epoch.toFixed(2)} epochs`;
 }
 
 function keyOfCurve() {

@@ -20,6 +20,7 @@ from typing import Any
 from pycharrnn.common import file_lock
 from pycharrnn.server.studio.child_environment import child_environment
 from pycharrnn.server.studio.run_record import RunRecord
+from pycharrnn.server.studio.studio_paths import CHECKPOINTS
 from pycharrnn.training import history
 
 _PROGRAM = "from pycharrnn.server.studio.run_program import main; main()"
@@ -88,17 +89,32 @@ class Processes:
             if begun.poll() is None:
                 return begun.pid
             del self._begun[record.id]
-        path = _lock_path(record)
-        if not os.path.exists(path):
-            return None
-        try:
-            file_lock.release(file_lock.acquire(path), path)
-        except file_lock.LockHeld as e:
-            holder = _HOLDER.match(e.holder)
-            return int(holder[1]) if holder and holder[2] == socket.gethostname() else 0
-        except OSError:  # its folder is gone
-            pass
+        pid = _pid_in(_lock_path(record))
+        return _pid_in(_lock_of_training(record)) if pid is None and _is_removed(record) else pid
+
+
+def _pid_in(path: str) -> int | None:
+    """The number of the process that holds a lock; None if none does, 0 if its number is not known here."""
+    if not os.path.exists(path):
         return None
+    try:
+        file_lock.release(file_lock.acquire(path), path)
+    except file_lock.LockHeld as e:
+        holder = _HOLDER.match(e.holder)
+        return int(holder[1]) if holder and holder[2] == socket.gethostname() else 0
+    except OSError:  # its folder is gone
+        pass
+    return None
+
+
+def _is_removed(record: RunRecord) -> bool:
+    """Whether somebody has removed the files of a run's process, which may go on without them."""
+    return not os.path.exists(record.stderr)
+
+
+def _lock_of_training(record: RunRecord) -> str:
+    """The lock file of -lock, which `train` holds while it trains, beside its checkpoints."""
+    return f"{CHECKPOINTS}/.lm_{record.name}.lock"
 
 
 def status_of(record: RunRecord) -> int | None:
@@ -113,6 +129,8 @@ def status_of(record: RunRecord) -> int | None:
 def error_of(record: RunRecord, status: int | None) -> str:
     """The sentence with which a training failed, the last line of its stderr."""
     lines = [line for line in lines_of(record.stderr, record.said_before) if line.strip()]
+    if status is None and _is_removed(record):
+        return f"nothing is left of what the training wrote to {record.folder}; perhaps that folder was removed."
     if status is None:
         return "the training was killed, perhaps since memory ran out."
     if not lines:

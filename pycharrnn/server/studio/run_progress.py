@@ -19,7 +19,7 @@ from pycharrnn.training import log_rows
 from pycharrnn.training.log_rows import Row
 
 _STEP = re.compile(r"(\d{1,18})/(\d{1,18}) \(epoch [\d.]+\), train_loss = ")  # a line of training
-_TAIL = 1 << 13  # bytes of stdout that have the last of these lines
+_LONGEST_STEP = 1 << 8  # bytes of such a line
 _RECENT = 12  # rows at least, and a third of all, over which the speed is averaged
 
 
@@ -48,11 +48,20 @@ class _Log:
     rows: list[Row] = field(default_factory=list)
 
 
+@dataclass
+class _Said:
+    """The number of iterations that a run's stdout gives, and where the part of it that was read ends."""
+
+    end: int = 0
+    iterations: int | None = None
+
+
 class Progress:
-    """Reads the logs of runs, each row once."""
+    """Reads the logs and the stdout of runs, each part once."""
 
     def __init__(self) -> None:
         self._logs: dict[str, _Log] = {}  # by run id
+        self._said: dict[str, _Said] = {}
 
     def rows(self, record: RunRecord) -> list[Row]:
         """The rows of a run's log so far; none if there is no log, or it can't be read."""
@@ -71,11 +80,26 @@ class Progress:
 
     def forget(self, run_id: str) -> None:
         self._logs.pop(run_id, None)
+        self._said.pop(run_id, None)
+
+    def _iterations(self, record: RunRecord) -> int | None:
+        """How many iterations the run will have, by the last line on stdout that says it."""
+        said = self._said.setdefault(record.id, _Said())
+        try:
+            size = os.path.getsize(record.stdout)
+        except OSError:
+            return said.iterations
+        if size != said.end:
+            # A line may have been cut where the part that was read ends.
+            start = max(0, said.end - _LONGEST_STEP) if size > said.end else 0
+            found = [match for line in lines_of(record.stdout, start) if (match := _STEP.match(line))]
+            said.end, said.iterations = size, int(found[-1][2]) if found else said.iterations
+        return said.iterations
 
     def figures(self, record: RunRecord, clock: float | None = None) -> Figures:
         """The figures of a run. `clock`: the present time, in seconds since 1970."""
         rows = self.rows(record)
-        iterations = _iterations(record)
+        iterations = self._iterations(record)
         if not rows:
             return Figures(iterations=iterations)
         last = rows[-1]
@@ -124,12 +148,6 @@ def _speed(rows: list[Row]) -> float:
     if last == first:
         first, then = 0, 0.0
     return (last - first) / (now - then) if now > then else 0.0
-
-
-def _iterations(record: RunRecord) -> int | None:
-    """How many iterations the run will have, by the last line on stdout that says it."""
-    found = [match for line in lines_of(record.stdout, most=_TAIL) if (match := _STEP.match(line))]
-    return int(found[-1][2]) if found else None
 
 
 def _modified(path: str) -> float:

@@ -95,10 +95,9 @@ class RunQueue:
             raise Refusal(409, f"the run {record.name} does not train: it {_doing(record)}.")
         if record.state == "stopping" and not at_once:
             return record
-        record = self._saved(dataclasses.replace(record, state="stopping", stops=record.stops + 1))
         if not self._processes.ask_to_stop(record):
             self._unasked.add(run_id)
-        return record
+        return self._keep(dataclasses.replace(record, state="stopping", stops=record.stops + 1))
 
     def reorder(self, run_ids: Sequence[str]) -> list[str]:
         """Errors: Refusal."""
@@ -186,13 +185,14 @@ class RunQueue:
         self.records[record.id] = record
         return record
 
-    def _keep(self, record: RunRecord) -> None:
+    def _keep(self, record: RunRecord) -> RunRecord:
         """As _saved, of what has happened already: a full disk must not hide it."""
         self.records[record.id] = record
         try:
             run_record.save(record)
         except OSError as e:
             self._note(f"can't write {record.folder}/run.json ({e.strerror or e}).")
+        return record
 
 
 def _doing(record: RunRecord) -> str:

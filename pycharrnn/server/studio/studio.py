@@ -206,7 +206,8 @@ class Studio:
 
     async def _view(self, record: RunRecord) -> Run:
         paths = self._models.paths()
-        return await self._call(lambda: self._view_of(record, run_views.Checkpoints(paths)))
+        current = self._queue.records.get  # the queue may have begun the run meanwhile
+        return await self._call(lambda: self._view_of(current(record.id, record), run_views.Checkpoints(paths)))
 
     def _view_of(self, record: RunRecord, checkpoints: run_views.Checkpoints) -> Run:
         place = self._queue.waiting.index(record.id) + 1 if record.id in self._queue.waiting else None

@@ -9,13 +9,12 @@ import shutil
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
+from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
-from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.server.json_route import JsonRoute
 from pycharrnn.server.schemas import ModelId, Problem
 from pycharrnn.server.studio import model_files, page_words, run_command, studio_paths, trash, uploads
 from pycharrnn.server.studio.run_schemas import (
@@ -50,10 +49,10 @@ from pycharrnn.server.studio.text_schemas import (
 )
 
 # How /openapi.json describes routes that take or send a file: FastAPI can't derive it from the handlers.
-_JSON: dict[str, Any] = {}
+_JSON: dict[str, Any] = {"responses": {}}
 _BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-_TAKES_BYTES = {"openapi_extra": {"requestBody": {"required": True, "content": _BYTES}}}
-_SENDS_BYTES = {"response_class": FileResponse, "responses": {200: {"content": _BYTES}}}
+_TAKES_BYTES: dict[str, Any] = {**_JSON, "openapi_extra": {"requestBody": {"required": True, "content": _BYTES}}}
+_SENDS_BYTES: dict[str, Any] = {"response_class": FileResponse, "responses": {200: {"content": _BYTES}}}
 
 _STATUSES = (400, 401, 403, 404, 409, 413, 421, 422, 500, 503, 507)
 _Name = Annotated[str, Query(max_length=1000, description="the client's name of the file; never a path here")]
@@ -66,12 +65,7 @@ def add_studio_api(app: FastAPI, studio: Studio) -> None:
     """Add the paths to an application."""
     api = _Api(studio)
     problems: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in _STATUSES}
-    router = APIRouter(
-        prefix="/api/studio",
-        dependencies=[Depends(_of_this_site), Depends(_has_folder)],
-        responses=problems,
-        route_class=JsonRoute,
-    )
+    checks = [Depends(_of_this_site), Depends(_has_folder)]
     for method, path, handler, status, kind in (
         ("GET", "", api.facts, 200, _JSON),
         ("POST", "/texts", api.new_text, 201, _JSON),
@@ -95,8 +89,9 @@ def add_studio_api(app: FastAPI, studio: Studio) -> None:
         ("GET", "/trash", api.trash, 200, _JSON),
         ("POST", "/trash/{trash_id}/undo", api.undo, 200, _JSON),
     ):
-        router.add_api_route(path, handler, methods=[method], status_code=status, **kind)
-    app.include_router(router)
+        described = {**kind, "responses": {**problems, **kind["responses"]}}
+        path = f"/api/studio{path}"
+        app.add_api_route(path, handler, methods=[method], status_code=status, dependencies=checks, **described)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(UserError, _refused)
 
@@ -156,6 +151,24 @@ def _require_bytes(request: Request) -> None:
     """Errors: Refusal unless the body is sent as bytes, which a form of another site can't do."""
     if request.headers.get("content-type", "").strip().lower() != "application/octet-stream":
         raise Refusal(422, "send the file as it is, with the header Content-Type: application/octet-stream.")
+
+
+class _MadeFile(FileResponse):
+    """A file that was made for this response, in a folder of its own, which is removed however the response ends.
+
+    The next request makes another file, so a Range is ignored.
+    """
+
+    def __init__(self, path: str) -> None:
+        no_ranges = {"Accept-Ranges": "none"}
+        super().__init__(path, 200, no_ranges, "application/octet-stream", filename=os.path.basename(path))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        try:
+            await super().__call__({**scope, "headers": headers}, receive, send)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, os.path.dirname(self.path), ignore_errors=True)
 
 
 class _Api:
@@ -254,10 +267,7 @@ class _Api:
     ) -> FileResponse:
         """A model as a file of another format; `title` and `about` are the heading of a page and the words below it."""
         path = await self._studio.send(model, format, title, about)
-        removed = BackgroundTask(shutil.rmtree, os.path.dirname(path), ignore_errors=True)
-        return FileResponse(
-            path, filename=os.path.basename(path), media_type="application/octet-stream", background=removed
-        )
+        return _MadeFile(path)
 
     async def files_of_run(self, run_id: str) -> FilesToDelete:
         """The files that deleting a run would move to the trash."""

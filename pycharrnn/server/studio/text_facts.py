@@ -29,11 +29,12 @@ _ESTIMATE = "from pycharrnn.server.studio.estimate import main; main()"
 
 
 def read(
-    text_id: str, paths: Sequence[str], options: TrainOptions, shown: Callable[[str], str]
+    text_id: str, paths: Sequence[str], options: TrainOptions, shown: Callable[[str], str], renamed: str
 ) -> tuple[TextFacts, TextStats]:
     """Gather a text as `train` would. `options`: of them -items, -label and -text_encoding.
 
-    `shown`: rewords a sentence for the page. Errors: UserError for a text that can't be learnt from.
+    `shown`: rewords a sentence for the page. `renamed`: of Texts.renamed. Errors: UserError for a text that can't be
+    learnt from.
     """
     notes: list[str] = []
     how = {"text_encoding": options.text_encoding, "kind": options.items, "label": options.label}
@@ -72,6 +73,7 @@ def read(
         too_short=text_defaults.too_short(stats, encoding),
         suggested_items=suggested,
         headers=[shown(note) for note in headers],
+        renamed=renamed,
     )
     return found, stats
 

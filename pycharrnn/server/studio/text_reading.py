@@ -38,7 +38,8 @@ class TextReader:
             return self._texts.without_folder(text_id, page_words.reword(sentence))
 
         async with self._one_read_at_a_time:
-            found, stats = await asyncio.to_thread(text_facts.read, text_id, paths, options, shown)
+            renamed = self._texts.renamed(text_id, asked.label)
+            found, stats = await asyncio.to_thread(text_facts.read, text_id, paths, options, shown, renamed)
         self._stats[_key(text_id, asked)] = stats
         self._stats.move_to_end(_key(text_id, asked))
         while len(self._stats) > _MAX_STATS:

@@ -56,6 +56,7 @@ class TextFacts(BaseModel):
     file_count: int
     facts: list[str] = Field(description="sentences")
     left_out: list[str] = Field(description="sentences on what was left out, and why")
+    renamed: str = Field(description="a sentence on changed names that are labels; empty without such names")
     advice: str = Field(description="a sentence on a text that looks like a list; empty for others")
     encoding_advice: str = Field(
         description="a sentence on a text many of whose characters take several bytes; empty for others"

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
+from pycharrnn.common import folder_walk
 from pycharrnn.common.display import join_words
 from pycharrnn.server.studio import studio_paths
 from pycharrnn.server.studio.run_schemas import Deleted, FilesToDelete, TrashEntry
@@ -30,7 +31,8 @@ class _Listed(BaseModel):
 
 def facts_of(paths: Sequence[str]) -> FilesToDelete:
     """The files at some paths, and below them."""
-    return FilesToDelete(files=list(paths), bytes=sum(_size(path) for path in paths))
+    counted = set[object]()
+    return FilesToDelete(files=list(paths), bytes=sum(_size(path, counted) for path in paths))
 
 
 def delete(paths: Sequence[str], what: str, kind: Literal["run", "model"], run_id: str = "") -> Deleted:
@@ -122,11 +124,19 @@ def _are_moves_inside(moved: Sequence[tuple[str, str]], files: str) -> bool:
     )
 
 
-def _size(path: str) -> int:
-    """Size in bytes of a file, or of all files below a folder; what can't be read, or is gone, counts as 0."""
+def _size(path: str, counted: set[object]) -> int:
+    """Size in bytes of a file, or of all files below a folder; what can't be read, or is gone, counts as 0.
+
+    `counted`: the files that have been counted, each once however many hard links lead to it.
+    """
     try:
         if os.path.isdir(path) and not os.path.islink(path):
-            return sum(_size(os.path.join(path, name)) for name in os.listdir(path))
-        return os.lstat(path).st_size
+            return sum(_size(os.path.join(path, name), counted) for name in os.listdir(path))
+        status = os.lstat(path)
     except OSError:
         return 0
+    file = folder_walk.file_id(path, status)
+    if file in counted:
+        return 0
+    counted.add(file)
+    return status.st_size

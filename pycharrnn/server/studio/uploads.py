@@ -11,15 +11,15 @@ from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any, TypeVar
 
 from compat.atomic_write import atomic_write
-from pycharrnn.common.display import escape_line
+from pycharrnn.common.display import escape_line, join_words
 from pycharrnn.server.studio import studio_paths
 from pycharrnn.server.studio.studio_paths import Refusal
 from pycharrnn.text.corpus import safe_name
 
 MAX_FILES = 5000  # of a text
 _MAX_DEPTH = 8  # folders
-_MAX_NAMED = 50  # files on a command line; of more, their folder is named
-_LOOSE = "input"  # folder of files without one; `train` may name their text after it
+_MAX_NAMED = 50  # files and folders on a command line; of more, the folder that holds them is named
+_LOOSE = "input"  # folder of files of several folders, or of none; `train` may name their text after it
 _PIECE = 1 << 20  # bytes in memory
 _ENDING = re.compile(r"\.\w{1,12}", re.ASCII)
 
@@ -69,16 +69,21 @@ class Texts:
         # Text id -> the names that its files have or will have, in lower case: on some systems A and a are one name.
         self._taken: dict[str, set[str]] = {}
         self._in_use: set[str] = set()
-        self._given: dict[str, dict[str, str]] = {}  # text id -> path below its folder -> the client's name, escaped
+        # Text id -> path below its folder -> the client's name; and a client's folder -> path below the text's folder.
+        self._given: dict[str, dict[str, str]] = {}
+        self._folders: dict[str, dict[str, str]] = {}
 
     def new(self, name: str, is_folder: bool) -> str:
-        """Begin a text. `name`: of the folder that holds its files, for its name. Returns: its id. Errors: OSError."""
+        """Begin a text. `name`: of the folder that holds all its files. Returns: its id. Errors: OSError."""
         text_id = studio_paths.new_id("t")
         os.makedirs(_folder(text_id))
-        described = {"folder": safe_name(name) if is_folder else "", "label": name[:200]}
+        described: dict[str, Any] = {
+            "folder": safe_name(name) if is_folder else "",
+            "given": _parts(name) if is_folder else [],
+        }
         studio_paths.write_json(f"{_folder(text_id)}.json", described)
         self._taken[text_id] = set()
-        self._given[text_id] = {described["folder"]: escape_line(name)} if is_folder else {}
+        self._given[text_id] = {described["folder"]: name} if is_folder else {}
         return text_id
 
     def path_for(self, text_id: str, name: str) -> str:
@@ -88,19 +93,29 @@ class Texts:
             raise Refusal(409, "a run uses this text already: drop the files again, as a new text.")
         taken = self._taken.setdefault(text_id, set())
         if len(taken) >= MAX_FILES:
-            raise Refusal(422, f"a text has {MAX_FILES} files at most.")
-        *folders, file = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")] or [""]
-        folders[: 1 if described["folder"] else 0] = [described["folder"] or _LOOSE]
-        parts = [_safe(part, bool(described["folder"])) for part in folders[:_MAX_DEPTH]]
-        stem, ending = os.path.splitext(_safe(file, bool(described["folder"])))
-        number = 1
-        while (path := "/".join([*parts, f"{stem}{f'_{number}' if number > 1 else ''}{ending}"])).lower() in taken:
-            number += 1
+            raise Refusal(422, f"a text has {MAX_FILES:,} files at most; join some, or leave some out.")
+        *folders, file = _parts(name) or [""]
+        own = described["given"]  # of a text in a folder: what its files' names begin with
+        if folders[: len(own)] != own:
+            text = f"the folder {escape_line('/'.join(own))} of this text"
+            raise Refusal(422, f"{escape_line(name)} is not in {text}: begin another text for it.")
+        whole = self._folder_for(text_id, described["folder"], folders[len(own) :])
+        path = _free(f"{whole}/{_safe(file, bool(described['folder']))}", taken)
         taken.add(path.lower())
-        self._given.setdefault(text_id, {})[path] = escape_line(name)
+        self._given.setdefault(text_id, {})[path] = name
         whole = f"{_folder(text_id)}/{path}"
         os.makedirs(os.path.dirname(whole), exist_ok=True)
         return whole
+
+    def _folder_for(self, text_id: str, root: str, folders: list[str]) -> str:
+        """The folder for files of a client's `folders`, each of which has a folder of its own below `root`."""
+        kept, path = self._folders.setdefault(text_id, {}), root or _LOOSE
+        for depth, part in enumerate(folders[: _MAX_DEPTH - 1], 1):
+            given = "/".join(folders[:depth])
+            if given not in kept:
+                kept[given] = _free(f"{path}/{_safe(part, bool(root))}", {other.lower() for other in kept.values()})
+            path = kept[given]
+        return path
 
     def use(self, text_id: str) -> None:
         """Take no more files for a text, which a run uses."""
@@ -111,19 +126,36 @@ class Texts:
         self._taken.get(text_id, set()).discard(path.removeprefix(f"{_folder(text_id)}/").lower())
 
     def paths(self, text_id: str) -> list[str]:
-        """What to train on: the files, or the folder that holds them. Errors: Refusal."""
+        """What to train on: the files and folders that were dropped, or the folder that holds them. Errors: Refusal."""
         described = self._described(text_id)
+        whole = f"{_folder(text_id)}/{described['folder'] or _LOOSE}"
         if described["folder"]:
-            return [f"{_folder(text_id)}/{described['folder']}"]
-        files = sorted(
-            os.path.join(folder, name).replace(os.sep, "/")
-            for folder, _, names in os.walk(_folder(text_id))
-            for name in names
-            if not name.startswith(".")
-        )
-        if not files:
+            return [whole]
+        dropped = [
+            f"{whole}/{name}"
+            for name in sorted(studio_paths.names_in(whole))
+            if not name.startswith(".") and _has_file(f"{whole}/{name}")
+        ]
+        if not dropped:
             raise Refusal(422, "there is no text yet: drop a file, or paste one.")
-        return files if len(files) <= _MAX_NAMED else [os.path.commonpath(files).replace(os.sep, "/")]
+        return dropped if len(dropped) <= _MAX_NAMED else [whole]
+
+    def renamed(self, text_id: str, label: str) -> str:
+        """A sentence on the names that were changed and are labels; "" without such names.
+
+        `label`: the value of -label, of which "file" and "folder" make labels of names.
+        """
+        part = {"file": -1, "folder": -2}.get(label)
+        if part is None:
+            return ""
+        paths = [(_parts(given), kept.split("/")) for kept, given in self._given.get(text_id, {}).items()]
+        names = dict.fromkeys(
+            (given[part], kept[part]) for given, kept in paths if len(kept) > 1 and len(given) >= -part
+        )
+        changed = [f"{escape_line(given)} is {kept}" for given, kept in names if kept != given]
+        if not changed:
+            return ""
+        return f"names were changed to be safe and distinct, and labels follow the new names: {join_words(changed)}."
 
     def without_folder(self, text_id: str, sentence: str) -> str:
         """A sentence about a text, with the names of its files as the client has them."""
@@ -131,7 +163,7 @@ class Texts:
 
         def named(found: re.Match[str]) -> str:
             path = found[1].rstrip(".")
-            return given.get(path, path.removeprefix(f"{_LOOSE}/")) + found[1][len(path) :]
+            return escape_line(given.get(path, path.removeprefix(f"{_LOOSE}/"))) + found[1][len(path) :]
 
         return re.sub(rf"{re.escape(_folder(text_id))}/([\w./-]+)", named, sentence)
 
@@ -154,6 +186,27 @@ class Texts:
         if not described:
             raise Refusal(404, "this text is not here any more: drop it again.")
         return described
+
+
+def _parts(name: str) -> list[str]:
+    """The parts of a client's path, without those that lead elsewhere."""
+    return [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+
+
+def _free(path: str, taken: Collection[str]) -> str:
+    """`path`, or with a number before its ending: one that is not among `taken`, in lower case."""
+    stem, ending = os.path.splitext(path)
+    number = 1
+    while (free := f"{stem}{f'_{number}' if number > 1 else ''}{ending}").lower() in taken:
+        number += 1
+    return free
+
+
+def _has_file(path: str) -> bool:
+    """Whether a path is a file, or a folder with a file that is not hidden."""
+    if not os.path.isdir(path):
+        return True
+    return any(not name.startswith(".") for _, _, names in os.walk(path) for name in names)
 
 
 def _folder(text_id: str) -> str:
