@@ -27,8 +27,9 @@ class Kind:
 
 
 HTML = Kind("HTML", is_markup=True)
-_OF_A_MODEL = wordings("-init_from FILE", "init_from=FILE")
-PAGE = Kind("a page with a model in it", f"{_OF_A_MODEL} with a text trains it further")
+_FURTHER = wordings("pycharrnn train TEXT -init_from FILE", "pycharrnn.train(TEXT, init_from=FILE)")
+TEXT_FOR_A_MODEL = f"name a text; {_FURTHER} trains the model further"
+PAGE = Kind("a page with a model in it", TEXT_FOR_A_MODEL)
 CHECKPOINT_ENDINGS = (".t7", ".safetensors", ".pt")
 CACHE = Kind(
     "char-rnn's cache of a text",

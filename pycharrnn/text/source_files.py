@@ -14,7 +14,7 @@ from typing import cast
 
 from pycharrnn.common import folder_walk, near_paths, shell_words
 from pycharrnn.common.display import escape_line, join_words
-from pycharrnn.common.errors import UserError, flag, wordings
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.standard_streams import standard_input
 from pycharrnn.text import decode_text, detect_encoding, file_kinds, html_text
@@ -88,10 +88,6 @@ def find(
             without_text[name] = status.st_size
     if not files and not_plain:
         raise UserError(_refusal(not_plain))
-    if len(paths) == len(without_text) == 1 and paths[0].endswith(file_kinds.CHECKPOINT_ENDINGS):
-        shown = escape_line(paths[0])
-        way_out = wordings(f"-init_from {shown}", f"init_from={paths[0]!r}")
-        raise UserError(f"{shown} is not a text, but a checkpoint: {way_out} with a text trains it further.")
     if len(paths) == len(without_text) == 1 and not os.path.isdir(paths[0]):
         raise UserError(_without_text(*without_text.popitem()))
     kinds = [f"{shown} ({kind.name})" for shown, kind in not_plain.items()]
@@ -117,8 +113,9 @@ def _without_text(name: str, size: int) -> str:
     shown = escape_line(name)
     if not size:
         return f"{shown} is empty: name a text."
-    what = "a checkpoint, not a text" if name.endswith(file_kinds.CHECKPOINT_ENDINGS) else "binary data"
-    return f"{shown} is {what}: name a text."
+    if name.endswith(file_kinds.CHECKPOINT_ENDINGS):
+        return f"{shown} is a checkpoint, not a text: {file_kinds.TEXT_FOR_A_MODEL}."
+    return f"{shown} is binary data: name a text."
 
 
 def _earlier_texts(paths: Sequence[str]) -> list[str]:

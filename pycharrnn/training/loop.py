@@ -282,8 +282,8 @@ def _history(session: Session, trainer: Trainer, say: PrintLine, note: PrintLine
     lost_patience = _had_lost_patience(session, history)
     is_complete = done == iterations and done in found.val_losses
     if done > iterations or is_complete:
-        longer = f"a larger {flag('max_epochs')} goes on, or {flag('minutes')}"
-        note(f"iteration {done} of {iterations}: nothing is left to train; {longer}.")
+        longer = f"a larger {flag('max_epochs')}, or {flag('minutes')},"
+        note(f"iteration {done} of {iterations}: nothing is left to train; {longer} goes on.")
     elif lost_patience:
         note(patience_note(done, settings.optimisation.patience))
         note(f"nothing is left to train; a larger {flag('patience')}, or {flag('max_epochs')}, goes on.")

@@ -69,7 +69,7 @@ def test_one_model(tmp_path):
     page = tmp_path / "model.html"
     done = run("convert", str(LSTM), str(page))
     assert done.stdout.decode() == f"saved {page}\n"
-    said = f"{page} is a page with a model in it, not plain text: -init_from FILE with a text trains it further."
+    said = f"{page} is a page with a model in it, not plain text: name a text; pycharrnn train TEXT -init_from"
     assert said in sentence(run("train", str(page), cwd=tmp_path))
     assert done.stderr.decode() == f"pycharrnn: 1 model in {page.stat().st_size / 1e6:.1f} MB\n"
     (model,) = Page(page).models

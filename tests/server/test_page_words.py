@@ -25,8 +25,8 @@ REWORDED = {
     "-init_from cv/lm_a.t7 with -vocab extend adds them; go on by -resume cv/lm_a_epoch1.50_2.0.t7.": (
         '"Start from" with -vocab extend adds them; go on by "Go on".'
     ),
-    "x.t7 is a checkpoint: -init_from x.t7 with a text trains it further.": (
-        'x.t7 is a checkpoint: Bring takes it, and "Start from" then trains it further on a text.'
+    "x.t7 is a checkpoint, not a text: name a text; pycharrnn train TEXT -init_from FILE trains the model further.": (
+        'x.t7 is a checkpoint, not a text: Bring takes it, and "Start from" then trains it further on a text.'
     ),
     "another training (process 5 on host) writes lm_a_* to cv: choose another -savefile or -checkpoint_dir, or wait;"
     " -lock 0 trains all the same.": (

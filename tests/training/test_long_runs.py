@@ -686,7 +686,7 @@ def test_resuming_a_finished_run(tmp_path):
     error, out, err = result_of(folder, "-resume", "cv", small=[])
     assert error is None
     assert steps(out) == [lines[-1]]
-    assert "iteration 30 of 30: nothing is left to train; a larger -max_epochs goes on." in err
+    assert "iteration 30 of 30: nothing is left to train; a larger -max_epochs, or -minutes, goes on." in err
     assert "the best checkpoint is" in err
     assert len(named(folder)) == 1
 

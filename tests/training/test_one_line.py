@@ -251,7 +251,10 @@ def test_a_name_that_is_no_text(home):
         ),
         (["my txt.txt"], "can't read my txt.txt (NOT_FOUND); did you mean my text.txt?"),
         (["my text"], "can't read my text (NOT_FOUND); did you mean my text.txt?"),
-        (["model.t7"], "model.t7 is not a text, but a checkpoint: -init_from model.t7 with a text trains it further."),
+        (
+            ["model.t7"],
+            "model.t7 is a checkpoint, not a text: name a text; pycharrnn train TEXT -init_from FILE trains the model further.",
+        ),
         (["empty"], "there is no text in empty: name files of plain text"),
         (["ten.txt"], "the text has 10 characters, too few to learn from: give 1,000 at least"),
         (["my text.txt", "-data_dir", "data/x"], "-data_dir names a text, too: leave out -data_dir or my text.txt."),
@@ -346,7 +349,7 @@ def test_many_processes_need_a_text_that_is_there(home):
     environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT), "WORLD_SIZE": "2", "RANK": "0"}
     command = [sys.executable, "-m", "pycharrnn", "train", "my text.txt"]
     result = subprocess.run(command, cwd=home, env=environment, capture_output=True)
-    assert "several processes can't gather a text: train with -data_dir" in sentence(result)
+    assert "several processes can't gather a text: name its folder by -data_dir" in sentence(result)
 
 
 def test_a_run_of_no_step_says_so(home):

@@ -38,7 +38,7 @@ _SENTENCES = (
     (r"and name the (\.\w+ file) in it", r"and bring the \1 in it"),
     (r"name a checkpoint, cv/checkpoint_\*\.t7", "bring its checkpoint, such as checkpoint_1000.t7"),
     (
-        r"-init_from \S+ with a text trains it further",
+        r"name a text; pycharrnn train TEXT -init_from FILE trains the model further",
         'Bring takes it, and "Start from" then trains it further on a text',
     ),
     (r"pycharrnn train .* -items (line|blank) learns", r"-items \1 learns"),
