@@ -253,7 +253,7 @@ def test_a_name_that_is_no_text(home):
         (["my text"], "can't read my text (NOT_FOUND); did you mean my text.txt?"),
         (
             ["model.t7"],
-            "model.t7 is a checkpoint, not a text: name a text; pycharrnn train TEXT -init_from FILE trains the model further.",
+            "model.t7 is a checkpoint, not a text: name a text; pycharrnn train TEXT -init_from FILE trains the model",
         ),
         (["empty"], "there is no text in empty: name files of plain text"),
         (["ten.txt"], "the text has 10 characters, too few to learn from: give 1,000 at least"),
