@@ -158,9 +158,7 @@ def convert(
     chosen = formats.of(path)
     if chosen is None:
         endings = formats.in_words(formats.ALL_ENDINGS)
-        raise UserError(
-            f"can't tell the format of {path} from its ending: use {endings}; .txt is for the text of data.t7."
-        )
+        raise UserError(f"can't tell the format of {path} from its ending: use {endings}.")
     if not chosen.written:
         raise UserError(f"can't write the page {path} here: save a checkpoint, and pycharrnn convert makes the page.")
     output_folder.require_folder(path)

@@ -172,13 +172,8 @@ def _run(args: list[str] | None) -> int:
         if what and isinstance(e, IsADirectoryError):
             note(f"{what.removesuffix(': ')} is a folder: name a file.")
             return 1
-        if isinstance(e, FileNotFoundError) and not what:
-            note(extras.NO_CURRENT_FOLDER)  # getcwd names no file
-            return 1
-        if what and isinstance(e, FileNotFoundError):
-            near = near_paths.near(os.fsdecode(e.filename))
-            advice = f"; did you mean {near}?" if near else ": name one that exists."
-            note(f"can't read {os.fsdecode(e.filename)} ({e.strerror}){advice}")
+        if isinstance(e, FileNotFoundError):
+            note(_of_missing_file(e))
             return 1
         note(f"{what}{e.strerror or e}.")
         return 1
@@ -196,6 +191,23 @@ def _run(args: list[str] | None) -> int:
         note(interrupts.sentence(e.number))
         return interrupts.status_of(e.number)
     return 0
+
+
+def _of_missing_file(error: FileNotFoundError) -> str:
+    """A sentence on a file that is not there, or whose folder is not, if it was to be written."""
+    try:
+        extras.require_current_folder()  # whose absence names no file
+    except UserError as gone:
+        return str(gone)
+    if not error.filename:
+        return f"{error.strerror or error}."
+    path = os.fsdecode(error.filename)
+    if near := near_paths.near(path):
+        return f"can't read {path} ({error.strerror}); did you mean {near}?"
+    folder = os.path.dirname(path)
+    if folder and not os.path.isdir(folder):
+        return f"{path}: there is no folder {folder}."
+    return f"can't read {path} ({error.strerror}): name a file that exists."
 
 
 def _exit(status: int) -> NoReturn:

@@ -82,6 +82,8 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
             cached_text.write(sources[0], code, target)
             say(f"saved {target}")
             return
+        endings = formats.in_words(formats.ALL_ENDINGS)
+        raise UserError(f"only data.t7, char-rnn's cache of a text, becomes a .txt file: for a model use {endings}.")
     from pycharrnn.checkpoints import checkpoint, folder_files, paths
 
     source, loaded = paths.load_best(sources[0], note)

@@ -122,7 +122,7 @@ def _is_picture(path: str) -> bool:
     if not path.lower().endswith((".png", ".svg")):
         return False
     if not os.path.isfile(path):
-        return True
+        return not os.path.exists(path)
     with open(path, "rb") as f:
         return f.read(5).startswith((b"\x89PNG", b"<?xml"))
 

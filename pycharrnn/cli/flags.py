@@ -70,7 +70,6 @@ class _Number(_FlagType):
             flag = param.opts[0] if param else ""
             with_point = re.fullmatch(r"(-?\d+),(\d+)", value) if isinstance(value, str) and not self.whole else None
             hint = f": write {with_point[1]}.{with_point[2]}" if with_point else ""
-            hint = f": write {flag} 1" if self is _SWITCH else hint
             raise click.UsageError(f"{flag} needs {self.name}, not {value!r}{hint}.", ctx)
         return int(number) if self.whole else number
 
@@ -198,7 +197,6 @@ class Command(click.Command):
         """Errors: click.UsageError, also for an unknown flag."""
         if not ctx.resilient_parsing:  # which holds in completion, where only half a word may have been typed
             _check_flags(self, ctx, args)
-        words = list(args)  # click takes from `args`
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as e:
@@ -206,13 +204,14 @@ class Command(click.Command):
             if isinstance(e, click.MissingParameter) and isinstance(e.param, click.Argument):
                 metavar = e.param.metavar or ""
                 described = dict(self.arguments).get(metavar.strip("[<").partition(">")[0], "")
-                if self.arguments[0][0] == "model" and (text := next(filter(_is_text, words), "")):
+                text = ctx.params.get("model", "")
+                if text and _is_text(text):
                     command = shell_words.joined(["pycharrnn", self.name or "", "cv", text])
                     raise click.UsageError(
                         f"{text} is a text: name the model before it, as in {command}.", ctx
                     ) from None
                 raise click.UsageError(f"Missing argument '{metavar}': {described}.", ctx) from None
-            if isinstance(e, click.BadOptionUsage):
+            if isinstance(e, click.BadOptionUsage) and e.message.endswith("requires an argument."):
                 kinds = {flag: param.type for param in self.get_params(ctx) for flag in param.opts}
                 raise click.UsageError(_lacks_value(e.option_name, kinds.get(e.option_name)), ctx) from None
             if e.message.startswith("Got unexpected extra argument"):
@@ -259,8 +258,6 @@ def _is_text(path: str) -> bool:
 
 def _lacks_value(flag: str, kind: object) -> str:
     """That a flag ends the command line without its value."""
-    if kind is _SWITCH:
-        return f"{flag} needs 0 or 1 after it: write {flag} 1"
     what = "a file" if kind is FILE else "a folder" if kind is _FOLDER else "its value"
     return f"{flag} needs {kind.name if isinstance(kind, (_Number, _RampType)) else what} after it."
 

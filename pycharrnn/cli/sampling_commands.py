@@ -224,7 +224,7 @@ def _draw_many(
         except OSError as e:
             if opt.o or e.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            full = tempfile.gettempdir()
+            full = os.path.dirname(folder)
             raise UserError(f"{full} is full: make room there, or keep the samples elsewhere by -o FOLDER.") from e
         for seed in range(opt.seed, opt.seed + opt.samples):
             path = sample_files.sample_file(folder, seed)

@@ -168,8 +168,8 @@ def _nothing_to(verb: str, files: Sequence[str]) -> UserError:
 
 def _refuse_swapped(command: str, model: str, files: tuple[str, ...]) -> None:
     """Refuse a text in the place of the model before a model in that of the first text. Errors: click.UsageError."""
-    if not os.path.exists(model) and (os.path.isdir(files[0]) or is_checkpoint(files[0])):
-        near = near_paths.near(model) or "FILE"
+    is_model = is_checkpoint(files[0]) or (os.path.isdir(files[0]) and not is_folder_of_texts(files[0]))
+    if is_model and not os.path.exists(model) and is_text(near := near_paths.near(model)):
         advice = f"the model comes first, as in pycharrnn {command} {quoted(files[0])} {quoted(near)}"
         raise click.UsageError(f"{model} does not exist; {advice}.", click.get_current_context())
     if is_text(model) and not is_text(files[0]):

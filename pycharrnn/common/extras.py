@@ -8,7 +8,6 @@ import re
 
 from pycharrnn.common.errors import UserError
 
-NO_CURRENT_FOLDER = "the current folder was removed: change to another one, with cd."
 _OF_EXTRA = re.compile(r"""(?P<requirement>[^;]+?)\s*;\s*extra\s*==\s*["'](?P<extra>[\w.-]+)["']""")
 
 
@@ -21,10 +20,15 @@ def require_pytorch(what: str) -> None:
     """Errors: UserError that names `what`, which needs PyTorch, if PyTorch is not installed, or can't load here."""
     if not has_pytorch():
         raise UserError(f"{what} needs PyTorch, which is not installed: pip install torch")
+    require_current_folder()  # without which MKL would end the process
+
+
+def require_current_folder() -> None:
+    """Errors: UserError if the current folder was removed."""
     try:
         os.getcwd()
-    except FileNotFoundError:  # MKL would end the process
-        raise UserError(NO_CURRENT_FOLDER) from None
+    except FileNotFoundError:
+        raise UserError("the current folder was removed: change to another one, with cd.") from None
 
 
 def missing(what: str, extra: str) -> UserError:

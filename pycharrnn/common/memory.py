@@ -30,7 +30,9 @@ def check(need: float, what: str, available: float | None = None) -> None:
         )
 
 
-_RAN_OUT = re.compile("out of memory|allocate memory|not enough memory|failed to map segment", re.IGNORECASE)
+_RAN_OUT = re.compile(
+    "out of memory|allocate memory|not enough memory|failed to map segment(?!.*(not permitted|denied))", re.IGNORECASE
+)
 
 
 def ran_out(error: BaseException) -> str | None:

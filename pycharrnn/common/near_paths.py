@@ -27,7 +27,8 @@ def near(path: str, is_wanted: Callable[[str], bool] = lambda found: True, elsew
             continue
         paths = {e: os.path.join(place, e) for e in entries if not e.startswith(".")}
         known = [e for e, found in paths.items() if os.path.exists(found) and is_wanted(found)]  # no broken link
-        alike = [e for e in known if name.lower() in (e.lower(), os.path.splitext(e)[0].lower())]
-        if found := alike or difflib.get_close_matches(name, known, 1, _SIMILARITY):
+        in_other_case = [e for e in known if e.lower() == name.lower()]
+        longer = [e for e in known if os.path.splitext(e)[0].lower() == name.lower()]
+        if found := in_other_case or longer or difflib.get_close_matches(name, known, 1, _SIMILARITY):
             return os.path.join(place, found[0])
     return ""

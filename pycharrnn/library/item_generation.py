@@ -104,7 +104,7 @@ def draw_items(
     with in_words_of_a_program():
         labels = model_labels.choice(path, loaded, opt.label)
         model_labels.refuse_in_primetext(b"".join(prime), loaded.labels)
-        known = known_items.for_options(path or "the model", loaded, opt)
+        known = known_items.for_options(path, loaded, opt)
     selection = item_selection.Selection(opt, known)
     model = ItemModel(predictor_of, loaded.vocab, end, prime, labels, copies)
     shown = [] if opt.hide_prime else prime

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 import numpy as np
 
-from compat import item_options
 from compat.item_options import END_CHARACTERS
 from compat.vocabulary import characters_by_id
 from pycharrnn.analysis import activations, classify, copied, text_scores
@@ -512,9 +511,9 @@ class Model:
 
     def _facts(self) -> dict[str, str]:
         facts = {"model": f"{self.model}, {self.num_layers} x {self.rnn_size}", "characters": f"{self.vocab_size}"}
-        if kind := item_options.kind(self.vocab, self.opt):
-            facts["items"] = kind
         now = self._weights.checkpoint()
+        if now.items:
+            facts["items"] = now.items
         if now.epoch:
             facts["epoch"] = f"{now.epoch:.2f}"
         if (val_loss := checkpoint.validation_loss(now)) is not None:

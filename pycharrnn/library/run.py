@@ -44,7 +44,7 @@ class Run:
         self._ntrain, self.epochs = result.ntrain, len(self.train_losses) / result.ntrain
         self.best_path, self.last_path = result.best, result.last
         self.notes, self.stopped = tuple(notes), stopped
-        self._directory = os.getcwd()  # to which the paths are relative
+        self._directory = _current_directory()  # to which the paths are relative
 
     @property
     def iterations(self) -> int:
@@ -73,7 +73,7 @@ class Run:
 
     def _load(self, path: str) -> Model:
         """Errors: UserError, also if another run has replaced the checkpoint."""
-        model = load(path if os.getcwd() == self._directory else os.path.join(self._directory, path))
+        model = load(path if _current_directory() == self._directory else os.path.join(self._directory, path))
         found, own = model.train_losses, self.train_losses[: model.iteration]
         if len(found) != len(own) or not np.array_equal(found, own, equal_nan=True):
             raise UserError(f"{path} is a checkpoint of another run by now: load it by its path, or train again.")
@@ -114,6 +114,13 @@ class Run:
         elif out_of_patience(self.val_losses, self.options.patience):
             facts["ended"] = f"by patience {self.options.patience}"
         return facts
+
+
+def _current_directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # it was removed
+        return ""
 
 
 class LossCurve:

@@ -117,9 +117,13 @@ def _texts(text: object) -> list[str] | bytes:
     paths = [os.fspath(path) for path in named if isinstance(path, (str, os.PathLike))]
     if not paths or len(paths) < len(named):
         raise TypeError(f"text must be a text, a path or a list of paths, not {reprlib.repr(text)}: {_LINES_IN_A_TEXT}")
-    if len(paths) > 1 and not any(map(os.path.lexists, paths)):
+    if len(paths) > 1 and not any(os.path.lexists(path) or _looks_like_a_path(path) for path in paths):
         raise UserError(f"text is a list of {len(paths)} paths, and none of them is here: {_LINES_IN_A_TEXT}.")
     return paths
+
+
+def _looks_like_a_path(path: str) -> bool:
+    return os.path.splitext(path)[1] not in ("", ".") or os.path.basename(path) != path
 
 
 def _result_at_interrupt(stopped: RunStopped) -> RunResult:

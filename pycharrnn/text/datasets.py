@@ -41,8 +41,8 @@ def write(name: str, data_dir: str = "data", say: PrintLine = print) -> str:
             os.makedirs(folder, exist_ok=True)
             with atomic_write(path) as f:
                 f.write(text)
-                with atomic_write(os.path.join(folder, SOURCES)) as sources:
-                    sources.write(f"pycharrnn data {name}\n".encode())
+            with atomic_write(os.path.join(folder, SOURCES)) as f:
+                f.write(f"pycharrnn data {name}\n".encode())
     except OSError as e:
         raise UserError(f"can't write {path}: {e.strerror or e}.") from e
     say(f"{path}: {len(text)} characters, {len(set(text))} distinct")

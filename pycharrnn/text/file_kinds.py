@@ -19,11 +19,13 @@ class Kind:
     Attributes:
         name: with an article, for messages. way_out: how to get plain text from it.
         is_markup: whether it is plain text with markup, so that an encoding may be given.
+        is_plain_text: whether it is plain text all the same, in another encoding than the one given.
     """
 
     name: str
     way_out: str = "save it as plain text"
     is_markup: bool = False
+    is_plain_text: bool = False
 
 
 HTML = Kind("HTML", is_markup=True)
@@ -121,7 +123,7 @@ def _or_page(kind: Kind, start: bytes) -> Kind:
 
 def refusal(shown: str, kind: Kind) -> str:
     """Why a file is not trained on, and what to do; for a UserError."""
-    return f"{shown} is {kind.name}, not plain text: {kind.way_out}."
+    return f"{shown} is {kind.name}{'' if kind.is_plain_text else ', not plain text'}: {kind.way_out}."
 
 
 def _in_ascii(first: bytes) -> bytes:

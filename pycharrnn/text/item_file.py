@@ -42,6 +42,9 @@ def items_of_file(path: str, kind: str, text_encoding: str = "", note: PrintLine
     `kind`: the value of -items. A file that contains U+001E is read as an input.txt of blank or file. `text_encoding`:
     of the files, "" to detect it. `note`: prints how they are decoded. Errors: OSError; UserError.
     """
+    if kind != "line" and _is_input(path, END_CHARACTERS[kind]):  # as it is: it is neither decoded nor refused
+        yield from items.of_input(file_pieces(path), END_CHARACTERS[kind], items.MAX_READ_ITEM)
+        return
     with contextlib.ExitStack() as until_read:
         for file in _found(path, until_read, text_encoding, note):
             yield from _items_in(file, kind)

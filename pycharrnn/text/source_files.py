@@ -161,9 +161,9 @@ def source_file(path: str, name: str, size: int, text_encoding: str = "") -> Sou
         return SourceFile(path, name, dataclasses.replace(decoding, is_html=is_html), size)
     if name.endswith(file_kinds.CHECKPOINT_ENDINGS):
         return None
-    if text_encoding and (detected := detect_encoding.decoding_of(path, shown)):
-        given = flag("text_encoding", text_encoding)
-        raise UserError(f"{shown} is not in {text_encoding}: leave out {given}, and it is read as {detected}.")
+    if text_encoding not in ("", decode_text.RAW) and (detected := detect_encoding.decoding_of(path, shown)):
+        way_out = f"leave out {flag('text_encoding', text_encoding)}, which is for all files"
+        return Kind(f"in {detected}, not in {text_encoding}", way_out, is_plain_text=True)
     is_almost_text = detect_encoding.decoding_of(path, shown, decode_text.RAW) is not None
     return file_kinds.kind_of_binary(path, name, is_almost_text)
 

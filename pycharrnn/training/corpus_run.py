@@ -36,8 +36,8 @@ def corpus_run(
         )
     if process_from_environment().size > 1:
         raise UserError(
-            f"several processes can't gather a text: name its folder by {flag('data_dir')}; pycharrnn train FILE makes"
-            " one, data/NAME."
+            f"several processes can't gather a text: name its folder by {flag('data_dir')}; a training on files in one"
+            " process makes it, data/NAME."
         )
     how = {"text_encoding": opt.text_encoding, "kind": opt.items, "label": opt.label}
     with corpus.gather(texts, note, opt.progress, is_product, **how) as gathered:

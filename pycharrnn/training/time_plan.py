@@ -159,7 +159,7 @@ def options_for(request: RunRequest, rnn_size: int, iteration: float, seconds: f
     is_length_given = "max_epochs" in request.given
     affordable = opt.max_epochs * per_epoch if is_length_given else seconds * _USED / iteration
     validations = _validations(min(affordable, most_epochs(opt) * per_epoch) / validation)
-    # -calibrate takes up to CALIBRATION validations; what it takes beyond one is part of what _USED leaves.
+    # -calibrate takes about pace.CALIBRATION validations; what it takes beyond one is part of what _USED leaves.
     iterations = max(_LEAST_ITERATIONS, affordable - (validations + found.calibrate) * validation)
     planned = min((iterations + 0.5) / per_epoch, most_epochs(opt))
     epochs = opt.max_epochs if is_length_given else float(f"{planned:.4g}")

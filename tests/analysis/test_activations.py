@@ -230,7 +230,7 @@ def test_a_long_text_is_cut():
     [
         ([], "either -primetext TEXT or -primefile FILE"),
         (["-primetext", "a", "-primefile", "text"], "-primetext and -primefile exclude each other: leave one out."),
-        (["-primefile", "nowhere"], "nowhere: No such file"),
+        (["-primefile", "nowhere"], "can't read nowhere (No such file"),
         (["-primefile", os.devnull], "the text is empty"),
         (["-primetext", "a\u00fc"], "'\u00fc'"),
         (["-primetext", "a", "-layer", "9"], "-layer 9 is too large: the model has 2 layers"),

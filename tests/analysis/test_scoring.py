@@ -433,7 +433,7 @@ def test_what_is_wrong_with_a_file_is_said_after_the_scores_of_those_before(tmp_
     (tmp_path / "c.txt").write_bytes(TEXT[:9])
     result = run("score", CHECKPOINT, "a.txt", "b.txt", "c.txt", "nowhere.txt", "a.txt", cwd=tmp_path)
     assert [line.split(":")[0] for line in result.stdout.decode().splitlines()] == ["a.txt", "c.txt"]
-    assert sentence(result).startswith("pycharrnn: nowhere.txt: No such file")
+    assert sentence(result).startswith("pycharrnn: can't read nowhere.txt (No such file")
     result = run("score", CHECKPOINT, "b.txt", "a.txt", "b.txt", cwd=tmp_path)
     assert result.stdout.startswith(b"a.txt: ")
     assert sentence(result) == "pycharrnn: b.txt, b.txt: empty, so there is nothing to score.\n"

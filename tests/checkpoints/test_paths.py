@@ -173,7 +173,7 @@ def test_an_earlier_run_on_the_same_text_may_be_better(tmp_path, said, text_hash
     train(tmp_path, "short", [2.0], 3000, text=5, text_hash="100 bytes, SHA-256 ab")
     assert os.path.basename(load_best(str(tmp_path), said.append)[0]) == "lm_short_epoch1.00_2.0000.t7"
     better = f"{tmp_path}/lm_long_epoch2.00_1.0000.t7"
-    advice = f"{better}, of the same text, has a lower validation loss; name it to use it"
+    advice = f"{better}, of the same text, has a lower validation loss; name it to use it."
     assert said[1:] == ([advice] if is_better else [])
 
 

@@ -136,6 +136,10 @@ def test_a_text_without_its_model_and_a_model_after_it(tmp_path):
     for command in ("score", "which"):
         said = sentence(run(command, "letter.txt", cwd=tmp_path), 2)
         assert f"letter.txt is a text: name the model before it, as in pycharrnn {command} cv letter.txt." in said
+    (tmp_path / "texts").mkdir()
+    shutil.copy(tmp_path / "letter.txt", tmp_path / "texts")
+    assert "did you mean cv?" in sentence(run("score", "cvv", "texts", cwd=tmp_path))
+    assert "Missing argument '<model>'" in sentence(run("sample", "-primefile", "letter.txt", cwd=tmp_path), 2)
     said = sentence(run("score", "leter.txt", "cv", cwd=tmp_path), 2)
     assert "leter.txt does not exist; the model comes first, as in pycharrnn score cv letter.txt." in said
 

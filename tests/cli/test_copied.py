@@ -180,7 +180,11 @@ def test_a_strangers_name_of_the_text_can_not_command_the_terminal(home):
         (["-", "-text", "-"], 2, "the sample and -text can't both be standard input"),
         (["empty.txt", "-text", "t.txt"], 1, "empty.txt: empty, so there is nothing to compare."),
         (["s.txt", "-text", "gone.txt"], 1, "can't read gone.txt"),
-        (["gone.txt", "-text", "t.txt"], 1, "can't read gone.txt (No such file or directory): name one that exists."),
+        (
+            ["gone.txt", "-text", "t.txt"],
+            1,
+            "can't read gone.txt (No such file or directory): name a file that exists.",
+        ),
         (["s.txt", "-text", "t.txt", "-least", "0"], 1, "-least"),
         (
             ["s.txt", "-text", "t.txt", "-html", "s.txt"],

@@ -52,7 +52,17 @@ def raising(error: BaseException):
         (
             FileNotFoundError(2, "No such file or directory", "x.t7"),
             1,
-            "pycharrnn: can't read x.t7 (No such file or directory): name one that exists.\n",
+            "pycharrnn: can't read x.t7 (No such file or directory): name a file that exists.\n",
+        ),
+        (
+            FileNotFoundError(2, "No usable temporary directory found"),
+            1,
+            "pycharrnn: No usable temporary directory found.\n",
+        ),
+        (
+            FileNotFoundError(2, "No such file or directory", "nowhere/x.html"),
+            1,
+            "pycharrnn: nowhere/x.html: there is no folder nowhere.\n",
         ),
         (OSError(28, "No space left on device"), 1, "pycharrnn: No space left on device.\n"),
         (OSError("odd"), 1, "pycharrnn: odd.\n"),
@@ -79,9 +89,14 @@ def test_status_and_sentence_of_an_error(monkeypatch, capsys, error, status, sai
     assert (out.out, out.err) == ("", said)
 
 
-def test_an_error_of_the_program_is_not_hidden(monkeypatch):
-    monkeypatch.setattr(commands.cli, "main", raising(RuntimeError("shapes do not fit")))
-    with pytest.raises(RuntimeError, match="shapes do not fit"):
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("shapes do not fit"), ImportError("x.so: failed to map segment: Operation not permitted")],
+    ids=repr,
+)
+def test_an_error_of_the_program_is_not_hidden(monkeypatch, error):
+    monkeypatch.setattr(commands.cli, "main", raising(error))
+    with pytest.raises(type(error), match=str(error)):
         commands._run([])
 
 

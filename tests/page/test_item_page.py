@@ -313,5 +313,5 @@ def test_a_text_that_is_gone_is_said_when_a_page_is_made(pages):
     path = pages["folder"] / "gone.t7"
     assert note == (
         f"the training text of {path} is not here, or has changed, so the page can't tell which items are new:"
-        " convert it in the folder of the training"
+        " convert it in the folder of the training."
     )

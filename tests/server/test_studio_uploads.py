@@ -71,7 +71,11 @@ def test_files_of_one_name_are_all_kept(studio):
         b"three",
         b"two",
     ]
-    assert studio.upload(text_id, "a b.txt/c.txt").json()["detail"].startswith("can't keep 'a b.txt/c.txt'")
+    assert studio.upload(text_id, "a b.txt/c.txt").json()["name"] == "c.txt"
+    assert Path(f"studio/texts/{text_id}/input/a_b.txt_2/c.txt").is_file()
+    other = studio.text("c/a.txt", b"one")
+    assert studio.upload(other, "c", b"two").status_code == 200
+    assert Path(f"studio/texts/{other}/input/c_2").read_bytes() == b"two"
 
 
 def test_a_folder_keeps_its_folders_and_leaves_out_hidden_files(studio):

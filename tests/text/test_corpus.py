@@ -235,7 +235,13 @@ def test_a_zip_archive(home):
 def test_a_wrong_encoding_is_named(home):
     (home / "a.txt").write_bytes(("The cat sat on the mat.\n" * 200).encode("utf-16-le"))
     said = refusal("a.txt", text_encoding="cp1252")
-    assert said == "a.txt is not in cp1252: leave out -text_encoding cp1252, and it is read as utf-16-le."
+    assert said == "a.txt is in utf-16-le, not in cp1252: leave out -text_encoding cp1252, which is for all files."
+    (home / "texts").mkdir()
+    (home / "texts" / "a.txt").write_bytes(("The cat sat on the mat.\n" * 200).encode("utf-16-le"))
+    (home / "texts" / "b.txt").write_bytes(("The größte cat.\n" * 200).encode("cp1252"))
+    _, text, notes = gather("texts", text_encoding="cp1252")
+    assert text == ("The größte cat.\n" * 200).encode()
+    assert "texts/a.txt (in utf-16-le, not in cp1252)" in notes
 
 
 def test_empty_standard_input(home, monkeypatch):

@@ -37,7 +37,7 @@ def test_figures():
 
 def test_figures_of_a_resumed_run():
     clock = Clock()
-    figures = StatusFigures(200, RunSizes(done=100, ntrain=50, nval=6, characters=1000), 1000, {}, clock)
+    figures = StatusFigures(200, RunSizes(done=100, ntrain=50, nval=6, characters=1000), 1000, {}, clock=clock)
     clock.now += 10
     assert figures.training(110)[1:] == [f"ETA {duration(90 + 2)}", "1,000 characters/s"]
 

@@ -95,7 +95,8 @@ export class Model {
       const item = Uint8Array.from(bytes);
       const selected = selection.take(item, start);
       const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(item.subarray(start));
-      yield selected && { text, ...selected, seed, cut };
+      // Seeds that differ by 2^32 draw the same, and a request has one below that.
+      yield selected && { text, ...selected, seed: seed % 2 ** 32, cut };
     }
     return selection.counts;
   }

@@ -4,7 +4,7 @@ import { REPLACEMENT, Utf8Decoder, characterLength, characterStart, decode } fro
 
 // Characters that a keyboard gives for one another, as in tokenizer.py.
 const SIMILAR = ["'\u2019\u2018\u02bc", '"\u201c\u201d\u201e\u00ab\u00bb', "-\u2013\u2014\u2212\u2010\u2011"];
-const MOST_NAMED = 20; // unknown characters, as MOST_NAMED_UNKNOWN in tokenizer.py
+const MOST_NAMED = 20; // unknown characters, as _MOST_NAMED_UNKNOWN in tokenizer.py
 const SHORT_ESCAPES = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 export class Vocabulary {

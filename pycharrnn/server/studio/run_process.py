@@ -34,6 +34,7 @@ class Processes:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self._begun: dict[str, subprocess.Popen[bytes]] = {}  # by run id
+        self._found: dict[str, int] = {}  # run id -> the number of a process that another server began
 
     def begin(self, record: RunRecord, words: Sequence[str]) -> None:
         """Run `pycharrnn` with these words, in a session of its own that a Ctrl-C for the server does not reach.
@@ -90,7 +91,12 @@ class Processes:
                 return begun.pid
             del self._begun[record.id]
         pid = _pid_in(_lock_path(record))
-        return _pid_in(_lock_of_training(record)) if pid is None and _is_removed(record) else pid
+        if pid:
+            self._found[record.id] = pid
+        if pid is None and _is_removed(record) and record.id in self._found:
+            held = _pid_in(_lock_of_training(record))  # perhaps by another training of this name
+            return held if held == self._found[record.id] else None
+        return pid
 
 
 def _pid_in(path: str) -> int | None:

@@ -95,12 +95,13 @@ class Texts:
         if len(taken) >= MAX_FILES:
             raise Refusal(422, f"a text has {MAX_FILES:,} files at most; join some, or leave some out.")
         *folders, file = _parts(name) or [""]
-        own = described["given"]  # of a text in a folder: what its files' names begin with
+        own = described.get("given", [])  # of a text in a folder: what its files' names begin with
         if folders[: len(own)] != own:
             text = f"the folder {escape_line('/'.join(own))} of this text"
             raise Refusal(422, f"{escape_line(name)} is not in {text}: begin another text for it.")
         whole = self._folder_for(text_id, described["folder"], folders[len(own) :])
-        path = _free(f"{whole}/{_safe(file, bool(described['folder']))}", taken)
+        stem, ending = os.path.splitext(f"{whole}/{_safe(file, bool(described['folder']))}")
+        path = _free(stem, ending, taken | self._names_of_folders(text_id))
         taken.add(path.lower())
         self._given.setdefault(text_id, {})[path] = name
         whole = f"{_folder(text_id)}/{path}"
@@ -113,9 +114,14 @@ class Texts:
         for depth, part in enumerate(folders[: _MAX_DEPTH - 1], 1):
             given = "/".join(folders[:depth])
             if given not in kept:
-                kept[given] = _free(f"{path}/{_safe(part, bool(root))}", {other.lower() for other in kept.values()})
+                others = self._taken.get(text_id, set()) | self._names_of_folders(text_id)
+                kept[given] = _free(f"{path}/{_safe(part, bool(root))}", "", others)
             path = kept[given]
         return path
+
+    def _names_of_folders(self, text_id: str) -> set[str]:
+        """In lower case: on some systems A and a are one name."""
+        return {path.lower() for path in self._folders.get(text_id, {}).values()}
 
     def use(self, text_id: str) -> None:
         """Take no more files for a text, which a run uses."""
@@ -193,9 +199,8 @@ def _parts(name: str) -> list[str]:
     return [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
 
 
-def _free(path: str, taken: Collection[str]) -> str:
-    """`path`, or with a number before its ending: one that is not among `taken`, in lower case."""
-    stem, ending = os.path.splitext(path)
+def _free(stem: str, ending: str, taken: Collection[str]) -> str:
+    """The path of stem and ending, with a number between them if it is among `taken`, in lower case."""
     number = 1
     while (free := f"{stem}{f'_{number}' if number > 1 else ''}{ending}").lower() in taken:
         number += 1
