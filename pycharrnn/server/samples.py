@@ -110,6 +110,7 @@ def refusal_of_errors() -> Iterator[None]:
         yield
     except UserError as e:
         e.reword_for_program({})
+        e.__traceback__ = None  # since Python 3.13 its frames are a cycle here, which would keep the client's model
         raise HTTPException(422, str(e)) from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from array import array
 
 import numpy as np
@@ -53,6 +54,10 @@ def write(path, facts: dict, tensors: dict) -> None:
     )
 
 
+# Since Python 3.12 a comprehension is no call of its own, so that twice as many fit.
+_TOO_DEEP = "its run state is not as pycharrnn writes it" if sys.version_info < (3, 12) else ""
+
+
 @pytest.mark.parametrize(
     "facts, tensors, words",
     [
@@ -64,7 +69,7 @@ def write(path, facts: dict, tensors: dict) -> None:
         ({"batch_positions": 5}, {}, "where the table batch_positions belongs"),
         ({"random_position": 625}, {}, "625 where a whole number from 0 to 624"),
         ({"versions": []}, {}, ""),
-        ({"x": json.loads("[" * 600 + "]" * 600)}, {}, "its run state is not as pycharrnn writes it"),
+        ({"x": json.loads("[" * 600 + "]" * 600)}, {}, _TOO_DEEP),
         ({"versions": "1"}, {}, "where the table versions belongs"),
         ({"mean_square": [1]}, {}, ""),
         ({}, {"mean_square": np.zeros(7)}, "tensors are not those"),
