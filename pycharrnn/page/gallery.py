@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pycharrnn.checkpoints.paths import load_best_of_runs
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.page.single_file import Model, model_of
+from pycharrnn.text.recorded_text import recorded_text
 
 MAX_SIZE = 64_000_000  # characters of weights; a larger page gets no further models from folders
 
@@ -27,9 +29,11 @@ def collect(arguments: Sequence[str], half: bool, note: PrintLine, max_size: int
             note(f"the page would be larger than {limit} with more models: {hint}name the models to include.")
             break
         if model["facts"]["items"] and "known_items" not in model:
+            text = recorded_text(path, loaded)
+            where = f" ({escape_line(text.path)})" if text.folder else ""
             note(
-                f"the training text of {path} is not here, or has changed, so the page can't tell which items are new:"
-                " convert it in the folder of the training."
+                f"the training text of {path}{where} is not here, or has changed, so the page can't tell which items"
+                " are new: convert it in the folder of the training."
             )
         found.append((path, model))
     return found

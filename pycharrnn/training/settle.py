@@ -184,7 +184,7 @@ def _with_recipe(
                 f" {applied.max_epochs:g} epochs, since more would learn it by heart."
             )
     if too_short := text_defaults.too_short(text, applied.encoding):
-        lines.notes.append(too_short)
+        lines.notes.append(f"{too_short.removesuffix('.')}; the training begins all the same.")
     advice = text_defaults.advice_on_encoding(text, applied.encoding)
     if advice and {"encoding", "init_from"}.isdisjoint(given):
         lines.notes.append(advice)

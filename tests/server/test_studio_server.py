@@ -17,6 +17,7 @@ from studio_tools import BYTES, PROSE, StudioApp, files_below, until
 
 from pycharrnn.page.page_files import page_files
 from pycharrnn.server.connections import OpenConnections, TimeLimits
+from pycharrnn.server.options import StudioOptions
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.studio import open_studio, run_process, studio_paths
 
@@ -55,6 +56,15 @@ def test_a_studio_is_served_from_a_folder_that_it_makes(tmp_path):
     assert sentence(run("studio", str(folder), "-open", "0")) == said
     said = f"pycharrnn: can't use the folder {folder / 'models'} ({folder / 'models'} is a file): name another one.\n"
     assert sentence(run("studio", str(folder / "models"), "-open", "0")) == said
+
+
+def test_a_new_folder_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(open_studio.serve, "listen", lambda *args: None)
+    notes: list[str] = []
+    for _ in range(2):  # the second time it is there
+        with working_in(tmp_path):
+            open_studio.open_studio("poem", StudioOptions(), {}, print, notes.append)
+    assert notes == ["poem is a new folder."]
 
 
 def test_the_page_is_opened_in_the_browser(monkeypatch):

@@ -32,6 +32,7 @@ def open_studio(
 
     Errors: UserError if the folder or the address can't be used, or if another studio has the folder open.
     """
+    is_new = not os.path.lexists(folder)
     try:
         os.makedirs(folder, exist_ok=True)
         os.chdir(folder)
@@ -40,6 +41,8 @@ def open_studio(
         is_file = isinstance(e, FileExistsError)  # in place of `folder`, or of a folder in it
         why = f"{escape_line(e.filename)} is a file" if is_file else e.strerror or e
         raise UserError(f"can't use the folder {escape_line(folder)} ({why}): name another one.") from e
+    if is_new:  # perhaps of a mistyped name
+        note(f"{escape_line(folder)} is a new folder.")
     lock = studio_paths.lock()
     try:
         serve.prepare_process()
