@@ -12,6 +12,8 @@ from pycharrnn.common.printing import PrintLine
 from pycharrnn.sampling.options import DEFAULT_ITEMS, require_max_copy
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from compat.charrnn import Checkpoint
     from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.model_labels import LabelChoice
@@ -50,20 +52,20 @@ def options_for(path: str, opt: SampleOptions, has_items: bool) -> SampleOptions
 
 
 def print_items(
-    path: str,
     loaded: Checkpoint,
     opt: SampleOptions,
     prime: list[bytes],
     labels: LabelChoice | None,
+    known: Collection[bytes] | None,
     where: str,
     tell: PrintLine,
     copies: CopyLimits | None,
 ) -> None:
-    """Draw items and print those that are selected, with -o each to a file.
+    """Draw items and print those that are selected, with -o each to a file. `known`: of known_items.for_options.
 
     Errors: UserError, without a message after one line has said why, if there are fewer than -items.
     """
-    from pycharrnn.sampling import inference, item_selection, known_items
+    from pycharrnn.sampling import inference, item_selection
     from pycharrnn.sampling.item_writer import ItemWriter
     from pycharrnn.sampling.items import ItemModel
 
@@ -74,7 +76,7 @@ def print_items(
         return inference.make_predictor(loaded, where, streams)
 
     model = ItemModel(predictor_of, loaded.vocab, end, prime, labels, copies)
-    selection = item_selection.Selection(opt, known_items.for_options(path, loaded, opt))
+    selection = item_selection.Selection(opt, known)
     writer = ItemWriter(sys.stdout.buffer, model.characters, prime, opt, loaded.items)
     for selected in item_selection.select(selection, model):
         if opt.json:

@@ -58,7 +58,7 @@ def sample_command(model: str, **values: Any) -> None:
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.cli import item_printing
     from pycharrnn.engine import device
-    from pycharrnn.sampling import beam, model_labels, stop_text
+    from pycharrnn.sampling import beam, known_items, model_labels, stop_text
 
     explain_seed(opt.seed)
 
@@ -78,6 +78,7 @@ def sample_command(model: str, **values: Any) -> None:
     if opt.adapt:
         loaded = _learnt(checkpoint_file, loaded, opt, prompt, labels)
     beam.check_memory(loaded.network, opt.beam)
+    known = None if end is None else known_items.for_options(checkpoint_file, loaded, opt)
     if opt.o:
         _make_folder(opt, checkpoint_file)
     copies = _copy_limits(checkpoint_file, loaded, opt)
@@ -88,7 +89,7 @@ def sample_command(model: str, **values: Any) -> None:
     tell(prompt.said)
     tell("--------------------------")
     if end is not None:
-        item_printing.print_items(checkpoint_file, loaded, opt, prompt.characters, labels, where, tell, copies)
+        item_printing.print_items(loaded, opt, prompt.characters, labels, known, where, tell, copies)
     elif opt.samples > 1:
         _draw_many(loaded, opt, prompt.characters, where, tell, copies)
     else:

@@ -128,6 +128,8 @@ def test_the_text_is_missing_or_another(home):
     assert "known" not in run(*SAMPLE, cwd=home).stderr.decode().splitlines()[-1]
     error = sentence(run(*SAMPLE, "-new", "1", "-verbose", "0", "-text", "nowhere.txt", cwd=home))
     assert "nowhere.txt" in error
+    done = run(*SAMPLE, "-new", "1", "-verbose", "1", cwd=home)
+    assert done.returncode == 1 and b"drawing" not in done.stdout + done.stderr  # refused before that
 
 
 def test_it_ends_where_nothing_new_comes(home):
