@@ -189,6 +189,15 @@ def trained(tmp_path_factory):
     return run
 
 
+@pytest.fixture(params=["numpy", "kernel"])
+def with_or_without_kernel(request, monkeypatch):
+    """Runs a test twice: in NumPy, and on the C kernel if it is compiled."""
+    if request.param == "numpy":
+        monkeypatch.setattr(kernel_library, "library", lambda: None)
+    elif kernel_library.library() is None:
+        pytest.skip("no kernel was compiled here")
+
+
 @contextlib.contextmanager
 def working_in(folder: Path):
     before = os.getcwd()

@@ -138,7 +138,6 @@ def novelty_of_model(path: str, loaded: Checkpoint, sample: bytes, threads: int 
 
     Errors: UserError; OSError.
     """
-    kind = loaded.items
-    pieces = novelty.pieces_of_sample(sample, kind, loaded.labels)
+    pieces = novelty.pieces_of_sample(sample, loaded.items, loaded.labels)
     with contextlib.closing(evaluation.open_batches(path, loaded, EvalOptions())) as loader:
         return novelty.novelty(pieces, loader, threads)

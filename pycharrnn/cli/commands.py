@@ -173,7 +173,7 @@ def _run(args: list[str] | None) -> int:
             note(f"{what.removesuffix(': ')} is a folder: name a file.")
             return 1
         if isinstance(e, FileNotFoundError):
-            note(_of_missing_file(e))
+            note(_sentence_on_missing_file(e))
             return 1
         note(f"{what}{e.strerror or e}.")
         return 1
@@ -193,8 +193,8 @@ def _run(args: list[str] | None) -> int:
     return 0
 
 
-def _of_missing_file(error: FileNotFoundError) -> str:
-    """A sentence on a file that is not there, or whose folder is not, if it was to be written."""
+def _sentence_on_missing_file(error: FileNotFoundError) -> str:
+    """What is missing: the current folder, the file's folder or the file; and what to do."""
     try:
         extras.require_current_folder()  # whose absence names no file
     except UserError as gone:
@@ -206,7 +206,7 @@ def _of_missing_file(error: FileNotFoundError) -> str:
         return f"can't read {path} ({error.strerror}); did you mean {near}?"
     folder = os.path.dirname(path)
     if folder and not os.path.isdir(folder):
-        return f"{path}: there is no folder {folder}."
+        return f"{path}: there is no folder {folder}: name one that exists."
     return f"can't read {path} ({error.strerror}): name a file that exists."
 
 

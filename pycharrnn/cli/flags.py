@@ -204,8 +204,9 @@ class Command(click.Command):
             if isinstance(e, click.MissingParameter) and isinstance(e.param, click.Argument):
                 metavar = e.param.metavar or ""
                 described = dict(self.arguments).get(metavar.strip("[<").partition(">")[0], "")
-                text = ctx.params.get("model", "")
-                if text and _is_text(text):
+                from pycharrnn.cli.console import is_text  # here, since it is for an error only
+
+                if is_text(text := ctx.params.get("model") or ""):
                     command = shell_words.joined(["pycharrnn", self.name or "", "cv", text])
                     raise click.UsageError(
                         f"{text} is a text: name the model before it, as in {command}.", ctx
@@ -248,12 +249,6 @@ class Command(click.Command):
         usage = f"{ctx.command_path} {self.words()}".rstrip()
         more = self.more_help() if self.more_help else ""
         formatter.write(help_layout.page(usage, self.help or "", self.arguments, self.options, more))
-
-
-def _is_text(path: str) -> bool:
-    from pycharrnn.cli.console import is_text  # here, since it is for an error only
-
-    return is_text(path)
 
 
 def _lacks_value(flag: str, kind: object) -> str:

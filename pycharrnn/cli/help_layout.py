@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import shutil
 import textwrap
 import typing
@@ -33,7 +34,7 @@ def columns() -> int:
 
 def by_group(options: type[DataclassInstance] | None) -> list[tuple[str, list[_Field]]]:
     """(heading, fields) in the order of option_fields.GROUPS; in each, those that a class inherits come last."""
-    own = vars(options).get("__annotations__", {}) if options else {}
+    own = inspect.get_annotations(options) if options else {}
     fields = sorted(dataclasses.fields(options) if options else (), key=lambda field: field.name not in own)
     groups = ((title, [f for f in fields if f.metadata["group"] == name]) for name, title in GROUPS.items())
     return [(title, members) for title, members in groups if members]

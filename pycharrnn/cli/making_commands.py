@@ -26,12 +26,7 @@ def _recipes() -> str:
     cls=Command,
     needs_output=False,
     options="pycharrnn.training.options.TrainOptions",
-    arguments=[
-        (
-            "texts",
-            "files and folders to train on, in place of -data_dir, by -recipe quick. - = standard input",
-        )
-    ],
+    arguments=[("texts", "files and folders to train on, in place of -data_dir, by -recipe quick. - = standard input")],
     short_help="Train a model on texts, or on DATA_DIR/input.txt.",
     more_help=_recipes,
 )
@@ -58,6 +53,7 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
                 ask_for_text()
             if any(path == "-" or (os.path.exists(path) and source_files.is_pipe(path)) for path in texts):
                 # A signal during an import ends the process at once, and would leave the copy of the pipe's text.
+                import pycharrnn.sampling.sample_hook
                 import pycharrnn.training.loop  # noqa: F401
             opt, corpus = until_trained.enter_context(corpus_run(texts, opt, given, note))
         if opt.threads:

@@ -14,6 +14,9 @@ from pycharrnn.common.errors import UserError
 # Linux's control groups, which limit a container or a job of Slurm: controllers in /proc/self/cgroup -> the folder of
 # all groups, and the file with a group's limit. Version 2 has no controllers there.
 _GROUPS = {"": ("/sys/fs/cgroup", "memory.max"), "memory": ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")}
+_RAN_OUT = re.compile(
+    "out of memory|allocate memory|not enough memory|failed to map segment(?!.*(not permitted|denied))", re.IGNORECASE
+)
 _SMALL = 1 << 24  # bytes, less than Python itself takes: to read the limits would take longer than a short sample
 
 
@@ -28,11 +31,6 @@ def check(need: float, what: str, available: float | None = None) -> None:
             f"{what} takes about {_gigabytes(need)} of memory, but only {_gigabytes(available)} is available: use"
             " smaller values."
         )
-
-
-_RAN_OUT = re.compile(
-    "out of memory|allocate memory|not enough memory|failed to map segment(?!.*(not permitted|denied))", re.IGNORECASE
-)
 
 
 def ran_out(error: BaseException) -> str | None:

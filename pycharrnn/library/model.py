@@ -372,8 +372,7 @@ class Model:
     @property
     def labels(self) -> dict[str, int]:
         """Label -> the number of its items in training; {} for a model without labels."""
-        loaded = self._weights.checkpoint()
-        found = loaded.labels
+        found = self._weights.checkpoint().labels
         return {label.decode("utf-8", "surrogateescape"): count for label, count in found.items()}
 
     def which(self, item: Text, *, prior: str = "equal") -> list[tuple[str, float]]:

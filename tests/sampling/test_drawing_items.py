@@ -12,7 +12,6 @@ import pytest
 from compat.lua_random import LuaRandom, SeedRandom
 from compat.vocabulary import characters_by_id
 from pycharrnn.common.errors import UserError
-from pycharrnn.engine import kernel_library
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.sampling import item_streams, items, sampler
 from pycharrnn.sampling.inference import TorchPredictor, on_cpu
@@ -20,14 +19,6 @@ from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 
 MODELS = {kind: item_models.made(kind) for kind in ("line", "blank")}
-
-
-@pytest.fixture(params=["numpy", "kernel"])
-def with_or_without_kernel(request, monkeypatch):
-    if request.param == "numpy":
-        monkeypatch.setattr(kernel_library, "library", lambda: None)
-    elif kernel_library.library() is None:
-        pytest.skip("no kernel was compiled here")
 
 
 def model_of(loaded, prime: Sequence[bytes] = ()) -> items.ItemModel:

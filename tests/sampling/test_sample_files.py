@@ -12,7 +12,6 @@ from conftest import GOLDEN, run
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
-from pycharrnn.engine import kernel_library
 from pycharrnn.sampling import sample_files, sampler
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
@@ -27,14 +26,6 @@ def alone(opt: SampleOptions, seed: int) -> bytes:
     single = SampleOptions(length=opt.length, stop=opt.stop, seed=seed)
     found = sampler.sample(NumpyPredictor(LOADED.network), LOADED.vocab, single, b"A")
     return b"".join(one.character for one in found) + b"\n"
-
-
-@pytest.fixture(params=["numpy", "kernel"])
-def with_or_without_kernel(request, monkeypatch):
-    if request.param == "numpy":
-        monkeypatch.setattr(kernel_library, "library", lambda: None)
-    elif kernel_library.library() is None:
-        pytest.skip("no kernel was compiled here")
 
 
 @pytest.mark.parametrize("threads", [1, 3])

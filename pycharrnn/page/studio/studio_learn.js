@@ -80,7 +80,7 @@ export class Learn {
     }
   }
 
-  // Reads a text that was uploaded. One that has to be read in another encoding stays, with the field for it.
+  // Reads an uploaded text. If its encoding has to be named first, opens the form at the field for it.
   async #readFirst(id, files, signal) {
     try {
       this.#open(id, await this.#api.post(`api/studio/texts/${id}/read`, {}, { signal }));

@@ -109,7 +109,7 @@ class Texts:
         return whole
 
     def _folder_for(self, text_id: str, root: str, folders: list[str]) -> str:
-        """The folder for files of a client's `folders`, each of which has a folder of its own below `root`."""
+        """The path below `root` for a client's nested `folders`; folders whose safe names are equal stay apart."""
         kept, path = self._folders.setdefault(text_id, {}), root or _LOOSE
         for depth, part in enumerate(folders[: _MAX_DEPTH - 1], 1):
             given = "/".join(folders[:depth])
@@ -149,7 +149,7 @@ class Texts:
     def renamed(self, text_id: str, label: str) -> str:
         """A sentence on the names that were changed and are labels; "" without such names.
 
-        `label`: the value of -label, of which "file" and "folder" make labels of names.
+        `label`: the value of -label; "file" takes labels from the names of files, "folder" from those of folders.
         """
         part = {"file": -1, "folder": -2}.get(label)
         if part is None:
