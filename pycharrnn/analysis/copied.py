@@ -16,8 +16,9 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.common.printing import print_nothing
 from pycharrnn.common.progress import bar
 from pycharrnn.engine import copies
-from pycharrnn.text import decode_text, joined_files, labels, source_files
+from pycharrnn.text import decode_text, labels, source_files
 from pycharrnn.text.file_pieces import file_pieces
+from pycharrnn.text.joined_files import JoinedFiles
 from pycharrnn.text.places import places
 from pycharrnn.text.recorded_text import recorded_text
 from pycharrnn.training import novelty
@@ -72,9 +73,8 @@ def text_of_file(path: str, sample: bytes, until_read: contextlib.ExitStack) -> 
     `until_read`: closes what was read of standard input. Errors: OSError; UserError for a missing file or no text.
     """
     raw = decode_text.RAW if b"\r" in sample or not is_utf8(sample) else ""
-    files = source_files.find([path], print_nothing, until_read, raw)
-    pieces = functools.partial(joined_files.joined, files, kind="", label="")
-    return Text(path, sum(file.size for file in files), pieces, len(files))
+    joined = JoinedFiles(source_files.find([path], print_nothing, until_read, raw))
+    return Text(path, joined.size, joined.pieces, len(joined.files))
 
 
 def text_of_model(path: str, loaded: Checkpoint) -> Text:

@@ -23,9 +23,10 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import print_nothing
 from pycharrnn.engine import passages
 from pycharrnn.engine.passages import Passages
-from pycharrnn.text import cache_record, item_file, joined_files, source_files
+from pycharrnn.text import cache_record, item_file, source_files
 from pycharrnn.text.encodings import BYTES, UTF8, InvalidUtf8, invalid_utf8_at
 from pycharrnn.text.file_pieces import file_pieces
+from pycharrnn.text.joined_files import JoinedFiles
 from pycharrnn.text.recorded_text import recorded_text
 from pycharrnn.text.text_stats import text_stats
 
@@ -162,5 +163,4 @@ class ModelText:
 def _joined(path: str) -> Iterator[bytes]:
     """The text of a file or folder, as a training joins it. Errors: OSError; UserError."""
     with contextlib.ExitStack() as until_read:
-        files = source_files.find([path], print_nothing, until_read)
-        yield from joined_files.joined(files, kind="", label="")
+        yield from JoinedFiles(source_files.find([path], print_nothing, until_read)).pieces()

@@ -22,8 +22,9 @@ from pycharrnn.common.display import escape_line, join_words, plural
 from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.progress import bar
-from pycharrnn.text import cache_record, file_kinds, joined_files, list_text, source_files, text_stats
+from pycharrnn.text import cache_record, file_kinds, list_text, source_files, text_stats
 from pycharrnn.text.fingerprint import TextHash, fingerprint_of_blocks
+from pycharrnn.text.joined_files import JoinedFiles, decoded
 from pycharrnn.text.source_files import SOURCES, SourceFile
 from pycharrnn.text.text_stats import TextStats
 
@@ -37,17 +38,14 @@ _WINDOWS_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)"
 class Corpus:
     """A text with a folder of its own, data/NAME; if `is_new`, `write` has yet to write it.
 
-    `items`, `label`: the values of -items, "" for a text, and of -label. `list_kind`: of list_text.kind_of_list, for a
-    text. `files`: whose text it is.
+    `joined`: the files whose text it is. `list_kind`: of list_text.kind_of_list, for a text without -items.
     """
 
     folder: str
     stats: TextStats
     is_new: bool
-    items: str
-    label: str
+    joined: JoinedFiles
     list_kind: str
-    files: Sequence[SourceFile]
     _named: Sequence[str]  # paths as the user gave them; none for a text
     _sources: Sequence[str]
     _note: PrintLine
@@ -59,19 +57,19 @@ class Corpus:
         input_file = os.path.join(self.folder, "input.txt")
         if self.is_new:
             self.stats = self._written(input_file)
-        if how := source_files.sentence_on_decoding(self.files):
+        files = self.joined.files
+        if how := source_files.sentence_on_decoding(files):
             self._note(how)
-        size = f"{self.stats.size:,} bytes{' with labels' if self.label in ('file', 'folder') else ''}"
+        size = f"{self.stats.size:,} bytes{' with labels' if self.joined.label in ('file', 'folder') else ''}"
         said = f"{escape_line(input_file)}: {size}, {'new' if self.is_new else 'as before'}"
-        count = len(self.files)
-        if count == 1 and os.path.samefile(self.files[0].path, input_file):
+        if len(files) == 1 and os.path.samefile(files[0].path, input_file):
             self._note(f"{said}.")
         else:
-            sources = f"{count} {plural(count, 'file')}: {join_words(list(map(str, self.files)))}"
+            sources = f"{len(files)} {plural(len(files), 'file')}: {join_words(list(map(str, files)))}"
             self._note(f"{said}, from {sources}.")
         if advice := self.advice_on_list():
             self._note(advice)
-        if self.items == "line":
+        if self.joined.items == "line":
             for advice in self.advice_on_headers():
                 self._note(advice)
         self._until_written.close()
@@ -94,8 +92,8 @@ class Corpus:
     def advice_on_headers(self) -> list[str]:
         """A sentence for each file that begins like a table, of whose lines each is to be an item. Errors: OSError."""
         found = []
-        for file in self.files[:_EXAMINED_FILES]:
-            beginning = next(joined_files.decoded(file), b"")[: list_text.EXAMINED]
+        for file in self.joined.files[:_EXAMINED_FILES]:
+            beginning = next(decoded(file), b"")[: list_text.EXAMINED]
             if header := list_text.header(beginning):
                 found.append(
                     f"the first line of {file.shown}, '{escape_line(header, 60)}', looks like the header of a table,"
@@ -106,25 +104,24 @@ class Corpus:
     def _written(self, input_file: str) -> TextStats:
         sources = os.path.join(self.folder, SOURCES)
         text_hash = TextHash()
-        size = sum(file.size for file in self.files)
+        joined = self.joined
         try:
             os.makedirs(self.folder, exist_ok=True)
             try:
                 with atomic_write(sources) as f:
                     lines = [
                         *self._sources,
-                        self.items and f"-items {self.items}",
-                        self.label and f"-label {self.label}",
-                        source_files.how_decoded(self.files),
+                        joined.items and f"-items {joined.items}",
+                        joined.label and f"-label {joined.label}",
+                        source_files.how_decoded(joined.files),
                     ]
                     f.write(os.fsencode("".join(f"{line}\n" for line in lines if line)))
-                with atomic_write(input_file) as f, bar("gathering", size, self._progress) as advance:
-                    for piece in joined_files.joined(self.files, self.items, self.label, advance):
+                with atomic_write(input_file) as f, bar("gathering", joined.size, self._progress) as advance:
+                    for piece in joined.pieces(advance):
                         text_hash.update(piece)
                         f.write(piece)
                     if (text_hash.size, text_hash.fingerprint()) != (self.stats.size, self.stats.fingerprint):
-                        shown = join_words([file.shown for file in self.files])
-                        raise UserError(f"{shown} changed while the training began: start again.")
+                        raise UserError(f"{joined.shown} changed while the training began: start again.")
             except BaseException:
                 with contextlib.suppress(OSError):
                     os.unlink(sources)
@@ -145,13 +142,13 @@ def gather(
     is_product: Callable[[str], bool] = lambda path: False,
     data: str = "data",
     text_encoding: str = "",
-    kind: str = "",
+    items: str = "",
     label: str = "",
 ) -> Iterator[Corpus]:
     """Find a folder in `data` for the text of some files; until it is written, no other text can take the folder.
 
     `texts`, `is_product`, `text_encoding`: as for source_files.find; or bytes, a text with the name "text". `note`
-    prints which files are read, how, and which are left out. `kind`, `label`: the values of -items and -label. Errors:
+    prints which files are read, how, and which are left out. `items`, `label`: the values of -items and -label. Errors:
     UserError, also for a list that can't be learnt from.
     """
     with contextlib.ExitStack() as until_written:
@@ -162,30 +159,25 @@ def gather(
             files = source_files.find(texts, note, until_written, text_encoding, or_else, is_product)
             name = name_of(list(dict.fromkeys(file.given for file in files)))  # without what was left out
             sources = ["-" if path == "-" else os.path.realpath(path) for path in texts]
+        joined = JoinedFiles(files, items, label)
         try:
-            with bar("reading", sum(file.size for file in files), progress) as advance:
+            with bar("reading", joined.size, progress) as advance:
                 beginning = bytearray()
-                pieces = joined_files.joined(files, kind, label, advance)
-                if kind:
-                    shown = join_words([file.shown for file in files])
-                    pieces = joined_files.checked(pieces, kind, label, shown)
-                stats = text_stats.stats_of(_kept(pieces, beginning))
+                stats = text_stats.stats_of(_kept(joined.checked_pieces(advance), beginning))
         except OSError as e:
             raise UserError(f"can't read {escape_line(e.filename or name)}: {e.strerror or e}.") from e
         if not stats.size:
-            raise UserError(f"there is no text in {join_words([file.shown for file in files])}.")
+            raise UserError(f"there is no text in {joined.shown}.")
         until_written.enter_context(_lock(data, note))
-        folder, held = _place(os.path.join(data, name), files, kind, label, stats, note)
-        list_kind = "" if kind else list_text.kind_of_list(bytes(beginning))
+        folder, held = _place(os.path.join(data, name), joined, stats, note)
+        list_kind = "" if items else list_text.kind_of_list(bytes(beginning))
         named = [] if isinstance(texts, bytes) else texts
         yield Corpus(
             folder,
             stats=held or stats,
             is_new=held is None,
-            items=kind,
-            label=label,
+            joined=joined,
             list_kind=list_kind,
-            files=files,
             _named=named,
             _sources=sources,
             _note=note,
@@ -259,9 +251,7 @@ def _lock(data: str, note: PrintLine) -> Iterator[None]:
                 os.rmdir(data)  # if it is still empty
 
 
-def _place(
-    wanted: str, files: Sequence[SourceFile], kind: str, label: str, stats: TextStats, note: PrintLine
-) -> tuple[str, TextStats | None]:
+def _place(wanted: str, joined: JoinedFiles, stats: TextStats, note: PrintLine) -> tuple[str, TextStats | None]:
     """Choose the folder of a text among `wanted`, `wanted`_2, ...: the first that is free or already has this text.
 
     Returns: the folder, and the statistics of its input.txt; None in their place if the folder is free. Errors:
@@ -273,7 +263,7 @@ def _place(
         folder = wanted if number == 1 else f"{wanted}_{number}"
         try:
             is_free = _is_free(folder)
-            held = None if is_free else _held(folder, files, kind, label, stats)
+            held = None if is_free else _held(folder, joined, stats)
             if is_free or held:
                 if number > 1:
                     name = escape_line(os.path.basename(folder))
@@ -296,7 +286,7 @@ def _is_free(folder: str) -> bool:
     )
 
 
-def _held(folder: str, files: Sequence[SourceFile], kind: str, label: str, stats: TextStats) -> TextStats | None:
+def _held(folder: str, joined: JoinedFiles, stats: TextStats) -> TextStats | None:
     """The statistics of a folder's input.txt if it is the text of `stats`. Errors: OSError; UserError."""
     input_file = os.path.join(folder, "input.txt")
     if not os.path.isfile(input_file) or os.path.getsize(input_file) != stats.size:
@@ -305,7 +295,7 @@ def _held(folder: str, files: Sequence[SourceFile], kind: str, label: str, stats
     if stats.fingerprint:
         return held if held.fingerprint == stats.fingerprint else None
     with open(input_file, "rb") as f:
-        return held if all(f.read(len(piece)) == piece for piece in joined_files.joined(files, kind, label)) else None
+        return held if all(f.read(len(piece)) == piece for piece in joined.pieces()) else None
 
 
 def _kept(pieces: Iterator[bytes], beginning: bytearray) -> Iterator[bytes]:

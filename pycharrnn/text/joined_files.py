@@ -3,49 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from compat.item_options import END_CHARACTERS
-from pycharrnn.text import decode_text, items, labels
+from pycharrnn.common.display import join_words
+from pycharrnn.text import decode_text, labels
+from pycharrnn.text.items import ItemSplitter, ListCheck, as_input
 from pycharrnn.text.source_files import SourceFile
 
 _BLOCK = 1 << 20  # bytes of short items
 
 
-def joined(
-    files: Sequence[SourceFile], kind: str, label: str, advance: Callable[[int], None] = lambda done: None
-) -> Iterator[bytes]:
-    """The text of all files: each begins on a new line, or is divided into items. Errors: OSError; UserError."""
-    if kind in ("", "line") and not label:
-        last = b"\n"
-        for file in files:
-            if last != b"\n":
-                yield b"\n"
-            for piece in decoded(file, advance):
-                yield piece
-                last = piece[-1:] or last
-        return
-    block = bytearray()
-    for file in files:
-        prefix = labels.prefix(file, label)
-        for item in items.as_input(decoded(file, advance), kind, file.shown):
-            block += prefix
-            block += item
-            if len(block) >= _BLOCK:
-                yield bytes(block)
-                block.clear()
-    yield bytes(block)
+@dataclass(frozen=True)
+class JoinedFiles:
+    """Files that are one text. `items`, `label`: the values of -items, "" for a text that is no list, and of -label."""
+
+    files: Sequence[SourceFile]
+    items: str = ""
+    label: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def shown(self) -> str:
+        """Their names in messages."""
+        return join_words([file.shown for file in self.files])
+
+    def pieces(self, advance: Callable[[int], None] = lambda done: None) -> Iterator[bytes]:
+        """The text: each file begins on a new line, or is divided into items.
+
+        `advance` receives the number of bytes read. Errors: OSError; UserError.
+        """
+        if self.items in ("", "line") and not self.label:
+            last = b"\n"
+            for file in self.files:
+                if last != b"\n":
+                    yield b"\n"
+                for piece in decoded(file, advance):
+                    yield piece
+                    last = piece[-1:] or last
+            return
+        block = bytearray()
+        for file in self.files:
+            prefix = labels.prefix(file, self.label)
+            for item in as_input(decoded(file, advance), self.items, file.shown):
+                block += prefix
+                block += item
+                if len(block) >= _BLOCK:
+                    yield bytes(block)
+                    block.clear()
+        yield bytes(block)
+
+    def checked_pieces(self, advance: Callable[[int], None] = lambda done: None) -> Iterator[bytes]:
+        """As `pieces`. Errors: also UserError for a list that can't be learnt from."""
+        if not self.items:
+            yield from self.pieces(advance)
+            return
+        check, splitter = ListCheck(self.items, self.shown, self.label), ItemSplitter(END_CHARACTERS[self.items])
+        for piece in self.pieces(advance):
+            check.add(splitter.push(piece))
+            yield piece
+        check.add([splitter.rest()])
+        check.finish()
 
 
 def decoded(file: SourceFile, advance: Callable[[int], None] = lambda done: None) -> Iterator[bytes]:
     """The text of a file. `advance` receives the number of bytes read. Errors: OSError; UserError."""
     return decode_text.pieces(file.path, file.decoding, file.shown, advance)
-
-
-def checked(pieces: Iterator[bytes], kind: str, label: str, shown: str) -> Iterator[bytes]:
-    """The pieces. Errors: UserError for a list that can't be learnt from."""
-    check, splitter = items.ListCheck(kind, shown, label), items.ItemSplitter(END_CHARACTERS[kind])
-    for piece in pieces:
-        check.add(splitter.push(piece))
-        yield piece
-    check.add([splitter.rest()])
-    check.finish()

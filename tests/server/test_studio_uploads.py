@@ -96,7 +96,7 @@ def test_folders_that_are_sent_together_are_the_labels_of_their_files(studio, tm
     paths = studio.studio.texts.paths(text_id)
     folder = f"studio/texts/{text_id}/input"
     assert paths == [f"{folder}/boys", f"{folder}/girls2", f"{folder}/girls_2"]
-    with corpus.gather(paths, print, kind="file", label="folder", data=str(tmp_path)) as gathered:
+    with corpus.gather(paths, print, items="file", label="folder", data=str(tmp_path)) as gathered:
         gathered.write()
         labelled = Path(gathered.folder, "input.txt").read_bytes()
     items = [b"boys\tboys/b.txt", b"girls2\tgirls2/g.txt", b"old\tgirls2/old/o.txt", b"girls_2\tgirls 2/h.txt"]

@@ -41,10 +41,10 @@ def put(path, content: bytes | str):
     return path
 
 
-def gather(*paths: str, text_encoding: str = "", kind: str = "") -> tuple[str, bytes, str]:
+def gather(*paths: str, text_encoding: str = "", items: str = "") -> tuple[str, bytes, str]:
     """The folder, the text in it, and what is said; paths with slashes."""
     said: list[str] = []
-    with corpus.gather(paths, said.append, text_encoding=text_encoding, kind=kind) as found:
+    with corpus.gather(paths, said.append, text_encoding=text_encoding, items=items) as found:
         stats = found.write()
     with open(os.path.join(found.folder, "input.txt"), "rb") as f:
         text = f.read()
@@ -52,10 +52,10 @@ def gather(*paths: str, text_encoding: str = "", kind: str = "") -> tuple[str, b
     return with_slashes(found.folder), text, with_slashes(for_command_line("\n".join(said)))
 
 
-def refusal(*paths: str, text_encoding: str = "", kind: str = "") -> str:
+def refusal(*paths: str, text_encoding: str = "", items: str = "") -> str:
     with (
         pytest.raises(UserError) as error,
-        corpus.gather(paths, lambda line: None, text_encoding=text_encoding, kind=kind) as found,
+        corpus.gather(paths, lambda line: None, text_encoding=text_encoding, items=items) as found,
     ):
         found.write()
     assert str(error.value).endswith(".")
@@ -280,7 +280,7 @@ def test_a_list_is_said(home):
         "data/pairs/input.txt looks like a list with blank lines between items: the network learns the order of the"
         " items; pycharrnn train pairs.txt -items blank learns each item by itself, in a new order every epoch."
     )
-    assert "looks like" not in gather("shuffled.txt", kind="line")[2]
+    assert "looks like" not in gather("shuffled.txt", items="line")[2]
     said: list[str] = []
     with corpus.gather((home / "shuffled.txt").read_bytes(), said.append) as found:
         found.write()
@@ -290,7 +290,7 @@ def test_a_list_is_said(home):
 def test_the_header_of_a_table_is_said(home):
     put(home / "names.csv", "Name,Count\nAda,12\nBob,7\nEva,9\n")
     put(home / "more.txt", "Kim\nLea\n")
-    _, content, said = gather("names.csv", "more.txt", kind="line")
+    _, content, said = gather("names.csv", "more.txt", items="line")
     assert content.startswith(b"Name,Count\n")
     assert "the first line of names.csv, 'Name,Count', looks like the header of a table, and is learned" in said
     assert "more.txt, '" not in said
@@ -636,16 +636,16 @@ def test_products_of_trainings_are_no_texts(home):
 
 def test_lines_are_kept_as_they_are(home):
     put(home / "names.txt", "Ada\r\n\r\nBob\r\nC\u00e9line")
-    assert gather("names.txt", kind="line")[1] == "Ada\n\nBob\nC\u00e9line".encode()
+    assert gather("names.txt", items="line")[1] == "Ada\n\nBob\nC\u00e9line".encode()
 
 
 def test_items_between_blank_lines(home):
     put(home / "a.txt", "\r\n\r\n  roses are red,\r\nviolets blue\r\n \t\r\n\r\nsugar\r\n")
     put(home / "b.txt", "\n\n")
     put(home / "c.txt", "salt\nand pepper")
-    folder, text, _ = gather("a.txt", "b.txt", "c.txt", kind="blank")
+    folder, text, _ = gather("a.txt", "b.txt", "c.txt", items="blank")
     assert text == b"  roses are red,\nviolets blue\x1esugar\x1esalt\nand pepper\x1e"
-    assert gather("a.txt", "b.txt", "c.txt", kind="blank")[0] == folder  # found again
+    assert gather("a.txt", "b.txt", "c.txt", items="blank")[0] == folder  # found again
     assert gather("a.txt", "b.txt", "c.txt")[0] == f"{folder}_2"  # another text
 
 
@@ -653,17 +653,17 @@ def test_each_file_is_an_item(home):
     put(home / "poems/1.txt", "one\n\ntwo\n\n")
     put(home / "poems/2.txt", "\n \n")
     put(home / "poems/3.txt", "\r\nthree")
-    assert gather("poems", kind="file")[1] == b"one\n\ntwo\x1e \x1ethree\x1e"
+    assert gather("poems", items="file")[1] == b"one\n\ntwo\x1e \x1ethree\x1e"
 
 
 def test_many_items_pass_through_memory_in_parts(home, monkeypatch):
     monkeypatch.setattr(joined_files, "_BLOCK", 10)
     put(home / "a.txt", "\n\n".join(f"item {k}" for k in range(100)))
-    assert gather("a.txt", kind="blank")[1] == b"".join(b"item %d\x1e" % k for k in range(100))
+    assert gather("a.txt", items="blank")[1] == b"".join(b"item %d\x1e" % k for k in range(100))
 
 
 @pytest.mark.parametrize(
-    ("kind", "content", "said"),
+    ("items", "content", "said"),
     [
         (
             "line",
@@ -700,7 +700,7 @@ def test_many_items_pass_through_memory_in_parts(home, monkeypatch):
         ("line", "Ada\nBo\0b\nCleo\n" * 200, "list.txt is binary data: name a text."),
     ],
 )
-def test_lists_that_can_not_be_learnt(home, kind, content, said):
+def test_lists_that_can_not_be_learnt(home, items, content, said):
     put(home / "list.txt", content)
-    assert said in refusal("list.txt", kind=kind)
+    assert said in refusal("list.txt", items=items)
     assert not (home / "data").exists()

@@ -102,7 +102,7 @@ def test_code_points_and_a_mapped_index(tmp_path, monkeypatch):
 
 
 def gathered(paths, label: str, kind: str = "line") -> bytes:
-    with corpus.gather([str(path) for path in paths], SILENT, -1, kind=kind, label=label) as found:
+    with corpus.gather([str(path) for path in paths], SILENT, -1, items=kind, label=label) as found:
         found.write()
         with open(f"{found.folder}/input.txt", "rb") as f:
             return f.read()
@@ -131,7 +131,7 @@ def test_the_size_of_a_text_with_labels(tmp_path, monkeypatch, label, size):
     (tmp_path / "de.txt").write_bytes(b"a\tb\nc\td\n")
     (tmp_path / "f").write_bytes(b"a\te\n")
     said: list[str] = []
-    with corpus.gather(["de.txt", "f"], said.append, -1, kind="line", label=label) as found:
+    with corpus.gather(["de.txt", "f"], said.append, -1, items="line", label=label) as found:
         found.write()
     assert f"data/de_and_1_more/input.txt: {size}, new, from 2 files: de.txt (8 bytes), f (4 bytes)." in said[-1]
 

@@ -37,10 +37,10 @@ def read(
     learnt from.
     """
     notes: list[str] = []
-    how = {"text_encoding": options.text_encoding, "kind": options.items, "label": options.label}
+    how = {"text_encoding": options.text_encoding, "items": options.items, "label": options.label}
     try:
         with corpus.gather(paths, notes.append, 0, is_product, **how) as gathered:
-            stats, files, list_kind = gathered.stats, gathered.files, gathered.list_kind
+            stats, files, list_kind = gathered.stats, gathered.joined.files, gathered.list_kind
             suggested = list_text.ITEMS.get(list_kind, "")
             headers = gathered.advice_on_headers() if "line" in (options.items, suggested) else []
             advice, name = gathered.advice_on_list(), gathered.folder.replace("\\", "/").rpartition("/")[2]
