@@ -64,14 +64,14 @@ def texts_of(loaded: Checkpoint, temperature: float, limits: CopyLimits | None) 
     model = inference.on_cpu(loaded.network)
     if end is not None:
         opt, found = SampleOptions(items=CHARACTERS, temperature=temperature, length=200), list[bytes]()
-        of_list = items.ItemModel(lambda streams: model.fresh(1, streams), loaded.vocab, end, copies=limits)
+        of_list = items.ItemModel(lambda streams: model.fresh(streams=streams), loaded.vocab, end, copies=limits)
         drawn = items.draw(of_list, opt)
         while sum(map(len, found)) < CHARACTERS:
             found.append(b"".join(characters[k] for k in next(drawn).token_ids.tolist()))
         return found
     opt, B = SampleOptions(length=LENGTH, temperature=temperature), CHARACTERS // LENGTH
     texts, primes = [b""] * B, [[b"\n"]] * B
-    for chunk in sampler.sample_streams(model.fresh(1, B), primes, loaded.vocab, opt, range(B), copies=limits):
+    for chunk in sampler.sample_streams(model.fresh(streams=B), primes, loaded.vocab, opt, range(B), copies=limits):
         if not chunk.given:
             texts[chunk.stream] += b"".join(chunk.characters)
     return texts
@@ -126,7 +126,7 @@ def speed(path: str, max_copy: int, repeats: int = 7, characters: int = 64_000) 
             seconds = []
             for of_turn in (None, limits):
                 start, primes = time.thread_time(), [[b"\n"]] * streams
-                predictor = model.fresh(1, streams)
+                predictor = model.fresh(streams=streams)
                 drawn = sampler.sample_streams(predictor, primes, loaded.vocab, opt, range(streams), copies=of_turn)
                 count = sum(len(chunk.characters) for chunk in drawn)
                 seconds.append((time.thread_time() - start) / count)

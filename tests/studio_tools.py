@@ -24,24 +24,28 @@ PROSE = b"".join(b"The old sailor number %d told us of the sea, and went home ag
 FAKE = """
 import os, runpy, signal, sys, time
 from pycharrnn.server.studio.run_program import main
-from pycharrnn.training import history
+from pycharrnn.training import ending_notes
 
 def train(*names, **more):
     behavior = open("behavior").read()
     name = sys.argv[sys.argv.index("-log") + 1].removesuffix(".csv").removeprefix("cv/")
     def stopped(number, frame):
-        open(f"cv/lm_{name}_latest.t7", "w").close()
-        print("pycharrnn: stopped by SIGTERM after iteration 3; go on with: ...", file=sys.stderr)
+        advice = "go on with: ..."
+        if behavior == "save nothing":
+            advice = ending_notes.not_saved("nothing has been trained", "nothing has been saved")
+        else:
+            open(f"cv/lm_{name}_latest.t7", "w").close()
+        print(f"pycharrnn: stopped by SIGTERM after iteration 3; {advice}", file=sys.stderr)
         sys.exit(143)
     signal.signal(signal.SIGTERM, stopped)
     open(f"cv/{name}.csv", "a").close()
     print("pycharrnn: a note", file=sys.stderr, flush=True)
     print(" ".join(sys.argv), flush=True)
     open("began", "w").close()
-    while behavior == "wait":
+    while behavior in ("wait", "save nothing"):
         time.sleep(0.01)
     if behavior == "lose patience":
-        print("pycharrnn: " + history.patience_note(300, 4), file=sys.stderr)
+        print("pycharrnn: " + ending_notes.patience_note(300, 4), file=sys.stderr)
     if behavior == "fail":
         print("pycharrnn: there is no text in it: name another.", file=sys.stderr)
         sys.exit(1)

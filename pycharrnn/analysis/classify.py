@@ -115,14 +115,14 @@ class Classifier:
         tab = self._begin[0][-1:]
         texts = (np.concatenate([tab, items[k], self._end]) for k, _ in pairs)
         states = (self._states[label] for _, label in pairs)
-        streams = self._kernel.fresh(1, min(len(pairs), self._threads * self._kernel.rows_per_step * _STREAMS))
+        streams = self._kernel.fresh(streams=min(len(pairs), self._threads * self._kernel.rows_per_step * _STREAMS))
         for bits in surprise.bits_of_texts(streams, texts, self._threads, states):
             yield bits[1:]
 
 
 def _state(predictor: KernelPredictor, token_ids: TokenIds) -> State:
     """The hidden state after reading these characters from zeros."""
-    reading = predictor.fresh(len(token_ids))
+    reading = predictor.fresh(steps=len(token_ids))
     reading.read(token_ids[:, None])
     return reading.states()[0]
 

@@ -104,7 +104,7 @@ def _side_by_side(loaded: Checkpoint, predictor: KernelPredictor, text: bytes, t
     spans.sort(key=lambda span: span.stop - span.start)  # streams that end together take few calls of the kernel
     known, bits = encoded.known, np.zeros(len(encoded.token_ids))
     readable = [encoded.token_ids[span][known[span]] for span in spans]
-    streams = predictor.fresh(1, max(1, min(len(spans), threads * predictor.rows_per_step)))
+    streams = predictor.fresh(streams=max(1, min(len(spans), threads * predictor.rows_per_step)))
     for span, found in zip(spans, surprise.bits_of_texts(streams, readable, threads), strict=True):
         bits[span.start + 1 : span.stop][known[span][1:]] = found[1:]
     return scoring.score_of(loaded, encoded, bits[known])

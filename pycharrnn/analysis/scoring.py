@@ -99,7 +99,7 @@ def scores(
             waiting.append(encode(loaded, text))
             yield waiting[-1].token_ids[waiting[-1].known]
 
-    for bits in surprise.bits_of_texts(predictor.fresh(1, streams), known_ids(), threads):
+    for bits in surprise.bits_of_texts(predictor.fresh(streams=streams), known_ids(), threads):
         yield score_of(loaded, waiting.popleft(), bits)
 
 

@@ -64,7 +64,7 @@ class CurrentWeights:
         now = self.checkpoint()
         if now is not self._loaded:
             return on_cpu(now.network, streams, steps)
-        return self._loaded_predictor.fresh(steps, streams)
+        return self._loaded_predictor.fresh(streams=streams, steps=steps)
 
     def checkpoint(self) -> Checkpoint:
         """The loaded checkpoint; after training, one with the module's weights and without losses."""

@@ -84,7 +84,7 @@ class BatchedStream(Stream):
     def read(self, count: int, num_candidates: int) -> Characters:
         """Read the next characters of the primetext, up to `count`, with so many top candidates each."""
         block, self._prime_ids = self._prime_ids[:count], self._prime_ids[count:]
-        predictor = self.predictor.fresh(len(block))
+        predictor = self.predictor.fresh(steps=len(block))
         predictor.set_states([self.state])
         log_probs = predictor.read(block[:, None])[:, 0]
         probs = softmax(np.concatenate([self.log_probs[None], log_probs[:-1]]), 1)

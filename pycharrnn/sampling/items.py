@@ -153,7 +153,8 @@ class _Drawing:
         self._model, self._begins = model, begins
         ends = begins[0][0], begins[0][-1]
         self._workers = [
-            ItemStreams(model.fresh(1, streams), *ends, beginning_index, opt, self._take, limit) for _ in range(threads)
+            ItemStreams(model.fresh(streams=streams), *ends, beginning_index, opt, self._take, limit)
+            for _ in range(threads)
         ]
 
     def _read_beginnings(self) -> Iterator[list[DrawnItem]]:
@@ -163,7 +164,7 @@ class _Drawing:
             states = self._model.fresh().states()
             for start in range(0, len(begin) - 1, self._model.steps_per_call):
                 block = begin[:-1][start : start + self._model.steps_per_call]
-                reading = self._model.fresh(len(block))
+                reading = self._model.fresh(steps=len(block))
                 reading.set_states(states)
                 reading.read(np.array(block)[:, None])
                 states = reading.states()

@@ -104,7 +104,7 @@ class KernelPredictor(LocalPredictor):
         """See LocalPredictor.nbytes."""
         return self._network.nbytes
 
-    def fresh(self, steps: int = 1, streams: int = 1) -> KernelPredictor:
+    def fresh(self, *, streams: int = 1, steps: int = 1) -> KernelPredictor:
         """See LocalPredictor.fresh."""
         return KernelPredictor(self._network, streams, steps)
 

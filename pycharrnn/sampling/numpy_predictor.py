@@ -133,7 +133,7 @@ class NumpyPredictor(LocalPredictor):
         of_layers = (array for layer in self._layers for array in (layer.input_weight, layer.bias, layer.h2h))
         return sum(array.nbytes for array in (*of_layers, self._by_character, *self._decoder))
 
-    def fresh(self, steps: int = 1, streams: int = 1) -> NumpyPredictor:
+    def fresh(self, *, streams: int = 1, steps: int = 1) -> NumpyPredictor:
         """See LocalPredictor.fresh."""
         other = copy.copy(self)
         other._steps, other.num_streams = steps, streams

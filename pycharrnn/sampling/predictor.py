@@ -119,7 +119,7 @@ class LocalPredictor(Predictor):
         """
 
     @abstractmethod
-    def fresh(self, steps: int = 1, streams: int = 1) -> LocalPredictor:
+    def fresh(self, *, streams: int = 1, steps: int = 1) -> LocalPredictor:
         """A predictor of T steps and B streams that shares this one's weights, with hidden states of zeros."""
 
     @abstractmethod

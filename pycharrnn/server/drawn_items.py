@@ -100,7 +100,7 @@ def lines(
         model = learning.served()
 
     def predictor_of(streams: int) -> Predictor:
-        return model.predictor.fresh(1, streams)
+        return model.predictor.fresh(streams=streams)
 
     selection = Selection(opt, known)
     rounds = select_in_rounds(selection, ItemModel(predictor_of, model.vocab, end_id, prime, of_label, copies))

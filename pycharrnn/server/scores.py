@@ -111,7 +111,7 @@ def _scored(model: ServedModel, text: bytes, end: bytes, learning: LearningModel
     if labels := [label.encode() for label in model.facts.labels]:
         given = model_labels.in_labels(encoded.characters, end, labels)
     known = encoded.known
-    plain = surprise.surprises(model.predictor.fresh(steps), steps, model.vocab, text, code_points)
+    plain = surprise.surprises(model.predictor.fresh(steps=steps), steps, model.vocab, text, code_points)
     learnt = learning.bits(encoded.token_ids[known], given[known]) if learning else None
     for (character, bits), is_given in zip(plain, given.tolist(), strict=True):
         if bits is None:

@@ -22,6 +22,7 @@ from pycharrnn.text.decode_text import Decoding
 from pycharrnn.text.file_kinds import HTML, Kind
 
 SOURCES = ".sources"  # marks a folder as the text of earlier sources; it holds their paths, one a line
+LEFT_OUT = "left out, since"  # begins a note of files that are not taken
 _MAX_WORDS = 32  # of a name that was not quoted
 _PIECE = 1 << 20
 
@@ -98,7 +99,7 @@ def find(
         ("they are not plain text", kinds, "; save them as plain text"),
     ):
         if names:
-            note(f"left out, since {words}: {join_words(names)}{advice}.")
+            note(f"{LEFT_OUT} {words}: {join_words(names)}{advice}.")
     if not files:
         what = ", ".join("standard input" if path == "-" else escape_line(path) for path in paths)
         if earlier := _earlier_texts(paths):

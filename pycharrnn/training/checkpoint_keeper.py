@@ -15,6 +15,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.losses import best_first, best_iteration, finite
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.same_file import same_file
+from pycharrnn.training import ending_notes
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History
 from pycharrnn.training.next_commands import NextCommands
@@ -227,7 +228,7 @@ class CheckpointKeeper:
             self._note(self._commands.sample(self._good))
             return self._commands.resume(self._good)
         why = self._failure or ("its numbers are not finite" if checkpoint.i else "nothing has been trained")
-        return f"that could not be saved ({why}), {self._last_good()}."
+        return ending_notes.not_saved(why, self._last_good())
 
     def diverged(self) -> RunStopped:
         """The exception for a NaN or exploding loss, which names the newest good checkpoint."""

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pycharrnn.common.losses import best_iteration
-
-_PATIENCE_NOTE = re.compile(
-    r"stopping after iteration \d+: the last (\d+) validations? \(-patience\) (?:was|were) no better\."
-)
 
 
 @dataclass
@@ -63,20 +58,3 @@ def out_of_patience(val_losses: dict[int, float], patience: int) -> bool:
     best = best_iteration(val_losses)
     since = sum(best is None or i > best for i in val_losses)
     return 0 < patience <= since
-
-
-def patience_note(i: int, patience: int) -> str:
-    """The line on stderr of a run that is out of patience after iteration `i`."""
-    were = f"{patience} validations (-patience) were" if patience > 1 else "1 validation (-patience) was"
-    return f"stopping after iteration {i}: the last {were} no better."
-
-
-def patience_in(line: str) -> int:
-    """The patience in a line of patience_note; 0 for any other line.
-
-    Example:
-        >>> patience_in(patience_note(500, 4)), patience_in("finished")
-        (4, 0)
-    """
-    found = _PATIENCE_NOTE.fullmatch(line)
-    return int(found[1]) if found else 0

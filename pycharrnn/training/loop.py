@@ -21,7 +21,8 @@ from pycharrnn.text.corpus import Corpus
 from pycharrnn.text.token_text import TextChanged
 from pycharrnn.training import learning_rate, recipes, resume, run_files, threads
 from pycharrnn.training.current_run import CurrentRun, pace_of
-from pycharrnn.training.history import History, out_of_patience, patience_note
+from pycharrnn.training.ending_notes import patience_note
+from pycharrnn.training.history import History, out_of_patience
 from pycharrnn.training.machine import process_from_environment
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Stopwatch

@@ -404,7 +404,7 @@ def test_predictors_select_among_their_streams(predictor):
 
 def test_a_fresh_predictor_reads_what_it_was_made_for():
     model = NumpyPredictor(checkpoint.load(DROPOUT).network, B, T)
-    assert model.fresh(7).read(np.zeros((7, 1), np.int64)).shape == (7, 1, model.vocab_size)
+    assert model.fresh(steps=7).read(np.zeros((7, 1), np.int64)).shape == (7, 1, model.vocab_size)
     with pytest.raises(ValueError):
         model.fresh().read(np.zeros((T, B), np.int64))
 

@@ -46,7 +46,7 @@ def limits_of(text: np.ndarray, N: int, with_kernel: bool, max_exact: int = pass
 def predictor(with_kernel: bool, streams: int = 1):
     """In C or NumPy."""
     if with_kernel:
-        return inference.on_cpu(LOADED.network).fresh(1, streams)
+        return inference.on_cpu(LOADED.network).fresh(streams=streams)
     return NumpyPredictor(LOADED.network, streams)
 
 
@@ -210,7 +210,7 @@ def test_items_copy_no_more_than_they_may_of_an_item(with_kernel, prime, tmp_pat
     copies = copy_limits.for_options(str(path), loaded, 3)
     model = inference.on_cpu(loaded.network) if with_kernel else NumpyPredictor(loaded.network)
     opt = SampleOptions(items=40, length=30, max_copy=3)
-    without_limit = items.ItemModel(lambda streams: model.fresh(1, streams), loaded.vocab, 0, prime)
+    without_limit = items.ItemModel(lambda streams: model.fresh(streams=streams), loaded.vocab, 0, prime)
     found = list(items.draw(dataclasses.replace(without_limit, copies=copies), opt, 40))
     characters = characters_by_id(loaded.vocab)
     for one in found:
@@ -236,7 +236,7 @@ def test_items_of_labels_do_not_count_their_label(tmp_path, monkeypatch):
     drawn = []
     for model in (inference.on_cpu(loaded.network), NumpyPredictor(loaded.network)):
         of_list = loaded.vocab, loaded.vocab[b"\n"] - 1, [], labels, copies
-        found = items.draw(items.ItemModel(lambda streams: model.fresh(1, streams), *of_list), opt, 40)  # noqa: B023
+        found = items.draw(items.ItemModel(lambda streams: model.fresh(streams=streams), *of_list), opt, 40)  # noqa: B023
         drawn.append([one.token_ids.tolist() for one in found])
     assert drawn[0] == drawn[1] and any(len(ids) > 1 for ids in drawn[0])
 

@@ -100,7 +100,7 @@ def test_a_fresh_predictor_has_its_own_sizes_and_states(loaded, make):
     predictor.read(np.array([[1, 2], [3, 4], [5, 6]]))
     text = np.arange(5)[:, None]
     before = predictor.activations()
-    found = predictor.fresh(5).read(text)
+    found = predictor.fresh(steps=5).read(text)
     np.testing.assert_array_equal(found, make(loaded, 1, 5).read(text))
     np.testing.assert_array_equal(predictor.activations(), before)
     assert predictor.read(np.array([[1, 2], [3, 4], [5, 6]])).shape == (3, 2, predictor.vocab_size)

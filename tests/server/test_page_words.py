@@ -2,52 +2,163 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from conftest import working_in
+from runs import folder_with_text, result_of
+from serving_tools import GRU, LSTM
 
+from compat import charrnn
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.page.page_files import page_files
 from pycharrnn.server.studio import page_words
+from pycharrnn.text import corpus
+from pycharrnn.text.items import MAX_ITEM
+from pycharrnn.training import overwrite_guard, run_lock, time_plan
+from pycharrnn.training.initial_checkpoint import InitialCheckpoint
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.settings import FileSettings, group
 
-REWORDED = {
-    "a.txt: read as cp1252; -text_encoding overrules this.": (
-        'a.txt: read as cp1252; "Encoding of the files" overrules this.'
+
+def ignore(note: str) -> None:
+    pass
+
+
+def refusal(command: Callable[[], object]) -> str:
+    with pytest.raises(UserError) as error:
+        command()
+    return str(error.value)
+
+
+def of_text(content: bytes, name: str = "a.txt", **options: str) -> str:
+    """Why a text can't be learned from, or the notes on it."""
+    Path(name).write_bytes(content)
+    notes: list[str] = []
+    try:
+        with corpus.gather([name], notes.append, **options) as gathered:
+            gathered.write()
+    except UserError as e:
+        return str(e)
+    return " ".join(notes)
+
+
+def of_checkpoint(content: bytes) -> str:
+    Path("x.t7").write_bytes(content)
+    return refusal(lambda: checkpoint.load("x.t7"))
+
+
+def with_files(check: Callable[[FileSettings], object]) -> str:
+    return refusal(lambda: check(group(FileSettings, TrainOptions(savefile="a"), checkpoint_format="t7")))
+
+
+def of_unfinished_run() -> str:
+    loaded = checkpoint.load(LSTM)
+    charrnn.save("cv/lm_a_latest.t7", dataclasses.replace(loaded, opt={**loaded.opt, "max_epochs": 1000}))
+    return with_files(lambda files: overwrite_guard.check(files, None, ignore))
+
+
+def of_model_to_start_from() -> str:
+    shutil.copy(GRU, "cv/lm_a_best.t7")
+    start = InitialCheckpoint("cv/lm_a_best.t7", checkpoint.load("cv/lm_a_best.t7"))
+    return with_files(lambda files: overwrite_guard.check(files, start, ignore))
+
+
+def of_locked_run() -> str:
+    def train_twice(files: FileSettings) -> None:
+        with run_lock.lock(files, ignore):
+            run_lock.check(files)
+
+    return with_files(train_twice)
+
+
+def of_two_choices() -> str:
+    return refusal(lambda: time_plan.check(TrainOptions(minutes=2, recipe="best"), ("minutes", "recipe"), 1))
+
+
+def of_other_characters() -> str:
+    shutil.copy(LSTM, "cv/lm_b.t7")
+    error, _, _ = result_of(folder_with_text(Path.cwd()), "-init_from", "cv/lm_b.t7")
+    return str(error)
+
+
+NAMES = b"".join(b"%s%d\n" % (name, k) for k in range(300) for name in (b"Ada", b"Bob", b"Celine"))
+REWORDED: dict[str, tuple[Callable[[], str], str]] = {
+    "decoded": (
+        lambda: of_text("Caf\u00e9 au lait.\n".encode("cp1252") * 9),
+        '"Encoding of the files" overrules this',
     ),
-    "a.txt holds none of -items line, for which an item is a line: add some, or choose another -items.": (
-        'a.txt holds none of "The text is: a list: each line is an item", for which an item is a line: add some, or'
-        ' choose another "The text is".'
+    "no items": (
+        lambda: of_text(b"\n", items="line"),
+        'there are no items of "The text is: a list: each line is an item", for which an item is a line that is not'
+        ' empty, in a.txt: add some, or choose another "The text is".',
     ),
-    "remove it, or train without -items.": 'remove it, or train with "The text is: one text".',
-    "-minutes 2 and -recipe best both choose settings: give one of them.": (
-        '"Minutes" 2 and "How long: Best" both choose settings: give one of them.'
+    "long item": (
+        lambda: of_text(b"a" * (MAX_ITEM + 1) + b"\nb", items="line"),
+        ': divide it, or train with "The text is: one text".',
     ),
-    "-init_from cv/lm_a.t7 with -vocab extend adds them; go on by -resume cv/lm_a_epoch1.50_2.0.t7.": (
-        '"Start from" with -vocab extend adds them; go on by "Go on".'
+    "one label": (
+        lambda: of_text(b"x\ta\nx\tb\n", items="line", label="column"),
+        'leave "Label of an item: what stands before its first tab" out, or add items with others.',
     ),
-    "x.t7 is a checkpoint, not a text: name a text; pycharrnn train TEXT -init_from FILE trains the model further.": (
-        'x.t7 is a checkpoint, not a text: Bring takes it, and "Start from" then trains it further on a text.'
+    "list": (lambda: of_text(NAMES), '; "The text is: a list: each line is an item" learns each line by itself'),
+    "checkpoint for a text": (
+        lambda: of_text(LSTM.read_bytes(), "x.t7"),
+        ': Bring takes it, and "Start from" then trains it further on a text.',
     ),
-    "another training (process 5 on host) writes lm_a_* to cv: choose another -savefile or -checkpoint_dir, or wait;"
-    " -lock 0 trains all the same.": (
-        'another training (process 5 on host) writes lm_a_* to cv: choose another "Name", or wait until it has ended.'
+    "junk": (
+        lambda: of_checkpoint(b"M\0\0\0" * 99),
+        "can't read x.t7 as a checkpoint: it is none of char-rnn, torch-rnn or pycharrnn.",
     ),
-    "cv/lm_a_latest.t7 is an unfinished run: iteration 9; go on with it by pycharrnn train -resume"
-    " cv/lm_a_latest.t7, choose another -savefile or -checkpoint_dir, or give it up with -overwrite 1.": (
-        'cv/lm_a_latest.t7 is an unfinished run: iteration 9; choose another "Name", or go on with it by'
-        " `pycharrnn train -resume cv/lm_a_latest.t7`."
+    "text for a checkpoint": (lambda: of_checkpoint(b"To be, or not to be.\n" * 99), ": Learn makes a model of it."),
+    "archive": (lambda: of_checkpoint(b"PK\3\4" + bytes(99)), ": unpack it, and bring the .t7 file in it."),
+    "HDF5": (
+        lambda: of_checkpoint(b"\x89HDF\r\n\x1a\n" + bytes(99)),
+        ": bring its checkpoint, such as checkpoint_1000.t7.",
     ),
-    "this training would overwrite cv/lm_a_best.t7, from which it starts: choose another -savefile or -checkpoint_dir,"
-    " or give it up with -overwrite 1.": (
-        'this training would overwrite cv/lm_a_best.t7, from which it starts: choose another "Name".'
+    "two choices": (of_two_choices, '"Minutes" 2 and "How long: Best" both choose settings: give one of them.'),
+    "unfinished run": (
+        of_unfinished_run,
+        '; choose another "Name", or go on with it by `pycharrnn train -resume cv/lm_a_latest.t7`.',
     ),
-    "-rnn_size must be at least 1, not 0.": "-rnn_size must be at least 1, not 0.",
+    "model to start from": (
+        of_model_to_start_from,
+        'this training would overwrite cv/lm_a_best.t7, from which it starts: choose another "Name".',
+    ),
+    "locked run": (of_locked_run, 'writes lm_a_* to cv: choose another "Name", or wait until it has ended.'),
+    "other characters": (of_other_characters, '; "Start from" with -vocab extend adds the new ones to the model'),
 }
 
 
-@pytest.mark.parametrize("said", REWORDED)
-def test_flags_that_the_page_has_fields_for(said):
-    assert page_words.reword(said) == REWORDED[said]
+@pytest.fixture(scope="module")
+def said(tmp_path_factory) -> dict[str, str]:
+    found = {}
+    for name, (command, _) in REWORDED.items():
+        with working_in(tmp_path_factory.mktemp("page")):
+            Path("cv").mkdir()
+            found[name] = for_command_line(command())
+    return found
+
+
+@pytest.mark.parametrize("name", REWORDED)
+def test_sentences_of_commands(said, name):
+    _, reworded = REWORDED[name]
+    assert reworded in page_words.reword(said[name])
+
+
+def test_each_rewording_is_of_a_sentence_that_a_command_says(said):
+    unused = [pattern for pattern, _ in page_words._SENTENCES if not any(re.search(pattern, s) for s in said.values())]
+    assert not unused
+
+
+def test_flags_that_the_page_lacks_stay():
+    sentence = "-rnn_size must be at least 1, not 0."
+    assert page_words.reword(sentence) == sentence
 
 
 def test_fields_are_called_as_on_the_page():

@@ -72,7 +72,7 @@ def test_the_larger_a_model_the_fewer_characters_it_reads_in_a_turn(model, monke
     asked = []
     kind = type(model.predictor)
     fresh = kind.fresh
-    monkeypatch.setattr(kind, "fresh", lambda self, n=1: asked.append(n) or fresh(self, n))
+    monkeypatch.setattr(kind, "fresh", lambda self, steps=1: asked.append(steps) or fresh(self, steps=steps))
     facts = dataclasses.replace(model.facts, num_layers=layers, rnn_size=size)
     scored(dataclasses.replace(model, facts=facts), b"The night")
     assert asked == [steps]

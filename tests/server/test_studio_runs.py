@@ -360,6 +360,19 @@ def test_a_stop_reaches_a_training_that_has_not_written_its_number_yet(studio, m
     assert studio.until(run_id, lambda run: run["state"] != "stopping")["state"] == "stopped"
 
 
+def test_a_stopped_training_that_saved_nothing_says_why(studio, monkeypatch):
+    use_fake_training(monkeypatch, "save nothing")
+    run_id = studio.start()
+    begun(studio, run_id)
+    studio.post(f"/runs/{run_id}/stop")
+    stopped = studio.until(run_id, lambda run: run["state"] != "stopping")
+    assert (stopped["state"], stopped["error"]) == (
+        "stopped",
+        "stopped by SIGTERM after iteration 3; that could not be saved (nothing has been trained), nothing has been"
+        " saved.",
+    )
+
+
 @pytest.mark.parametrize("behavior, state", [("finish", "finished"), ("fail", "failed"), ("wait", "failed")])
 def test_a_training_that_ended_meanwhile(studio, monkeypatch, behavior, state):
     use_fake_training(monkeypatch, behavior)

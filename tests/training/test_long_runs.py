@@ -40,7 +40,7 @@ from pycharrnn.common import file_lock
 from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.common.interrupts import end_at_once, raise_once
 from pycharrnn.common.losses import best_iteration
-from pycharrnn.training import checkpoint_keeper, history, run_lock
+from pycharrnn.training import checkpoint_keeper, ending_notes, run_lock
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History, out_of_patience
@@ -578,7 +578,7 @@ def test_patience(tmp_path):
     error, out, err = result_of(folder, "-resume", "cv/lm_lstm_latest.t7", "-seed", "5", small=[])
     assert error is None
     assert f"stopping after iteration {best + 40}: the last 3 validations (-patience) were no better." in err
-    assert history.patience_in(history.patience_note(7, 1)) == 1
+    assert ending_notes.patience_in(ending_notes.patience_note(7, 1)) == 1
     # A run that is given a new length trains for that length.
     ended = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7")
     epochs = f"{ended.epoch + 30 / (ended.i / ended.epoch):.4f}"

@@ -21,7 +21,7 @@ from pycharrnn.common import file_lock
 from pycharrnn.server.studio.child_environment import child_environment
 from pycharrnn.server.studio.run_record import RunRecord
 from pycharrnn.server.studio.studio_paths import CHECKPOINTS
-from pycharrnn.training import history
+from pycharrnn.training import ending_notes
 
 _PROGRAM = "from pycharrnn.server.studio.run_program import main; main()"
 _SAID = re.compile(r"pycharrnn(?: \w+)?: (.*)")  # a line on stderr
@@ -148,7 +148,7 @@ def error_of(record: RunRecord, status: int | None) -> str:
 def patience_of(record: RunRecord) -> int:
     """The -patience that ended a run's last command; 0 if it ended otherwise."""
     said = (_SAID.fullmatch(line) for line in lines_of(record.stderr, record.said_before))
-    return max((history.patience_in(line[1]) for line in said if line), default=0)
+    return max((ending_notes.patience_in(line[1]) for line in said if line), default=0)
 
 
 def lines_of(path: str, start: int = 0, most: int = 1 << 18) -> list[str]:

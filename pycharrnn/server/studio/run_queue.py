@@ -17,6 +17,7 @@ from pycharrnn.server.studio import run_command, run_process, run_record, studio
 from pycharrnn.server.studio.run_process import Processes
 from pycharrnn.server.studio.run_record import RunRecord
 from pycharrnn.server.studio.studio_paths import RUNS, Refusal
+from pycharrnn.training.ending_notes import says_not_saved
 
 _ORDER = f"{RUNS}/queue.json"
 _STOPPED = ("stopped", "finished", "failed")
@@ -159,7 +160,7 @@ class RunQueue:
             return dataclasses.replace(ended, state="finished", patience=run_process.patience_of(record))
         said = run_process.error_of(record, status)
         if record.stops:
-            return dataclasses.replace(ended, state="stopped", error=said if "could not be saved" in said else "")
+            return dataclasses.replace(ended, state="stopped", error=said if says_not_saved(said) else "")
         return dataclasses.replace(ended, state="failed", error=said)
 
     def _enter(self, record: RunRecord) -> RunRecord:

@@ -22,7 +22,6 @@ from pycharrnn.server.studio import (
     run_record,
     run_views,
     studio_paths,
-    text_facts,
     trash,
     uploads,
 )
@@ -45,6 +44,7 @@ from pycharrnn.server.studio.run_schemas import (
 from pycharrnn.server.studio.studio_paths import Refusal
 from pycharrnn.server.studio.text_reading import TextReader
 from pycharrnn.server.studio.text_schemas import Estimates, ReadText, TextFacts
+from pycharrnn.text import corpus
 from pycharrnn.text.corpus import safe_name
 
 _WATCH_SECONDS = 0.5
@@ -146,7 +146,7 @@ class Studio:
     def _words(self, asked: NewRun, init_from: str) -> tuple[list[str], str, list[str]]:
         """The words of a new run, its name, and the paths of its text. Errors: Refusal; UserError."""
         paths = self._texts.paths(asked.text)
-        wanted = safe_name(asked.name) if asked.name.strip() else text_facts.name_of(paths)
+        wanted = safe_name(asked.name) if asked.name.strip() else corpus.name_of(paths)
         name = self._free_name(wanted)
         try:
             return run_command.start_words(paths, name, asked, init_from), name, paths

@@ -46,7 +46,7 @@ def read(
             advice, name = gathered.advice_on_list(), gathered.folder.replace("\\", "/").rpartition("/")[2]
     except UserError as e:
         raise UserError(shown(str(e))) from None
-    left_out = [note for note in notes if note.startswith("left out")]
+    left_out = [note for note in notes if note.startswith(source_files.LEFT_OUT)]
     facts = [join_words(list(map(str, files)))]
     if decoded := source_files.how_decoded(files):
         facts.append(f"{decoded}.")
@@ -76,11 +76,6 @@ def read(
         renamed=renamed,
     )
     return found, stats
-
-
-def name_of(paths: Sequence[str]) -> str:
-    """The name that `train` gives to a text if it leaves none of these out."""
-    return corpus.name_of(paths)
 
 
 async def estimates(stats: TextStats, options: TrainOptions, environment: Mapping[str, str]) -> Estimates:
