@@ -87,11 +87,21 @@ class Pace:
         seconds, self._last = now - self._last, now
         iterations, self._done = i - self._done, i
         before, self._pause = self._pause, None
+        if not self._iterations:
+            if before is None:  # the next iteration tells whether this one was a pause
+                self._pause = seconds, iterations
+                return
+            if not self._is_pause(before[0], before[1] * seconds / iterations, now):
+                self._count(*before, now)
+            before = None
         if self._iterations and self._is_pause(seconds, iterations * self._iteration, now):
             if before is None:
                 self._pause = seconds, iterations
                 return
             seconds, iterations = seconds + before[0], iterations + before[1]
+        self._count(seconds, iterations, now)
+
+    def _count(self, seconds: float, iterations: int, now: float) -> None:
         weight = math.exp(-seconds / self._memory(now))
         self._seconds = self._seconds * weight + seconds
         self._iterations = self._iterations * weight + iterations
@@ -111,10 +121,12 @@ class Pace:
 
         Returns: at least `i`, which means to end now.
         """
-        if self._seconds < _LEAST_TIMED * self._total and self._iterations < min(_LEAST_ITERATIONS, iterations / 2):
-            return iterations
         now = self._watch.seconds()
         left = self._total * _AIM - now
+        if not self._iterations:
+            return iterations if left > 0 else i
+        if self._seconds < _LEAST_TIMED * self._total and self._iterations < min(_LEAST_ITERATIONS, iterations / 2):
+            return iterations
         off = self._needed(i, iterations) - left
         early, late = (limit * self._total + _OF_LEFT * max(0, left) for limit in (_EARLY, _LATE))
         waits = i < iterations and now - self._changed < self._memory(now) / 2

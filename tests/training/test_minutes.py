@@ -196,6 +196,31 @@ def test_after_a_pause_the_time_that_is_left_is_used(at, seconds, in_validation)
     assert 0.95 * total < now[0] < 1.02 * total
 
 
+@pytest.mark.parametrize("paused", [1, 2, 3])
+@pytest.mark.parametrize("seconds", [5, 12.5, 60])
+def test_a_pause_in_the_first_iterations_says_nothing_of_the_speed(paused, seconds):
+    now, total = [0.0], 600
+    pace = Pace(10, Stopwatch(lambda: now[0], 0), every=2000, done=0, validation=300, most=1e9, calibrates=True)
+    i, iterations = 0, 11_000
+    while i < iterations:
+        i += 1
+        now[0] += 0.05 + seconds * (i == paused)
+        pace.stepped(i)
+        iterations = pace.length(i, iterations)
+        if i % 2000 == 0 or i == iterations:
+            now[0] += 15
+            pace.validated()
+    assert 0.95 * total < now[0] + 30 < 1.02 * total  # with the calibration
+
+
+def test_a_first_iteration_that_takes_all_of_the_time_is_the_last_one():
+    now = [0.0]
+    pace = Pace(10, Stopwatch(lambda: now[0], 0), every=2000, done=0, validation=0, most=1e9)
+    now[0] = 601
+    pace.stepped(1)
+    assert pace.length(1, 11_000) == 1
+
+
 def test_a_machine_that_becomes_much_slower_ends_in_time():
     now, total = [0.0], 1800
     pace = Pace(30, Stopwatch(lambda: now[0], 0), every=100_000, done=0, validation=1, most=1e9)
