@@ -13,3 +13,8 @@ def characters_by_id(vocab: Mapping[bytes, int]) -> list[bytes]:
 def vocabulary_of(characters: Iterable[bytes]) -> dict[bytes, int]:
     """The inverse of characters_by_id."""
     return {character: number for number, character in enumerate(characters, 1)}
+
+
+def ids_of(characters: Iterable[bytes], vocab: Mapping[bytes, int]) -> list[int]:
+    """Token ids: [b"a"], {b"b": 1, b"a": 2} -> [1]. Errors: KeyError for a character that `vocab` lacks."""
+    return [vocab[character] - 1 for character in characters]

@@ -23,6 +23,7 @@ from pycharrnn.server.connections import OpenConnections
 from pycharrnn.server.registry import Registry
 from pycharrnn.server.samples import Sample, SampleParams
 from pycharrnn.server.scheduler import Scheduler
+from pycharrnn.server.schemas import ModelFacts
 from pycharrnn.server.served_models import ServedModel
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -34,6 +35,12 @@ GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
 def model_of(models: Registry, path: Path) -> ServedModel:
     """The model of a file, as a request gets it."""
     return asyncio.run(models.model(path.stem))
+
+
+def facts_of(models: Registry, model_id: str) -> ModelFacts:
+    """What the page is told of a model."""
+    (found,) = (facts for facts in models.all_facts() if facts.id == model_id)
+    return found
 
 
 def lines_of(model: ServedModel, params: SampleParams, turn: float = 0.001) -> list[str]:

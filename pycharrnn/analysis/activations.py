@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compat.vocabulary import ids_of
 from pycharrnn.analysis import likelihood
 from pycharrnn.common.display import plural
 from pycharrnn.common.errors import UserError, flag
@@ -71,7 +72,7 @@ def record(
             characters.append(character)
             ends.append((ends[-1] if ends else -1) + count)
     before = item_start(loaded)
-    after_each = _after_each(loaded.network, np.array([loaded.vocab[piece] - 1 for piece in [*before, *pieces]]))
+    after_each = _after_each(loaded.network, np.array(ids_of([*before, *pieces], loaded.vocab)))
     return Reading(characters, after_each[len(before) :][ends])
 
 

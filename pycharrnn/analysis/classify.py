@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from compat.vocabulary import ids_of
 from pycharrnn.analysis import likelihood, scoring, surprise
 from pycharrnn.checkpoints.inspection import for_json
 from pycharrnn.common.display import escape_separators
@@ -74,7 +75,7 @@ class Classifier:
         self._log_prior = np.log(weights / weights.sum())
         end = loaded.network.end_id
         assert end is not None  # since it has labels
-        ids = [[loaded.vocab[c] - 1 for c in model_labels.beginning(loaded.vocab, label)] for label in self.labels]
+        ids = [ids_of(model_labels.beginning(loaded.vocab, label), loaded.vocab) for label in self.labels]
         self._begin = [np.array([end, *of_label], np.int64) for of_label in ids]
         self._end = np.array([end], np.int64)
         self._predictor_of = predictor_of

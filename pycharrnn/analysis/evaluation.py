@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat import legacy_logsoftmax
-from compat.vocabulary import characters_by_id
+from compat.vocabulary import characters_by_id, ids_of
 from pycharrnn.analysis import likelihood
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import losses
@@ -67,7 +67,7 @@ def model_ids_of(loader: Batches, path: str, loaded: Checkpoint) -> npt.NDArray[
             f"the text of {flag('data_dir')} has characters that {path} has never seen"
             f" ({quote_characters(unknown)}): pycharrnn score leaves such characters out."
         )
-    return np.array([loaded.vocab[c] - 1 for c in characters])
+    return np.array(ids_of(characters, loaded.vocab))
 
 
 def _loss_of(loader: Batches, path: str, loaded: Checkpoint, opt: EvalOptions, device: str) -> float:

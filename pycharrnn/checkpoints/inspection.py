@@ -17,7 +17,6 @@ from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint, formats, t7_file
 from pycharrnn.common import losses
 from pycharrnn.common.display import escape_line, is_utf8, plural
-from pycharrnn.common.errors import UserError
 
 Facts = dict[str, Any]  # name -> number, text, or dicts and lists of them
 _SERIES = ("train_losses", "val_losses")  # facts for programs only, as they are long
@@ -51,14 +50,6 @@ def look(path: str | os.PathLike[str]) -> Finding:
     if found.further or found.unread:
         facts["after_it"] = _rest(found)
     return Finding(facts)
-
-
-def facts(path: str | os.PathLike[str]) -> Facts:
-    """The fields of a checkpoint. Errors: UserError for another file."""
-    found = look(path)
-    if found.facts is None:
-        raise UserError(found.fault)
-    return found.facts
 
 
 def _facts(loaded: Checkpoint) -> Facts:

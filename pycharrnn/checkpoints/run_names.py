@@ -61,3 +61,9 @@ def latest_checkpoint(stem: str, ending: str = ".t7") -> str:
 def best_checkpoint(stem: str, ending: str = ".t7") -> str:
     """The path of the checkpoint with the lowest validation loss, its second name: cv/lm_lstm_best.t7."""
     return f"{stem}_best{ending}"
+
+
+def lock_file(stem: str) -> str:
+    """The path of the lock file of -lock: cv/.lm_lstm.lock."""
+    folder, name = os.path.split(stem)
+    return os.path.join(folder, f".{name}.lock")

@@ -136,7 +136,7 @@ def main(args: list[str] | None = None) -> None:
     """
     standard_streams.replace_closed()
     standard_streams.watch_output()
-    numpy_warnings.be_silent()
+    numpy_warnings.ignore()
     try:
         try:
             interrupts.raise_on_signals()

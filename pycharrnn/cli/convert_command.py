@@ -10,6 +10,7 @@ import click
 from pycharrnn.checkpoints import formats
 from pycharrnn.cli.console import note, say
 from pycharrnn.cli.flags import FOLDER, Command, Files
+from pycharrnn.cli.left_over_words import on_quotes
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common.display import plural
 from pycharrnn.common.errors import UserError, flag
@@ -102,6 +103,8 @@ def _refuse_words(files: tuple[str, ...], opt: ConvertOptions) -> None:
         return  # the page's name, without its ending
     if words and (opt.title or opt.about):
         option = flag("title" if opt.title else "about")
+        if said := on_quotes(str(option), opt.title or opt.about, words):
+            raise UserError(f"{said}.")
         raise UserError(f'there is no file {", ".join(words)}; put several words in quotes, as in {option} "My poems".')
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pycharrnn.cli import help_layout
+from pycharrnn.cli import help_layout, left_over_words
 from pycharrnn.common import shell_words, standard_streams
 from pycharrnn.common.option_fields import SWITCH, Ramp
 
@@ -54,7 +54,7 @@ _SHELL_FINDS_FILES = os.name != "nt"  # which *.txt stands for; Windows' shells 
 
 
 class _Number(_FlagType):
-    """A number as Lua reads it: 50, 50.0, 5e1."""
+    """A number as Lua reads it: 50, 50.0, 5e1, 0x32."""
 
     def __init__(self, whole: bool) -> None:
         self.whole = whole
@@ -63,8 +63,8 @@ class _Number(_FlagType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Errors: click.UsageError."""
         try:
-            number = float(value)
-        except ValueError:
+            number = _number(value)
+        except (ValueError, OverflowError):
             number = math.nan
         if math.isnan(number) or (self.whole and not number.is_integer()):
             flag = param.opts[0] if param else ""
@@ -72,6 +72,16 @@ class _Number(_FlagType):
             hint = f": write {with_point[1]}.{with_point[2]}" if with_point else ""
             raise click.UsageError(f"{flag} needs {self.name}, not {value!r}{hint}.", ctx)
         return int(number) if self.whole else number
+
+
+def _number(value: Any) -> float:
+    """Errors: ValueError; OverflowError."""
+    if isinstance(value, str):
+        if "_" in value or not value.isascii():  # which Python reads, and Lua does not
+            raise ValueError
+        if re.match(r"\s*[+-]?0x", value, re.IGNORECASE):
+            return float(int(value, 16))
+    return float(value)
 
 
 class _Switch(_Number):
@@ -197,6 +207,7 @@ class Command(click.Command):
         """Errors: click.UsageError, also for an unknown flag."""
         if not ctx.resilient_parsing:  # which holds in completion, where only half a word may have been typed
             _check_flags(self, ctx, args)
+        typed = list(args)  # click removes the words from `args`
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as e:
@@ -218,12 +229,8 @@ class Command(click.Command):
             if e.message.startswith("Got unexpected extra argument"):
                 left_over = e.message.partition("(")[2].removesuffix(")")
                 named = [param.metavar or "" for param in self.params if isinstance(param, click.Argument)]
-                takes = f"{self.name} takes {' '.join(named)}" if named else f"{self.name} takes flags alone"
-                if "-primefile" in self._flags(ctx):
-                    takes += '; put a prompt in quotes, as in -primetext "The end", or name its file: -primefile FILE'
-                elif named and not any(map(os.path.exists, left_over.split())):  # a further file, not a part of a name
-                    takes += "; put a name with spaces in quotes"
-                raise click.UsageError(f"too many arguments ({left_over}): {takes}.", ctx) from None
+                said = left_over_words.sentence(self.name or "", named, typed, self._flags(ctx), left_over)
+                raise click.UsageError(said, ctx) from None
             raise
 
     def _flags(self, ctx: click.Context) -> set[str]:

@@ -43,7 +43,7 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
     extras.require_pytorch("training")
     opt = TrainOptions(**values)
     with contextlib.ExitStack() as until_trained:
-        until_trained.enter_context(interrupts.adding_to_sentence(" before the training began: nothing was saved"))
+        until_trained.enter_context(interrupts.describing_progress(" before the training began: nothing was saved"))
         corpus = None
         if texts:
             from pycharrnn.text import source_files
@@ -61,7 +61,7 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
         from pycharrnn.engine import kernel_library
 
         if kernel_library.library():  # else PyTorch does all of the work
-            cores.wait_briefly()
+            cores.limit_spinning()
         from pycharrnn.sampling import sample_hook
         from pycharrnn.training.loop import train
 

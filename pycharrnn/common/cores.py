@@ -20,7 +20,7 @@ def default_threads() -> int:
     return (int(first) if first.isdecimal() else 0) or usable()
 
 
-def wait_briefly() -> None:
+def limit_spinning() -> None:
     """Let the threads of PyTorch's OpenMP wait for each other asleep, before it is imported.
 
     They spin for milliseconds otherwise, which on a busy machine takes more processor time than a training itself.

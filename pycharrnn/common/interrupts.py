@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _NAMES = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "SIGHUP", "SIGBREAK": "Ctrl-Break"}
 
-_state = ""  # as add_to_sentence sets it
+_state = ""  # as describe_progress sets it
 
 
 class Interrupted(BaseException):
@@ -74,20 +74,20 @@ def name_of(number: int) -> str:
 
 
 @contextlib.contextmanager
-def adding_to_sentence(state: str) -> Iterator[None]:
-    """As add_to_sentence, until the end of the block; a signal that ends the block leaves it for the message."""
-    add_to_sentence(state)
+def describing_progress(state: str) -> Iterator[None]:
+    """As describe_progress, until the end of the block; a signal that ends the block leaves it for the message."""
+    describe_progress(state)
     try:
         yield
     except (KeyboardInterrupt, Interrupted):
         raise
     except BaseException:
-        add_to_sentence("")
+        describe_progress("")
         raise
-    add_to_sentence("")
+    describe_progress("")
 
 
-def add_to_sentence(state: str) -> None:
+def describe_progress(state: str) -> None:
     """Add what the command has done so far to `sentence`, as words after "stopped by Ctrl-C"; "" = nothing."""
     global _state
     _state = state

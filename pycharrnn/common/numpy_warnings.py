@@ -5,6 +5,6 @@ from __future__ import annotations
 import warnings
 
 
-def be_silent() -> None:
+def ignore() -> None:
     """Suppress these warnings; code that finds infinity or NaN in a result reports it."""
-    warnings.filterwarnings("ignore", category=RuntimeWarning)
+    warnings.filterwarnings("ignore", r".* encountered in ", RuntimeWarning)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from compat.vocabulary import characters_by_id
+from compat.vocabulary import characters_by_id, ids_of
 from pycharrnn.common import memory
 from pycharrnn.common.errors import flag
 from pycharrnn.sampling.distribution import nan_error
@@ -62,13 +62,13 @@ def search(
     require_possible_stop(opt, vocab)
     log_probs = np.full((W, V), -np.log(V))
     prime = primetext_characters(primetext, vocab)
-    for character in prime:
-        token_id = vocab[character] - 1
+    prime_ids = ids_of(prime, vocab)
+    for character, token_id in zip(prime, prime_ids, strict=True):
         yield SampledCharacter(character, token_id, np.exp(log_probs[0]), True)
         log_probs = predictor.read(np.full((1, W), token_id))[0]
     totals = np.full(W, -np.inf)
     totals[0] = 0  # all beams are the same text so far: start with one
-    limits = [copies.limit([vocab[character] - 1 for character in prime]) for _ in range(W)] if copies else []
+    limits = [copies.limit(prime_ids) for _ in range(W)] if copies else []
     history: list[_Timestep] = []
     found = 0
     while found < opt.length or not opt.length:

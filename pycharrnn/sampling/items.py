@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat.vocabulary import characters_by_id
+from compat.vocabulary import characters_by_id, ids_of
 from pycharrnn.common import cores
 from pycharrnn.common.thread_results import results_of
 from pycharrnn.sampling import sampler
@@ -91,8 +91,8 @@ def draw_in_rounds(model: ItemModel, opt: SampleOptions, most: int | None = None
     """As `draw`, in lists that may be empty, so that the caller regains control after each round of about 20 ms."""
     first, vocab = model.predictor_of(1), model.vocab
     if isinstance(first, KernelPredictor):
-        ids = [[vocab[character] - 1 for character in begin] for begin in model.beginnings]
-        limit = model.copies.limit([vocab[character] - 1 for character in model.prime]) if model.copies else None
+        ids = [ids_of(begin, vocab) for begin in model.beginnings]
+        limit = model.copies.limit(ids_of(model.prime, vocab)) if model.copies else None
         return _Drawing(first, ids, model.beginning_index, opt, most, limit).rounds()
     return _in_groups(model, opt, most)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compat.vocabulary import ids_of
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.progress import bar
 from pycharrnn.engine import adapt
@@ -30,7 +31,7 @@ def learnt(
 
     `given`: which of them the model only reads, (N,). Errors: UserError without the C kernel and PyTorch.
     """
-    ids = np.array([loaded.vocab[character] - 1 for character in characters], np.int64)
+    ids = np.array(ids_of(characters, loaded.vocab), np.int64)
     learner = adapt.learner(loaded.network, how, threads)
     with bar("learning", max(len(ids) - 1, 0)) as advance:
         learner.read_all(ids[:-1], adapt.targets_of(ids, given), advance)

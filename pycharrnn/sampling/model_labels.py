@@ -11,6 +11,7 @@ import numpy as np
 from compat.item_options import TAB
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag, wordings
+from pycharrnn.common.shell_words import quoted
 from pycharrnn.common.splitmix64 import low_64_bits
 from pycharrnn.sampling import tokenizer
 from pycharrnn.text import labels
@@ -124,5 +125,6 @@ def require(path: str, known: Collection[bytes], label: str) -> bytes:
         return wanted
     names = {os.fsdecode(name).casefold(): name for name in known}
     near = [names[name] for name in difflib.get_close_matches(label.casefold(), list(names), 3, 0.6)]
-    has = f"did you mean {labels.in_words(near)}?" if near else f"its labels are {labels.in_words(sorted(known))}."
+    meant = " or ".join(quoted(escape_line(name, 40)) for name in near)
+    has = f"did you mean {meant}?" if near else f"its labels are {labels.in_words(sorted(known))}."
     raise UserError(f"{path or 'the model'} has no label {escape_line(label, 40)}: {has}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from compat.vocabulary import characters_by_id
+from compat.vocabulary import characters_by_id, ids_of
 from pycharrnn.sampling.distribution import choose, nan_error, softmax
 from pycharrnn.sampling.stop_text import require_possible_stop
 from pycharrnn.sampling.stream import Stream, sampling_params
@@ -135,7 +135,7 @@ class _Batch:
         self._predictor = predictor
         self._characters = characters_by_id(vocab)
         require_possible_stop(opt, vocab)
-        self._prime_ids = [[vocab[character] - 1 for character in prime] for prime in primes]
+        self._prime_ids = [ids_of(prime, vocab) for prime in primes]
         self._streams = [Stream(opt, seed, V) for seed in seeds]
         self._seeds, self._copies = seeds, copies
         if copies:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from fastapi import HTTPException
 
+from compat.vocabulary import ids_of
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import model_labels
 from pycharrnn.sampling.item_selection import Selection, require_no_end, select_in_rounds
@@ -96,7 +97,7 @@ def lines(
     if learning:
         read = [end, *(of_label.beginnings[0] if of_label else []), *prime]
         given = model_labels.in_labels(read, end, model.labels)
-        yield from learning.learn([model.vocab[character] - 1 for character in read], given)
+        yield from learning.learn(ids_of(read, model.vocab), given)
         model = learning.served()
 
     def predictor_of(streams: int) -> Predictor:

@@ -77,9 +77,6 @@ class Registry:
         """Facts of all models, by argument; in a folder the run that trained last, and its lowest loss, first."""
         return [entry.facts for entry in self._entries.values()]
 
-    def facts(self, model_id: str) -> ModelFacts:
-        return self._entry(model_id).facts
-
     def path(self, model_id: str) -> str:
         """The path of a model's file. Errors: NoSuchModel."""
         return self._entry(model_id).path

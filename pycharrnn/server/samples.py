@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from fastapi import HTTPException
 
+from compat.vocabulary import ids_of
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import batched_sampling, tokenizer
 from pycharrnn.sampling.batched_sampling import BatchedStream, Characters
@@ -53,7 +54,7 @@ class Sample:
         Errors: HTTPException for a primetext with an unknown character.
         """
         params = self._params
-        prime_ids = [self._model.vocab[character] - 1 for character in characters_of(params.primetext, self._model)]
+        prime_ids = ids_of(characters_of(params.primetext, self._model), self._model.vocab)
         if self._learning:
             yield from self._learning.learn(prime_ids)
             self._model = self._learning.served()

@@ -177,8 +177,8 @@ def input_size(data_dir: str) -> int:
     if not os.path.isdir(data_dir):
         raise UserError(
             f"there is no folder {data_dir}: train on a file of yours with"
-            f" {wordings('pycharrnn train FILE', 'pycharrnn.train(FILE)')}, or get a text with pycharrnn data pydoc,"
-            " tinyshakespeare or ulysses."
+            f" {wordings('pycharrnn train FILE', 'pycharrnn.train(FILE)')}, or get a text with pycharrnn data pydoc"
+            " (or tinyshakespeare, or ulysses)."
         )
     try:
         with open(path, "rb") as f:

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
+from pycharrnn.checkpoints import run_names
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.file_lock import LockHeld, acquire, release
 from pycharrnn.common.printing import PrintLine
@@ -22,7 +23,7 @@ def lock(files: FileSettings, note: PrintLine) -> Iterator[bool]:
     if not files.lock:
         yield False
         return
-    path = _path(files)
+    path = run_names.lock_file(files.stem)
     try:
         fd = acquire(path)
     except LockHeld as e:
@@ -39,7 +40,7 @@ def lock(files: FileSettings, note: PrintLine) -> Iterator[bool]:
 
 def check(files: FileSettings) -> None:
     """Errors: UserError if another training holds the lock."""
-    path = _path(files)
+    path = run_names.lock_file(files.stem)
     if not files.lock or not os.path.exists(path):
         return
     try:
@@ -48,11 +49,6 @@ def check(files: FileSettings) -> None:
         raise _held(files, e) from None
     except OSError:  # `lock` will print it
         pass
-
-
-def _path(files: FileSettings) -> str:
-    folder, stem = os.path.split(files.stem)
-    return os.path.join(folder, f".{stem}.lock")
 
 
 def _held(files: FileSettings, error: LockHeld) -> UserError:

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.interrupts import add_to_sentence, end_at_once, name_of, numbers, raise_once, status_of
+from pycharrnn.common.interrupts import describe_progress, end_at_once, name_of, numbers, raise_once, status_of
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.training.reports import RunResult
 
@@ -96,7 +96,7 @@ class GracefulStop:
             self._by_callback = True
 
     def __enter__(self) -> GracefulStop:
-        add_to_sentence("")
+        describe_progress("")
         for number in numbers():
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 self._before[number] = signal.signal(number, self._handle)

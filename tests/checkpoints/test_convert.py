@@ -275,7 +275,7 @@ def test_a_checkpoint_is_replaced_only_when_that_is_asked_for(tmp_path, ending):
     assert f"{second} exists: " in said and "-overwrite 1" in said
     assert second.read_bytes() == before
     convert(first, second, "-overwrite", "1")
-    assert inspection.facts(second)["model"] == inspection.facts(first)["model"] == "lstm"
+    assert inspection.look(second).facts["model"] == inspection.look(first).facts["model"] == "lstm"
 
 
 def test_a_gallery_is_a_target_with_checkpoints(tmp_path):

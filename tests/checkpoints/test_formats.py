@@ -109,7 +109,7 @@ def test_an_ending_may_be_in_upper_case(tmp_path, ending):
         assert run("convert", "m.t7", path.name, cwd=tmp_path).stdout == f"saved {path.name}\n".encode()
     assert other.read_bytes() == source.read_bytes()
     if ending != ".c":
-        assert inspection.facts(other) == inspection.facts(source)
+        assert inspection.look(other).facts == inspection.look(source).facts
         assert run("convert", other.name, "back.T7", cwd=tmp_path).returncode == 0
         assert checkpoint.load(tmp_path / "back.T7").vocab == loaded("lstm dropout").vocab
     options = {".T7": ["-longs", "4"], ".C": ["-weights", "int8"], ".HTML": ["-half", "1"]}.get(ending.upper(), [])
@@ -162,5 +162,5 @@ def test_only_safetensors_files_keep_the_run_state(tmp_path):
     assert found.state is not None
     for ending in OTHER_FORMATS:
         checkpoint.convert(found, tmp_path / f"m{ending}")
-        said = inspection.facts(tmp_path / f"m{ending}")["run_state"]
+        said = inspection.look(tmp_path / f"m{ending}").facts["run_state"]
         assert (said != "none") == (ending == ".safetensors"), ending

@@ -15,7 +15,6 @@ from kinds import loaded
 from compat import LuaFunction, Storage, Table, Tensor, TorchObject, charrnn, load_t7, run_state, save_t7
 from compat.lua_random import LuaRandom
 from pycharrnn.checkpoints import checkpoint, inspection
-from pycharrnn.common.errors import UserError
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 
@@ -27,7 +26,7 @@ def saved(tmp_path, **changes) -> str:
 
 
 def test_the_facts_of_a_recorded_checkpoint():
-    facts = inspection.facts(LSTM)
+    facts = inspection.look(LSTM).facts
     series = {name: facts.pop(name) for name in ("vocab", "validation", "opt", "train_losses", "val_losses")}
     assert facts == {
         "program": "char-rnn",
@@ -64,18 +63,18 @@ def test_a_byte_that_is_not_utf8_has_one_backslash_in_the_table():
 
 def test_the_curve(tmp_path):
     losses = {10: 2.5, 5: math.nan, 20: 1.5, 30: 1.75}
-    facts = inspection.facts(saved(tmp_path, val_losses=losses, i=40, epoch=4.0))
+    facts = inspection.look(saved(tmp_path, val_losses=losses, i=40, epoch=4.0)).facts
     assert facts["validation"]["best"] == {"loss": 1.5, "iteration": 20, "epoch": 2.0}
     assert facts["validation"]["last"] == {"loss": 1.75, "iteration": 30, "epoch": 3.0}
     assert facts["validation"]["first"]["iteration"] == 5
-    table = inspection.as_table(inspection.facts(saved(tmp_path, val_losses={10: 2.5}, i=0, epoch=0.0)))
+    table = inspection.as_table(inspection.look(saved(tmp_path, val_losses={10: 2.5}, i=0, epoch=0.0)).facts)
     assert "best val loss 2.5000 at iteration 10" in [" ".join(line.split()) for line in table.splitlines()]
-    assert inspection.facts(saved(tmp_path, val_losses={}, val_loss=None))["validation"] == {}
+    assert inspection.look(saved(tmp_path, val_losses={}, val_loss=None)).facts["validation"] == {}
 
 
 def test_the_only_loss_that_the_first_version_recorded():
     (path,) = (GOLDEN / "legacy_2015-05-21_lstm").glob("lm_*_epoch1.00_*.t7")
-    facts = inspection.facts(path)
+    facts = inspection.look(path).facts
     (loss,) = facts["val_losses"]
     assert facts["validation"] == {"last": loss}
     assert (loss["iteration"], loss["epoch"]) == (147, 1.0) and abs(loss["loss"] - 4.7298 * math.log(2)) < 1e-4
@@ -104,7 +103,7 @@ def test_the_series_are_for_programs(tmp_path):
         dataclasses.replace(checkpoint.load(path), train_losses=array("d"), val_losses={}, val_loss=None),
         f"{tmp_path}/a.t7",
     )
-    found = inspection.facts(f"{tmp_path}/a.t7")
+    found = inspection.look(f"{tmp_path}/a.t7").facts
     assert not found["train_losses"] and not found["val_losses"]
 
 
@@ -116,13 +115,13 @@ def test_the_run_state(tmp_path):
         np.zeros(parameters), 0.002, [np.zeros((2, 16))] * 4, {1: 0, 2: 0, 3: 0}, words, position, 0.5, "9 bytes", None
     )
     path = saved(tmp_path, state=state)
-    assert inspection.facts(path)["run_state"] == "whole"
-    assert inspection.facts(path)["trained_on"] == "data/corpus, 9 bytes"
+    assert inspection.look(path).facts["run_state"] == "whole"
+    assert inspection.look(path).facts["trained_on"] == "data/corpus, 9 bytes"
     path = saved(tmp_path, state=dataclasses.replace(state, versions={"pycharrnn": "1.0", "torch": "2"}))
-    assert inspection.facts(path)["run_state"] == "pycharrnn 1.0, torch 2"
-    assert inspection.facts(path)["program"] == "pycharrnn 1.0" and "era" not in inspection.facts(path)
-    assert inspection.facts(saved(tmp_path, opt={}))["run_state"] == "none"
-    assert "trained_on" not in inspection.facts(saved(tmp_path, opt={}))
+    assert inspection.look(path).facts["run_state"] == "pycharrnn 1.0, torch 2"
+    assert inspection.look(path).facts["program"] == "pycharrnn 1.0" and "era" not in inspection.look(path).facts
+    assert inspection.look(saved(tmp_path, opt={})).facts["run_state"] == "none"
+    assert "trained_on" not in inspection.look(saved(tmp_path, opt={})).facts
 
 
 def test_for_json():
@@ -133,9 +132,7 @@ def test_for_json():
 def tree(tmp_path, value) -> list[str]:
     save_t7(tmp_path / "v.t7", value)
     found = inspection.look(tmp_path / "v.t7")
-    assert found.facts is None
-    with pytest.raises(UserError, match="is not a checkpoint of a character model"):
-        inspection.facts(tmp_path / "v.t7")
+    assert found.facts is None and "is not a checkpoint of a character model" in found.fault
     return found.tree.splitlines()[1:]
 
 
@@ -217,6 +214,6 @@ def test_the_first_line_names_the_dialect(tmp_path):
     for encoding, longs, words in (("ascii", 8, "ASCII"), ("binary", 4, "binary, longs of 4 bytes")):
         save_t7(tmp_path / "v.t7", np.zeros(3), encoding, longs)
         assert inspection.look(tmp_path / "v.t7").tree.splitlines()[0] == f"{tmp_path / 'v.t7'}: .t7, {words}"
-    facts = inspection.facts(GOLDEN / "variants" / "ascii.t7")
+    facts = inspection.look(GOLDEN / "variants" / "ascii.t7").facts
     assert (facts["encoding"], facts["long_size"]) == ("ascii", 8)
-    assert load_t7(LSTM)[b"i"] == inspection.facts(LSTM)["iteration"]
+    assert load_t7(LSTM)[b"i"] == inspection.look(LSTM).facts["iteration"]

@@ -67,8 +67,8 @@ def test_weights_that_are_no_numbers_are_noted(tmp_path, said, value):
             said.clear()
             load(argument, said.append)
             assert [line for line in said if "NaN" in line] == [f"{sentence}: {way_out}"]
-    assert inspection.facts(path)["weights"] == "some are NaN or infinite"
-    assert "weights" not in inspection.facts(CHECKPOINT)
+    assert inspection.look(path).facts["weights"] == "some are NaN or infinite"
+    assert "weights" not in inspection.look(CHECKPOINT).facts
 
 
 def test_damaged_ones_are_passed_over(tmp_path, said):

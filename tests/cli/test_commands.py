@@ -287,7 +287,7 @@ def test_missing_text(tmp_path):
     assert "there is no folder nowhere: train on a file of yours with pycharrnn train FILE" in sentence(
         run("train", "-data_dir", "nowhere", cwd=tmp_path)
     )
-    assert "pycharrnn data pydoc, tinyshakespeare or ulysses." in sentence(run("train", cwd=tmp_path))
+    assert "with pycharrnn data pydoc (or tinyshakespeare, or ulysses)." in sentence(run("train", cwd=tmp_path))
     (tmp_path / "empty").mkdir()
     assert "has no input.txt" in sentence(run("train", "-data_dir", "empty", cwd=tmp_path))
     (tmp_path / "empty" / "input.txt").touch()

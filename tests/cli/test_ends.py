@@ -104,7 +104,7 @@ def test_an_error_of_the_program_is_not_hidden(monkeypatch, error):
 def test_a_signal_while_an_error_is_printed(monkeypatch, error, status):
     for name in ("raise_on_signals", "exit_silently_on_signals"):
         monkeypatch.setattr(interrupts, name, lambda: None)
-    monkeypatch.setattr(numpy_warnings, "be_silent", lambda: None)
+    monkeypatch.setattr(numpy_warnings, "ignore", lambda: None)
     monkeypatch.setattr(commands, "_run", raising(error))
     with pytest.raises(SystemExit) as end:
         commands.main([])
@@ -115,7 +115,7 @@ def test_signals_are_heard_from_the_first_to_the_last_line(monkeypatch):
     done = []
     monkeypatch.setattr(interrupts, "raise_on_signals", lambda: done.append("hear"))
     monkeypatch.setattr(interrupts, "exit_silently_on_signals", lambda: done.append("end at once"))
-    monkeypatch.setattr(numpy_warnings, "be_silent", lambda: done.append("no warnings"))
+    monkeypatch.setattr(numpy_warnings, "ignore", lambda: done.append("no warnings"))
     monkeypatch.setattr(commands, "_run", lambda args: done.append(args) or 3)
     with pytest.raises(SystemExit) as end:
         commands.main(["x"])

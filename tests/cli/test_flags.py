@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from pycharrnn.cli import flags
 from pycharrnn.cli.commands import cli
 from pycharrnn.cli.flags import FILE, HELP, Command, Files, Group
+from pycharrnn.common import shell_words
 from pycharrnn.common.option_fields import SWITCH, Ramp, option
 
 
@@ -73,7 +74,9 @@ def test_defaults():
     assert values("x") == wanted
 
 
-@pytest.mark.parametrize("text, number", [("50", 50), ("50.0", 50), ("5e1", 50), ("-7", -7)])
+@pytest.mark.parametrize(
+    "text, number", [("50", 50), ("50.0", 50), ("5e1", 50), ("-7", -7), ("0x32", 50), ("-0X7", -7)]
+)
 def test_whole_numbers(text, number):
     found = values("-whole", text, "x")["whole"]
     assert (found, type(found)) == (number, int)
@@ -238,9 +241,19 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
         (["sample", "x.t7", "-temperature", "0,5"], "-temperature needs a number, not '0,5': write 0.5."),
         (["sample", "x.t7", "-temperature", "-gpuid", "-1"], "-temperature needs a number, but -gpuid follows."),
         (["sample", "x.t7", "-length", "0,5"], "-length needs a whole number, not '0,5'."),
+        (["chat", "a.t7", "b.t7"], "too many arguments (b.t7): chat takes <model>."),
+        (["data", "pydoc", "ulysses"], "too many arguments (ulysses): data takes <name>."),
         (
-            ["chat", "a.t7", "b.t7"],
-            "too many arguments (b.t7): chat takes <model>; put a name with spaces in quotes.",
+            ["sample", "x.t7", "-o", "my", "drafts"],
+            f"-o takes one value, here my: if drafts belongs to it, quote them: -o {shell_words.quoted('my drafts')}.",
+        ),
+        (
+            ["sample", "x.t7", "-primetext", "\u201cThe", "end\u201d", "-length", "5"],
+            'does not read the quotes in -primetext \u201cThe: type straight ones, as in -primetext "The end".',
+        ),
+        (
+            ["sample", "x.t7", "-temperature", "0.5", os.devnull],
+            f"too many arguments ({os.devnull}): sample takes <model>; put a prompt in quotes",
         ),
         (["chat", "a.t7", os.devnull], f"too many arguments ({os.devnull}): chat takes <model>."),
         (
@@ -271,3 +284,16 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
 def test_frequent_mistakes_are_answered(args, said):
     result = CliRunner().invoke(cli, args)
     assert result.exit_code == 2 and said in result.stderr
+
+
+def test_a_name_whose_spaces_are_not_quoted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my long poem.txt").touch()
+    result = CliRunner().invoke(cli, ["copied", "my", "long", "poem.txt", "cv/x.t7"])
+    assert f"if you mean one name with spaces, quote it: {shell_words.quoted('my long poem.txt')}." in result.stderr
+
+
+@pytest.mark.parametrize("text", ["1_000", "0x", "0x1.8", "\u0665\u0660", "0b11", "5e"])
+def test_what_lua_does_not_read_as_a_number(text):
+    result = CliRunner().invoke(cli, ["sample", "x.t7", "-length", text])
+    assert result.exit_code == 2 and f"-length needs a whole number, not '{text}'." in result.stderr

@@ -91,3 +91,8 @@ def test_a_dash_is_no_file_to_write(home):
     said = sentence(run("score", "a.t7", "text.txt", "-html", "-", cwd=home))
     assert said == "pycharrnn: -html must be a file that ends in .html or .htm, not -.\n"
     assert not (home / "-").exists()
+
+
+def test_a_title_in_typographic_quotes(home):
+    said = sentence(run("convert", "a.t7", "page.html", "-title", "\u201cMy", "poems\u201d", cwd=home))
+    assert "does not read the quotes in -title \u201cMy: type straight ones, as in -title" in said

@@ -116,5 +116,5 @@ def test_threads_wait_as_the_user_asks_else_asleep(monkeypatch, given, found):
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(cores.os, "environ", dict(os.environ))
-    cores.wait_briefly()
+    cores.limit_spinning()
     assert os.environ.get("GOMP_SPINCOUNT") == found

@@ -633,11 +633,11 @@ def test_more_than_one_object_in_a_file(tmp_path, encoding):
         (b"\xff\xff", "2 bytes outside of objects"),
     ):
         path.write_bytes(whole + rest)
-        assert words in inspection.facts(path)["after_it"]
+        assert words in inspection.look(path).facts["after_it"]
         assert checkpoint.load(path).i == checkpoint.load(LSTM).i
         assert words in CliRunner().invoke(cli, ["inspect", str(path)]).stdout
     path.write_bytes(whole)
-    assert "after_it" not in inspection.facts(path)
+    assert "after_it" not in inspection.look(path).facts
     found = survey(further + b"\xff")
     assert (found.further, found.unread) == (0, 1)
 
@@ -675,10 +675,10 @@ def test_the_tree_is_shown_whatever_the_name(tmp_path):
 def test_inspect_names_the_text(tmp_path):
     from runs import folder_with_text, named, train
 
-    assert inspection.facts(LSTM)["trained_on"] == "data/corpus"
+    assert inspection.look(LSTM).facts["trained_on"] == "data/corpus"
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "0.1")
-    text = inspection.facts(named(folder)[0])["trained_on"]
+    text = inspection.look(named(folder)[0]).facts["trained_on"]
     size = (folder / checkpoint.load(named(folder)[0]).opt["data_dir"] / "input.txt").stat().st_size
     assert f", {size} bytes, SHA-256 " in text
     table = evaluation.as_table([("a.t7", 1.0, None, text)])

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import item_models
 import pytest
-from serving_tools import GRU, LOOPBACK, LSTM
+from serving_tools import GRU, LOOPBACK, LSTM, facts_of
 
 from compat.item_options import record_labels
 from pycharrnn.analysis import adapted, line_scores, scoring
@@ -175,7 +175,7 @@ def test_its_memory_counts_and_ends_with_the_request(tmp_path):
         return mine.nbytes
 
     network = checkpoint.load(LSTM).network
-    of_segments = [learning_models.nbytes_of(models.facts(LSTM.stem), length) for length in (HOW.length, 10_000)]
+    of_segments = [learning_models.nbytes_of(facts_of(models, LSTM.stem), length) for length in (HOW.length, 10_000)]
     assert asyncio.run(held()) == of_segments[0] > 28 * network.parameters
     assert of_segments[1] - of_segments[0] > 9980 * 4 * (7 * network.num_layers * network.rnn_size)
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from conftest import GOLDEN, run, sentence
 from runs import folder_with_text, started
-from serving_tools import GRU, LOOPBACK, LSTM, model_of, server
+from serving_tools import GRU, LOOPBACK, LSTM, facts_of, model_of, server
 
 from compat import charrnn
 from pycharrnn.checkpoints import checkpoint
@@ -73,7 +73,7 @@ def test_all_checkpoints_of_a_folder_the_best_first(folder):
     assert names(models) == [GRU.stem, LSTM.stem, WORSE.stem]
     assert [facts.val_loss for facts in models.all_facts()] == pytest.approx([2.9340, 2.8734, 2.9394], abs=1e-4)
     os.utime(folder / WORSE.name, (1e9, 1e9))
-    assert offered(folder).facts(WORSE.stem).saved == 1e9
+    assert facts_of(offered(folder), WORSE.stem).saved == 1e9
 
 
 def test_models_without_a_loss_come_last_the_newest_first(folder):
@@ -99,7 +99,7 @@ def test_models_of_a_page(tmp_path):
     single_file.write(page, gallery.collect([str(LSTM), str(GRU)], False, lambda line: None), half=False)
     models = offered(f"{page}#{GRU.stem}", f"{page}#{LSTM.stem}")
     assert names(models) == [GRU.stem, LSTM.stem]
-    assert models.facts(GRU.stem).val_loss == pytest.approx(2.9340, abs=1e-4)
+    assert facts_of(models, GRU.stem).val_loss == pytest.approx(2.9340, abs=1e-4)
     with pytest.raises(UserError, match="does not exist"):
         offered(f"{tmp_path}/other.html#{GRU.stem}")
 
@@ -362,7 +362,7 @@ def test_a_file_that_is_replaced_is_the_new_one_under_the_old_name(tmp_path, max
         os.replace(shutil.copy(LSTM, tmp_path / "new"), latest)
         assert drawn(app, latest).text == before
         assert changed()
-        assert models.facts("lm_latest").val_loss == pytest.approx(2.8734, abs=1e-4)
+        assert facts_of(models, "lm_latest").val_loss == pytest.approx(2.8734, abs=1e-4)
         assert drawn(app, latest).text == drawn(app_of(offered(LSTM)), LSTM).text != before
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from conftest import needs_signals, run, sentence, working_in
-from serving_tools import server, server_in_thread
+from serving_tools import facts_of, server, server_in_thread
 from studio_tools import BYTES, PROSE, StudioApp, files_below, until
 
 from pycharrnn.page.page_files import page_files
@@ -144,7 +144,7 @@ def test_a_text_is_learnt(studio):
     assert done["sentence"].startswith(f"finished after {done['iterations']} iterations; its lowest loss is ")
     studio.scan()
     model = studio.run(run_id)["best_model"]
-    assert studio.models.facts(model).text == "sea"
+    assert facts_of(studio.models, model).text == "sea"
     assert Path("data/sea/input.txt").read_bytes() == PROSE
 
 

@@ -344,7 +344,7 @@ def test_inspect_and_convert_know_the_state(tmp_path):
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "0.1")
     (path,) = named(folder)
-    assert inspection.facts(path)["run_state"].startswith(f"pycharrnn {pycharrnn.__version__}")
+    assert inspection.look(path).facts["run_state"].startswith(f"pycharrnn {pycharrnn.__version__}")
     for to, kept in (("a.t7", True), ("float.t7", False), ("c.safetensors", True)):
         checkpoint.convert(checkpoint.load(path), tmp_path / to, dtype="float32" if to == "float.t7" else "float64")
         assert (checkpoint.load(tmp_path / to).state is not None) == kept

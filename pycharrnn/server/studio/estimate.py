@@ -19,7 +19,7 @@ def main() -> None:
     try:
         # As in a training: beside other programs, threads that spin take several times as long.
         if kernel_library.library():
-            cores.wait_briefly()
+            cores.limit_spinning()
         from pycharrnn.training.estimate import estimate
 
         for choice in asked["choices"]:

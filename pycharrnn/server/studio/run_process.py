@@ -17,6 +17,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pycharrnn.checkpoints import run_names
 from pycharrnn.common import file_lock
 from pycharrnn.server.studio.child_environment import child_environment
 from pycharrnn.server.studio.run_record import RunRecord
@@ -120,7 +121,7 @@ def _is_removed(record: RunRecord) -> bool:
 
 def _lock_of_training(record: RunRecord) -> str:
     """The lock file of -lock, which `train` holds while it trains, beside its checkpoints."""
-    return f"{CHECKPOINTS}/.lm_{record.name}.lock"
+    return run_names.lock_file(f"{CHECKPOINTS}/lm_{record.name}")
 
 
 def status_of(record: RunRecord) -> int | None:
