@@ -17,6 +17,8 @@ CACHE_NAME = re.compile(r"(vocab|data)(_utf8)?(_without_\w+)?\.t7")  # of the fi
 _T7_STARTS = (b"\3\0\0\0\1\0\0\0", b"\4\0\0\0\1\0\0\0")  # a table, an object
 _LONGEST_HEADER = 100_000_000  # bytes of a .safetensors file's header, as the library allows
 _READS = "pycharrnn reads the .t7 files of char-rnn and torch-rnn, and what its convert writes"
+_AS_TEXT = "save it as plain text to train on it"
+_DOCUMENT_NAMES = (b"[Content_Types].xml", b"mimetypeapplication/")  # of .docx and .xlsx; of .odt and .epub
 TEXT = "a text; `pycharrnn train` makes a model of it"
 # (the first bytes of a file, what such a file is and what to do with it)
 _BEGINNINGS = (
@@ -31,6 +33,11 @@ _BEGINNINGS = (
     (b"\x89HDF", "an HDF5 file, such as torch-rnn makes of a text: name a checkpoint, cv/checkpoint_*.t7"),
     (_OUR_ONNX_START, "an ONNX model of pycharrnn convert: give it a name that ends in .onnx"),
     (b"\x93NUMPY", f"an array of NumPy's: {_READS}"),
+    (b"%PDF-", f"a PDF file: {_AS_TEXT}"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", f"a document of an office program: {_AS_TEXT}"),
+    (b"\x89PNG", f"a picture: {_READS}"),
+    (b"\xff\xd8\xff", f"a picture: {_READS}"),
+    (b"GIF8", f"a picture: {_READS}"),
 )
 
 
@@ -43,6 +50,8 @@ def name_of(content: bytes | bytearray) -> str:
         pytorch = start[:2] == b"PK" or _PYTORCH_MAGIC in start[:32]
         kind = "a file of PyTorch's torch.save" if pytorch else "a Python pickle"
         return f"{kind}, which only the program that wrote it understands: {_READS}"
+    if start[:2] == b"PK" and any(name in start for name in _DOCUMENT_NAMES):
+        return f"a document of an office program, or a book: {_AS_TEXT}"
     for beginning, kind in _BEGINNINGS:
         if start.startswith(beginning):
             return kind
@@ -52,7 +61,7 @@ def name_of(content: bytes | bytearray) -> str:
         return "a tar archive: unpack it, and name the .t7 file in it"
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(b"{\\rtf"):
-        return "an RTF file: save it as plain text to train on it"
+        return f"an RTF file: {_AS_TEXT}"
     if text[:1] in (b"{", b"["):
         return _json(text)
     if re.match(rb"<(!doctype|html|head|body|\?xml|!--)", text, re.IGNORECASE):

@@ -62,7 +62,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
         if not os.path.splitext(path)[1]:
             way_out = "train a model first, as by `pycharrnn train my_text.txt`, or name a checkpoint"
             raise UserError(f"{os.fspath(path)} does not exist: {way_out}.") from None
-        if os.path.dirname(path):
+        if os.path.dirname(path) or not os.fspath(path).endswith(".t7"):
             raise UserError(f"File {path} does not exist: name one that exists, or a folder of checkpoints.") from None
         raise UserError(f"File {path} does not exist. Are you sure you didn't forget to prepend cv/ ?") from None
     except IsADirectoryError:

@@ -169,6 +169,9 @@ def _run(args: list[str] | None) -> int:
         if what and e.errno == errno.EROFS:
             note(f"can't write {what}{e.strerror}; name a file in another folder.")
             return 1
+        if what and isinstance(e, PermissionError):
+            note(f"{what}{e.strerror}; choose another folder, or change the permissions of this one.")
+            return 1
         if what and isinstance(e, IsADirectoryError):
             note(f"{what.removesuffix(': ')} is a folder: name a file.")
             return 1

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def path(value: object) -> str:
-    """A path as a str. Errors: TypeError; ValueError for an empty path or a NUL character."""
+    """A path as a str. Errors: TypeError; UserError for an empty path; ValueError for a NUL character."""
     if not isinstance(value, (str, bytes, os.PathLike)):
         raise TypeError(f"path must be a str or a path, not {reprlib.repr(value)}")
     found = os.fsdecode(value)
     if not found:
-        raise ValueError("path must not be empty")
+        raise UserError("the path is empty: name a file or a folder.")
     if "\0" in found:
         raise ValueError(f"path must have no NUL character, not {reprlib.repr(found)}")
     return found

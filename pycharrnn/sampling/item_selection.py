@@ -116,9 +116,14 @@ class Selection:
             return f"{found}: with {'-topk 1' if self.opt.sample else '-sample 0'} {which} are equal."
         given = {name: getattr(self.opt, name) for name in ("new", "unique", "least", "most")}
         limits = " and ".join(f"-{name} {value}" for name, value in given.items() if value)
-        return (
-            f"{found}: {limits} left out the last {MAX_TRIES:,} that were drawn; raise -temperature, or ask for fewer."
-        )
+        ways_out = [
+            *(["lower -least"] if self.opt.least else []),
+            *(["raise -most"] if self.opt.most else []),
+            *(["raise -temperature"] if self.opt.new or self.opt.unique else []),
+            *(["ask for fewer"] if self.printed else []),
+        ]
+        advice = " or ".join(filter(None, (", ".join(ways_out[:-1]), ways_out[-1])))
+        return f"{found}: {limits} left out the last {MAX_TRIES:,} that were drawn; {advice}."
 
     def as_sentence(self) -> str:
         """The counts, for the command line."""

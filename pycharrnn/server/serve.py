@@ -198,5 +198,6 @@ def _listen(opt: NetworkOptions) -> socket.socket:
     except (OSError, TypeError) as e:  # TypeError: a name that can't be encoded
         reason = str(getattr(e, "strerror", None) or e).split(" (while ")[0]  # Python repeats the address there
         raise UserError(
-            f"can't listen on {opt.host}, port {opt.port} ({reason}): choose another -port or -host."
+            f"can't listen on {opt.host}, port {opt.port} ({reason}): choose another -host or -port; -port 0 takes a"
+            " free one."
         ) from e

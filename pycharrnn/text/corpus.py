@@ -130,7 +130,8 @@ class Corpus:
             fingerprint = self.stats.fingerprint or fingerprint_of_blocks(input_file)
         except OSError as e:
             where = f"{escape_line(e.filename)}: " if e.filename not in (None, input_file) else ""
-            raise UserError(f"can't make {escape_line(input_file)} ({where}{e.strerror or e}).") from e
+            way_out = ": change to a folder of your own" if isinstance(e, PermissionError) else ""
+            raise UserError(f"can't make {escape_line(input_file)} ({where}{e.strerror or e}){way_out}.") from e
         return replace(self.stats, fingerprint=fingerprint, state=cache_record.file_state(input_file))
 
 

@@ -76,7 +76,8 @@ def labelled_items_of_file(
                 elif before[:-1] in known:
                     yield before + item
                 else:
-                    raise labels.not_of_model(file, of_item if tab and not before else before[:-1], known)
+                    own_label = of_item if tab else b""
+                    raise labels.not_of_model(file, before[:-1] or own_label, known, by_name=bool(before))
 
 
 def _items_in(file: SourceFile, kind: str) -> Iterator[bytes]:

@@ -102,13 +102,16 @@ def too_many() -> UserError:
     )
 
 
-def not_of_model(file: SourceFile, label: bytes, known: Collection[bytes]) -> UserError:
-    """The error for an item whose label, b"" for none, is not among those of a model."""
-    has = f"the label {escape_line(label, 40)}" if label and file.given != "-" else "no label of the model"
-    return UserError(
-        f"an item of {file.shown} has {has}, and the model's labels are {in_words(sorted(known))}: put one of them and"
-        " a tab before the item."
-    )
+def not_of_model(file: SourceFile, label: bytes, known: Collection[bytes], *, by_name: bool) -> UserError:
+    """The error for an item whose label, b"" for none, is not among those of a model. `by_name`: it is its file's."""
+    ours, way_out = in_words(sorted(known)), "put one of them and a tab before the item"
+    if by_name and file.given != "-":
+        return UserError(
+            f"an item of {file.shown} has no label, and the name of its file or folder, {escape_line(label, 40)}, is"
+            f" none of the model's labels ({ours}): {way_out}, or change that name."
+        )
+    has = f"the label {escape_line(label, 40)}" if label and not by_name else "no label of the model"
+    return UserError(f"an item of {file.shown} has {has}, and the model's labels are {ours}: {way_out}.")
 
 
 def in_words(labels: Mapping[bytes, int] | list[bytes]) -> str:

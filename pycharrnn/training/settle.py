@@ -183,8 +183,8 @@ def _with_recipe(
                 f"a text of {text.length_in_words(applied.encoding)} needs less time: the run ends after"
                 f" {applied.max_epochs:g} epochs, since more would learn it by heart."
             )
-    if too_short := text_defaults.too_short(text, applied.encoding):
-        lines.notes.append(f"{too_short.removesuffix('.')}; the training begins all the same.")
+    if advice := text_defaults.hardly_long_enough(text, applied.encoding):
+        lines.notes.append(advice)
     advice = text_defaults.advice_on_encoding(text, applied.encoding)
     if advice and {"encoding", "init_from"}.isdisjoint(given):
         lines.notes.append(advice)

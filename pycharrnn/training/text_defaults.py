@@ -25,6 +25,13 @@ _NUMBERS = {field.name for field in dataclasses.fields(TrainOptions) if field.ty
 _OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from sets
 
 
+def hardly_long_enough(text: TextStats, encoding: str) -> str:
+    """A sentence on a text with fewer characters than LEAST_LENGTH, on which a run may begin; "" for others."""
+    is_short = text.length(encoding) < LEAST_LENGTH
+    words = text.length_in_words(encoding)
+    return f"the text has {words}, from which a model hardly learns words: 100,000 are better." if is_short else ""
+
+
 def too_short(text: TextStats, encoding: str) -> str:
     """A sentence on a text with fewer characters than LEAST_LENGTH; "" for others."""
     is_short = text.length(encoding) < LEAST_LENGTH

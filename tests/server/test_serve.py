@@ -780,7 +780,9 @@ def test_errors_are_one_sentence(tmp_path):
     assert "does not exist" in failed("nowhere.t7")
     assert "is named twice" in failed(LSTM, LSTM)
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert "choose another -port" in failed(LSTM, "-port", taken.getsockname()[1])
+        assert "choose another -host or -port; -port 0 takes a free one" in failed(
+            LSTM, "-port", taken.getsockname()[1]
+        )
     for host in ("203.0.113.1", 70 * "\u00fc", "a..b"):
         assert "choose another" in failed(LSTM, "-host", host, "-token", "new", "-port", "0")
     (tmp_path / "fastapi.py").write_text("raise ModuleNotFoundError('no', name='fastapi')", encoding="utf-8")

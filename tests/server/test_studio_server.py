@@ -35,6 +35,15 @@ def studio(tmp_path_factory):
 # -- the process -------------------------------------------------------------------------------------------------------
 
 
+def test_a_studio_that_can_not_start_leaves_no_folders(tmp_path):
+    (tmp_path / "old" / "cv").mkdir(parents=True)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for folder in ("new", "old"):
+            done = run("studio", folder, "-port", str(taken.getsockname()[1]), "-open", "0", cwd=tmp_path)
+            assert done.returncode == 1 and "can't listen on" in sentence(done)
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["old", "old/cv"]
+
+
 def test_a_studio_is_served_from_a_folder_that_it_makes(tmp_path):
     folder = tmp_path / "a" / "my voices"
     with server(str(folder), "-open", "0", command="studio") as running, httpx.Client(base_url=running.url) as client:
@@ -59,11 +68,11 @@ def test_a_studio_is_served_from_a_folder_that_it_makes(tmp_path):
 
 
 def test_a_new_folder_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(open_studio.serve, "listen", lambda *args: None)
+    monkeypatch.setattr(open_studio.serve, "listen", lambda *args: args[-1]("http://localhost"))
     notes: list[str] = []
     for _ in range(2):  # the second time it is there
         with working_in(tmp_path):
-            open_studio.open_studio("poem", StudioOptions(), {}, print, notes.append)
+            open_studio.open_studio("poem", StudioOptions(open=0), {}, print, notes.append)
     assert notes == ["poem is a new folder."]
 
 

@@ -304,10 +304,7 @@ def test_advice_for_a_very_short_text_works(home):
     (home / "note.txt").write_bytes(TEXT[:300])
     log, said = trained(home, "note.txt")
     assert not any("probably want to use smaller" in line for line in log)
-    assert (
-        "the text has 300 bytes, too few to learn from: give 1,000 at least; 100,000 are better; the training begins"
-        in said
-    )
+    assert "the text has 300 bytes, from which a model hardly learns words: 100,000 are better." in said
     large = ["-rnn_size", "4", "-batch_size", "50", "-seq_length", "50"]
     error, _, _ = result_of(home, "note.txt", "-savefile", "other", *large, small=[])
     advised = "-batch_size 3 -seq_length 50"

@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from pycharrnn.common import file_lock
@@ -36,22 +36,49 @@ def open_studio(
     try:
         os.makedirs(folder, exist_ok=True)
         os.chdir(folder)
-        studio_paths.make_folders()
+        made = studio_paths.make_folders()
     except OSError as e:
         is_file = isinstance(e, FileExistsError)  # in place of `folder`, or of a folder in it
         why = f"{escape_line(e.filename)} is a file" if is_file else e.strerror or e
         raise UserError(f"can't use the folder {escape_line(folder)} ({why}): name another one.") from e
-    if is_new:  # perhaps of a mistyped name
-        note(f"{escape_line(folder)} is a new folder.")
+
+    def began(url: str) -> None:
+        if is_new:  # perhaps of a mistyped name
+            note(f"{escape_line(folder)} is a new folder.")
+        if opt.open:
+            _open_browser(url)
+
+    try:
+        _serve(opt, environment, say, note, began)
+    except UserError:  # such as a port in use
+        _remove_empty([*(["."] if is_new else []), *made])
+        raise
+
+
+def _serve(
+    opt: StudioOptions,
+    environment: Mapping[str, str],
+    say: PrintLine,
+    note: PrintLine,
+    began: Callable[[str], None],
+) -> None:
+    """Serve the current folder. Arguments and errors: as open_studio; `began`: called with the address."""
     lock = studio_paths.lock()
     try:
         serve.prepare_process()
         say = partial(serve.say_or_fail, say)
         models = Registry([studio_paths.CHECKPOINTS, studio_paths.MODELS], say, note, follow=True)
         studio = Studio(models, note, environment)
-        serve.listen(models, opt, say, studio.beside, studio, _open_browser if opt.open else lambda url: None)
+        serve.listen(models, opt, say, studio.beside, studio, began)
     finally:
         file_lock.release(lock, studio_paths.LOCK)
+
+
+def _remove_empty(folders: Sequence[str]) -> None:
+    """Remove folders in which nothing has been written, the last one first."""
+    for folder in reversed(folders):
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.abspath(folder))
 
 
 def _open_browser(url: str) -> None:

@@ -31,10 +31,13 @@ class Refusal(Exception):
         self.status = status
 
 
-def make_folders() -> None:
-    """Errors: OSError."""
-    for folder in (CHECKPOINTS, MODELS, TRASH, TEXTS, RUNS, INCOMING, OUTGOING):
+def make_folders() -> list[str]:
+    """Make what is missing. Returns: the new folders, each after the one that it is in. Errors: OSError."""
+    folders = ("studio", CHECKPOINTS, MODELS, TRASH, TEXTS, RUNS, INCOMING, OUTGOING)
+    missing = [folder for folder in folders if not os.path.isdir(folder)]
+    for folder in missing:
         os.makedirs(folder, exist_ok=True)
+    return missing
 
 
 def lock() -> int:
