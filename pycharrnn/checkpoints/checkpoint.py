@@ -17,10 +17,10 @@ from compat.lua_random import LuaRandom
 from compat.t7_objects import DamagedT7Error
 from compat.vocabulary import characters_by_id
 from pycharrnn._version import __version__
-from pycharrnn.checkpoints import formats, names
+from pycharrnn.checkpoints import formats, metadata, names
 from pycharrnn.common import output_folder, shell_words
 from pycharrnn.common.display import escape_line, replace_surrogates
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 
 if TYPE_CHECKING:
     from compat.t7_objects import Encoding
@@ -162,7 +162,10 @@ def convert(
     if not chosen.written:
         raise UserError(f"can't write the page {path} here: save a checkpoint, and pycharrnn convert makes the page.")
     output_folder.require_folder(path)
-    chosen.functions().save(path, loaded, formats.Choices(dtype, encoding, long_size, weights))
+    choices = formats.Choices(dtype, encoding, long_size, weights)
+    if dtype:
+        metadata.require_range(loaded.network, dtype, flag("type", dtype))
+    chosen.functions().save(path, loaded, choices)
 
 
 def remap_ids(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import os
@@ -47,6 +48,8 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
 def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a file of `save`, with any white space. Errors: OSError; CheckpointError."""
     content = file_content(path)
+    if content.startswith(codecs.BOM_UTF8):  # which editors on Windows add
+        del content[: len(codecs.BOM_UTF8)]
     start = content.rfind(_WEIGHTS)  # the last entry has this name
     comma = len(content[:start].rstrip()) - 1
     if start < 0 or content[comma : comma + 1] != b",":

@@ -20,6 +20,7 @@ from compat.nngraph import MODELS, parameter_shapes
 from compat.t7_element_types import element_dtype
 from compat.vocabulary import characters_by_id, vocabulary_of
 from pycharrnn.common.display import escape_line
+from pycharrnn.common.errors import UserError
 
 if TYPE_CHECKING:
     from compat.t7_objects import Array
@@ -110,6 +111,15 @@ def in_recorded_type(checkpoint: Checkpoint, weights: Mapping[str, Array]) -> di
     recorded_type = element_dtype(checkpoint.network.tensor_type.encode())
     assert recorded_type is not None  # checked by from_text
     return {name: w.astype(recorded_type, copy=False) if fits(w, recorded_type) else w for name, w in weights.items()}
+
+
+def require_range(network: Network, dtype: str, option: str) -> None:
+    """Errors: UserError if finite weights would become infinity in `dtype`, which `option` asks for."""
+    extremes = [bound for w in network.weights.values() if w.size for bound in (w.min(), w.max())]
+    with np.errstate(over="ignore"):
+        beyond = [x for x in extremes if np.isfinite(x) and not np.isfinite(x.astype(dtype))]
+    if beyond:
+        raise UserError(f"the weights have numbers beyond the range of {option}, such as {beyond[0]:g}: leave it out.")
 
 
 def fits(weights: Array, dtype: np.dtype[Any]) -> bool:

@@ -27,6 +27,7 @@ from compat.t7_content import most_unzipped, unzipped
 from compat.t7_objects import T7Error
 from pycharrnn.checkpoints import metadata
 from pycharrnn.common.display import escape_line
+from pycharrnn.common.errors import flag
 
 if TYPE_CHECKING:
     from compat.t7_objects import Array
@@ -48,12 +49,15 @@ _LONG = re.compile(rb':[ \t\r\n]*"([A-Za-z0-9+/]{65536,}={0,2})"')
 def encode(loaded: Checkpoint, name: str = "", half: bool = False) -> dict[str, Any]:
     """A checkpoint as an object for json.dumps; `name` is that of the model in a page of several.
 
-    `half` rounds the weights to float16; else they are float32 if that is exact, or float64.
+    `half` rounds the weights to float16; else they are float32 if that is exact, or float64. Errors: UserError for
+    weights beyond the range of float16.
     """
     run = json.loads(metadata.text_of(dataclasses.replace(loaded, train_losses=array("d"))))
     for_the_page = {key: run.pop(key) for key in _FOR_THE_PAGE}
     dtype = "float16" if half else _smallest_exact(loaded)
-    with np.errstate(over="ignore", under="ignore"):  # larger numbers become infinity in float16, smaller ones 0
+    if half:
+        metadata.require_range(loaded.network, dtype, flag("half", 1))
+    with np.errstate(under="ignore"):  # small numbers become 0 in float16
         flat = np.concatenate([w.astype(_DTYPES[dtype]).reshape(-1) for w in loaded.network.weights.values()])
     return {
         "name": name,

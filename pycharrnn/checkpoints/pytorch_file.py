@@ -60,6 +60,8 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
 def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a file of `save`, or torch.save of CharRNN.to_torch().state_dict(). Errors: OSError; CheckpointError."""
     content = bytes(file_content(path))
+    if content.startswith(b"\x80") and HEADER.encode() in content:
+        raise CheckpointError("it is in the format of PyTorch before 1.6: write it again with a later torch.save")
     if not content.startswith(b"PK\3\4"):
         raise CheckpointError(f"it is {file_magic.name_of(content) or 'not a file of torch.save'}")
     try:

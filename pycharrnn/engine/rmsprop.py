@@ -11,7 +11,7 @@ from pycharrnn.engine import kernel
 
 
 class RMSprop:
-    """m = alpha*m + (1-alpha)*g*g from m = 0; w -= lr * g / (sqrt(m) + 1e-8).
+    """m = alpha*m + (1-alpha)*g*g; w -= lr * g / (sqrt(m) + 1e-8).
 
     PyTorch's RMSprop agrees up to rounding. This one keeps the original's order of operations; steps allocate nothing.
 
@@ -19,16 +19,22 @@ class RMSprop:
         parameters: (P,), changed in place; `mean_square`, (P,), is m.
         learning_rate: lr; it may be changed between steps. alpha: the option -decay_rate.
         multiples: (P,), of the learning rate, for each parameter; equal for whole matrices. None: 1 for all.
+        initial_mean: all m before the first step.
     """
 
     epsilon = 1e-8
 
     def __init__(
-        self, parameters: torch.Tensor, learning_rate: float, alpha: float, multiples: torch.Tensor | None = None
+        self,
+        parameters: torch.Tensor,
+        learning_rate: float,
+        alpha: float,
+        multiples: torch.Tensor | None = None,
+        initial_mean: float = 0,
     ):
         self.parameters, self.learning_rate, self.alpha = parameters, learning_rate, alpha
         self._parts = [(slice(None), 1.0)] if multiples is None else list(_equal_parts(multiples))
-        self.mean_square = torch.zeros_like(parameters)
+        self.mean_square = torch.full_like(parameters, initial_mean)
         self._root = torch.empty_like(parameters)
         self._squared_norms: list[float] | None = None
         self._uses_kernel = kernel.usable(parameters)

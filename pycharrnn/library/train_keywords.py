@@ -47,6 +47,7 @@ class TrainKeywords(TypedDict, total=False):
     exact: int
     dtype: str
     old_exp: int
+    initial_mean: float
     forget_bias: int
     resume: Path | None
     save_state: int

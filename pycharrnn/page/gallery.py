@@ -31,9 +31,10 @@ def collect(arguments: Sequence[str], half: bool, note: PrintLine, max_size: int
         if model["facts"]["items"] and "known_items" not in model:
             text = recorded_text(path, loaded)
             where = f" ({escape_line(text.path)})" if text.folder else ""
-            note(
-                f"the training text of {path}{where} is not here, or has changed, so the page can't tell which items"
-                " are new: convert it in the folder of the training."
-            )
+            why = f"the training text of {path}{where} is not here, or has changed"
+            way_out = "in the folder of the training"
+            if not text.fingerprint:  # which only .t7 and .safetensors files have
+                why, way_out = f"{path} does not say which text it is", "from the .t7 or .safetensors file"
+            note(f"{why}, so the page can't tell which items are new: convert it {way_out}.")
         found.append((path, model))
     return found

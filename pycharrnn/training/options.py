@@ -217,6 +217,12 @@ class TrainOptions:
     old_exp: int = option(
         0, "1 = LogSoftMax as Torch7 computed it on a CPU before 27 April 2016", group="machine", allowed=SWITCH
     )
+    initial_mean: float = option(
+        0,
+        "what rmsprop's mean squares start from. 1 = as Torch7 had it from 8 June to 6 September 2016",
+        group="learning",
+        allowed=number(0),
+    )
     forget_bias: int = option(
         1,
         "1 = set LSTM forget gate biases to 1. 0 = keep them random, as char-rnn did before 2015-09-20",
@@ -405,7 +411,8 @@ class TrainOptions:
     def check_fractions(self) -> None:
         """Errors: UserError if the splits would have more than the whole text."""
         if self.train_frac + self.val_frac > 1 + 1e-9:
+            rest = flag("val_frac", round(1 - self.train_frac, 9))
             raise UserError(
                 f"{flag('train_frac', self.train_frac)} and {flag('val_frac', self.val_frac)} sum to more than 1: lower"
-                " one."
+                f" one; char-rnn would take {rest}."
             )

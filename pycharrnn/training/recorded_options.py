@@ -37,12 +37,21 @@ def find(loaded: Checkpoint, name: str) -> Any:
         return "float64"
     kind = _TYPES[name]
     if kind is str:
-        return value if isinstance(value, str) and not _CONTROL.search(value) else None
+        return value if isinstance(value, str) and not has_control_character(value) else None
     if not is_number(value) or not math.isfinite(value):
         return None
+    if name == "val_frac":
+        train = loaded.opt.get("train_frac", TrainOptions.train_frac)
+        if is_number(train) and train + value > 1 + 1e-9:
+            return max(1 - train, 0.0)  # char-rnn takes all that training leaves
     if kind is int:
         return int(value) if abs(value) <= _EXACT and float(value).is_integer() else None
     return value
+
+
+def has_control_character(value: str) -> bool:
+    """Whether an option has a value that `find` does not return."""
+    return _CONTROL.search(value) is not None
 
 
 def require(path: str, loaded: Checkpoint, name: str) -> Any:

@@ -11,6 +11,7 @@ import torch
 
 from compat.lua_random import LuaRandom
 from pycharrnn.checkpoints import checkpoint, run_names, safetensors_file, t7_file
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.engine import device, kernel_library, precision, tf32
@@ -157,6 +158,12 @@ def _check_names(settings: RunSettings) -> None:
     folder, stem = os.path.split(files.stem)
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise _unusable(folder, "it is a file, not a folder")
+    for option, value in (("data_dir", settings.data.data_dir), ("checkpoint_dir", folder)):
+        if not settings.resumed and recorded_options.has_control_character(value):
+            raise UserError(
+                f"{flag(option)} {escape_line(value)} has a control character, which no checkpoint may record: rename"
+                " the folder."
+            )
     name = run_names.named_checkpoint("lm_<savefile>", settings.optimisation.max_epochs, _LARGE_LOSS, files.ending)
     size = len(os.fsencode(name.replace("lm_<savefile>", stem)))
     if size > _MAX_NAME:

@@ -33,6 +33,7 @@ class OptimisationSettings:
     anneal: float
     anneal_to: str
     decay_rate: float
+    initial_mean: float
     grad_clip: float
     weight_drop: float
     state_reset: float

@@ -71,6 +71,7 @@ class Trainer:
             learning_rate.first(optimisation),
             optimisation.decay_rate,
             self._multiples(optimisation.embedding_rate),
+            optimisation.initial_mean,
         )
         self._x, self._y = (torch.empty(shape, dtype=torch.int64, device=flat.device) for _ in range(2))
         self._generator = torch.Generator(flat.device)

@@ -211,6 +211,26 @@ def test_labels(tmp_path):
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.endswith(": -as is missing, with one of the labels that -help lists.\n")
     assert b"labels: ab, c\n" in output(program, "-help")
+    for prime, problem in (
+        ("c\tab", "begins with a label; -as gives it"),
+        ("a\nb", "has the character that ends an item"),
+    ):
+        refused = subprocess.run([str(program), "-as", "ab", "-primetext", prime], capture_output=True, text=True)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert refused.stderr.endswith(f": -primetext {prime}: the text {problem}.\n")
+
+
+@needs_gcc
+@pytest.mark.parametrize("letters", ["ab\n\t\r", "abn\\\n\t\r"])
+@pytest.mark.parametrize("prime", [r"\n", r"\t\r\n", r"a\nb", r"\n\\", "\\", "\\\\", r"a\b", "a\nb"])
+def test_escapes_in_a_prompt_are_those_of_sample(tmp_path, letters, prime):
+    model = made("", letters=letters)
+    path = tmp_path / "m.t7"
+    checkpoint.convert(model, path)
+    args = ("-primetext", prime, "-length", "9")
+    expected = run("sample", str(path), "-gpuid", "-1", "-verbose", "0", *args)
+    found = subprocess.run([str(compiled(written(tmp_path, model))), *args], capture_output=True)
+    assert (found.returncode, found.stdout) == (expected.returncode, expected.stdout)
 
 
 HEXADECIMAL = """
@@ -316,6 +336,10 @@ def test_the_program_refuses_in_a_sentence(tmp_path):
         (["-length", "x"], "-length x: the length must be a whole number, or 0 for no end"),
         (["-length", "-1"], "-length -1: the length must be a whole number, or 0 for no end"),
         (["-seed", ""], "-seed : the seed must be a whole number"),
+        *(
+            (["-seed", seed], f"-seed {seed}: the seed must be between -2^53 and 2^53")
+            for seed in (str(2**53 + 1), str(-(2**53) - 1), "9" * 30)
+        ),
         *(
             (["-temperature", value], f"-temperature {value}: {temperature}")
             for value in ("0", "-1", "nan", "inf", "1e-99", "1x", "")

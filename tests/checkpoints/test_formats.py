@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import math
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from conftest import ROOT, run, sampled, sentence, start, working_in
 from kinds import ORIGINALS, OTHERS, loaded, path_of
 
 import pycharrnn
+from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, formats, inspection
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
@@ -164,3 +166,43 @@ def test_only_safetensors_files_keep_the_run_state(tmp_path):
         checkpoint.convert(found, tmp_path / f"m{ending}")
         said = inspection.look(tmp_path / f"m{ending}").facts["run_state"]
         assert (said != "none") == (ending == ".safetensors"), ending
+
+
+def with_weight(number: float) -> Checkpoint:
+    """A model with one weight of this value."""
+    found = loaded("lstm")
+    weights = {name: w.astype(np.float64) for name, w in found.network.weights.items()}
+    weights["decoder.bias"][0] = number
+    return dataclasses.replace(found, network=dataclasses.replace(found.network, weights=weights))
+
+
+@pytest.mark.parametrize("ending", [".t7", ".onnx"])
+def test_weights_beyond_the_range_of_a_type_are_refused(tmp_path, ending):
+    with pytest.raises(UserError, match=r"beyond the range of -type float32, such as 1e\+39: leave it out"):
+        checkpoint.convert(with_weight(1e39), tmp_path / f"a{ending}", "float32")
+    assert not list(tmp_path.iterdir())
+    checkpoint.convert(with_weight(math.inf), tmp_path / f"b{ending}", "float32")  # is infinity in any type
+
+
+def test_weights_beyond_the_range_of_a_page_are_refused(tmp_path):
+    checkpoint.convert(with_weight(-1e5), tmp_path / "a.json")
+    done = run("convert", "a.json", "a.html", "-half", "1", cwd=tmp_path)
+    assert "the weights have numbers beyond the range of -half 1, such as -100000: leave it out." in sentence(done)
+    assert run("convert", "a.json", "a.html", cwd=tmp_path).returncode == 0
+
+
+def test_a_json_file_may_begin_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "a.json"
+    checkpoint.convert(loaded("lstm"), path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert checkpoint.load(path).vocab == loaded("lstm").vocab
+
+
+def test_a_pt_file_of_an_old_pytorch_has_a_way_out(tmp_path):
+    import torch
+
+    checkpoint.convert(loaded("lstm"), tmp_path / "a.pt")
+    state = torch.load(tmp_path / "a.pt", weights_only=True)
+    torch.save(state, tmp_path / "b.pt", _use_new_zipfile_serialization=False)
+    with pytest.raises(UserError, match=r"in the format of PyTorch before 1\.6: write it again with a later torch"):
+        checkpoint.load(tmp_path / "b.pt")

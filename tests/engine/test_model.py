@@ -241,6 +241,19 @@ def test_rmsprop_clips_both_ways_and_knows_no_ratio_to_nothing(monkeypatch, in_c
 
 
 @pytest.mark.parametrize("in_c", [False, True])
+def test_rmsprop_may_start_from_other_mean_squares(monkeypatch, in_c):
+    """As in optim/rmsprop.lua of 8 June to 6 September 2016, which filled m with 1."""
+    if not in_c:
+        monkeypatch.setattr(kernel, "usable", lambda parameters: False)
+    parameters, gradient = torch.zeros(2, dtype=torch.float64), torch.tensor([2.0, -0.5], dtype=torch.float64)
+    optimizer = RMSprop(parameters, 0.01, 0.9, initial_mean=1)
+    optimizer.step(gradient.clone(), clip=5)
+    first = 0.9 + 0.1 * gradient**2
+    torch.testing.assert_close(optimizer.mean_square, first)
+    torch.testing.assert_close(parameters, -0.01 * gradient / (first.sqrt() + 1e-8))
+
+
+@pytest.mark.parametrize("in_c", [False, True])
 def test_rmsprop_takes_multiples_of_its_rate(monkeypatch, in_c):
     """Each parameter moves as one of an RMSprop with its own rate, and the ratio of norms is that of the whole."""
     if not in_c:

@@ -13,7 +13,7 @@ from serving_tools import LSTM, server
 
 from compat.item_options import record_labels
 from pycharrnn.cli.commands import cli
-from pycharrnn.page import gallery
+from pycharrnn.page import gallery, single_file
 
 pytestmark = needs_browser
 
@@ -315,3 +315,15 @@ def test_a_text_that_is_gone_is_said_when_a_page_is_made(pages):
         f"the training text of {path} ({pages['folder']}/gone/data/list/input.txt) is not here, or has changed, so the"
         " page can't tell which items are new: convert it in the folder of the training."
     )
+
+
+def test_a_page_of_a_page_asks_for_the_checkpoint(pages, tmp_path):
+    """A page does not record the hash of the training text."""
+    page = str(tmp_path / "names.html")
+    single_file.write(page, gallery.collect([str(pages["folder"] / "names.t7")], False, print), False)
+    notes: list[str] = []
+    gallery.collect([page], False, notes.append)
+    assert notes == [
+        f"{page} does not say which text it is, so the page can't tell which items are new: convert it from the .t7 or"
+        " .safetensors file."
+    ]

@@ -104,7 +104,7 @@ def test_a_run_is_a_command_that_the_page_can_show(studio):
         ({"flags": {"rnn_size": 0}}, "-rnn_size must be at least 1, not 0."),
         (
             {"flags": {"train_frac": 0.9, "val_frac": 0.9}},
-            "-train_frac 0.9 and -val_frac 0.9 sum to more than 1: lower one.",
+            "-train_frac 0.9 and -val_frac 0.9 sum to more than 1: lower one; char-rnn would take -val_frac 0.1.",
         ),
         ({"choice": "minutes"}, "minutes: say for how many minutes to train."),
         (

@@ -264,7 +264,10 @@ def test_a_name_that_is_no_text(home):
             " place of -resume.",
         ),
         (["my text.txt", "-rnn_size", "0"], "-rnn_size must be at least 1, not 0."),
-        (["my text.txt", "-train_frac", "0.9", "-val_frac", "0.2"], "sum to more than 1: lower one."),
+        (
+            ["my text.txt", "-train_frac", "0.9", "-val_frac", "0.2"],
+            "sum to more than 1: lower one; char-rnn would take -val_frac 0.1.",
+        ),
         (["earlier"], f"there is no text in earlier but those of earlier trainings ({os.path.join('earlier', 'a')}"),
         ([], "there is no folder data/tinyshakespeare: train on a file of yours with pycharrnn train FILE"),
         (

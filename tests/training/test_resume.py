@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import re
 import shutil
 from array import array
 from pathlib import Path
@@ -12,6 +13,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import GOLDEN, working_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +26,8 @@ from compat import charrnn, nngraph, run_state
 from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
 from pycharrnn.checkpoints import checkpoint, inspection
+from pycharrnn.cli.commands import cli
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.text.loader import CharSplitLMMinibatchLoader
 from pycharrnn.text.token_text import TextChanged
@@ -48,7 +52,7 @@ def after(lines: list[str], path) -> list[str]:
     [
         ["-model", "gru"],
         ["-model", "lstm", "-dropout", "0.5"],
-        ["-model", "rnn", "-old_exp", "1"],
+        ["-model", "rnn", "-old_exp", "1", "-initial_mean", "1"],
         ["-model", "gru", "-dropout", "0.25", "-exact", "0"],
         ["-model", "rnn", "-dropout", "0.1", "-num_layers", "3", "-train_frac", "0.8", "-val_frac", "0.1"],
         ["-model", "gru", "-weight_drop", "0.3", "-exact", "0"],
@@ -586,3 +590,31 @@ def test_a_run_that_fails_before_its_first_step_closes_its_text(tmp_path, monkey
         error, _, _ = result_of(folder_with_text(tmp_path))
     assert str(error) == "no"
     assert close.called
+
+
+@pytest.mark.parametrize("train_frac, val_frac, rest", [(0.9, 0.2, 0.1), (0.95, 0.3, 0.05)])
+def test_recorded_fractions_that_sum_to_more_than_1_are_those_of_char_rnn(tmp_path, train_frac, val_frac, rest):
+    """train.lua then validates on all that training leaves, and has no test split."""
+    folder = folder_with_text(tmp_path)
+    train(folder, "-train_frac", str(train_frac), "-val_frac", str(rest), "-max_epochs", "0.1")
+    (path,) = named(folder)
+    table = compat.load_t7(path)
+    table[b"opt"][b"val_frac"] = val_frac
+    compat.save_t7(path, table)
+    with working_in(folder):
+        line = CliRunner().invoke(cli, ["eval", str(path), "-gpuid", "-1"]).stdout.splitlines()[0]
+    loss, recorded = re.findall(r"\d\.\d+", line)
+    assert loss == recorded
+    assert steps(train(folder, "-resume", str(path), "-max_epochs", "0.2", small=[]))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows forbids such names")
+@pytest.mark.parametrize("name", ["a\tb", "a\nb", "\x1b[2J"])
+def test_folders_that_a_checkpoint_may_not_record_are_refused(tmp_path, name):
+    folder = folder_with_text(tmp_path / "one")
+    error, _, _ = result_of(folder, "-checkpoint_dir", name)
+    assert f"-checkpoint_dir {escape_line(name)} has a control character" in str(error)
+    (folder / "data").rename(folder / name)
+    error, _, _ = result_of(folder, "-data_dir", name)
+    assert f"-data_dir {escape_line(name)} has a control character" in str(error)
+    assert not (folder / "cv").exists()

@@ -153,3 +153,8 @@ def test_the_last_digits_of_the_old_exponential_are_numpys(tmp_path):
     folder = folder_with_text(tmp_path)
     assert a_trainer(folder, old_exp=1).versions()["numpy"] == np.__version__
     assert "numpy" not in a_trainer(folder).versions()
+
+
+def test_mean_squares_start_from_the_option(tmp_path):
+    assert set(a_trainer(folder_with_text(tmp_path / "a"), initial_mean=1).optimizer.mean_square.tolist()) == {1.0}
+    assert set(a_trainer(folder_with_text(tmp_path / "b")).optimizer.mean_square.tolist()) == {0.0}

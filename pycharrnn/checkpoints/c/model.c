@@ -708,6 +708,8 @@ static real multiply_add(real a, real b, real c) {
 #include <stdio.h>
 #include <stdlib.h>
 
+#define LARGEST_SEED 9007199254740992LL /* 2^53: a double, in which `pycharrnn sample` reads it, is exact up to here */
+
 struct options {
   uint32_t seed;
   real temperature;
@@ -751,13 +753,39 @@ static int is_label(const char *word) {
 }
 #endif
 
-static int has_unknown_character(const char *text) {
+/* Replace \n, \r, \t and \\ by what they stand for, as `pycharrnn sample` does: in a text of only the first three, and
+   for a model without a backslash. */
+static void unescape(char *text) {
+  static const char letters[] = "nrt\\", characters[] = "\n\r\t\\";
+  const char *from = text;
+  while (from[0] == '\\' && (from[1] == 'n' || from[1] == 'r' || from[1] == 't')) from += 2;
+  if (*from && model_find("\\") >= 0) return;
+  for (from = text; *from; text++) {
+    const char *letter = from[0] == '\\' && from[1] ? strchr(letters, from[1]) : NULL;
+    *text = letter ? characters[letter - letters] : *from;
+    from += letter ? 2 : 1;
+  }
+  *text = '\0';
+}
+
+/* What is wrong with a text to begin with, or NULL. */
+static const char *problem_of(const char *text) {
+#if LABELS
+  int k;
+  for (k = 0; k < MODEL_LABELS; k++) {
+    size_t size = strlen(labels[k]);
+    if (strncmp(text, labels[k], size) == 0 && text[size] == '\t') return "the text begins with a label; -as gives it";
+  }
+#endif
   while (*text) {
     int id = model_find(text);
-    if (id < 0) return 1;
+    if (id < 0) return "the text has a character that the model does not know";
+#if ITEMS
+    if (id == MODEL_END) return "the text has the character that ends an item";
+#endif
     text += model_vocabulary[id].size;
   }
-  return 0;
+  return NULL;
 }
 
 static const char no_option[] = "there is no such option; -help lists them";
@@ -766,7 +794,9 @@ static const char no_option[] = "there is no such option; -help lists them";
 static const char *set_option(struct options *opt, const char *name, const char *value) {
   char *end; /* of a number */
   if (strcmp(name, "-seed") == 0) {
-    opt->seed = (uint32_t)strtoll(value, &end, 10);
+    long long seed = strtoll(value, &end, 10);
+    opt->seed = (uint32_t)seed;
+    if (seed < -LARGEST_SEED || seed > LARGEST_SEED) return "the seed must be between -2^53 and 2^53";
     return end == value || *end ? "the seed must be a whole number" : NULL;
   }
   if (strcmp(name, "-temperature") == 0) {
@@ -795,7 +825,7 @@ static const char *set_option(struct options *opt, const char *name, const char 
 #endif
   if (strcmp(name, "-primetext") == 0) {
     opt->primetext = value;
-    return has_unknown_character(value) ? "the text has a character that the model does not know" : NULL;
+    return problem_of(value);
   }
   return no_option;
 }
@@ -895,6 +925,7 @@ int main(int argc, char **argv) {
       print_help(stdout, argv[0]);
       return end_output(argv[0]);
     }
+    if (has_value && strcmp(argv[at], "-primetext") == 0) unescape(argv[at + 1]);
     problem = set_option(&opt, argv[at], value);
     if (problem == no_option) has_value = 0; /* what follows may be an option */
     else if (!has_value) problem = "the value is missing";
