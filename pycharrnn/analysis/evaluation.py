@@ -19,6 +19,7 @@ from pycharrnn.common.display import quote_characters
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import print_nothing
 from pycharrnn.common.progress import bar
+from pycharrnn.common.targets import IGNORED
 from pycharrnn.sampling import inference
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.text import cached_text, loaders
@@ -90,7 +91,7 @@ def _loss_of(loader: Batches, path: str, loaded: Checkpoint, opt: EvalOptions, d
     with bar(os.path.basename(path), loader.split_sizes[split]) as advance:
         for _ in range(loader.split_sizes[split]):
             x, y = (part.T for part in loader.next_batch(split))
-            ignored, counted = y == losses.IGNORED, counted + loader.counted
+            ignored, counted = y == IGNORED, counted + loader.counted
             x, y = model_ids[x], model_ids[np.where(ignored, 0, y)]
             for start in range(0, T, steps):
                 block = slice(start, start + steps)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
     from pycharrnn.sampling.predictor import Predictor
 
-    Given = Callable[[Sequence[bytes]], npt.NDArray[np.bool_]]
+    GivenMask = Callable[[Sequence[bytes]], npt.NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth value to compare by
@@ -104,18 +104,18 @@ def scores(
 
 
 def score_by(
-    predictor_of: Callable[[int], Predictor], loaded: Checkpoint, text: bytes, given: Given | None = None
+    predictor_of: Callable[[int], Predictor], loaded: Checkpoint, text: bytes, given_mask: GivenMask | None = None
 ) -> Score:
     """As `score`.
 
     Args:
         predictor_of: number of steps -> a predictor of one stream, hidden state zeros.
-        given: the characters, N of them -> which of them the model only reads, (N,): they have 0 bits.
+        given_mask: the N characters -> which of them the model only reads, (N,); these have 0 bits. None: none.
     """
     steps = likelihood.steps_at_once(loaded.network)
     encoded = encode(loaded, text)
     bits = surprise.bits(predictor_of(steps), steps, encoded.token_ids[encoded.known])
-    return score_of(loaded, encoded, bits, given(encoded.characters) if given else None)
+    return score_of(loaded, encoded, bits, given_mask(encoded.characters) if given_mask else None)
 
 
 def encode(loaded: Checkpoint, text: bytes) -> TokenizedText:
@@ -129,7 +129,12 @@ def score_of(
     bits_of_known: npt.NDArray[np.float64],
     given: npt.NDArray[np.bool_] | None = None,
 ) -> Score:
-    """`bits_of_known`: the surprise of each character that the vocabulary has. `given`: see score_by."""
+    """The score of bits that are known.
+
+    Args:
+        bits_of_known: the surprise of each character that the vocabulary has.
+        given: which of the N characters the model only reads, (N,).
+    """
     bits, counted = np.zeros(len(text.token_ids)), text.known
     bits[text.known] = bits_of_known
     if given is not None:

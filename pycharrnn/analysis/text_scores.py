@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from compat.charrnn import Checkpoint
-    from pycharrnn.analysis.scoring import Given
+    from pycharrnn.analysis.scoring import GivenMask
     from pycharrnn.engine.adapt_options import Adaptation
     from pycharrnn.sampling.predictor import Predictor
 
@@ -35,12 +35,12 @@ def scores(
     loaded: Checkpoint, texts: Iterable[bytes], count: int, device: str = "cpu", threads: int = 1
 ) -> Iterator[Score]:
     """As scoring.scores, for a model without labels. Errors: also UserError for an item that is too long."""
-    waiting = deque[Reading]()
+    waiting = deque[ItemizedText]()
 
     def read() -> Iterator[bytes]:
         for text in texts:
-            waiting.append(Reading(loaded, text))
-            yield waiting[-1].read
+            waiting.append(ItemizedText(loaded, text))
+            yield waiting[-1].content
 
     for score in scoring.scores(loaded, read(), count, device, threads):
         yield waiting.popleft().along_text(score)
@@ -48,39 +48,39 @@ def scores(
 
 def score_by(predictor_of: Callable[[int], Predictor], loaded: Checkpoint, text: bytes) -> Score:
     """As scoring.score_by. Errors: UserError for an item that is too long, or that lacks its label."""
-    reading = Reading(loaded, text)
-    return reading.along_text(scoring.score_by(predictor_of, loaded, reading.read, reading.given))
+    itemized = ItemizedText(loaded, text)
+    return itemized.along_text(scoring.score_by(predictor_of, loaded, itemized.content, itemized.given_mask))
 
 
 def learnt(loaded: Checkpoint, text: bytes, how: Adaptation, threads: int = 1, name: str = "") -> Score:
     """As adapted.score. Errors: also UserError for an item that is too long, or that lacks its label."""
-    reading = Reading(loaded, text)
-    return reading.along_text(adapted.score(loaded, reading.read, how, threads, name, reading.given))
+    itemized = ItemizedText(loaded, text)
+    return itemized.along_text(adapted.score(loaded, itemized.content, how, threads, name, itemized.given_mask))
 
 
-class Reading:
-    """A text as a model reads it.
+class ItemizedText:
+    """A text as a model reads it: a model of items reads items, with their ends between them.
 
     Attributes:
-        read: the items between ends; the text itself for a model of a text.
-        given: for scoring.score_by, the labels; None for a model without labels.
+        content: the items between ends; the text itself for a model of a text.
+        given_mask: for scoring.score_by: the labels are given. None for a model without labels.
 
     Errors: UserError for an item that is too long, or that lacks its label.
     """
 
     def __init__(self, loaded: Checkpoint, text: bytes) -> None:
         kind, labels = loaded.items, loaded.labels
-        self._loaded, self._text, self._end, self.read = loaded, text, END_CHARACTERS.get(kind), text
-        self.given: Given | None = None
+        self._loaded, self._text, self._end, self.content = loaded, text, END_CHARACTERS.get(kind), text
+        self.given_mask: GivenMask | None = None
         if self._end is not None:
             self._items = list(items.of_text(text, kind, labels))
-            self.read = items.between_ends(self._items, self._end)
+            self.content = items.between_ends(self._items, self._end)
             model_labels.require_before(self._items, labels, "this", GIVE_LABELS)
             if labels:
-                self.given = functools.partial(model_labels.in_labels, end=self._end, known=labels)
+                self.given_mask = functools.partial(model_labels.in_labels, end=self._end, known=labels)
 
     def along_text(self, score: Score) -> Score:
-        """The score of `read`, along the characters of the text."""
+        """The score of `content`, along the characters of the text."""
         return score if self._end is None else _along(self._loaded, self._text, self._items, score, self._end)
 
 

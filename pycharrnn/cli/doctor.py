@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -31,12 +30,12 @@ from pycharrnn.engine.rmsprop import RMSprop
 from pycharrnn.sampling import sampler
 from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.training import step_line
 from pycharrnn.training.loop import train
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.signals import RunStopped
 
 _WORDS = "the quick brown fox jumps over a lazy dog and\nthen naps under \u00e9lan trees".encode().split(b" ")
-_STEP = re.compile(r"(\d+)/40 \(epoch (\S+)\), train_loss = (\S+), grad/param norm = (\S+), time/batch = \S+s")
 _RECORDED = """\
 5 0.106 3.30261041 5.3731e-01
 10 0.213 3.11169093 3.9806e-01
@@ -122,8 +121,8 @@ def recorded_run(folder: str, **options: Any) -> list[str]:
     opt = TrainOptions(data_dir=folder, checkpoint_dir=folder, **{"gpuid": -1, **sizes, **course, **options})
     lines: list[str] = []
     train(opt, lines.append, note=print_nothing)
-    matches = (_STEP.fullmatch(line) for line in lines)
-    return [" ".join(match.groups()) for match in matches if match]
+    found = filter(None, map(step_line.parse, lines))
+    return [f"{step.i} {step.epoch} {step.train_loss} {step.norm_ratio}" for step in found]
 
 
 def differences(ours: list[str], recorded: list[str], loss: float = 1.01e-8, norm: float = 1.01e-4) -> str | None:

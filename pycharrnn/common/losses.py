@@ -1,11 +1,9 @@
-"""The order of losses: the lowest first; NaN and infinity, of a diverged model, last. And targets without a loss."""
+"""The order of losses: the lowest first; NaN and infinity, of a diverged model, last."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-
-IGNORED = -100  # a target that has no loss: ignore_index of torch.nn.functional.cross_entropy
 
 
 def sort_key(loss: float | None) -> tuple[int, float]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pycharrnn.common import extras
-from pycharrnn.common.losses import IGNORED
+from pycharrnn.common.targets import IGNORED
 from pycharrnn.engine import indices, kernel_library
 from pycharrnn.engine.adapt_options import Adaptation
 

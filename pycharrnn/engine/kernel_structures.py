@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-from pycharrnn.common.losses import IGNORED
+from pycharrnn.common.targets import IGNORED
 
 CELL_NUMBERS = {"lstm": 0, "gru": 1, "rnn": 2}  # of kernel.c
 DECODER = 3  # of kernel.c

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pycharrnn.common.losses import IGNORED
+from pycharrnn.common.targets import IGNORED
 from pycharrnn.engine import kernel, validation
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from pycharrnn.common.losses import IGNORED
+from pycharrnn.common.targets import IGNORED
 from pycharrnn.engine import adapt
 from pycharrnn.engine.adapt_options import Adaptation
 from pycharrnn.engine.bptt import BPTT

@@ -8,7 +8,7 @@ from numbers import Integral, Real
 
 import torch
 
-from pycharrnn.common.losses import IGNORED
+from pycharrnn.common.targets import IGNORED
 
 CPU = torch.device("cpu")
 _WHOLE_NUMBERS = {
@@ -77,7 +77,7 @@ def states(
 def characters(name: str, value: object, device: torch.device, shape: Sequence[int] | None = None) -> None:
     """Check token ids (T, B), but not their range; shape None: any but an empty one. Errors: TypeError, ValueError."""
     if not isinstance(value, torch.Tensor):
-        raise TypeError(f"{name} must be a tensor of characters' numbers, not {_described(value)}")
+        raise TypeError(f"{name} must be a tensor of token ids, not {_described(value)}")
     if value.dtype not in _WHOLE_NUMBERS or value.layout != torch.strided:
         raise TypeError(f"{name} must hold whole numbers, such as torch.int64, not {value.dtype} ({value.layout})")
     if value.shape != shape if shape else value.dim() != 2 or not value.numel():
@@ -92,7 +92,7 @@ def in_range(name: str, value: torch.Tensor, V: int) -> None:
         return  # the tensor has no values to check yet
     low, high = (int(bound) for bound in torch.aminmax(value.cpu()))  # older PyTorch has no aminmax on MPS
     if low < 0 or high >= V:
-        raise IndexError(f"{name} holds {low if low < 0 else high}, but the characters are 0 to {V - 1}")
+        raise IndexError(f"{name} holds {low if low < 0 else high}, but the token ids are 0 to {V - 1}")
 
 
 def targets_in_range(y: torch.Tensor, V: int) -> None:

@@ -81,16 +81,16 @@ def token_ids(value: Any) -> npt.NDArray[np.int64]:
     except (TypeError, ValueError):
         found = np.array(0.5)
     if found.ndim != 1 or (found.size and found.dtype.kind not in "iuO"):
-        raise TypeError(f"numbers must be a list, an array or a tensor of whole numbers, not {reprlib.repr(value)}")
+        raise TypeError(f"token_ids must be a list, an array or a tensor of whole numbers, not {reprlib.repr(value)}")
     if not found.size or np.can_cast(found.dtype, np.int64):
         return found.astype(np.int64)
     numbers = found.tolist()  # of an array of uint64 or of objects
     for number in numbers:
         if not isinstance(number, int):
-            raise TypeError(f"numbers must be whole numbers, not {reprlib.repr(number)}")
+            raise TypeError(f"token_ids must be whole numbers, not {reprlib.repr(number)}")
     largest = max(numbers, key=abs)
     if abs(largest) > np.iinfo(np.int64).max:
-        raise IndexError(f"numbers hold {largest}, which no vocabulary has")
+        raise IndexError(f"token_ids hold {largest}, which no vocabulary has")
     return found.astype(np.int64)
 
 

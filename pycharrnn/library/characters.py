@@ -46,11 +46,11 @@ def encode(text: bytes, vocab: dict[bytes, int], name: str, ignore_bad: int | No
         return encode_primetext(text, vocab, ignorable=ignore_bad is not None)
 
 
-def decode(numbers: Iterable[int], vocab: dict[bytes, int]) -> str:
+def decode(ids: Iterable[int], vocab: dict[bytes, int]) -> str:
     """The text of token ids, with U+FFFD for invalid UTF-8. Errors: TypeError; IndexError for an unknown id."""
-    found = token_ids(numbers)
+    found = token_ids(ids)
     wrong = found[(found < 0) | (found >= len(vocab))]
     if wrong.size:
-        raise IndexError(f"numbers hold {wrong[0]}, but the characters are 0 to {len(vocab) - 1}")
+        raise IndexError(f"token_ids hold {wrong[0]}, but the token ids are 0 to {len(vocab) - 1}")
     characters = characters_by_id(vocab)
     return b"".join(characters[k] for k in found.tolist()).decode("utf-8", "replace")

@@ -279,9 +279,9 @@ class Model:
         """Token ids of a text, from 0, (T,). Errors: UserError for an unknown character; TypeError."""
         return encode(utf8(text, "text"), self.vocab, "text").token_ids
 
-    def decode(self, numbers: Iterable[int]) -> str:
+    def decode(self, token_ids: Iterable[int]) -> str:
         """The text of token ids, with U+FFFD for invalid UTF-8. Errors: TypeError; IndexError for an unknown id."""
-        return decode(numbers, self.vocab)
+        return decode(token_ids, self.vocab)
 
     def score(self, text: Text, *, adapt: bool = False, **options: Unpack[AdaptKeywords]) -> Score:
         """Surprise of a text: `bits_per_character`, `bits`, and `unknown` for what was left out.
@@ -363,9 +363,9 @@ class Model:
         assert how
         loaded = self._weights.checkpoint()
         with in_words_of_a_program():
-            reading = text_scores.Reading(loaded, utf8(text, "text"))
-        characters = encode(reading.read, self.vocab, "text", True).characters
-        given = reading.given(characters) if reading.given else None
+            itemized = text_scores.ItemizedText(loaded, utf8(text, "text"))
+        characters = encode(itemized.content, self.vocab, "text", True).characters
+        given = itemized.given_mask(characters) if itemized.given_mask else None
         learnt = learning.learnt(loaded, characters, how, given=given)
         return Model(learnt, dtype=self._weights.dtype, device=self.device)
 

@@ -16,9 +16,9 @@ from pycharrnn.sampling.batched_sampling import BatchedStream, Characters
 from pycharrnn.sampling.copy_limits import CopyLimits
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.server.json_lines import LineWriter
 from pycharrnn.server.learning_models import LearningModel
 from pycharrnn.server.sample_batch import SampleBatch, step_lines
-from pycharrnn.server.sample_lines import LineWriter
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.served_models import ServedModel
 

@@ -13,8 +13,8 @@ from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.known_items import RecordedItems, recorded_items
 from pycharrnn.sampling.model_text import ModelText
 from pycharrnn.sampling.predictor import LocalPredictor
+from pycharrnn.server.json_lines import LineVocabulary
 from pycharrnn.server.sample_batch import SampleBatch
-from pycharrnn.server.sample_lines import LineVocabulary
 
 # Limits of the block of characters that a model reads at once, so that a turn stays short.
 _MAX_STEPS = 32

@@ -12,8 +12,8 @@ import numpy as np
 from compat.item_options import END_CHARACTERS, TAB
 from pycharrnn.common.display import escape_line, plural, quote_character, quote_characters
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.common.losses import IGNORED
 from pycharrnn.common.printing import PrintLine, print_nothing
+from pycharrnn.common.targets import IGNORED
 from pycharrnn.text import item_index, items, labels
 from pycharrnn.text.batches import SPLIT_NAMES, TEST, TRAIN, VAL, Batches, check_fractions, no_data
 from pycharrnn.text.data_settings import DataSettings

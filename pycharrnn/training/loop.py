@@ -19,7 +19,7 @@ from pycharrnn.common.progress import Live
 from pycharrnn.text.batches import VAL
 from pycharrnn.text.corpus import Corpus
 from pycharrnn.text.token_text import TextChanged
-from pycharrnn.training import learning_rate, recipes, resume, run_files, threads
+from pycharrnn.training import learning_rate, recipes, resume, run_files, step_line, threads
 from pycharrnn.training.current_run import CurrentRun, pace_of
 from pycharrnn.training.ending_notes import patience_note
 from pycharrnn.training.history import History, out_of_patience
@@ -199,7 +199,7 @@ def _timed_step(session: Session, trainer: Trainer) -> float:
 def _report_step(run: CurrentRun, i: int, seconds: float, stop: GracefulStop) -> None:
     session, trainer, loss = run.session, run.trainer, run.history.train_losses[-1]
     epoch, norm_ratio, rate = i / session.loader.ntrain, trainer.norm_ratio(), trainer.optimizer.learning_rate
-    run.say(_step_line(session, i, loss, norm_ratio, seconds))
+    run.say(step_line.printed(i, session.iterations, epoch, loss, norm_ratio, seconds))
     report = TrainStep(i, session.iterations, epoch, loss, norm_ratio, rate, seconds)
     stop.call(run.callbacks.on_print, report)
 
@@ -291,7 +291,8 @@ def _history(session: Session, trainer: Trainer, say: PrintLine, note: PrintLine
     is_over = is_complete or lost_patience
     if found.state and found.train_losses and is_over and done % settings.display.print_every == 0:
         # The run may have ended between saving its last checkpoint and this line.
-        say(_step_line(session, done, found.train_losses[-1], found.state.norm_ratio, 0.0))
+        epoch, loss, norm_ratio = done / session.loader.ntrain, found.train_losses[-1], found.state.norm_ratio
+        say(step_line.printed(done, session.iterations, epoch, loss, norm_ratio, 0.0))
     return history, is_over
 
 
@@ -301,12 +302,3 @@ def _had_lost_patience(session: Session, history: History) -> bool:
     if resumed is None or resumed.overridden or history.done not in losses:
         return False
     return out_of_patience(losses, session.settings.optimisation.patience)
-
-
-def _step_line(session: Session, i: int, train_loss: float, norm_ratio: float, seconds: float) -> str:
-    """Source: train.lua."""
-    epoch = lua_format.fixed(i / session.loader.ntrain, 3)
-    return (
-        f"{i}/{session.iterations} (epoch {epoch}), train_loss = {lua_format.fixed(train_loss, 8)},"
-        f" grad/param norm = {lua_format.scientific(norm_ratio, 4)}, time/batch = {seconds:.4f}s"
-    )

@@ -14,7 +14,7 @@ from compat.item_options import record_labels
 from pycharrnn.analysis import adapted, evaluation, scoring
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.common.losses import IGNORED
+from pycharrnn.common.targets import IGNORED
 from pycharrnn.engine import adapt
 from pycharrnn.engine.adapt_options import AdaptOptions
 

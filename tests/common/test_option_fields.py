@@ -114,7 +114,8 @@ def test_numpy_says_nothing_of_numbers_that_overflow():
 RANGES = {  # of the numbers that options take
     "at least 0": """
         activations.layer chat.topk copied.top eval.batch_size eval.seq_length sample.beam sample.length sample.topk
-        train.initial_mean train.keep train.log_every_seconds train.patience train.save_every_minutes train.warmup which.top
+        train.initial_mean train.keep train.log_every_seconds train.patience train.save_every_minutes train.warmup
+        which.top
     """,
     "at least 0 and less than 1": "train.decay_rate train.dropout train.weight_drop",
     "at least 1": """

@@ -11,7 +11,7 @@ from kernel_levels import level, needs_kernel  # noqa: F401
 from compat.graph_match import Network
 from compat.nngraph import parameter_shapes
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.losses import IGNORED
+from pycharrnn.common.targets import IGNORED
 from pycharrnn.engine import adapt, kernel_library
 from pycharrnn.engine.adapt_options import AdaptOptions
 from pycharrnn.engine.torch_adapt import TorchLearner

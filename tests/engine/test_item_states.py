@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kernel_levels import LEVELS, kernel_is_on  # noqa: F401
 
 from compat.nngraph import MODELS, STATES_PER_LAYER
-from pycharrnn.common.losses import IGNORED
+from pycharrnn.common.targets import IGNORED
 from pycharrnn.engine import kernel_library, packed_items
 from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.c_backend import CBackend
@@ -333,5 +333,5 @@ def test_ignored_targets_have_neither_loss_nor_gradient(path, model):
     all_of_them = run(passes(path, of, T, B), batch._replace(y=torch.full((T, B), IGNORED), d_last=None))
     assert all_of_them.loss == 0
     assert not all_of_them.gradient.any()
-    with pytest.raises(IndexError, match=r"y holds -1, but the characters are 0 to"):
+    with pytest.raises(IndexError, match=r"y holds -1, but the token ids are 0 to"):
         run(passes(path, of, T, B), batch._replace(y=torch.full((T, B), -1)))

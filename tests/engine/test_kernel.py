@@ -9,7 +9,7 @@ import torch
 from kernel_levels import kernel_is_on, level, needs_kernel  # noqa: F401
 
 from compat.nngraph import parameter_shapes
-from pycharrnn.common.losses import IGNORED
+from pycharrnn.common.targets import IGNORED
 from pycharrnn.engine import kernel, kernel_library
 from pycharrnn.engine.backends import choose_backend
 from pycharrnn.engine.bptt import BPTT

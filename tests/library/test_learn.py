@@ -12,7 +12,7 @@ import pycharrnn
 from compat.item_options import record_labels
 from pycharrnn.analysis import adapted
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.common.losses import IGNORED
+from pycharrnn.common.targets import IGNORED
 from pycharrnn.engine import adapt
 from pycharrnn.engine.adapt_options import Adaptation
 from pycharrnn.library.model import Model

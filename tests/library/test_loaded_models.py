@@ -69,10 +69,10 @@ def test_encode_and_decode():
     assert (model.encode("").shape, model.decode([])) == ((0,), "")
     for wrong in (-1, model.vocab_size):
         with pytest.raises(
-            IndexError, match=f"numbers hold {wrong}, but the characters are 0 to {model.vocab_size - 1}"
+            IndexError, match=f"token_ids hold {wrong}, but the token ids are 0 to {model.vocab_size - 1}"
         ):
             model.decode([0, wrong])
-    with pytest.raises(IndexError, match=f"numbers hold {2**63}, which no vocabulary has"):
+    with pytest.raises(IndexError, match=f"token_ids hold {2**63}, which no vocabulary has"):
         model.decode([2**63])
 
 

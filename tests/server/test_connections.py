@@ -24,8 +24,8 @@ from pycharrnn.page.page_files import page_files
 from pycharrnn.server import connections
 from pycharrnn.server.app import create_app
 from pycharrnn.server.connections import Connection, OpenConnections, TimeLimits
+from pycharrnn.server.json_lines import LineWriter
 from pycharrnn.server.registry import Registry
-from pycharrnn.server.sample_lines import LineWriter
 from pycharrnn.server.scheduler import Scheduler
 
 HOST = b"Host: 127.0.0.1\r\n"

@@ -27,8 +27,8 @@ from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import sample_batch, samples, scheduler, served_models
 from pycharrnn.server.app import create_app
+from pycharrnn.server.json_lines import DONE, LineVocabulary, LineWriter, four_digits
 from pycharrnn.server.registry import Registry
-from pycharrnn.server.sample_lines import DONE, LineVocabulary, LineWriter, four_digits
 from pycharrnn.server.samples import Sample, SampleParams
 
 DASH = "\u2013".encode()  # three bytes that the model knows

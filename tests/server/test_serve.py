@@ -33,9 +33,9 @@ from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import api, samples, scores, serve, served_models
 from pycharrnn.server.app import create_app
+from pycharrnn.server.json_lines import LineWriter
 from pycharrnn.server.options import ServeOptions
 from pycharrnn.server.registry import Registry
-from pycharrnn.server.sample_lines import LineWriter
 from pycharrnn.server.samples import SampleParams
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.schemas import MAX_CANDIDATES, MAX_ITEMS, MAX_LENGTH, MAX_PRIMETEXT, MAX_SCORED

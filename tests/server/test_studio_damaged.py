@@ -77,7 +77,7 @@ def test_what_no_training_has_said_is_only_shown(studio, iteration, epoch):
     run_id = studio.start()
     said = f"a sample after iteration {iteration} (epoch {epoch}), at temperature 0.5:"
     Path(f"studio/runs/{run_id}/stderr.txt").write_text(f"{said}\n", encoding="utf-8")
-    step = f"1/{iteration} (epoch {epoch}), train_loss = 2.7\n"
+    step = f"1/{iteration} (epoch {epoch}), train_loss = 2.7, grad/param norm = 1.0e-01, time/batch = 0.1000s\n"
     Path(f"studio/runs/{run_id}/stdout.txt").write_text(step, encoding="utf-8")
     assert studio.run(run_id)["notes"] == [said]
 

@@ -21,7 +21,7 @@ from studio_tools import StudioApp, until, use_fake_training
 from pycharrnn.common import file_lock
 from pycharrnn.common.errors import UserError
 from pycharrnn.server.studio import run_process, run_progress, studio_paths
-from pycharrnn.training import log_rows
+from pycharrnn.training import log_rows, step_line
 from pycharrnn.training.log_rows import Row
 from pycharrnn.training.options import TrainOptions
 
@@ -248,7 +248,7 @@ def test_a_training_that_patience_ends_says_so(studio, monkeypatch, planned):
     run_id = studio.start()
     studio.until(run_id, lambda run: run["state"] == "finished")
     write_log("cv/poems.csv", [Row("validation", 300, 3.0, val_loss=1.9, seconds=30.5)])
-    step = f"300/{planned} (epoch 3.000), train_loss = 2.70000000, ...\n"
+    step = step_line.printed(300, planned, 3.0, 2.7, 0.1, 0.2) + "\n"
     Path(studio.studio._queue.records[run_id].stdout).write_text(step, encoding="utf-8")
     ended = {
         300: "finished after 300 iterations; its lowest loss is 1.9000.",
@@ -533,7 +533,7 @@ def test_figures_come_from_the_log(studio, monkeypatch):
     write_log("cv/poems.csv", [train_row(i, 3 - i / 1000) for i in range(10, 301, 10)])
     write_log("cv/poems.csv", [Row("validation", 300, 3.0, val_loss=1.9, seconds=30.5)])
     record = studio.studio._queue.records[run_id]
-    said = "vocab size: 9\n300/1000 (epoch 3.000), train_loss = 2.70000000, ...\n"
+    said = f"vocab size: 9\n{step_line.printed(300, 1000, 3.0, 2.7, 0.1, 0.2)}\n"
     Path(record.stdout).write_text(said, encoding="utf-8")
     heading = "pycharrnn: a sample after iteration 300 (epoch 3.00), at temperature 0.5:\n"
     Path(record.stderr).write_text(
@@ -585,10 +585,11 @@ def test_the_number_of_iterations_is_kept_while_validations_are_printed(studio, 
         return studio.run(run_id)["iterations"]
 
     assert iterations_after(validation) is None
-    assert iterations_after(f"300/1000 (epoch 3.000), train_loss = 2.7\n{validation}") == 1000
-    assert iterations_after(validation) == 1000
-    assert iterations_after("400/20") == 1000
-    assert iterations_after(f"00 (epoch 4.000), train_loss = 2.7\n{validation}") == 2000
+    first, second = (step_line.printed(i, 5 * i, i / 100, 2.7, 0.1, 0.2) for i in (300, 400))
+    assert iterations_after(f"{first}\n{validation}") == 1500
+    assert iterations_after(validation) == 1500
+    assert iterations_after(second[:6]) == 1500
+    assert iterations_after(f"{second[6:]}\n{validation}") == 2000
 
 
 def test_the_models_of_a_run_are_those_of_its_name(studio):

@@ -11,7 +11,7 @@ from list_loader import list_loader
 
 from compat.item_options import END_CHARACTERS
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.losses import IGNORED
+from pycharrnn.common.targets import IGNORED
 from pycharrnn.text import item_index, item_loader, item_order
 from pycharrnn.text.batches import TEST, TRAIN, VAL
 from pycharrnn.text.item_loader import ItemLoader

@@ -10,7 +10,7 @@ import pytest
 from list_loader import list_loader
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.losses import IGNORED
+from pycharrnn.common.targets import IGNORED
 from pycharrnn.text import corpus, item_index, item_loader
 from pycharrnn.text.batches import TRAIN, VAL
 from pycharrnn.text.item_loader import ItemLoader

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import time
 from dataclasses import dataclass, field
 
@@ -15,11 +14,9 @@ from pycharrnn.page.facts import LossSeries, thinned_series
 from pycharrnn.server.studio.run_command import log_of
 from pycharrnn.server.studio.run_process import lines_of
 from pycharrnn.server.studio.run_record import RunRecord
-from pycharrnn.training import log_rows
+from pycharrnn.training import log_rows, step_line
 from pycharrnn.training.log_rows import Row
 
-_STEP = re.compile(r"(\d{1,18})/(\d{1,18}) \(epoch [\d.]+\), train_loss = ")  # a line of training
-_LONGEST_STEP = 1 << 8  # bytes of such a line
 _RECENT = 12  # rows at least, and a third of all, over which the speed is averaged
 
 
@@ -91,9 +88,9 @@ class Progress:
             return said.iterations
         if size != said.end:
             # A line may have been cut where the part that was read ends.
-            start = max(0, said.end - _LONGEST_STEP) if size > said.end else 0
-            found = [match for line in lines_of(record.stdout, start) if (match := _STEP.match(line))]
-            said.end, said.iterations = size, int(found[-1][2]) if found else said.iterations
+            start = max(0, said.end - step_line.LONGEST) if size > said.end else 0
+            found = list(filter(None, map(step_line.parse, lines_of(record.stdout, start))))
+            said.end, said.iterations = size, found[-1].iterations if found else said.iterations
         return said.iterations
 
     def figures(self, record: RunRecord, clock: float | None = None) -> Figures:
