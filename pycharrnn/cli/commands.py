@@ -6,11 +6,13 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 import click
 
 from pycharrnn._version import __version__
+from pycharrnn.cli import left_over_words
 from pycharrnn.cli.console import note, say
 from pycharrnn.cli.convert_command import convert_command
 from pycharrnn.cli.copied_command import copied_command
@@ -176,7 +178,7 @@ def _run(args: list[str] | None) -> int:
             note(f"{what.removesuffix(': ')} is a folder: name a file.")
             return 1
         if isinstance(e, FileNotFoundError):
-            note(_sentence_on_missing_file(e))
+            note(_sentence_on_missing_file(e, sys.argv[1:] if args is None else args))
             return 1
         note(f"{what}{e.strerror or e}.")
         return 1
@@ -196,8 +198,8 @@ def _run(args: list[str] | None) -> int:
     return 0
 
 
-def _sentence_on_missing_file(error: FileNotFoundError) -> str:
-    """What is missing: the current folder, the file's folder or the file; and what to do."""
+def _sentence_on_missing_file(error: FileNotFoundError, words: Sequence[str]) -> str:
+    """What is missing: the current folder, the file's folder or the file; and what to do. `words`: that were typed."""
     try:
         extras.require_current_folder()  # whose absence names no file
     except UserError as gone:
@@ -207,6 +209,8 @@ def _sentence_on_missing_file(error: FileNotFoundError) -> str:
     path = os.fsdecode(error.filename)
     if near := near_paths.near(path):
         return f"can't read {path} ({error.strerror}); did you mean {near}?"
+    if advice := left_over_words.on_divided_name(words, path):
+        return f"can't read {path} ({error.strerror}); {advice}."
     folder = os.path.dirname(path)
     if folder and not os.path.isdir(folder):
         return f"{path}: there is no folder {folder}: name one that exists."

@@ -7,6 +7,7 @@ from collections.abc import Container, Sequence
 
 from pycharrnn.common import shell_words
 
+_MAX_WORDS = 32  # of a name
 _OPENING, _CLOSING = ("\u201c", "\u201e", "\u00ab"), ("\u201d", "\u201c", "\u00bb")  # of English, German, French
 
 
@@ -19,9 +20,12 @@ def sentence(command: str, arguments: Sequence[str], args: Sequence[str], flags:
     """
     runs = _runs(args, flags)
     for _, words in runs:
-        if name := _divided_name(words):
-            return f"too many arguments ({left_over}): if you mean one name with spaces, quote it: {name}."
-    for (*_, flag, value), words in (run for run in runs if run[0]):
+        if advice := on_divided_name(words):
+            return f"too many arguments ({left_over}): {advice}."
+    for before, words in runs:
+        if not before:
+            continue
+        flag, value = before
         if said := on_quotes(flag, value, words):
             return f"{said}."
         if not os.path.exists(words[0]):
@@ -32,6 +36,16 @@ def sentence(command: str, arguments: Sequence[str], args: Sequence[str], flags:
     if "-primefile" in flags:
         takes += '; put a prompt in quotes, as in -primetext "The end", or name its file: -primefile FILE'
     return f"too many arguments ({left_over}): {takes}."
+
+
+def on_divided_name(words: Sequence[str], part: str = "") -> str:
+    """What to say if several of these words, one of them `part`, are the name of a file; "" if they are not."""
+    for first in range(len(words)):
+        for end in range(first + 2, min(first + _MAX_WORDS, len(words)) + 1):
+            divided = words[first:end]
+            if (not part or part in divided) and os.path.exists(name := " ".join(divided)):
+                return f"if you mean one name with spaces, quote it: {shell_words.quoted(name)}"
+    return ""
 
 
 def on_quotes(flag: str, value: str, words: Sequence[str]) -> str:
@@ -58,12 +72,3 @@ def _runs(args: Sequence[str], flags: Container[str]) -> list[tuple[tuple[str, .
         else:
             runs[-1][1].append(word)
     return [run for run in runs if run[1]]
-
-
-def _divided_name(words: Sequence[str]) -> str:
-    """The file whose name is several of these words, quoted; "" if there is none."""
-    for first in range(len(words)):
-        for end in range(first + 2, len(words) + 1):
-            if os.path.exists(name := " ".join(words[first:end])):
-                return shell_words.quoted(name)
-    return ""

@@ -96,3 +96,9 @@ def test_a_dash_is_no_file_to_write(home):
 def test_a_title_in_typographic_quotes(home):
     said = sentence(run("convert", "a.t7", "page.html", "-title", "\u201cMy", "poems\u201d", cwd=home))
     assert "does not read the quotes in -title \u201cMy: type straight ones, as in -title" in said
+
+
+def test_a_text_whose_name_is_not_quoted(home):
+    (home / "my own text.txt").write_bytes(b"a")
+    said = sentence(run("score", "a.t7", "my", "own", "text.txt", cwd=home))
+    assert "quote it: " in said and "my own text.txt" in said
