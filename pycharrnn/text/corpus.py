@@ -20,6 +20,7 @@ from compat.atomic_write import atomic_write
 from pycharrnn.common import file_lock, shell_words
 from pycharrnn.common.display import escape_line, join_words, plural
 from pycharrnn.common.errors import UserError, flag, wordings
+from pycharrnn.common.numbered_names import numbered
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.progress import bar
 from pycharrnn.text import cache_record, file_kinds, list_text, source_files, text_stats
@@ -258,15 +259,14 @@ def _place(wanted: str, joined: JoinedFiles, stats: TextStats, note: PrintLine) 
     Returns: the folder, and the statistics of its input.txt; None in their place if the folder is free. Errors:
         UserError.
     """
-    number = 0
+    folders = numbered(wanted)
     while True:
-        number += 1
-        folder = wanted if number == 1 else f"{wanted}_{number}"
+        folder = next(folders)
         try:
             is_free = _is_free(folder)
             held = None if is_free else _held(folder, joined, stats)
             if is_free or held:
-                if number > 1:
+                if folder != wanted:
                     name = escape_line(os.path.basename(folder))
                     note(
                         f"{escape_line(wanted)} holds another text, so this text is named {name}; its run has that name"

@@ -9,6 +9,7 @@ import shutil
 
 from pycharrnn.checkpoints import checkpoint, formats, html_file
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.numbered_names import numbered
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.server.studio import run_record, studio_paths
 from pycharrnn.server.studio.run_schemas import SendFormat
@@ -85,12 +86,8 @@ def _models_in(path: str) -> list[tuple[str, str]]:
 
 def _free(stem: str, ending: str) -> str:
     """A path in models/ that no file has, in any format."""
-    number = 1
-    while True:
-        named = stem if number == 1 else f"{stem}_{number}"
-        if not any(os.path.lexists(f"{MODELS}/{named}{other}") for other in formats.IN_FOLDERS):
-            return f"{MODELS}/{named}{ending}"
-        number += 1
+    stems = numbered(f"{MODELS}/{stem}")
+    return next(free for free in stems if not any(os.path.lexists(free + e) for e in formats.IN_FOLDERS)) + ending
 
 
 def convert(path: str, name: str, note: PrintLine, title: str = "", about: str = "") -> str:

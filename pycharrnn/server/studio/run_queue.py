@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from pycharrnn.common.numbered_names import numbered
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.server.studio import run_command, run_process, run_record, studio_paths
 from pycharrnn.server.studio.run_process import Processes
@@ -209,9 +210,5 @@ def _doing(record: RunRecord) -> str:
 def free_name(wanted: str, taken: Collection[str]) -> str:
     """`wanted`, or with a number: no run has it, here or in the trash, and no file in cv/. `taken`: names of runs."""
     taken = {*taken, *run_record.names_with_checkpoints()}
-    number = 1
-    while True:
-        name = wanted if number == 1 else f"{wanted}_{number}"
-        if name not in taken and not os.path.lexists(run_command.log_of(name)):
-            return name
-        number += 1
+    names = (name for name in numbered(wanted) if name not in taken)
+    return next(name for name in names if not os.path.lexists(run_command.log_of(name)))

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from compat.atomic_write import atomic_write
 from pycharrnn.common.display import escape_line, join_words
+from pycharrnn.common.numbered_names import numbered
 from pycharrnn.server.studio import studio_paths
 from pycharrnn.server.studio.studio_paths import Refusal
 from pycharrnn.text.corpus import safe_name
@@ -201,10 +202,7 @@ def _parts(name: str) -> list[str]:
 
 def _free(stem: str, ending: str, taken: Collection[str]) -> str:
     """The path of stem and ending, with a number between them if it is among `taken`, in lower case."""
-    number = 1
-    while (free := f"{stem}{f'_{number}' if number > 1 else ''}{ending}").lower() in taken:
-        number += 1
-    return free
+    return next(path for path in numbered(stem, ending) if path.lower() not in taken)
 
 
 def _has_file(path: str) -> bool:
