@@ -83,12 +83,29 @@ def _written(path: str) -> Iterator[BinaryIO]:
         finally:
             f.close()
         if not is_locked:
-            os.replace(temporary, path)
+            _replace(temporary, path)
     except BaseException:
         if not is_locked:
             _unlink(temporary)
         raise
     _sync_folder(folder)
+
+
+def _replace(source: str, target: str) -> None:
+    """As os.replace, but on Windows tried for a second: another program may have the target open for a moment."""
+    until = time.monotonic() + (1 if os.name == "nt" else 0)
+    while not _replaced(source, target, is_last_try=time.monotonic() >= until):
+        time.sleep(0.05)
+
+
+def _replaced(source: str, target: str, is_last_try: bool) -> bool:
+    try:
+        os.replace(source, target)
+    except PermissionError:
+        if is_last_try:
+            raise
+        return False
+    return True
 
 
 def atomic_link(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
@@ -130,7 +147,7 @@ def _link(source: str, target: str) -> bool:
                 if _is_same(own.fileno(), temporary):  # os.replace does nothing between links to one file
                     _unlink(temporary)
         if os.name == "nt":
-            os.replace(temporary, target)
+            _replace(temporary, target)
     except FileNotFoundError:
         return False
     except BaseException:

@@ -54,7 +54,9 @@ class Chat:
         self._copies = copies
 
     def without_unknown(self, line: bytes) -> tuple[bytes, str]:
-        """As tokenizer.without_unknown."""
+        """As tokenizer.without_unknown; the end of a line of Windows is that of other lines for a model without CR."""
+        if line.endswith(b"\r\n") and b"\r" not in self._vocab:
+            line = line[:-2] + b"\n"
         return tokenizer.without_unknown(line, self._vocab)
 
     def answer(self, line: bytes) -> Iterator[sampler.SampledCharacter]:

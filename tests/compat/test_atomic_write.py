@@ -98,6 +98,25 @@ def test_a_file_that_windows_does_not_replace_stays_alone(tmp_path, monkeypatch)
     assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("x", b"before")]
 
 
+def test_a_file_that_another_program_has_open_for_a_moment_is_replaced(tmp_path, monkeypatch):
+    """On Windows, such as a checkpoint that is being read or indexed."""
+    path, replace, tries = tmp_path / "x", os.replace, []
+
+    def refused_twice(source: str, target: str) -> None:
+        tries.append(target)
+        if len(tries) < 3:
+            raise PermissionError(errno.EACCES, "Permission denied", target)
+        replace(source, target)
+
+    path.write_bytes(b"before")
+    with monkeypatch.context() as there:
+        there.setattr(os, "name", "nt")
+        there.setattr(os, "replace", refused_twice)
+        with atomic_write(str(path)) as f:
+            f.write(b"after")
+    assert path.read_bytes() == b"after" and len(tries) == 3
+
+
 @pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
 def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path):
     path = tmp_path / "v.t7"

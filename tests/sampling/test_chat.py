@@ -71,6 +71,12 @@ def test_what_the_model_has_never_seen_is_left_out():
     )
 
 
+def test_the_end_of_a_line_of_windows_is_that_of_other_lines():
+    assert Chat(Always(1), VOCAB, ChatOptions()).without_unknown(b"ab\r\n") == (b"ab\n", "")
+    with_cr = {**VOCAB, b"\r": len(VOCAB) + 1}
+    assert Chat(Always(1), with_cr, ChatOptions()).without_unknown(b"ab\r\n") == (b"ab\r\n", "")
+
+
 @pytest.mark.parametrize("learn", ["0", "1"])
 @pytest.mark.parametrize("kind", ["line", "blank"])
 def test_a_chat_begins_with_an_item(tmp_path, kind, learn):

@@ -249,18 +249,48 @@ def test_what_is_there_again_is_not_replaced(with_model):
 
 def test_all_files_are_moved_or_none(with_model, monkeypatch):
     shutil.copy(GRU, "cv/b.t7")
-    move = shutil.move
+    rename = os.rename
 
-    def move_but_one(source, target):
+    def rename_but_one(source, target):
         if source.endswith("b.t7"):
             raise OSError(errno.EACCES, "Permission denied")
-        return move(source, target)
+        return rename(source, target)
 
-    monkeypatch.setattr(trash.shutil, "move", move_but_one)
+    monkeypatch.setattr(trash.os, "rename", rename_but_one)
     with pytest.raises(Exception, match=r"can't move them to trash \(Permission denied\)\."):
         trash.delete([f"cv/{LSTM.name}", "cv/b.t7"], "them", "model")
     assert files_below("cv") == ["cv/b.t7", f"cv/{LSTM.name}"]
     assert files_below("trash") == []
+
+
+def test_a_folder_with_a_file_that_is_open_on_windows_stays_whole(studio, monkeypatch):
+    """There, neither the folder nor that file can be renamed or removed."""
+    Path("models/a").mkdir()
+    for name in ("1.t7", "2.t7", "3.t7"):
+        Path("models/a", name).write_bytes(b"x")
+    unlink = os.unlink
+
+    def refused(path, *args, **kwargs):
+        if str(path).endswith(("a", "2.t7")):
+            raise OSError(errno.EACCES, "Permission denied")
+        return unlink(path, *args, **kwargs)
+
+    monkeypatch.setattr(trash.os, "rename", refused)
+    monkeypatch.setattr(os, "unlink", refused)
+    with pytest.raises(Exception, match="can't move it to trash"):
+        trash.delete(["models/a"], "it", "model")
+    assert files_below("models") == ["models/a/1.t7", "models/a/2.t7", "models/a/3.t7"]
+    assert files_below("trash") == []
+
+
+def test_a_trash_on_another_disk(with_model, monkeypatch):
+    def other_disk(source, target):
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(trash.os, "rename", other_disk)
+    monkeypatch.setattr(shutil, "move", shutil.copy)
+    trash.delete([f"cv/{LSTM.name}"], "it", "model")
+    assert len(files_below("trash")) == 2  # with its list
 
 
 def test_other_folders_in_the_trash_are_left_alone(studio):
@@ -352,14 +382,14 @@ def test_beginning_in_a_folder_removes_no_file_of_its_user(studio):
 def test_files_that_can_not_be_moved_back_stay_in_the_trash(studio, monkeypatch):
     for name in "ab":
         Path("cv", f"{name}.t7").write_bytes(name.encode())
-    move = shutil.move
+    rename = os.rename
 
     def fail(source, target):
         if "a.t7" not in source or source.startswith("trash"):
             raise OSError(errno.EIO, "Input/output error")
-        return move(source, target)
+        return rename(source, target)
 
-    monkeypatch.setattr(shutil, "move", fail)
+    monkeypatch.setattr(trash.os, "rename", fail)
     with pytest.raises(studio_paths.Refusal):
         trash.delete(["cv/a.t7", "cv/b.t7"], "x", "model")
     assert [path.read_bytes() for path in Path("trash").glob("*/files/*")] == [b"a"]

@@ -602,4 +602,5 @@ def test_the_models_of_a_run_are_those_of_its_name(studio):
     run = studio.run(run_id)
     assert run["models"] == [LSTM.stem, "lm_lstm2_epoch2.71_2.9394"]
     assert run["best_model"] == LSTM.stem
-    assert studio.start("lstm2") and studio.get("/runs").json()["runs"][0]["name"] == "lstm2_2"
+    for name in ("lstm2_2", "LSTM2_3"):  # which some file systems take for the first, too
+        assert studio.start(name.partition("_")[0]) and studio.get("/runs").json()["runs"][0]["name"] == name

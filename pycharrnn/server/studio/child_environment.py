@@ -10,7 +10,8 @@ import pycharrnn
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which Python finds this pycharrnn, and nothing in the current folder."""
+    """An environment in which Python finds this pycharrnn, and nothing in the current folder, and prints UTF-8."""
     own = str(Path(pycharrnn.__file__).parents[1])
     before = environment.get("PYTHONPATH")
-    return {**environment, "PYTHONSAFEPATH": "1", "PYTHONPATH": f"{own}{os.pathsep}{before}" if before else own}
+    path = f"{own}{os.pathsep}{before}" if before else own
+    return {**environment, "PYTHONSAFEPATH": "1", "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}

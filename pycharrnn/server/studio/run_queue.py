@@ -208,7 +208,10 @@ def _doing(record: RunRecord) -> str:
 
 
 def free_name(wanted: str, taken: Collection[str]) -> str:
-    """`wanted`, or with a number: no run has it, here or in the trash, and no file in cv/. `taken`: names of runs."""
-    taken = {*taken, *run_record.names_with_checkpoints()}
-    names = (name for name in numbered(wanted) if name not in taken)
+    """`wanted`, or with a number: no run has it, here or in the trash, and no file in cv/. `taken`: names of runs.
+
+    Names that differ in case alone are one on Windows and macOS, where they would share files.
+    """
+    taken = {name.lower() for name in (*taken, *run_record.names_with_checkpoints())}
+    names = (name for name in numbered(wanted) if name.lower() not in taken)
     return next(name for name in names if not os.path.lexists(run_command.log_of(name)))

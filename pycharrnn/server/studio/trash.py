@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import time
@@ -39,6 +40,7 @@ def delete(paths: Sequence[str], what: str, kind: Literal["run", "model"], run_i
     """Move files and folders to the trash, all or none. `what`: a name for them. Errors: Refusal."""
     trash_id = studio_paths.new_id("d")
     folder = f"{TRASH}/{trash_id}"
+    paths = [path.replace(os.sep, "/") for path in paths]  # as the list is checked when it is read
     moved = [(path, f"{folder}/files/{number}_{os.path.basename(path)}") for number, path in enumerate(paths)]
     size, now = facts_of(paths).bytes, time.time()
     listed = _Listed(what=what, kind=kind, run=run_id, deleted=now, moved=moved, bytes=size)
@@ -93,13 +95,23 @@ def _move_all(moves: Sequence[Sequence[str]]) -> None:
     done: list[tuple[str, str]] = []
     try:
         for source, target in moves:
-            shutil.move(source, target)
+            _move(source, target)
             done.append((source, target))
     except OSError:
         for source, target in reversed(done):
             with contextlib.suppress(OSError):
-                shutil.move(target, source)
+                _move(target, source)
         raise
+
+
+def _move(source: str, target: str) -> None:
+    """Move a file or a folder, whole or not at all; on Windows, shutil.move would leave parts of it in both places."""
+    try:
+        os.rename(source, target)
+    except OSError as e:
+        if e.errno != errno.EXDEV:  # another disk
+            raise
+        shutil.move(source, target)
 
 
 def _listed(trash_id: str) -> _Listed | None:
