@@ -43,6 +43,8 @@ _HOST_READS = {"tolist", "item", "cpu", "__float__", "__int__", "__bool__", "__i
 _AUGMENTED = {"__iadd__", "__isub__", "__imul__", "__itruediv__"}
 _COPIES = {"copy_", "_foreach_copy_", "__setitem__", "fill_", "zero_"}
 _NOT_ON_MPS = {"untyped_storage", "storage", "_typed_storage", "set_", "aminmax", "index_copy_"}
+_NOT_ON_MPS |= {"_foreach_copy_", "_foreach_mul_"}
+_PACKED = {"lstm", "gru", "rnn_tanh"}  # whose batch_sizes are on the CPU
 _SETTINGS = {"requires_grad_", "__set__"}  # change nothing that a tensor holds
 
 
@@ -148,6 +150,8 @@ class PretendedGPU(TorchFunctionMode):
         """Errors: those of a real GPU."""
         if name in ("numpy", "__array__"):
             raise TypeError(f"can't convert {self.device} device type tensor to numpy.")
+        if name in _PACKED:
+            given = [t for t in given if not (_on_cpu(t) and t.dtype == torch.int64)]
         if name not in _MOVES and ours and any(_on_cpu(t) and t.dim() for t in given):
             raise RuntimeError(
                 f"Expected all tensors to be on the same device, but found at least two devices, {self.device} and cpu!"
@@ -252,8 +256,8 @@ def pretended_gpu(kind: str = "cuda", count: int = 1) -> Iterator[PretendedGPU]:
         return PretendedGenerator() if torch.device(device).type == kind else real_generator(device)
 
     @contextlib.contextmanager
-    def recording(graph: PretendedGraph, capture_error_mode: str) -> Iterator[None]:
-        assert capture_error_mode == "thread_local"
+    def recording(graph: PretendedGraph, stream: Any, capture_error_mode: str) -> Iterator[None]:
+        assert capture_error_mode == "thread_local" and torch.device(stream) == gpu.device
         gpu.graph = graph
         gpu.graphs.append(graph)
         try:
@@ -277,6 +281,7 @@ def pretended_gpu(kind: str = "cuda", count: int = 1) -> Iterator[PretendedGPU]:
         "get_device_properties": lambda device=None: properties,
         "get_device_name": lambda device=None: properties.name,
         "CUDAGraph": PretendedGraph,
+        "Stream": lambda device: device,
         "graph": recording,
     }
     with contextlib.ExitStack() as stack:

@@ -103,7 +103,7 @@ def self_tests() -> Iterator[tuple[str, Callable[[], str | None]]]:
             yield "bits", lambda: _bits_difference(folder, "lstm", _BITS)
             yield "bfloat16", lambda: _bfloat16_difference(folder)
         yield "sampling", lambda: _sample_difference(folder)
-        if torch.cuda.is_available() or _mps_works():
+        if device.find_gpus().kind:
             recorded = _RECORDED.splitlines()  # a GPU computes in float32, so that only the first digits can agree
             yield "GPU", lambda: differences(recorded_run(folder, gpuid=0), recorded, loss=1e-3, norm=1e-2)
 
@@ -184,10 +184,6 @@ def _sample_difference(folder: str) -> str | None:
     return None if ours == _SAMPLE else f"{ours!r}, recorded {_SAMPLE!r}"
 
 
-def _mps_works() -> bool:
-    return torch.backends.mps.is_available() and device.fault_of_mps() is None
-
-
 # -- speed -----------------------------------------------------------------------------------------------------------
 
 
@@ -195,9 +191,10 @@ def speeds() -> Iterator[str]:
     """Lines with the time of a training step of the default network on each device."""
     yield _speed("cpu", torch.float64, "the CPU (default network, -exact 1)")
     yield _speed("cpu", torch.float32, "the CPU (default network, -exact 0)")
-    if torch.cuda.is_available():
+    kind = device.find_gpus().kind
+    if kind == "cuda":
         yield _speed("cuda:0", torch.float32, "GPU 0 (default network)")
-    elif _mps_works():
+    elif kind == "mps":
         yield _speed("mps", torch.float32, "the GPU (default network)")
 
 

@@ -44,13 +44,18 @@ def _pytorch_facts() -> Iterator[str]:
     if torch.cuda.is_available():
         for k in range(torch.cuda.device_count()):
             memory = torch.cuda.get_device_properties(k).total_memory / 2**30
-            yield f"GPU {k}: {torch.cuda.get_device_name(k)}, {memory:.0f} GiB, CUDA {torch.version.cuda or 'none'}"
+            built = f"CUDA {torch.version.cuda or 'none'}"
+            yield f"GPU {k}: {torch.cuda.get_device_name(k)}, {memory:.0f} GiB, {built}{_unusable(f'cuda:{k}')}"
     elif torch.backends.mps.is_available():
-        fault = device.fault_of_mps()
-        yield "GPU: Apple's, through MPS" + ("" if fault is None else f", which can't be used: {fault}")
+        yield f"GPU: Apple's, through MPS{_unusable('mps')}"
     else:
         built = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
         yield f"GPU: none that PyTorch can use (it was built {built})"
+
+
+def _unusable(gpu: str) -> str:
+    fault = device.fault_of(gpu)
+    return f", which can't be used: {fault}" if fault else ""
 
 
 def _kernel() -> str:

@@ -15,7 +15,9 @@ from pycharrnn.common.errors import UserError
 # all groups, and the file with a group's limit. Version 2 has no controllers there.
 _GROUPS = {"": ("/sys/fs/cgroup", "memory.max"), "memory": ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")}
 _RAN_OUT = re.compile(
-    "out of memory|allocate memory|not enough memory|failed to map segment(?!.*(not permitted|denied))", re.IGNORECASE
+    "out of memory|allocate memory|not enough memory|ALLOC(ATION)?_FAILED"
+    "|failed to map segment(?!.*(not permitted|denied))",
+    re.IGNORECASE,
 )
 _SMALL = 1 << 24  # bytes, less than Python itself takes: to read the limits would take longer than a short sample
 

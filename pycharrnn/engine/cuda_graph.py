@@ -29,7 +29,7 @@ class CUDAGraphStep:
         wait: Callable[[], None] = lambda: None,
     ):
         self._function, self._note, self._wait, self._calls = function, note, wait, 0
-        self._records = device.type == "cuda"
+        self._device, self._records = device, device.type == "cuda"
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self) -> None:
@@ -44,7 +44,9 @@ class CUDAGraphStep:
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         try:
             # Records without computing. NCCL's thread may query the GPU meanwhile, which ends a "global" recording.
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            # The default stream of torch.cuda.graph is on the GPU of the first recording of the process.
+            own = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]  # PyTorch's
+            with torch.cuda.graph(graph, stream=own, capture_error_mode="thread_local"):
                 self._function()
         except RuntimeError as e:
             torch.cuda.set_stream(stream)  # PyTorch does not restore it if ending the recording fails too

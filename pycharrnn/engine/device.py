@@ -21,19 +21,22 @@ class GPUs:
     fault: str | None = None  # why a GPU that may be there can't be used
 
 
-def find_gpus() -> GPUs:
+def find_gpus(gpuid: int = 0) -> GPUs:
+    """The GPUs of this machine; none if PyTorch can't compute on number `gpuid`."""
     if _might_have_gpu():
         if not extras.has_pytorch():
             return GPUs(fault="a GPU needs PyTorch, which is not installed")
         import torch
 
         if torch.cuda.is_available():
-            return GPUs("cuda", torch.cuda.device_count())
+            count = torch.cuda.device_count()
+            if gpuid < count and (fault := fault_of(f"cuda:{gpuid}")):
+                return GPUs(fault=f"PyTorch finds GPU {gpuid}, but can't use it: {fault}")
+            return GPUs("cuda", count)
         if torch.backends.mps.is_available():
-            fault = fault_of_mps()
-            if fault is None:
-                return GPUs("mps", 1)
-            return GPUs(fault=f"PyTorch finds a GPU for MPS, but can't use it: {fault}")
+            if fault := fault_of("mps"):
+                return GPUs(fault=f"PyTorch finds a GPU for MPS, but can't use it: {fault}")
+            return GPUs("mps", 1)
     return GPUs()
 
 
@@ -81,19 +84,22 @@ def make_current(device: str) -> None:
 
 def choose(gpuid: int, opencl: int, say: PrintLine) -> str:
     """PyTorch's name of the device that `pick` selects, made current. say: prints a log line. Errors: as pick."""
-    device, _, lines = pick(gpuid, opencl, find_gpus() if gpuid >= 0 else GPUs())
+    device, _, lines = pick(gpuid, opencl, find_gpus(gpuid) if gpuid >= 0 else GPUs())
     for line in lines:
         say(line)
     make_current(device)
     return device
 
 
-def fault_of_mps() -> str | None:
-    """Why the GPU that PyTorch finds for MPS does not work, or None: a virtual Mac can't allocate memory on it."""
+def fault_of(device: str) -> str | None:
+    """Why a GPU that PyTorch finds does not compute; None if it does.
+
+    PyTorch may have been compiled for newer GPUs than this one, or for older ones; a virtual Mac has no memory on its.
+    """
     import torch
 
     try:
-        torch.zeros(1, device="mps").tolist()
+        torch.zeros(1, device=device).add_(1).tolist()
     except RuntimeError as e:
         return str(e).partition("\n")[0]
     return None
@@ -101,7 +107,7 @@ def fault_of_mps() -> str | None:
 
 def _might_have_gpu() -> bool:
     """False if there is surely no GPU. Looks only for the driver: importing PyTorch takes seconds."""
-    if sys.platform == "darwin" or os.path.exists("/dev/kfd"):
+    if sys.platform == "darwin" or any(map(os.path.exists, ("/dev/kfd", "/dev/dxg"))):  # of AMD, of WSL
         return True
     try:
         ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")

@@ -149,11 +149,14 @@ class TorchNNBackend:
         scale = _FP16_SCALE if self._dtype == torch.float16 else 1.0
         found = torch.autograd.grad(self._logits, self._parameters, d_logits * scale)
         written = list(gradients.values())
-        torch._foreach_copy_(written, found)
+        if written[0].is_mps:  # PyTorch before 2.3 has no _foreach_copy_ there
+            for to, gradient in zip(written, found, strict=True):
+                to.copy_(gradient)
+        else:
+            torch._foreach_copy_(written, found)
         if scale != 1:
-            torch._foreach_mul_(written, 1 / scale)
             for gradient in written:
-                gradient.nan_to_num_(0.0)
+                gradient.mul_(1 / scale).nan_to_num_(0.0)
         return []
 
 

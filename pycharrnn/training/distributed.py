@@ -26,6 +26,7 @@ from pycharrnn.training.nccl_allreduce import NCCLAllReduce
 # Long, because processes wait while the first preprocesses a text; a process that ends is noticed at once.
 _TIMEOUT = timedelta(hours=12)
 _T = TypeVar("_T")
+_LONGEST = 200  # characters of a message
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,13 @@ class Ranks(Process):
         except RuntimeError as e:
             if self.all_reduce:
                 atexit.register(_end_at_once)
-            if memory.ran_out(e) or str(e).startswith("CUDA error"):  # a fault of this process
+            if memory.ran_out(e) or str(e).startswith(("CUDA error", "HIP error")):  # a fault of this process
                 raise
+            # NCCL may fail in all processes, as without enough shared memory: then no message but its own says why.
+            reason = f" ({' '.join(str(e).split())[-_LONGEST:]})" if isinstance(e, dist.DistBackendError) else ""
             raise UserError(
-                f"process {self.rank} of {self.size} stops, since another one ended: read its message, then continue"
-                f" with {flag('resume')}."
+                f"process {self.rank} of {self.size} stops, since another one ended{reason}: read its message, then"
+                f" continue with {flag('resume')}."
             ) from e
 
 

@@ -185,7 +185,7 @@ def _finish(run: CurrentRun) -> None:
 def _timed_step(session: Session, trainer: Trainer) -> float:
     """Run one iteration and return its seconds; on a GPU only those of launching it.
 
-    With -accurate_gpu_timing 1, on CUDA, those of computing it.
+    With -accurate_gpu_timing 1 those of computing it.
     """
     start = time.perf_counter()
     trainer.step()
@@ -193,6 +193,8 @@ def _timed_step(session: Session, trainer: Trainer) -> float:
     if machine.accurate_gpu_timing and machine.device.startswith("cuda"):
         session.ranks.wait()
         torch.cuda.synchronize(machine.device)
+    elif machine.accurate_gpu_timing and machine.device == "mps":
+        torch.mps.synchronize()
     return time.perf_counter() - start
 
 

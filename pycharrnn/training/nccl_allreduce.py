@@ -27,7 +27,9 @@ class NCCLAllReduce:
     """
 
     def __init__(self, timeout: timedelta):
-        os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0")  # this class handles errors
+        # This class handles errors. torchrun sets the variable to 1; the second name is that of PyTorch before 2.2.
+        for name in ("TORCH_NCCL_ASYNC_ERROR_HANDLING", "NCCL_ASYNC_ERROR_HANDLING"):
+            os.environ[name] = "0"
         self._group: Any = dist.new_group(backend="nccl", timeout=timeout)
         self._done: torch.cuda.Event | None = None
 

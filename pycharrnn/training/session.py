@@ -197,7 +197,7 @@ def machine_of(options: TrainOptions, process: Process) -> Machine:
     def computes(model: str, rnn_size: int, dtype: str, where: str) -> bool:
         return precision.can_train(model, rnn_size, precision.MIXED[dtype], where)
 
-    gpus = device.find_gpus() if options.gpuid >= 0 else device.GPUs()
+    gpus = device.find_gpus(options.gpuid + process.local_rank) if options.gpuid >= 0 else device.GPUs()
     has_kernel = kernel_library.rounds_as_elsewhere()
     return Machine(process, gpus, computes, str(torch.__version__), safetensors_file.is_installed(), has_kernel)
 

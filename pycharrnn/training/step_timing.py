@@ -26,7 +26,8 @@ from pycharrnn.training.trainer import Trainer
 if TYPE_CHECKING:
     from pycharrnn.text.encodings import TokenIds
 
-_WARM_UP = 2  # steps; a GPU records its operations in the first ones
+_WARM_UP = 2  # steps
+_WARM_UP_OF_GPU = 6  # which records its operations in the fifth one, see engine/cuda_graph.py
 _LEAST_STEPS, _MOST_STEPS = 3, 1000
 _LEAST_SECONDS, _MOST_SECONDS = 0.15, 1.0  # of a size, in between:
 _PART = 0.001  # of the run's time
@@ -71,7 +72,7 @@ def step_seconds(settings: RunSettings, vocab_size: int, clock: Clock, least: fl
     batches = _RandomBatches(vocab_size, settings.data.batch_size, settings.data.seq_length, bool(settings.data.items))
     model.end_id = batches.end_id
     trainer = Trainer(model, batches, random, Ranks(), settings.optimisation, settings.machine, print_nothing)
-    for _ in range(_WARM_UP):
+    for _ in range(_WARM_UP if where == "cpu" else _WARM_UP_OF_GPU):
         trainer.step()
     trainer.new_losses()  # waits for a GPU
     steps, start, now = 0, clock(), clock()

@@ -60,6 +60,10 @@ def test_the_limits_are_not_read_for_a_little(monkeypatch):
             RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 800 bytes."),
             "out of memory, 800 bytes more were needed: use smaller values, or end other programs.",
         ),
+        (
+            RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+            "out of memory: use smaller values, or end other programs.",
+        ),
         (RuntimeError("not enough memory"), "out of memory: use smaller values, or end other programs."),
         (RuntimeError("shapes differ"), None),
         (ValueError("memory"), None),

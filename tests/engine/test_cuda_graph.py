@@ -25,8 +25,8 @@ def events(monkeypatch) -> list[str]:
             events.append("replay")
 
     @contextlib.contextmanager
-    def recording(graph: Graph, capture_error_mode: str):
-        assert capture_error_mode == "thread_local"
+    def recording(graph: Graph, stream: torch.device, capture_error_mode: str):
+        assert capture_error_mode == "thread_local" and stream.type == "cuda"
         events.append("record")
         try:
             yield
@@ -36,6 +36,7 @@ def events(monkeypatch) -> list[str]:
 
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "graph", recording)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: device)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: events.append("wait"))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: "stream")
     monkeypatch.setattr(torch.cuda, "set_stream", events.append)

@@ -10,12 +10,19 @@ from pycharrnn.engine import device
 
 
 @pytest.fixture
-def two_gpus(monkeypatch) -> list[int]:
+def broken() -> set[str]:
+    """GPUs that PyTorch finds, and has no kernels for."""
+    return set()
+
+
+@pytest.fixture
+def two_gpus(monkeypatch, broken) -> list[int]:
     """A machine with two of CUDA's; what has been made the current one."""
     current: list[int] = []
     monkeypatch.setattr(device, "_might_have_gpu", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(device, "fault_of", lambda gpu: "no kernel image" if gpu in broken else None)
     monkeypatch.setattr(torch.cuda, "set_device", current.append)
     return current
 
@@ -34,6 +41,18 @@ def test_each_process_takes_a_gpu_from_gpuid_on(two_gpus, gpuid, local_rank, wan
 def test_a_gpu_that_is_not_there(two_gpus, gpuid, local_rank, words):
     with pytest.raises(UserError, match=words):
         device.pick(gpuid, 0, device.find_gpus(), local_rank)
+
+
+def test_a_gpu_that_pytorch_has_no_kernels_for_is_none(two_gpus, broken):
+    broken.add("cuda:1")
+    said: list[str] = []
+    assert device.choose(0, 0, said.append) == "cuda:0"
+    assert device.choose(1, 0, said.append) == "cpu"
+    assert said[1:] == [
+        "PyTorch finds GPU 1, but can't use it: no kernel image",
+        "no GPU found that PyTorch can use; -gpuid -1 selects the CPU without this message.",
+        "Falling back on CPU mode",
+    ]
 
 
 @pytest.mark.parametrize("opencl", [0, 1])

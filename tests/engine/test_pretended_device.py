@@ -74,14 +74,17 @@ def test_a_graph_computes_when_it_is_replayed():
     with pretended_gpu():
         a, b = torch.ones(3, device="cuda:0"), torch.zeros(3, device="cuda:0")
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, stream=torch.cuda.Stream("cuda:0"), capture_error_mode="thread_local"):
             b.add_(a * 2)
         assert b.tolist() == [0, 0, 0]
         graph.replay()
         a.mul_(10)
         graph.replay()
         assert b.tolist() == [22, 22, 22]
-        with pytest.raises(RuntimeError, match="capturing"), torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with (
+            pytest.raises(RuntimeError, match="capturing"),
+            torch.cuda.graph(graph, stream=torch.cuda.Stream("cuda:0"), capture_error_mode="thread_local"),
+        ):
             float(a.sum())
 
 
@@ -179,6 +182,19 @@ def test_every_use_of_a_gpu(corpus, tmp_path, kind, model):
         assert isinstance(log_probs, PretendedTensor)
         with pytest.raises(IndexError):
             loaded(torch.full((3, 2), 10**6))
+
+
+@pytest.mark.parametrize("kind, model", [("cuda", "lstm"), ("cuda", "rnn"), ("mps", "lstm")])
+def test_a_list_on_a_gpu_has_the_losses_of_the_cpu(tmp_path, kind, model):
+    (tmp_path / "names.txt").write_bytes(b"".join(b"name number %d\n" % (k * k) for k in range(80)))
+    args = ["names.txt", "-items", "line", "-model", model, "-rnn_size", "5", "-batch_size", "3", "-seq_length", "8"]
+    args += ["-max_epochs", "0.4", "-print_every", "1", "-exact", "0", "-lock", "0", "-recipe", "char-rnn"]
+    with working_in(tmp_path):
+        on_cpu = said("train", *args, "-gpuid", "-1", "-savefile", "cpu")
+        with pretended_gpu(kind):
+            on_gpu = said("train", *args, "-savefile", "gpu")
+    losses = [[float(x) for x in re.findall(r"train_loss = (\S+),", log)] for log in (on_cpu, on_gpu)]
+    assert len(losses[0]) > 5 and losses[1] == pytest.approx(losses[0], rel=1e-5)
 
 
 def test_weights_of_a_model_on_a_gpu_are_taken_over():
