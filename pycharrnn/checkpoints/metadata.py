@@ -115,9 +115,10 @@ def in_recorded_type(checkpoint: Checkpoint, weights: Mapping[str, Array]) -> di
 
 def require_range(network: Network, dtype: str, option: str) -> None:
     """Errors: UserError if finite weights would become infinity in `dtype`, which `option` asks for."""
-    extremes = [bound for w in network.weights.values() if w.size for bound in (w.min(), w.max())]
+    finite = [w[np.isfinite(w)] for w in network.weights.values()]
+    extremes = [bound for w in finite if w.size for bound in (w.min(), w.max())]
     with np.errstate(over="ignore"):
-        beyond = [x for x in extremes if np.isfinite(x) and not np.isfinite(x.astype(dtype))]
+        beyond = [x for x in extremes if not np.isfinite(x.astype(dtype))]
     if beyond:
         raise UserError(f"the weights have numbers beyond the range of {option}, such as {beyond[0]:g}: leave it out.")
 

@@ -172,7 +172,7 @@ def _run(args: list[str] | None) -> int:
             note(f"can't write {what}{e.strerror}; name a file in another folder.")
             return 1
         if what and isinstance(e, PermissionError):
-            note(f"{what}{e.strerror}; choose another folder, or change the permissions of this one.")
+            note(f"{what}{e.strerror}; change its permissions, or name another file or folder.")
             return 1
         if what and isinstance(e, IsADirectoryError):
             note(f"{what.removesuffix(': ')} is a folder: name a file.")

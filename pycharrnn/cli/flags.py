@@ -229,7 +229,11 @@ class Command(click.Command):
             if e.message.startswith("Got unexpected extra argument"):
                 left_over = e.message.partition("(")[2].removesuffix(")")
                 named = [param.metavar or "" for param in self.params if isinstance(param, click.Argument)]
-                said = left_over_words.sentence(self.name or "", named, typed, self._flags(ctx), left_over)
+                options = [param for param in self.params if isinstance(param, click.Option)]
+                of_text = {
+                    flag for param in options if not isinstance(param.type, (_Number, _RampType)) for flag in param.opts
+                }
+                said = left_over_words.sentence(self.name or "", named, typed, self._flags(ctx), of_text, left_over)
                 raise click.UsageError(said, ctx) from None
             raise
 

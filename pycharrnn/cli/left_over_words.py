@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Container, Sequence
 
@@ -11,27 +12,34 @@ _MAX_WORDS = 32  # of a name
 _OPENING, _CLOSING = ("\u201c", "\u201e", "\u00ab"), ("\u201d", "\u201c", "\u00bb")  # of English, German, French
 
 
-def sentence(command: str, arguments: Sequence[str], args: Sequence[str], flags: Container[str], left_over: str) -> str:
+def sentence(
+    command: str,
+    arguments: Sequence[str],
+    args: Sequence[str],
+    flags: Container[str],
+    text_flags: Container[str],
+    left_over: str,
+) -> str:
     """Which words are too many, and what was probably meant.
 
     Args:
         command: its name. arguments: what it takes, such as <model>. args: the command line after the command's name.
-        flags: of the command; each takes a value. left_over: the words that are too many.
+        flags: of the command; each takes a value. text_flags: those whose value is a text or a name.
+        left_over: the words that are too many.
     """
     runs = _runs(args, flags)
     for _, words in runs:
         if advice := on_divided_name(words):
             return f"too many arguments ({left_over}): {advice}."
     for before, words in runs:
-        if not before:
+        if not before or before[0] not in text_flags:
             continue
         flag, value = before
         if said := on_quotes(flag, value, words):
             return f"{said}."
-        if not os.path.exists(words[0]):
-            rest = " ".join(words)
+        if rest := " ".join(itertools.takewhile(lambda word: not os.path.exists(word), words)):
             together = shell_words.quoted(f"{value} {rest}")
-            return f"{flag} takes one value, here {value}: if {rest} belongs to it, quote them: {flag} {together}."
+            return f"{flag} takes one value, here {value}: to add {rest} to it, quote the whole: {flag} {together}."
     takes = f"{command} takes {' '.join(arguments)}" if arguments else f"{command} takes flags alone"
     if "-primefile" in flags:
         takes += '; put a prompt in quotes, as in -primetext "The end", or name its file: -primefile FILE'

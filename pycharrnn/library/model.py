@@ -491,14 +491,15 @@ class Model:
         ):
             if value != default:
                 formats.check_use(target, option, f"{option}={value!r}")
-        if formats.HTML.is_of(target):
-            from pycharrnn.page import single_file
+        with in_words_of_a_program(type="dtype"):
+            if formats.HTML.is_of(target):
+                from pycharrnn.page import single_file
 
-            output_folder.require_folder(target)
-            name = self.path or target
-            single_file.write(target, [(name, single_file.model_of(name, loaded, half))], half)
-        else:
-            checkpoint.convert(loaded, target, dtype, encoding, long_size, weights)
+                output_folder.require_folder(target)
+                name = self.path or target
+                single_file.write(target, [(name, single_file.model_of(name, loaded, half))], half)
+            else:
+                checkpoint.convert(loaded, target, dtype, encoding, long_size, weights)
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name} {value}" for name, value in self._facts().items())

@@ -41,11 +41,13 @@ def restore(session: Session, start: ResumedRun, trainer: Trainer, say: PrintLin
     layout = _LAYOUT if loader.end_id is None else (*_LAYOUT, "seed")  # which draws the splits and the order of a list
     changed = [f"-{name}" for name in layout if name in start.overridden]
     if state is None:
+        mean = optimisation.initial_mean
+        of_flag = f" (the mean squares from {flag('initial_mean', mean)})" if mean else ""
         say(
             f"{start.path} holds weights, losses and the iteration, but no run state (the Lua program and -save_state"
             " 0 write none): the decay rule gives the learning rate,"
             f" {lua_format.tostring(trainer.optimizer.learning_rate)}; RMSprop's mean squares and the hidden state"
-            " start from zero, and dropout from -seed."
+            f" start from zero{of_flag}, and dropout from -seed."
         )
     else:
         trainer.restore(state)

@@ -182,6 +182,10 @@ def test_weights_beyond_the_range_of_a_type_are_refused(tmp_path, ending):
         checkpoint.convert(with_weight(1e39), tmp_path / f"a{ending}", "float32")
     assert not list(tmp_path.iterdir())
     checkpoint.convert(with_weight(math.inf), tmp_path / f"b{ending}", "float32")  # is infinity in any type
+    with_nan = with_weight(1e39)
+    with_nan.network.weights["decoder.bias"][1] = math.nan
+    with pytest.raises(UserError, match="such as 1e"):
+        checkpoint.convert(with_nan, tmp_path / f"a{ending}", "float32")
 
 
 def test_weights_beyond_the_range_of_a_page_are_refused(tmp_path):

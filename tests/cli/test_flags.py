@@ -245,15 +245,20 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
         (["data", "pydoc", "ulysses"], "too many arguments (ulysses): data takes <name>."),
         (
             ["sample", "x.t7", "-o", "my", "drafts"],
-            f"-o takes one value, here my: if drafts belongs to it, quote them: -o {shell_words.quoted('my drafts')}.",
+            f"-o takes one value, here my: to add drafts to it, quote the whole: -o {shell_words.quoted('my drafts')}.",
         ),
         (
             ["sample", "x.t7", "-primetext", "\u201cThe", "end\u201d", "-length", "5"],
             'does not read the quotes in -primetext \u201cThe: type straight ones, as in -primetext "The end".',
         ),
         (
-            ["sample", "x.t7", "-temperature", "0.5", os.devnull],
-            f"too many arguments ({os.devnull}): sample takes <model>; put a prompt in quotes",
+            ["sample", "x.t7", "-temperature", "0.5", "hello"],
+            "too many arguments (hello): sample takes <model>; put a prompt in quotes",
+        ),
+        (["chat", "-gpuid", "-1", "a.t7", "b.t7"], "too many arguments (b.t7): chat takes <model>."),
+        (
+            ["sample", "-primetext", "The", "end", os.devnull],
+            f"to add end to it, quote the whole: -primetext {shell_words.quoted('The end')}.",
         ),
         (["chat", "a.t7", os.devnull], f"too many arguments ({os.devnull}): chat takes <model>."),
         (

@@ -324,6 +324,6 @@ def test_a_page_of_a_page_asks_for_the_checkpoint(pages, tmp_path):
     notes: list[str] = []
     gallery.collect([page], False, notes.append)
     assert notes == [
-        f"{page} does not say which text it is, so the page can't tell which items are new: convert it from the .t7 or"
-        " .safetensors file."
+        f"{page} has no hash of its training text, so the page can't tell which items are new: convert it from a .t7 or"
+        " .safetensors file with a run state."
     ]

@@ -38,7 +38,7 @@ def studio(tmp_path_factory):
 def test_a_studio_that_can_not_start_leaves_no_folders(tmp_path):
     (tmp_path / "old" / "cv").mkdir(parents=True)
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        for folder in ("new", "old"):
+        for folder in ("a/new", "old"):
             done = run("studio", folder, "-port", str(taken.getsockname()[1]), "-open", "0", cwd=tmp_path)
             assert done.returncode == 1 and "can't listen on" in sentence(done)
     assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["old", "old/cv"]

@@ -32,18 +32,21 @@ def open_studio(
 
     Errors: UserError if the folder or the address can't be used, or if another studio has the folder open.
     """
-    is_new = not os.path.lexists(folder)
+    new, above = list[str](), os.path.abspath(folder)
+    while not os.path.lexists(above):
+        new.insert(0, above)
+        above = os.path.dirname(above)
     try:
         os.makedirs(folder, exist_ok=True)
         os.chdir(folder)
-        made = studio_paths.make_folders()
+        made = [*new, *map(os.path.abspath, studio_paths.make_folders())]
     except OSError as e:
         is_file = isinstance(e, FileExistsError)  # in place of `folder`, or of a folder in it
         why = f"{escape_line(e.filename)} is a file" if is_file else e.strerror or e
         raise UserError(f"can't use the folder {escape_line(folder)} ({why}): name another one.") from e
 
     def began(url: str) -> None:
-        if is_new:  # perhaps of a mistyped name
+        if new:  # perhaps of a mistyped name
             note(f"{escape_line(folder)} is a new folder.")
         if opt.open:
             _open_browser(url)
@@ -51,7 +54,7 @@ def open_studio(
     try:
         _serve(opt, environment, say, note, began)
     except UserError:  # such as a port in use
-        _remove_empty([*(["."] if is_new else []), *made])
+        _remove_empty(made)
         raise
 
 
@@ -78,7 +81,7 @@ def _remove_empty(folders: Sequence[str]) -> None:
     """Remove folders in which nothing has been written, the last one first."""
     for folder in reversed(folders):
         with contextlib.suppress(OSError):
-            os.rmdir(os.path.abspath(folder))
+            os.rmdir(folder)
 
 
 def _open_browser(url: str) -> None:
