@@ -38,7 +38,7 @@ def model_of(models: Registry, path: Path) -> ServedModel:
 
 
 def facts_of(models: Registry, model_id: str) -> ModelFacts:
-    """What the page is told of a model."""
+    """The facts of a model that the page gets."""
     (found,) = (facts for facts in models.all_facts() if facts.id == model_id)
     return found
 

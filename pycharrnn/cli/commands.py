@@ -213,7 +213,7 @@ def _sentence_on_missing_file(error: FileNotFoundError, words: Sequence[str]) ->
         return f"can't read {path} ({error.strerror}); {advice}."
     folder = os.path.dirname(path)
     if folder and not os.path.isdir(folder):
-        return f"{path}: there is no folder {folder}: name one that exists."
+        return f"there is no folder {folder} for {path}: create it, or name another."
     return f"can't read {path} ({error.strerror}): name a file that exists."
 
 

@@ -18,6 +18,7 @@ import click
 
 from pycharrnn.cli import help_layout, left_over_words
 from pycharrnn.common import shell_words, standard_streams
+from pycharrnn.common.display import series
 from pycharrnn.common.option_fields import SWITCH, Ramp
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class _Number(_FlagType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Errors: click.UsageError."""
         try:
-            number = _number(value)
+            number = _lua_number(value)
         except (ValueError, OverflowError):
             number = math.nan
         if math.isnan(number) or (self.whole and not number.is_integer()):
@@ -74,7 +75,7 @@ class _Number(_FlagType):
         return int(number) if self.whole else number
 
 
-def _number(value: Any) -> float:
+def _lua_number(value: Any) -> float:
     """Errors: ValueError; OverflowError."""
     if isinstance(value, str):
         if "_" in value or not value.isascii():  # which Python reads, and Lua does not
@@ -361,8 +362,7 @@ def _instead(command: click.Command, ctx: click.Context, word: str, known: Colle
     if instead := _INSTEAD_OF_FLAGS.get((command.name or "", flag)):
         return f": {instead}."
     if names := _commands_with(flag, ctx):
-        in_words = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-        return f"; pycharrnn {in_words} {'have' if len(names) > 1 else 'has'} it."
+        return f"; pycharrnn {series(names, 'and')} {'have' if len(names) > 1 else 'has'} it."
     close = difflib.get_close_matches(flag.lstrip("-"), [name.lstrip("-") for name in known], 1, 0.7)
     return f"; did you mean -{close[0]}?" if close else "."
 

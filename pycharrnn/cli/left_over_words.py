@@ -1,4 +1,4 @@
-"""What to say of a command line with more words than the command takes."""
+"""The error message for a command line with more words than the command takes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import itertools
 import os
 from collections.abc import Container, Sequence
 
-from pycharrnn.common import shell_words
+from pycharrnn.common import near_paths, shell_words
 
-_MAX_WORDS = 32  # of a name
 _OPENING, _CLOSING = ("\u201c", "\u201e", "\u00ab"), ("\u201d", "\u201c", "\u00bb")  # of English, German, French
 
 
@@ -47,17 +46,13 @@ def sentence(
 
 
 def on_divided_name(words: Sequence[str], part: str = "") -> str:
-    """What to say if several of these words, one of them `part`, are the name of a file; "" if they are not."""
-    for first in range(len(words)):
-        for end in range(first + 2, min(first + _MAX_WORDS, len(words)) + 1):
-            divided = words[first:end]
-            if (not part or part in divided) and os.path.exists(name := " ".join(divided)):
-                return f"if you mean one name with spaces, quote it: {shell_words.quoted(name)}"
-    return ""
+    """Advice on near_paths.divided_name; "" if there is no such file."""
+    name = near_paths.divided_name(words, part)
+    return f"if you mean one name with spaces, quote it: {name}" if name else ""
 
 
 def on_quotes(flag: str, value: str, words: Sequence[str]) -> str:
-    """What to say of typographic quotes around a value and the words after it; "" if there are none."""
+    """Advice on typographic quotes around a value and the words after it; "" if there are none."""
     if value[:1] in _OPENING and any(word[-1:] in _CLOSING for word in words):
         return f'the shell does not read the quotes in {flag} {value}: type straight ones, as in {flag} "The end"'
     return ""

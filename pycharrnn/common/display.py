@@ -79,6 +79,16 @@ def join_words(words: Sequence[str], most: int = 8, separator: str = ", ") -> st
     return separator.join(words[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def series(words: Sequence[str], conjunction: str) -> str:
+    """Words with commas, and a conjunction before the last one.
+
+    Example:
+        >>> series(["a", "b", "c"], "or"), series(["a"], "or")
+        ('a, b or c', 'a')
+    """
+    return f" {conjunction} ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
 def plural(number: int, noun: str) -> str:
     """The noun for so many: "character" for 1, else "characters"."""
     return noun if number == 1 else f"{noun}s"

@@ -1,4 +1,4 @@
-"""Names for what is new, of which the first free one is taken."""
+"""Numbers the names of files and folders: poems, poems_2, poems_3."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 
 def numbered(stem: str, ending: str = "") -> Iterator[str]:
-    """`stem` and `ending`, then with numbers between them.
+    """The name of `stem` and `ending`, then those with a number between them, without end.
 
     Example:
         >>> list(itertools.islice(numbered("poems", ".txt"), 3))

@@ -54,7 +54,7 @@ class Chat:
         self._copies = copies
 
     def without_unknown(self, line: bytes) -> tuple[bytes, str]:
-        """As tokenizer.without_unknown; the end of a line of Windows is that of other lines for a model without CR."""
+        """As tokenizer.without_unknown; for a model without CR, a line may end with CR LF."""
         if line.endswith(b"\r\n") and b"\r" not in self._vocab:
             line = line[:-2] + b"\n"
         return tokenizer.without_unknown(line, self._vocab)

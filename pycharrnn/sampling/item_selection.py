@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from compat.item_options import TAB
-from pycharrnn.common.display import quote_character
+from pycharrnn.common.display import quote_character, series
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.sampling import items
 
@@ -122,8 +122,7 @@ class Selection:
             *(["raise -temperature"] if self.opt.new or self.opt.unique else []),
             *(["ask for fewer"] if self.printed else []),
         ]
-        advice = " or ".join(filter(None, (", ".join(ways_out[:-1]), ways_out[-1])))
-        return f"{found}: {limits} left out the last {MAX_TRIES:,} that were drawn; {advice}."
+        return f"{found}: {limits} left out the last {MAX_TRIES:,} that were drawn; {series(ways_out, 'or')}."
 
     def as_sentence(self) -> str:
         """The counts, for the command line."""

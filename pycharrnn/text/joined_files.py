@@ -16,7 +16,12 @@ _BLOCK = 1 << 20  # bytes of short items
 
 @dataclass(frozen=True)
 class JoinedFiles:
-    """Files that are one text. `items`, `label`: the values of -items, "" for a text that is no list, and of -label."""
+    """A text of one or several files.
+
+    Attributes:
+        files: in the order of the text.
+        items, label: the values of the options -items and -label; "" without.
+    """
 
     files: Sequence[SourceFile]
     items: str = ""

@@ -103,7 +103,10 @@ def too_many() -> UserError:
 
 
 def not_of_model(file: SourceFile, label: bytes, known: Collection[bytes], *, by_name: bool) -> UserError:
-    """The error for an item whose label, b"" for none, is not among those of a model. `by_name`: it is its file's."""
+    """The error for an item whose label, b"" for none, is not among those of a model.
+
+    `by_name`: whether the label is the name of the file or its folder.
+    """
     ours, way_out = in_words(sorted(known)), "put one of them and a tab before the item"
     if by_name and file.given != "-":
         return UserError(

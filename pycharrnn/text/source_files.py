@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from pycharrnn.common import folder_walk, near_paths, shell_words
+from pycharrnn.common import folder_walk, near_paths
 from pycharrnn.common.display import escape_line, join_words
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
@@ -23,7 +23,6 @@ from pycharrnn.text.file_kinds import HTML, Kind
 
 SOURCES = ".sources"  # marks a folder as the text of earlier sources; it holds their paths, one a line
 LEFT_OUT = "left out, since"  # begins a note of files that are not taken
-_MAX_WORDS = 32  # of a name that was not quoted
 _PIECE = 1 << 20
 
 
@@ -229,7 +228,7 @@ def _walk(
                 raise UserError(f"{why}; did you mean {escape_line(near)}?") from e
             if "://" in path:
                 raise UserError(f"{escape_line(path)} is an address: download the text, and name the file.") from e
-            if isinstance(e, FileNotFoundError) and (whole := _divided_at_spaces(paths, path)):
+            if isinstance(e, FileNotFoundError) and (whole := near_paths.divided_name(paths, path)):
                 raise UserError(f"{why}; if you mean one name with spaces, quote it: {whole}.") from e
             other = f", or {or_else}" if or_else else ""
             raise UserError(f"{why}: name a text file or a folder of them{other}.") from e
@@ -244,16 +243,6 @@ def _walk(
             yield path, path, path, status
         else:
             raise UserError(f"{escape_line(path)} is neither a file nor a folder: name a text.")
-
-
-def _divided_at_spaces(paths: Sequence[str], part: str) -> str:
-    """A file whose name was typed without quotes, so that its words are several paths; "" if there is none."""
-    at = paths.index(part)
-    for first in range(max(at + 1 - _MAX_WORDS, 0), at + 1):  # not all of thousands of names, which takes minutes
-        for end in range(max(first + 2, at + 1), min(first + _MAX_WORDS, len(paths)) + 1):
-            if os.path.exists(whole := " ".join(paths[first:end])):
-                return shell_words.joined([whole])
-    return ""
 
 
 def _below(folder: str, skipped: list[str]) -> Iterator[folder_walk.Found]:

@@ -1,4 +1,4 @@
-"""What a run says when it ends, in words that the studio reads again."""
+"""Formats the messages with which a run ends, and parses them for the studio."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def patience_in(line: str) -> int:
 
 
 def not_saved(why: str, last_good: str) -> str:
-    """The end of the sentence of a run that stops, and can't save its state. `last_good`: where an earlier one is."""
+    """The end of the message of a run that stopped and could not save its state; `last_good` names an earlier one."""
     return f"{_NOT_SAVED}{why}), {last_good}."
 
 
 def says_not_saved(line: str) -> bool:
-    """Whether a line ends with a sentence of not_saved.
+    """Whether a message has an end of not_saved.
 
     Example:
         >>> says_not_saved("stopped after iteration 7; " + not_saved("disk full", "nothing has been saved"))

@@ -50,7 +50,7 @@ def find(loaded: Checkpoint, name: str) -> Any:
 
 
 def has_control_character(value: str) -> bool:
-    """Whether an option has a value that `find` does not return."""
+    """Whether a string has a control character; `find` returns no such string."""
     return _CONTROL.search(value) is not None
 
 

@@ -183,7 +183,7 @@ def _with_recipe(
                 f"a text of {text.length_in_words(applied.encoding)} needs less time: the run ends after"
                 f" {applied.max_epochs:g} epochs, since more would learn it by heart."
             )
-    if advice := text_defaults.hardly_long_enough(text, applied.encoding):
+    if advice := text_defaults.advice_on_short_text(text, applied.encoding):
         lines.notes.append(advice)
     advice = text_defaults.advice_on_encoding(text, applied.encoding)
     if advice and {"encoding", "init_from"}.isdisjoint(given):

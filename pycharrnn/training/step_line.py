@@ -1,4 +1,4 @@
-"""The line that a training prints of a step, in the words of train.lua; others read it again."""
+"""Formats and parses the line that training prints for a step. Source: train.lua."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PRINTED = re.compile(
 
 
 class StepLine(NamedTuple):
-    """What a line says, except for the time; numbers that are not whole as they are printed."""
+    """The fields of a line, without the time; epoch, loss and norm are strings, as printed."""
 
     i: int
     iterations: int
@@ -24,7 +24,7 @@ class StepLine(NamedTuple):
 
 
 def printed(i: int, iterations: int, epoch: float, train_loss: float, norm_ratio: float, seconds: float) -> str:
-    """Source: train.lua."""
+    """The line of iteration `i`; `train_loss` in nats per character, `seconds` of the iteration."""
     return (
         f"{i}/{iterations} (epoch {lua_format.fixed(epoch, 3)}), train_loss = {lua_format.fixed(train_loss, 8)},"
         f" grad/param norm = {lua_format.scientific(norm_ratio, 4)}, time/batch = {seconds:.4f}s"

@@ -25,7 +25,7 @@ _NUMBERS = {field.name for field in dataclasses.fields(TrainOptions) if field.ty
 _OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from sets
 
 
-def hardly_long_enough(text: TextStats, encoding: str) -> str:
+def advice_on_short_text(text: TextStats, encoding: str) -> str:
     """A sentence on a text with fewer characters than LEAST_LENGTH, on which a run may begin; "" for others."""
     is_short = text.length(encoding) < LEAST_LENGTH
     words = text.length_in_words(encoding)

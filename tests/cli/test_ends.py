@@ -62,7 +62,7 @@ def raising(error: BaseException):
         (
             FileNotFoundError(2, "No such file or directory", "nowhere/x.html"),
             1,
-            "pycharrnn: nowhere/x.html: there is no folder nowhere: name one that exists.\n",
+            "pycharrnn: there is no folder nowhere for nowhere/x.html: create it, or name another.\n",
         ),
         (OSError(28, "No space left on device"), 1, "pycharrnn: No space left on device.\n"),
         (OSError("odd"), 1, "pycharrnn: odd.\n"),

@@ -32,7 +32,7 @@ class Refusal(Exception):
 
 
 def make_folders() -> list[str]:
-    """Make what is missing. Returns: the new folders, each after the one that it is in. Errors: OSError."""
+    """Create the studio's folders that do not exist. Returns: those created, parents first. Errors: OSError."""
     folders = ("studio", CHECKPOINTS, MODELS, TRASH, TEXTS, RUNS, INCOMING, OUTGOING)
     missing = [folder for folder in folders if not os.path.isdir(folder)]
     for folder in missing:
