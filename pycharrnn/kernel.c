@@ -163,10 +163,10 @@ typedef float narrow_vec __attribute__((vector_size(BYTES / 2))); /* floats, as 
 #undef IS_DOUBLE
 #undef IS_BFLOAT16
 #define IS_DOUBLE 0
-#define IS_BFLOAT16 1
+#define IS_BFLOAT16 0
 #include "kernel_body.h"
 #undef IS_BFLOAT16
-#define IS_BFLOAT16 0
+#define IS_BFLOAT16 1
 #include "kernel_body.h"
 #include "kernel_predict.h"
 #include "kernel_copies.h"

@@ -25,19 +25,16 @@ INLINE VECTOR NAME(load_panel)(const void *panel, int64_t at, const int is_float
 }
 
 /* `rows` rows of out, columns column.. of n_panels panels: start + packed_a @ panels. start: where each row's sums
-   begin, or null for zeros. is_far: the panels are larger than near caches, and are fetched before they are read.
-   is_whole: none of the columns lies beyond N. */
-INLINE void NAME(tile)(const int rows, const int n_panels, const int is_float32, const int is_far, const int is_whole,
-                       int64_t K, int64_t N, const REAL *packed_a, const void *panels, int64_t column,
-                       const REAL *const *start, REAL *const *out) {
+   begin, or null for zeros. is_far: the panels are larger than near caches, and are fetched before they are read. */
+INLINE void NAME(tile)(const int rows, const int n_panels, const int is_float32, const int is_far, int64_t K,
+                       const REAL *packed_a, const void *panels, int64_t column, const REAL *const *start,
+                       REAL *const *out) {
   VECTOR sum[MR][2 * MAX_PANELS];
   UNROLL
   for (int r = 0; r < rows; r++) {
     UNROLL
-    for (int v = 0; v < 2 * n_panels; v++) {
-      int64_t at = column + v * LANES, left = N - at < 0 ? 0 : N - at;
-      sum[r][v] = start ? LOAD(start[r] + at, is_whole || left >= LANES ? LANES : (int)left) : (VECTOR){0};
-    }
+    for (int v = 0; v < 2 * n_panels; v++)
+      sum[r][v] = start ? LOAD(start[r] + column + v * LANES, LANES) : (VECTOR){0};
   }
   for (int64_t k = 0; k < K; k++) {
     VECTOR b[2 * MAX_PANELS]; /* row by row: else compilers keep all rows' numbers, more than there are registers */
@@ -57,25 +54,21 @@ INLINE void NAME(tile)(const int rows, const int n_panels, const int is_float32,
   UNROLL
   for (int r = 0; r < rows; r++) {
     UNROLL
-    for (int v = 0; v < 2 * n_panels; v++) {
-      int64_t at = column + v * LANES, left = N - at < 0 ? 0 : N - at;
-      STORE(out[r] + at, sum[r][v], is_whole || left >= LANES ? LANES : (int)left);
-    }
+    for (int v = 0; v < 2 * n_panels; v++) STORE(out[r] + column + v * LANES, sum[r][v], LANES);
   }
 }
 
 /* Few rows take several panels at a time, which would leave registers empty else. */
-#define TILES(rows, n_panels)                                                                                 \
-  case rows:                                                                                                  \
-    for (; column + (n_panels)*NR <= end; column += (n_panels)*NR)                                            \
-      NAME(tile)(rows, n_panels, is_float32, is_far, 1, K, N, packed_a, panels, column, start, out);          \
-    for (; column + NR <= end; column += NR)                                                                  \
-      NAME(tile)(rows, 1, is_float32, is_far, 1, K, N, packed_a, panels, column, start, out);                 \
-    if (column < end) NAME(tile)(rows, 1, is_float32, is_far, 0, K, N, packed_a, panels, column, start, out); \
+#define TILES(rows, n_panels)                                                                  \
+  case rows:                                                                                   \
+    for (; (n_panels) > 1 && column + (n_panels)*NR <= end; column += (n_panels)*NR)           \
+      NAME(tile)(rows, n_panels, is_float32, is_far, K, packed_a, panels, column, start, out); \
+    for (; column < end; column += NR)                                                         \
+      NAME(tile)(rows, 1, is_float32, is_far, K, packed_a, panels, column, start, out);        \
     break;
 
-/* Columns column..end of `rows` rows; `column` is the first of a panel, `end` the end of one, or N. */
-INLINE void NAME(tiles)(const int is_float32, const int is_far, int rows, int64_t K, int64_t N, const REAL *packed_a,
+/* Columns column..end of `rows` rows, whole panels. */
+INLINE void NAME(tiles)(const int is_float32, const int is_far, int rows, int64_t K, const REAL *packed_a,
                         const void *panels, int64_t column, int64_t end, const REAL *const *start, REAL *const *out) {
   switch (rows) {
     TILES(1, MAX_PANELS) TILES(2, 2) TILES(3, 2) TILES(4, 1) TILES(5, 1) TILES(6, 1)
@@ -90,19 +83,36 @@ INLINE void NAME(tiles)(const int is_float32, const int is_far, int rows, int64_
 INLINE int64_t NAME(blocks)(int64_t rows) { return (rows + MR - 1) / MR; }
 INLINE int64_t NAME(block_start)(int64_t rows, int64_t i) { return rows * i / NAME(blocks)(rows); }
 
-/* Each panel, while it is in the first cache, is multiplied with all row blocks. */
+/* Each panel, while it is in the first cache, is multiplied with all row blocks. Where the last panel has columns
+   beyond N, tiles read and write copies of its rows, so that they need no code for parts of vectors. */
 INLINE void NAME(gemm_of)(const int is_float32, const int is_far, int64_t M, int64_t K, int64_t N,
                           const REAL *packed_a, const void *panels, const REAL *const *start, REAL *const *out) {
-  int64_t blocks = NAME(blocks)(M), width = blocks > 1 ? NR : N;
-  for (int64_t column = 0; column < N; column += width) {
+  const int64_t blocks = NAME(blocks)(M), whole = N / NR * NR, width = blocks > 1 ? NR : whole;
+  const size_t panel_at = whole * K * (is_float32 ? sizeof(float) : sizeof(REAL)), rest = (N - whole) * sizeof(REAL);
+  for (int64_t column = 0; column < N; column += column < whole ? width : NR) {
+    const int is_whole = column < whole;
     for (int64_t i = 0; i < blocks; i++) {
       int64_t first = NAME(block_start)(M, i), rows = NAME(block_start)(M, i + 1) - first;
-      NAME(tiles)(is_float32, is_far, (int)rows, K, N, packed_a + first * K, panels, column,
-                  N - column < width ? N : column + width, start ? start + first : 0, out + first);
+      const REAL *const *from = start ? start + first : 0, *copied_from[MR];
+      REAL *const *to = out + first, *copied_to[MR], copies[MR][NR];
+      for (int64_t r = 0; r < rows && !is_whole; r++) {
+        copied_from[r] = copied_to[r] = copies[r];
+        __builtin_memset(copies[r], 0, sizeof copies[r]);
+        if (start) __builtin_memcpy(copies[r], from[r] + whole, rest);
+      }
+      if (!is_whole) from = start ? copied_from : 0, to = copied_to;
+      NAME(tiles)(is_float32, is_far, (int)rows, K, packed_a + first * K,
+                  is_whole ? panels : (const char *)panels + panel_at, is_whole ? column : 0,
+                  is_whole ? column + width : NR, from, to);
+      for (int64_t r = 0; r < rows && !is_whole; r++) __builtin_memcpy(out[first + r] + whole, copies[r], rest);
     }
   }
 }
 
+#if IS_BFLOAT16 && !PAIRS /* words are floats, whose products are compiled already */
+#define EITHER_GEMM(x) PASTE(x, _float)
+#else
+#define EITHER_GEMM NAME
 /* Either case of gemm, in a function of its own: so compilers move none of its sums to before flush_subnormals. */
 static __attribute__((noinline)) void NAME(far_gemm)(int64_t M, int64_t K, int64_t N, const REAL *packed_a,
                                                      const REAL *panels, const REAL *const *start, REAL *const *out) {
@@ -112,15 +122,17 @@ static __attribute__((noinline)) void NAME(near_gemm)(int64_t M, int64_t K, int6
                                                       const REAL *panels, const REAL *const *start, REAL *const *out) {
   NAME(gemm_of)(0, 0, M, K, N, packed_a, panels, start, out);
 }
+#endif
 
 /* out (M, N) = start + a @ b: row r of the start at start[r], or zeros if it is null; row r of the result at out[r]. */
 static void NAME(gemm)(int64_t M, int64_t K, int64_t N, const REAL *packed_a, const REAL *panels,
                        const REAL *const *start, REAL *const *out) {
   int is_far = K * N * (int64_t)sizeof(REAL) > NEAR_BYTES && BYTES > 16; /* else a line would be fetched twice */
   uint64_t before = NAME(flush_subnormals)();
-  (is_far ? NAME(far_gemm) : NAME(near_gemm))(M, K, N, packed_a, panels, start, out);
+  (is_far ? EITHER_GEMM(far_gemm) : EITHER_GEMM(near_gemm))(M, K, N, packed_a, panels, start, out);
   NAME(restore_subnormals)(before);
 }
+#undef EITHER_GEMM
 
 /* Rows first.. of a matrix with rows of `stride` elements. */
 INLINE void NAME(rows_of)(const REAL **rows, const REAL *matrix, int64_t stride, int64_t count) {
