@@ -10,11 +10,10 @@ from typing import Any
 
 from compat import CheckpointError, LuaFunction, Storage, T7Error, Table, Tensor, TorchObject
 from compat.charrnn import Checkpoint
-from compat.checkpoint_fields import is_number
 from compat.t7_objects import Dialect
 from compat.t7_reader import MOST_FURTHER, T7FileSummary, survey
 from compat.vocabulary import characters_by_id
-from pycharrnn.checkpoints import checkpoint, formats, t7_file
+from pycharrnn.checkpoints import checkpoint, formats, recorded_copies, t7_file
 from pycharrnn.common import losses
 from pycharrnn.common.display import escape_line, is_utf8, plural
 
@@ -125,13 +124,15 @@ def _curve(loaded: Checkpoint) -> dict[str, dict[str, float]]:
 
 
 def _copied(loaded: Checkpoint) -> str:
-    """What a training recorded of its sample: see training/shown_copies.py. "" if nothing."""
-    longest, share, val_share = (loaded.opt.get(f"copied_{name}") for name in ("longest", "share", "val_share"))
-    if not is_number(longest):
+    """What a training recorded of its sample; "" for nothing."""
+    if (copied := recorded_copies.of(loaded.opt)) is None:
         return ""
-    shares = [(share, "the sample's 16-character sequences"), (val_share, "those of the validation split")]
-    known = [f"{100.0 * part:.1f} % of {which}" for part, which in shares if is_number(part) and part >= 0]
-    return f"{longest:.10g} characters of its sample" + (
+    shares = [
+        (copied.share, f"the sample's {recorded_copies.LENGTH}-character sequences"),
+        (copied.val_share, "those of the validation split"),
+    ]
+    known = [f"{100.0 * part:.1f} % of {which}" for part, which in shares if part >= 0]
+    return f"{copied.longest:.10g} characters of its sample" + (
         f"; the training split has {' and '.join(known)}" if known else ""
     )
 

@@ -72,30 +72,35 @@ class AdaptBody(Input):
         return None
 
 
-class SampleBody(AdaptBody):
-    """A sample; fields are named as the flags of `pycharrnn sample`."""
+class DrawingBody(AdaptBody):
+    """How to draw characters; fields are named as the flags of `pycharrnn sample`."""
 
     model: ModelId
+    temperature: float = Field(1.0, ge=0.01, le=100)
+    topk: Integer = Field(0, ge=0, le=1_000_000, description="draw from the K most probable characters; 0: from all")
+    topp: float = Field(
+        1.0, gt=0, le=1, description="draw from the fewest most probable characters whose sum reaches this"
+    )
+    max_copy: Integer = Field(
+        0,
+        ge=0,
+        le=MAX_LENGTH,
+        description="draw no passage of more characters than this that is in the training text; 0: no limit",
+    )
+    adapt: bool = Field(False, description="learn from the primetext first; the copy that learns is this request's own")
+
+
+class SampleBody(DrawingBody):
+    """A sample."""
+
     primetext: str = Field(
         "",
         max_length=MAX_PRIMETEXT,
         description="prompt: the sample continues it; without one, it begins with a character at random",
     )
     length: Integer = Field(400, ge=1, le=MAX_LENGTH, description="number of characters to sample")
-    temperature: float = Field(1.0, ge=0.01, le=100)
-    topk: Integer = Field(0, ge=0, le=1_000_000, description="sample from the K most probable characters; 0: from all")
-    topp: float = Field(
-        1.0, gt=0, le=1, description="sample from the fewest most probable characters whose sum reaches this"
-    )
     seed: Integer = Field(123, ge=0, lt=1 << 32, description="the same seed gives the same sample")
-    max_copy: Integer = Field(
-        0,
-        ge=0,
-        le=MAX_LENGTH,
-        description="sample no passage of more characters than this that is in the training text; 0: no limit",
-    )
     unit: Unit | None = Field(None, description="add the activation of this hidden unit to each character")
-    adapt: bool = Field(False, description="learn from the primetext first; the copy that learns is this request's own")
     candidates: Integer = Field(5, ge=0, le=MAX_CANDIDATES, description="top candidates to add to each character")
     skip: Integer = Field(
         0,
@@ -132,10 +137,9 @@ class SampleLine(RootModel[SampledCharacter | SampleDone | SampleError]):
     """A line of the response to /api/sample: a SampledCharacter, or the last line."""
 
 
-class ItemsBody(AdaptBody):
-    """Items of a model of items; fields are named as the flags of `pycharrnn sample`."""
+class ItemsBody(DrawingBody):
+    """Items of a model of items."""
 
-    model: ModelId
     label: str = Field(
         "",
         max_length=MAX_LABEL,
@@ -144,21 +148,9 @@ class ItemsBody(AdaptBody):
     primetext: str = Field("", max_length=MAX_PRIMETEXT, description="the beginning of every item")
     items: Integer = Field(10, ge=1, le=MAX_ITEMS, description="number of items to draw")
     length: Integer = Field(400, ge=1, le=MAX_LENGTH, description="most characters to draw for an item")
-    temperature: float = Field(1.0, ge=0.01, le=100)
-    topk: Integer = Field(0, ge=0, le=1_000_000, description="sample from the K most probable characters; 0: from all")
-    topp: float = Field(
-        1.0, gt=0, le=1, description="sample from the fewest most probable characters whose sum reaches this"
-    )
     seed: Integer = Field(123, ge=0, lt=1 << 32, description="of the first item; each item has the next one")
     new: bool = Field(False, description="leave out items that are in the training text, and empty ones")
     unique: bool = Field(False, description="leave out items that were drawn before")
-    adapt: bool = Field(False, description="learn from the primetext first; the copy that learns is this request's own")
-    max_copy: Integer = Field(
-        0,
-        ge=0,
-        le=MAX_LENGTH,
-        description="draw no passage of more characters than this that is in the training text; 0: no limit",
-    )
 
 
 class DrawnItem(BaseModel):

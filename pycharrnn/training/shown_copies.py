@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from pycharrnn.checkpoints.recorded_copies import LENGTH, RecordedCopies
 from pycharrnn.common.display import escape_line, plural
 from pycharrnn.common.errors import UserError
 from pycharrnn.text.batches import VAL
@@ -17,29 +18,10 @@ from pycharrnn.training.signals import RunStopped
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from compat.checkpoint_fields import Option
     from pycharrnn.engine.copies import Comparison, Copy
     from pycharrnn.text.batches import Batches
 
-N = 16  # length of the sequences whose share is printed
 _MAX_PASSAGE = 70  # characters of a message
-
-
-class Recorded(NamedTuple):
-    """What a checkpoint records of its sample, in options of these names with `copied_` before them.
-
-    Attributes:
-        longest: characters of the longest passage that is in the training split.
-        share, val_share: shares of the sequences of N characters of the sample, and of the validation split, that are
-            there; -1 for none.
-    """
-
-    longest: int
-    share: float
-    val_share: float
-
-    def options(self) -> dict[str, Option]:
-        return {f"copied_{name}": value for name, value in self._asdict().items()}
 
 
 class ShownCopies:
@@ -57,7 +39,7 @@ class ShownCopies:
         except OSError:
             self._is_on = False
 
-    def add(self, sample: bytes) -> Recorded | None:
+    def add(self, sample: bytes) -> RecordedCopies | None:
         """Compare a sample; None if it can't be compared."""
         if not self._is_on or not sample:
             return None
@@ -68,9 +50,9 @@ class ShownCopies:
                 self._validation = novelty.compare(novelty.beginning(self._loader.texts(VAL)), self._loader)
             found = self._compared([sample])
             self._is_on = True
-            share, val_share = found.share(N), self._validation.share(N)
+            share, val_share = found.share(LENGTH), self._validation.share(LENGTH)
             longest = int(found.lengths.max(initial=0))
-            return Recorded(longest, -1 if share is None else share, -1 if val_share is None else val_share)
+            return RecordedCopies(longest, -1 if share is None else share, -1 if val_share is None else val_share)
         return None
 
     def summary(self) -> str:
@@ -82,11 +64,11 @@ class ShownCopies:
             copies = found.copies(1)
             if not copies:
                 return "the samples copy no character from the training split."
-            share, val_share = found.share(N), self._validation.share(N)
+            share, val_share = found.share(LENGTH), self._validation.share(LENGTH)
             longest = f"{copies[0].length} {plural(copies[0].length, 'character')}"
             line = f"the samples copy up to {longest} in a row from the training split"
             if share is not None and val_share is not None:
-                line += f", which has {100 * share:.1f} % of their {N}-character sequences"
+                line += f", which has {100 * share:.1f} % of their {LENGTH}-character sequences"
                 line += f" and {100 * val_share:.1f} % of the validation split's"
             return f"{line}; {shown_longest(copies)}"
         return ""

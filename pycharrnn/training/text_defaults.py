@@ -27,15 +27,16 @@ _OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding") 
 
 def advice_on_short_text(text: TextStats, encoding: str) -> str:
     """A sentence on a text with fewer characters than LEAST_LENGTH, on which a run may begin; "" for others."""
-    is_short = text.length(encoding) < LEAST_LENGTH
-    words = text.length_in_words(encoding)
-    return f"the text has {words}, from which a model hardly learns words: 100,000 are better." if is_short else ""
+    return _if_short(text, encoding, "from which a model hardly learns words: 100,000 are better")
 
 
 def too_short(text: TextStats, encoding: str) -> str:
     """A sentence on a text with fewer characters than LEAST_LENGTH; "" for others."""
-    is_short = text.length(encoding) < LEAST_LENGTH
-    return f"the text has {text.length_in_words(encoding)}, {LONGER_TEXT}." if is_short else ""
+    return _if_short(text, encoding, LONGER_TEXT)
+
+
+def _if_short(text: TextStats, encoding: str, what: str) -> str:
+    return f"the text has {text.length_in_words(encoding)}, {what}." if text.length(encoding) < LEAST_LENGTH else ""
 
 
 def advice_on_encoding(text: TextStats, encoding: str) -> str:
