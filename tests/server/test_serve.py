@@ -222,7 +222,7 @@ def test_score(client):
         ({"primetext": "\ud800"}, 422, "primetext"),
         ({"primetext": "The \u00fc"}, 422, "primetext has the character '\u00fc'"),
         ({"primetext": "\u00fc"}, 422, "primetext has the character '\u00fc'"),
-        ({"topk": -1, "length": 0}, 422, "length: "),
+        ({"length": 0, "topk": -1}, 422, "topk: "),
         ({str(k): k for k in range(39)}, 422, "0: Extra inputs"),
         ({str(k): k for k in range(40)}, 422, "an object of 41 fields is not part of any request."),
         ({"unit": {"layer": 3, "unit": 1}}, 422, "2 layers of 16 units"),
