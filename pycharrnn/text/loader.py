@@ -42,6 +42,7 @@ class CharSplitLMMinibatchLoader(Batches):
         split_fractions: (train, val, test) fractions of the batches; with a test fraction of 0, val gets all the rest.
         say: prints the original's messages, line by line.
         rows: the rows of every batch that next_batch returns; default: all.
+        progress: 1 = show a bar on stderr, if it is a terminal, when preprocessing takes more than a second; 0 = none.
         encoding: "bytes" or "utf8" (code points).
         model_characters: characters that the vocabulary has besides those of the text.
         leave_out_others: leave all characters but `model_characters` out of the text.
