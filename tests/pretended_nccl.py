@@ -62,7 +62,7 @@ def run(dies: str, args: list[str]) -> None:
         mock.patch.object(dist, "all_reduce", all_reduce),
         mock.patch.object(dist, "new_group", new_group),
         mock.patch.object(torch.cuda, "Event", _Event),
-        mock.patch.object(nccl_allreduce, "_TIMEOUT", 2.0),
+        mock.patch.object(nccl_allreduce, "_TIMEOUT", 300.0 if dies == "never" else 2.0),
         pretended_gpu(count=2),
     ):
         main(args)

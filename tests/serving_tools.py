@@ -11,10 +11,12 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 from child_signals import default_signals
 from conftest import GOLDEN, start
 
@@ -30,6 +32,28 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 ROOT = Path(__file__).parents[1]
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
+
+
+def until(is_so: Callable[[], object], seconds: float = 300) -> None:
+    ends = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+def client_of(url: str = "") -> httpx.Client:
+    """A client that waits long for a busy machine, and asks no proxy."""
+    return httpx.Client(base_url=url, timeout=300, trust_env=False)
+
+
+def get(url: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    with client_of() as client:
+        return client.get(url, headers=headers)
+
+
+def post(url: str, body: dict) -> httpx.Response:
+    with client_of() as client:
+        return client.post(url, json=body)
 
 
 def model_of(models: Registry, path: Path) -> ServedModel:

@@ -121,13 +121,6 @@ class StudioApp:
         return found
 
 
-def until(is_so: Callable[[], object], seconds: float = 300) -> None:
-    ends = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < ends
-        time.sleep(0.01)
-
-
 def use_fake_training(monkeypatch, behavior: str) -> None:
     """Trainings of the current folder do this: wait (until SIGTERM), fail, lose patience or finish."""
     monkeypatch.setattr(run_process, "_PROGRAM", FAKE)

@@ -187,7 +187,8 @@ def test_the_example_begins_each_item_with_the_label_of_the_prompt(tmp_path):
     command = [sys.executable, ROOT / "examples" / "onnx_sample.py", tmp_path / "m.onnx"]
     found = subprocess.run([*command, "ab\tc", "40", "0.0001"], capture_output=True, check=True).stdout
     assert found == item_models.most_probable(made, b"ab\tc", 40, b"ab\t") + b"\n"
-    result = subprocess.run([*command, "abc", "40"], capture_output=True, text=True)
+    environment = {**os.environ, "HOME": str(tmp_path)}  # where onnxruntime writes, or says that it can't
+    result = subprocess.run([*command, "abc", "40"], capture_output=True, text=True, env=environment)
     assert result.returncode == 1
     said = "begin the prompt with a label and a tab, for example with 'ab\\t'"
     assert result.stderr == f"onnx_sample.py: {said}\n"

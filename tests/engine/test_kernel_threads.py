@@ -70,7 +70,7 @@ for other in others:
 for _ in range(150):
     child = os.fork()
     if not child:
-        signal.alarm(20)
+        signal.alarm(100)
         update(2 * BLOCK)
         os._exit(0)
     status = os.waitpid(child, 0)[1]

@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 from conftest import working_in
 from pretended_device import PretendedTensor, pretended_gpu
-from runs import masked, steps
+from runs import masked, named, steps
 
 import pycharrnn
 from pycharrnn.checkpoints import checkpoint
@@ -166,7 +166,7 @@ def test_every_use_of_a_gpu(corpus, tmp_path, kind, model):
         said("train", *args, *sizes, "-max_epochs", "0.1", "-show", "1")
         (first, *_) = tmp_path.glob(f"cv/lm_{model}_epoch*.t7")
         said("train", "-resume", str(first), "-max_epochs", "0.21", "-calibrate", "1")
-        found = str(max(tmp_path.glob(f"cv/lm_{model}_epoch*.t7"), key=lambda path: path.stat().st_mtime))
+        found = str([path for path in named(tmp_path) if path.name.startswith(f"lm_{model}_")][-1])
         samples = [said("sample", found, "-length", "40", "-gpuid", gpuid) for gpuid in ("0", "-1")]
         assert samples[0][-40:] == samples[1][-40:]
         said("sample", found, "-length", "10", "-beam", "3")

@@ -129,7 +129,7 @@ def test_wrong_arguments_are_named_without_a_traceback(script, arguments, status
     for name in {"model.json", "model.onnx"} & set(arguments):
         pycharrnn.load(ONE).save(tmp_path / name)
     command = [sys.executable, str(EXAMPLES / script), *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     result = subprocess.run(
         command, input="", capture_output=True, text=True, encoding="utf-8", env=environment, cwd=tmp_path
     )
@@ -163,7 +163,7 @@ def arguments_of(script: str, tmp_path: Path) -> list[str]:
     """Arguments with which a script prints more lines than it needs to notice a closed pipe."""
     if script == "onnx_sample.py":
         pycharrnn.load(ONE).save(tmp_path / "model.onnx")
-        return [str(tmp_path / "model.onnx"), "The ", "20000"]
+        return [str(tmp_path / "model.onnx"), "The ", "200000"]
     if script == "read_model.py":
         pycharrnn.load(ONE).save(tmp_path / "model.json")
         return [str(tmp_path / "model.json"), "The ", "5"]
@@ -208,7 +208,7 @@ def started(script: str, arguments: list[str], tmp_path: Path) -> subprocess.Pop
             stdin=lines,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},  # onnxruntime writes there
             **HEEDS_SIGNALS,
         )
 

@@ -54,7 +54,8 @@ def test_the_options_of_the_models(page):
         const { ModelList } = await import("./models.js");
         const now = new Date();
         const [today, newYear] = [now, new Date(now.getFullYear(), 0, 1, 12)].map((date) => date / 1000);
-        const models = [["lm_a_b_epoch8.60_1.0177", 1.0177, today], ["lm_a_best", 2, newYear], ["names", null, 1e9],
+        const old = new Date(2001, 8, 9, 12) / 1000;
+        const models = [["lm_a_b_epoch8.60_1.0177", 1.0177, today], ["lm_a_best", 2, newYear], ["names", null, old],
           ["lm_epoch1.00_2.5000", 2.5, null]].map(([id, val_loss, saved]) => ({ id, val_loss, saved }));
         const select = document.createElement("select");
         new ModelList(select).setModels({ models, follow: false, limits: {} });

@@ -158,6 +158,6 @@ def test_the_text_follows_when_a_training_deletes_its_checkpoint(chromium, studi
     generated(chromium, len(pretended.SAMPLE))
     studio.models = [model("lm_poems_epoch4.00_1.4000", saved=1763000098.0)]
     wait(chromium, lambda: element(chromium, "model").get_attribute("value") == "lm_poems_epoch4.00_1.4000")
-    wait(chromium, lambda: "#model=lm_poems_epoch4.00_1.4000&" in chromium.current_url, 10)
+    wait(chromium, lambda: "#model=lm_poems_epoch4.00_1.4000&" in chromium.current_url)
     generated(chromium, len(pretended.SAMPLE))
     assert "seed=123&" in chromium.current_url

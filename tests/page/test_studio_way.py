@@ -69,7 +69,7 @@ def learn(browser, name: str, content: str, flags: dict[str, str]) -> None:
 def state(browser, words: str) -> None:
     """Waits until the sentence of the shown run has some words."""
     code = "return document.querySelector('.run .state')?.textContent ?? ''"
-    wait(browser, lambda: words in browser.execute_script(code), 120)
+    wait(browser, lambda: words in browser.execute_script(code))
 
 
 def test_the_whole_way(chromium, folder):
@@ -77,7 +77,7 @@ def test_the_whole_way(chromium, folder):
         opened(chromium, url)
         assert chromium.execute_script("return document.body.dataset.section") == "learn"
         learn(chromium, "sailor.txt", PROSE, LONG)
-        wait(chromium, lambda: chromium.find_elements(By.CSS_SELECTOR, "#current-run .sample"), 120)
+        wait(chromium, lambda: chromium.find_elements(By.CSS_SELECTOR, "#current-run .sample"))
         state(chromium, "Learning: iteration")
         first_tab = chromium.current_window_handle
         chromium.switch_to.new_window("tab")
@@ -169,7 +169,7 @@ def test_the_whole_way_by_keyboard(chromium, folder):
             keys(chromium, value)
         tab_to(chromium, "#start-run")
         keys(chromium, Keys.ENTER)
-        wait(chromium, lambda: chromium.find_elements(By.CSS_SELECTOR, "#current-run .sample"), 120)
+        wait(chromium, lambda: chromium.find_elements(By.CSS_SELECTOR, "#current-run .sample"))
         state(chromium, "Learning: iteration")
         assert is_focused(chromium, "#run-title")
         tab_to(chromium, "[data-key=stop]")

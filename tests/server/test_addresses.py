@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import socket
 
-import httpx
 import pytest
-from serving_tools import LSTM, server
+from serving_tools import LSTM, get, server
 
 from pycharrnn.server import addresses
 from pycharrnn.server.addresses import reachable_hosts
@@ -59,4 +58,4 @@ def test_every_address_of_a_server_on_all_of_them_works():
         for line in lines:
             address, token = line.split("#token=")
             headers = {"authorization": f"Bearer {token}"}
-            assert httpx.get(f"{address}api/models", headers=headers).status_code == 200
+            assert get(f"{address}api/models", headers=headers).status_code == 200

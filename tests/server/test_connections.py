@@ -12,11 +12,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 from conftest import start
-from serving_tools import LOOPBACK, LSTM, server, server_in_thread
+from serving_tools import LOOPBACK, LSTM, server, server_in_thread, until
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pycharrnn.common.errors import UserError
@@ -119,10 +120,12 @@ def is_closed(s: socket.socket) -> bool:
 
 
 def until_closed(s: socket.socket, drip: bytes = b"") -> None:
-    while not is_closed(s):
+    def closed() -> bool:
         with contextlib.suppress(OSError):
             s.send(drip)
-        time.sleep(0.02)
+        return is_closed(s)
+
+    until(closed)
 
 
 # -- many ------------------------------------------------------------------------------------------------------------
@@ -199,12 +202,18 @@ def test_one_connection_too_many_costs_the_longest_silent_one_its_place(serve):
         assert not any(map(is_closed, silent[2:]))
 
 
-def test_who_reads_nothing_keeps_the_server_waiting_too(serve):
-    port = serve(most=10)
+def test_who_reads_nothing_keeps_the_server_waiting_too(serve, monkeypatch):
+    is_full, pause = threading.Event(), Connection.pause_writing
+
+    def paused(self):
+        pause(self)
+        is_full.set()
+
+    monkeypatch.setattr(Connection, "pause_writing", paused)
+    port = serve(most=10, reading=1e6, answer=1e6)
     with contextlib.ExitStack() as stack:
         unread = stack.enter_context(connect(port, LONG))
-        select.select([unread], [], [])
-        time.sleep(1)  # for the buffers to fill
+        assert is_full.wait(300)
         for _ in range(9):
             stack.enter_context(connect(port))
         assert sample(port)[0] == 200
@@ -219,8 +228,7 @@ def test_where_all_places_are_taken_a_client_is_asked_to_come_back(serve):
         status, body = sample(port)
         assert (status, json.loads(body)) == (503, {"detail": "all places are taken: try again in a moment."})
         assert statuses(answer(port, PAGE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))) == [200]
-    while sample(port)[0] != 200:  # once the server has noticed that they are gone
-        time.sleep(0.05)
+    until(lambda: sample(port)[0] == 200)  # once the server has noticed that they are gone
 
 
 def test_few_open_files_are_enough():
@@ -312,15 +320,24 @@ def test_an_answer_has_its_time(serve):
 
 
 def test_limits_end_with_what_they_are_for(serve):
-    """A connection that lives longer than each limit, and is used. A busy machine may take seconds for an answer."""
+    """A connection that lives longer than each limit, and is used."""
     port = serve(request=5, reading=5, answer=5)
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=300)) as c:
-        for _ in range(8):
-            c.request("GET", "/page.js", headers={"Connection": "keep-alive"})
-            assert c.getresponse().read()
-            address = c.sock.getsockname()
-            time.sleep(0.7)
-        assert c.sock.getsockname() == address
+
+    def lives() -> bool:
+        addresses = set()
+        with (
+            contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=300)) as c,
+            contextlib.suppress(OSError, http.client.HTTPException),
+        ):
+            for _ in range(8):
+                c.request("GET", "/page.js", headers={"Connection": "keep-alive"})
+                assert c.getresponse().read()
+                addresses.add(c.sock.getsockname())
+                time.sleep(0.7)
+            return len(addresses) == 1
+        return False
+
+    assert any(lives() for _ in range(10))  # on a busy machine, more than a limit may pass between two requests
 
 
 # -- malformed -------------------------------------------------------------------------------------------------------

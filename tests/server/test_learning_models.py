@@ -26,7 +26,7 @@ from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler
 
 HOW = AdaptOptions().adaptation
-PATIENCE = 1000  # hundredths of a second after which a test gives up
+PATIENCE = 30_000  # hundredths of a second after which a test gives up
 TEXT = "the night, the night\nThe night is the night\n" * 6
 
 

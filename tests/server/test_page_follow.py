@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 
-import httpx
 import pytest
 from conftest import GOLDEN, run
 from page_tools import click, element, fill, generated, needs_browser, status, text, visit, wait
-from serving_tools import LSTM, server
+from serving_tools import LSTM, get, server, until
 
 pytestmark = needs_browser
 
@@ -31,8 +29,7 @@ def folder(chromium, followed):
     path, url = followed
     for file in path.iterdir():
         file.unlink()
-    while httpx.get(f"{url}api/models").json()["models"]:
-        time.sleep(0.05)
+    until(lambda: not get(f"{url}api/models").json()["models"])
     chromium.get_log("browser")
     visit(chromium, url)
     yield path

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from conftest import GOLDEN, run, sentence
 from runs import folder_with_text, started
-from serving_tools import GRU, LOOPBACK, LSTM, facts_of, model_of, server
+from serving_tools import GRU, LOOPBACK, LSTM, client_of, facts_of, model_of, server, until
 
 from compat import charrnn
 from pycharrnn.checkpoints import checkpoint
@@ -572,12 +572,11 @@ def test_a_query_that_is_none_of_losses(query):
 
 def test_a_server_that_follows_a_folder(tmp_path):
     """The command, with a folder that is empty at first."""
-    with server(tmp_path, "-follow", "1") as running, httpx.Client(base_url=running.url, timeout=300) as client:
+    with server(tmp_path, "-follow", "1") as running, client_of(running.url) as client:
         assert client.get("/api/models").json()["models"] == []
         shutil.copy(LSTM, tmp_path / "new")
         os.replace(tmp_path / "new", tmp_path / LSTM.name)
-        while not client.get("/api/models").json()["models"]:
-            time.sleep(0.05)
+        until(lambda: client.get("/api/models").json()["models"])
         assert client.post("/api/sample", json={"model": LSTM.stem, "length": 5}).status_code == 200
 
 
@@ -587,7 +586,7 @@ def test_a_server_that_follows_a_training(tmp_path):
     folder = tmp_path / "cv"
     folder.mkdir()
     options = ["-checkpoint_format", "safetensors", "-eval_val_every", "50", "-max_epochs", "10000"]
-    with server(folder, "-follow", "1") as running, httpx.Client(base_url=running.url, timeout=300) as client:
+    with server(folder, "-follow", "1") as running, client_of(running.url) as client:
         assert client.get("/api/models").json()["models"] == []
         training = started(tmp_path, *options, lines=0, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:

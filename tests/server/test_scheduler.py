@@ -13,7 +13,7 @@ import pytest
 from pycharrnn.server import scheduler as module
 from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
 
-PATIENCE = 20  # seconds after which a test gives up
+PATIENCE = 300  # seconds after which a test gives up
 
 
 def run(scenario):

@@ -21,7 +21,7 @@ import item_models
 import numpy as np
 import pytest
 from conftest import needs_signals, run, sentence
-from serving_tools import GRU, LOOPBACK, LSTM, ROOT, model_of, server
+from serving_tools import GRU, LOOPBACK, LSTM, ROOT, client_of, get, model_of, post, server
 
 from pycharrnn.analysis import activations, scoring, surprise
 from pycharrnn.checkpoints import checkpoint
@@ -806,9 +806,9 @@ def test_errors_are_one_sentence(tmp_path):
 def test_a_server_without_token_has_the_names_of_its_machine_only(args, names):
     with server(LSTM, *args) as running:
         for name in names:
-            assert httpx.get(running.url + "api/models", headers={"host": name}).status_code == 200
+            assert get(running.url + "api/models", headers={"host": name}).status_code == 200
         for name in ("evil.example", "127.0.0.3", ""):
-            assert httpx.get(running.url + "api/models", headers={"host": name}).status_code == 421
+            assert get(running.url + "api/models", headers={"host": name}).status_code == 421
 
 
 def test_a_server_on_ipv6():
@@ -818,7 +818,7 @@ def test_a_server_on_ipv6():
         pytest.skip(f"this machine has no IPv6: {e}")
     with server(LSTM, "-host", "::1") as running:
         assert running.url.startswith("http://[::1]:")
-        assert httpx.get(running.url + "api/models").status_code == 200
+        assert get(running.url + "api/models").status_code == 200
 
 
 @pytest.mark.parametrize("place", ["", "elsewhere", "another"])
@@ -830,9 +830,9 @@ def test_a_lost_training_text_is_said_at_the_start(tmp_path, monkeypatch, place)
     (tmp_path / "another" / "data" / "list" / "input.txt").write_bytes(b"c\nd\n")
     monkeypatch.chdir(tmp_path / place)
     with server(LSTM, path.parent) as running:
-        served = httpx.get(running.url + "api/models").json()["models"]
+        served = get(running.url + "api/models").json()["models"]
         asked_of = next(model["id"] for model in served if model["items"])
-        asked = httpx.post(running.url + "api/items", json={"model": asked_of, "new": True, "items": 1})
+        asked = post(running.url + "api/items", {"model": asked_of, "new": True, "items": 1})
         running.process.terminate()
         _, error = running.process.communicate(timeout=300)
     said = [line for line in error.splitlines() if "requests with new are refused" in line]
@@ -850,7 +850,7 @@ def test_a_lost_training_text_is_said_at_the_start(tmp_path, monkeypatch, place)
 
 @needs_signals
 def test_a_server_that_is_stopped_amid_a_sample_says_so():
-    with server(LSTM) as running, httpx.Client(base_url=running.url, timeout=300) as client:
+    with server(LSTM) as running, client_of(running.url) as client:
         with client.stream("POST", "/api/sample", json={"model": LSTM.stem, "length": 10_000}) as answer:
             lines = answer.iter_lines()
             assert "text" in json.loads(next(lines))
@@ -870,7 +870,7 @@ def test_plot_activations_and_serve_load_no_pytorch(tmp_path):
         assert result.returncode == 0, result.stderr
     with server(LSTM, env=env) as running:
         body = {"model": LSTM.stem, "text": "The night"}
-        assert httpx.post(running.url + "api/score", json=body).status_code == 200
+        assert post(running.url + "api/score", body).status_code == 200
 
 
 def test_a_token_that_was_made():
@@ -879,17 +879,17 @@ def test_a_token_that_was_made():
         assert len(token) >= 32
         bearer = {"authorization": f"Bearer {token}"}
         url = address.replace("0.0.0.0", "127.0.0.1") + "api/models"
-        assert httpx.get(url).status_code == 401
-        assert httpx.get(url, headers=bearer).status_code == 200
-        assert httpx.get(url, headers={**bearer, "host": "somewhere.example"}).status_code == 200
+        assert get(url).status_code == 401
+        assert get(url, headers=bearer).status_code == 200
+        assert get(url, headers={**bearer, "host": "somewhere.example"}).status_code == 200
 
 
 def test_a_token_of_ones_own():
     with server(LSTM, "-token", "0123456789abcdef") as running:
         address, _, token = running.url.partition("#token=")
         assert token == "0123456789abcdef"
-        assert httpx.get(address + "api/models").status_code == 401
-        assert httpx.get(address + "api/models", headers={"authorization": f"Bearer {token}"}).status_code == 200
+        assert get(address + "api/models").status_code == 401
+        assert get(address + "api/models", headers={"authorization": f"Bearer {token}"}).status_code == 200
 
 
 @needs_signals

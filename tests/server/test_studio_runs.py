@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from conftest import GOLDEN, needs_signals, working_in
-from serving_tools import LSTM
-from studio_tools import StudioApp, until, use_fake_training
+from serving_tools import LSTM, until
+from studio_tools import StudioApp, use_fake_training
 
 from pycharrnn.common import file_lock
 from pycharrnn.common.errors import UserError

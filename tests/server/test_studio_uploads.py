@@ -374,7 +374,7 @@ def test_an_upload_that_is_cancelled_while_a_thread_writes(studio, monkeypatch):
         class File:
             def write(self, content):
                 begun.set()
-                assert may_end.wait(60)
+                assert may_end.wait(300)
                 events.append("written")
 
         try:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import GOLDEN, HEEDS_SIGNALS, spec
-from runs import STEP, assert_close_digits, in_two_processes, log_lines
+from runs import STEP, assert_close_digits, in_two_processes, log_lines, named
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
@@ -107,7 +107,7 @@ SMALL = [
 
 
 def newest(folder: Path) -> Path:
-    return max(folder.glob("cv/lm_*_epoch*.t7"), key=os.path.getmtime)
+    return named(folder)[-1]
 
 
 @pytest.fixture(scope="module")

@@ -430,13 +430,12 @@ def test_it_chats_and_is_served(poet):
     assert result.returncode == 0
     result.stdout.decode("utf-8")
     pytest.importorskip("fastapi")
-    import httpx
-    from serving_tools import server
+    from serving_tools import get, post, server
 
     with server(path) as running:
-        model = httpx.get(running.url + "api/models").json()["models"][0]["id"]
+        model = get(running.url + "api/models").json()["models"][0]["id"]
         body = {"model": model, "primetext": "Où 雪", "length": 20, "seed": 3}
-        stream = httpx.post(running.url + "api/sample", json=body)
+        stream = post(running.url + "api/sample", body)
         assert stream.status_code == 200, stream.text
         assert "雪" in stream.text or "\\u96ea" in stream.text
 
