@@ -35,6 +35,7 @@ GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
 
 
 def until(is_so: Callable[[], object], seconds: float = 300) -> None:
+    """Wait until something is so. Errors: AssertionError after so many seconds."""
     ends = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < ends

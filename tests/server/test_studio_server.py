@@ -45,6 +45,13 @@ def test_a_studio_that_can_not_start_leaves_no_folders(tmp_path):
     assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["old", "old/cv"]
 
 
+def test_the_missing_folders_of_a_path_whose_root_does_not_exist(monkeypatch, tmp_path):
+    """As on a drive that Windows lacks."""
+    monkeypatch.setattr(open_studio.os.path, "lexists", lambda path: False)
+    root, *parts = tmp_path.parts
+    assert open_studio._missing(str(tmp_path)) == [os.path.join(root, *parts[: n + 1]) for n in range(len(parts))]
+
+
 def test_a_studio_is_served_from_a_folder_that_it_makes(tmp_path):
     folder = tmp_path / "a" / "my voices"
     with server(str(folder), "-open", "0", command="studio") as running, client_of(running.url) as client:
@@ -95,7 +102,7 @@ def test_an_upload_has_its_time_with_each_part_of_it(studio):
     head += "Content-Type: application/octet-stream\r\n\r\n"
 
     def is_stored(port: int) -> bool:
-        """Whether an upload is that takes longer than the limit, but no part of it does."""
+        """Whether ten parts are stored that arrive within five seconds, more than the limit, each in its time."""
         with socket.create_connection(("127.0.0.1", port), timeout=300) as slow, contextlib.suppress(OSError):
             slow.sendall(head.replace("NAME", "slow").encode())
             for _ in range(10):

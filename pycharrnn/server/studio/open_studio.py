@@ -32,10 +32,7 @@ def open_studio(
 
     Errors: UserError if the folder or the address can't be used, or if another studio has the folder open.
     """
-    new, above = list[str](), os.path.abspath(folder)
-    while not os.path.lexists(above):
-        new.insert(0, above)
-        above = os.path.dirname(above)
+    new = _missing(folder)
     try:
         os.makedirs(folder, exist_ok=True)
         os.chdir(folder)
@@ -75,6 +72,15 @@ def _serve(
         serve.listen(models, opt, say, studio.beside, studio, began)
     finally:
         file_lock.release(lock, studio_paths.LOCK)
+
+
+def _missing(folder: str) -> list[str]:
+    """The absolute paths of a folder and those above it that do not exist, parents first."""
+    missing, path = list[str](), os.path.abspath(folder)
+    while not os.path.lexists(path) and path != os.path.dirname(path):  # as a drive of Windows, which may not exist
+        missing.insert(0, path)
+        path = os.path.dirname(path)
+    return missing
 
 
 def _remove_empty(folders: Sequence[str]) -> None:
