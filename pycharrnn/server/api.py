@@ -117,9 +117,9 @@ class _Api:
         self._copied_passages = CopiedPassages()
         self._text_indexes = TextIndexes()
         self._instance = secrets.token_hex(4)  # makes ETags unique to this server
-        # A score takes megabytes and is useless before it is complete, so scores that take about as long, keyed by
-        # (model id, bit length of the text's length), are computed one after the other.
-        self._score_locks: weakref.WeakValueDictionary[tuple[str, int], asyncio.Lock] = weakref.WeakValueDictionary()
+        # A score takes megabytes and is useless before it is complete, so scores that take about as long, which have
+        # the same key (see _score_lock), are computed one after the other.
+        self._score_locks = weakref.WeakValueDictionary[tuple[str, int, int], asyncio.Lock]()
 
     async def list_models(
         self,
@@ -205,14 +205,13 @@ class _Api:
         learning = await self._learning(request, request.text)
         score = functools.partial(scores.score, model, request.text.encode(), learning, request.lines)
         if request.progress:
-            lines = self._score_lines(model.id, score(first='"done":true,'), len(request.text))
-            return LineStream(self._scheduler, lines)
+            return LineStream(self._scheduler, self._score_lines(request, score(first='"done":true,')))
         pieces = list[str]()
         with self._scheduler.admit() as admitted:
             if not admitted:
                 return unavailable()
             async with (
-                self._score_lock(model.id, len(request.text)),
+                self._score_lock(request),
                 contextlib.aclosing(self._scheduler.run(score())) as turns,
             ):
                 try:
@@ -225,16 +224,17 @@ class _Api:
         headers = {"Content-Length": str(sum(map(len, pieces)))}  # all ASCII
         return StreamingResponse(_one_by_one(pieces), headers=headers, media_type="application/json")
 
-    async def _score_lines(self, model_id: str, score: Iterator[str], characters: int) -> AsyncGenerator[str, None]:
+    async def _score_lines(self, request: ScoreBody, score: Iterator[str]) -> AsyncGenerator[str, None]:
         async with (
-            self._score_lock(model_id, characters),
+            self._score_lock(request),
             contextlib.aclosing(self._scheduler.run(score)) as turns,
         ):
-            async for line in scores.with_progress(turns, characters):
+            async for line in scores.with_progress(turns, len(request.text)):
                 yield line
 
-    def _score_lock(self, model_id: str, characters: int) -> asyncio.Lock:
-        return self._score_locks.setdefault((model_id, characters.bit_length()), asyncio.Lock())
+    def _score_lock(self, request: ScoreBody) -> asyncio.Lock:
+        segment = request.adapt_length.bit_length() if request.adapt else 0  # the shorter they are, the more work
+        return self._score_locks.setdefault((request.model, len(request.text).bit_length(), segment), asyncio.Lock())
 
     async def copied(self, request: CopiedBody, connection: Request) -> CopiedAnswer | Response:
         """The passages of a text that are in the model's training text, letter for letter."""

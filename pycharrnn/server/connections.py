@@ -21,7 +21,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from pycharrnn.common.errors import UserError
 
 ACCEPTED_AT_ONCE = 8  # connections that asyncio accepts before it handles any of them
-MAX_HEAD = 1 << 14  # bytes of a request line and headers; up to twice as many may pass, since data arrives in pieces
+# Bytes of a request line and headers; up to twice as many may pass, since data arrives in pieces. The longest line is
+# that of /api/studio/send: a model's id, a title and the words below it, of up to nine bytes for a character.
+MAX_HEAD = 1 << 15
 
 # Open files beside the connections: those of the process, and of connections just accepted or just closed.
 _OTHER_FILES = 32 + 8 * ACCEPTED_AT_ONCE

@@ -62,11 +62,11 @@ def models(recorded):
 
 @pytest.fixture(scope="module")
 def precisions():
-    """A model as float64, float32 and float16, which holds some of its weights only roughly, and one as infinity."""
+    """A model as float64, float32 and float16, which holds some of its weights only roughly."""
     random = np.random.default_rng(5)
     shapes = parameter_shapes("gru", len(BYTES), 9, 1)
     weights = {name: random.normal(0, 0.5, s) * 10.0 ** random.integers(-9, 1, s) for name, s in shapes.items()}
-    weights["decoder.bias"][3] = -1e6
+    weights["decoder.bias"][3] = -np.inf
     loaded = Checkpoint(Network("gru", 9, 1, len(BYTES), 0.0, weights), {c: k for k, c in enumerate(BYTES, 1)})
     single = {name: weight.astype(np.float32) for name, weight in weights.items()}
     in_single = dataclasses.replace(loaded, network=dataclasses.replace(loaded.network, weights=single))

@@ -26,11 +26,12 @@ def pages(tmp_path_factory):
     """Addresses: of a file and a server with the same models, one of which has lost its text; of a model of blocks."""
     folder = tmp_path_factory.mktemp("items")
     shutil.copy(LSTM, folder)
-    for name, kind, content in (("names", "line", NAMES), ("gone", "line", None), ("poems", "blank", BLOCKS)):
+    for name, kind, content in (("names", "line", NAMES), ("gone", "line", NAMES), ("poems", "blank", BLOCKS)):
         letters = "ab\n" if kind == "blank" else "abc"
         (folder / name).mkdir()
         text = str(folder / name / "data" / "list")
         item_models.saved(folder / name, kind, content, letters=letters, data_dir=text).rename(folder / f"{name}.t7")
+    shutil.rmtree(folder / "gone")
     models = [str(folder / name) for name in ("names.t7", "gone.t7", LSTM.name)]
     (folder / "labels").mkdir()
     more = {

@@ -616,6 +616,74 @@ def test_an_answer_of_which_the_end_is_missing(chromium, studio):
 
 
 @needs_browser
+def test_a_lost_answer_about_a_run_that_has_ended(chromium, studio):
+    """No other news of the run follow, so the page asks again."""
+    studio.runs = [run("poems", "running")]
+    opened(chromium, studio, "learn")
+    shown(chromium, "current-run", "poems")
+    chromium.execute_script(
+        "const { fetch } = window;"
+        "let hasEnded = false;"
+        "window.fetch = async (path, options) => {"
+        "  if (hasEnded && path.startsWith('api/studio/runs/')) {"
+        "    window.fetch = fetch;"
+        "    throw new TypeError('lost');"
+        "  }"
+        "  const response = await fetch(path, options);"
+        "  if (path === 'api/studio/runs') hasEnded ||= (await response.clone().text()).includes('\"finished\"');"
+        "  return response;"
+        "};"
+    )
+    studio.runs = [run("poems", "finished")]
+    shown(chromium, "current-run", "Finished")
+    assert "native code" in chromium.execute_script("return window.fetch.toString()")
+
+
+@needs_browser
+def test_a_text_is_read_again_once_the_server_is_back(chromium, studio, poems):
+    opened(chromium, studio, "learn")
+    element(chromium, "files").send_keys(str(poems))
+    shown(chromium, "new-run", "about a minute")
+    chromium.execute_script(
+        "const { fetch } = window;"
+        "window.fetch = async (path, options) => {"
+        "  if (path.endsWith('/read')) throw new TypeError('lost');"
+        "  return fetch(path, options);"
+        "};"
+        "window.back = () => (window.fetch = fetch);"
+    )
+    Select(element(chromium, "run-items")).select_by_value("line")
+    shown(chromium, "run-problem", "The server can't be reached.")
+    assert not element(chromium, "start-run").is_enabled()
+    chromium.execute_script("window.back()")
+    wait(chromium, lambda: element(chromium, "start-run").is_enabled())
+    assert text(chromium, "run-problem") == ""
+    read = [body for _, path, body in studio.requests if path.endswith("/read")]
+    assert read == [{}, {"items": "line", "label": "", "text_encoding": ""}]
+
+
+@needs_browser
+def test_a_list_whose_encoding_had_to_be_named_is_a_list(chromium, studio, poems):
+    studio.refusals["/api/studio/texts/t1/read"] = (422, 'name the encoding by "Encoding of the files".')
+    studio.facts = {**pretended.FACTS, "name": "names", "suggested_items": "line"}
+    opened(chromium, studio, "learn")
+    element(chromium, "files").send_keys(str(poems))
+    shown(chromium, "run-problem", "Name the encoding")
+    studio.refusals.clear()
+    chromium.switch_to.active_element.send_keys("cp1252" + Keys.TAB)
+    shown(chromium, "new-run", "about a minute")
+    assert element(chromium, "run-items").get_attribute("value") == "line"
+    assert element(chromium, "run-name").get_attribute("value") == "names"
+    assert element(chromium, "run-text-encoding").get_attribute("value") == "cp1252"
+    estimated = [body for _, path, body in studio.requests if path.endswith("/estimates")]
+    assert estimated == [{"items": "line", "label": "", "text_encoding": "cp1252"}]
+    Select(element(chromium, "run-items")).select_by_value("")  # which is the user's choice then
+    shown(chromium, "new-run", "about a minute")
+    wait(chromium, lambda: len([path for _, path, _ in studio.requests if path.endswith("/estimates")]) == 2)
+    assert element(chromium, "run-items").get_attribute("value") == ""
+
+
+@needs_browser
 @pytest.mark.parametrize("path", ["/api/studio/runs", "/api/studio/flags", "/api/models"])
 def test_a_server_that_refuses_at_first(chromium, studio, path):
     opened(chromium, studio)

@@ -151,9 +151,10 @@ def test_play_does_not_follow_the_run_of_another_person(chromium, studio):
     assert "follow" not in chromium.current_url
 
 
-def test_the_text_follows_when_a_training_deletes_its_checkpoint(chromium, studio):
+@pytest.mark.parametrize("name", ["lm_poems_epoch2.00_1.5000", "lm_poems_epoch1.00_nan", "lm_poems_latest"])
+def test_the_text_follows_when_a_training_deletes_its_checkpoint(chromium, studio, name):
     """The text stays with its own model. The page describes no other model, and asks for no copies of a deleted one."""
-    studio.models = [model("lm_poems_epoch2.00_1.5000", saved=1763000000.0)]
+    studio.models = [model(name, saved=1763000000.0)]
     opened(chromium, studio, "play")
     generated(chromium, len(pretended.SAMPLE))
     studio.models = [model("lm_poems_epoch4.00_1.4000", saved=1763000098.0)]
@@ -161,3 +162,43 @@ def test_the_text_follows_when_a_training_deletes_its_checkpoint(chromium, studi
     wait(chromium, lambda: "#model=lm_poems_epoch4.00_1.4000&" in chromium.current_url)
     generated(chromium, len(pretended.SAMPLE))
     assert "seed=123&" in chromium.current_url
+
+
+def test_a_color_that_is_chosen_before_the_text_arrives(chromium, studio):
+    studio.models = [model("lm_poems_best")]
+    opened(chromium, studio, "play")
+    generated(chromium, len(pretended.SAMPLE))
+    chromium.execute_script(
+        "const { fetch } = window;"
+        "window.fetch = async (path, options) => {"
+        "  if (path === 'api/sample') await new Promise((resolve) => (window.release = resolve));"
+        "  return fetch(path, options);"
+        "};"
+    )
+    fill(chromium, "seed", 7)
+    wait(chromium, lambda: chromium.execute_script("return !!window.release"))
+    before = element(chromium, "color").get_attribute("value")
+    other = next(value for value in ("probability", "none") if value != before)
+    fill(chromium, "color", other)
+    chromium.execute_script("window.release()")
+    wait(chromium, lambda: "seed=7&" in chromium.current_url)
+    generated(chromium, len(pretended.SAMPLE))
+    assert f"color={other}" in chromium.current_url
+
+
+def test_a_label_that_the_user_chooses_stays(chromium, tmp_path):
+    """Not that of a link before it."""
+    opt = {"letters": "abcé\t", "label": "file", **record_labels({b"ab": 3, b"b": 2})}
+    first = item_models.saved(tmp_path, "line", **opt)
+    second = first.rename(first.with_name("lm_other_best.t7"))
+    item_models.saved(tmp_path, "line", **opt)
+    with started(tmp_path / "cv") as running:
+        chromium.get(f"{running.url}#model={first.stem}")
+        wait(chromium, lambda: "items" in status(chromium))
+        chromium.execute_script("location.hash = arguments[0]", f"model={first.stem}&label=b&seed=5")
+        wait(chromium, lambda: element(chromium, "label").get_attribute("value") == "b")
+        fill(chromium, "label", "ab")
+        fill(chromium, "model", second.stem)
+        wait(chromium, lambda: f"model={second.stem}&" in chromium.current_url)
+        assert element(chromium, "label").get_attribute("value") == "ab" and "label=ab" in chromium.current_url
+        chromium.get("about:blank")

@@ -460,6 +460,26 @@ def test_losses_that_come_late_are_not_those_of_another_model(page):
     assert element(page, "facts").text.startswith(f"{LSTM.stem}: lstm")
 
 
+def test_losses_without_an_answer_are_asked_for_again(page):
+    """Until then, no other model's curve stands in their place."""
+    words = element(page, "losses-words")
+    wait(page, lambda: "2.8734" in words.text)
+    page.execute_script(
+        "const { fetch } = window;"
+        "window.fetch = async (path, options) => {"
+        "  if (!path.includes('losses')) return fetch(path, options);"
+        "  window.fetch = fetch;"
+        "  throw new TypeError('lost');"
+        "};"
+    )
+    Select(element(page, "model")).select_by_value(GRU.stem)
+    wait(page, lambda: "can't be reached" in element(page, "notice").text)
+    assert not element(page, "losses").is_displayed()
+    fill(page, "seed", 5)
+    wait(page, lambda: "2.9340" in words.text)
+    wait(page, lambda: element(page, "notice").text == "")
+
+
 def test_a_chosen_character_that_is_replaced_leaves_the_panel(page):
     fill(page, "length", 60)
     first = generated(page, 60)

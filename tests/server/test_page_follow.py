@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 
 import pytest
 from conftest import GOLDEN, run
@@ -205,3 +206,16 @@ def test_a_training_is_watched(chromium, folder, tmp_path):
     wait(chromium, lambda: about(chromium).startswith(newest))
     generated(chromium, 30)
     wait(chromium, lambda: "after epoch 1.00" in element(chromium, "losses-words").text)
+
+
+def test_a_new_checkpoint_does_not_move_the_focus(chromium, folder):
+    write(WORSE, folder)
+    fill(chromium, "length", 50)
+    generated(chromium, 50)
+    fill(chromium, "seed", "")
+    element(chromium, "primetext").send_keys("The ")
+    before = about(chromium)
+    write(LSTM, folder)
+    wait(chromium, lambda: about(chromium) != before)
+    time.sleep(0.2)
+    assert chromium.switch_to.active_element.get_attribute("id") == "primetext"

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -394,3 +395,37 @@ def test_files_that_can_not_be_moved_back_stay_in_the_trash(studio, monkeypatch)
         trash.delete(["cv/a.t7", "cv/b.t7"], "x", "model")
     assert [path.read_bytes() for path in Path("trash").glob("*/files/*")] == [b"a"]
     assert Path("cv/b.t7").read_bytes() == b"b"
+
+
+# -- names that are not UTF-8 ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names of files of any bytes")
+def test_a_model_whose_name_is_not_utf8(studio):
+    path = b"models/caf\xe9.t7"
+    Path(os.fsdecode(path)).write_bytes(LSTM.read_bytes())
+    studio.scan()
+    (name,) = names(studio)
+    shown = "models/caf\ufffd.t7"
+    assert studio.get("/models/files", params={"model": name}).json()["files"] == [shown]
+    run_id = studio.start(init_from=name)
+    assert shown in studio.run(run_id)["command"]
+    assert [run["id"] for run in studio.get("/runs").json()["runs"]] == [run_id]
+    deleted = studio.post("/models/delete", model=name).json()
+    assert deleted["files"] == [shown] and shown in deleted["sentence"]
+    assert [entry["files"] for entry in studio.get("/trash").json()["trash"]] == [[shown]]
+    Path(os.fsdecode(path)).touch()
+    refused = studio.post(f"/trash/{deleted['trash']}/undo")
+    assert refused.status_code == 409 and refused.json()["detail"].startswith(f"{shown} is there again")
+    os.unlink(path)
+    assert studio.post(f"/trash/{deleted['trash']}/undo").json()["files"] == [shown]
+    assert Path(os.fsdecode(path)).read_bytes() == LSTM.read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names of files of any bytes")
+def test_a_folder_whose_name_is_not_utf8(studio, tmp_path, monkeypatch):
+    os.mkdir(os.fsencode(tmp_path) + b"/stud\xe9")
+    monkeypatch.chdir(os.fsdecode(os.fsencode(tmp_path) + b"/stud\xe9"))
+    studio.begin_anew()
+    assert studio.get("").json()["folder"] == str(tmp_path / "stud\ufffd")
+    assert studio.run(studio.start())["folder"] == str(tmp_path / "stud\ufffd")

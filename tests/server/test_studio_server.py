@@ -87,8 +87,21 @@ def test_a_new_folder_is_said(tmp_path, monkeypatch):
 def test_the_page_is_opened_in_the_browser(monkeypatch):
     opened = []
     monkeypatch.setattr(open_studio.webbrowser, "open", opened.append)
-    open_studio._open_browser("http://127.0.0.1:8015/#token=x")
-    until(lambda: opened == ["http://127.0.0.1:8015/#token=x"])
+    open_studio._open_browser("http://127.0.0.1:8015/", is_secret=False)
+    until(lambda: opened == ["http://127.0.0.1:8015/"])
+
+
+def test_no_command_line_shows_the_token(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studio").mkdir()
+    link = tmp_path / studio_paths.LINK
+    link.write_text("of a server that was killed")
+    opened = []
+    monkeypatch.setattr(open_studio.webbrowser, "open", opened.append)
+    open_studio._open_browser("http://127.0.0.1:8015/#token=x&y", is_secret=True)
+    until(lambda: opened == [link.as_uri()])
+    assert 'content="0; url=http://127.0.0.1:8015/#token=x&amp;y"' in link.read_text()
+    assert os.name == "nt" or link.stat().st_mode & 0o777 == 0o600
 
 
 # -- uploads over a network --------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import errno
 import os
 import shutil
 import threading
+import time
 from collections import namedtuple
 from pathlib import Path
 
@@ -435,6 +436,21 @@ def test_texts_without_a_run_are_gone_with_the_server(studio):
     assert not os.path.exists(f"studio/texts/{unused}")
     assert again.post(f"/texts/{used}/read").json()["name"] == "poems_2"
     assert again.upload(used, "more.txt").status_code == 409
+
+
+def test_texts_that_no_run_uses_are_gone_after_a_day(studio, monkeypatch):
+    run_id = studio.start()
+    used, left = studio.run(run_id)["command"].split("studio/texts/")[1].split("/")[0], studio.text()
+    began = time.monotonic()
+    new = studio.text()
+    monkeypatch.setattr(uploads.time, "monotonic", lambda: began + 1000)
+    studio.studio.texts._begun[new] = began + 600
+    studio.studio.texts.remove_abandoned(500)
+    kept = {name for name in os.listdir("studio/texts") if not name.endswith(".json")}
+    assert {used, new} <= kept and left not in kept and not os.path.exists(f"studio/texts/{left}.json")
+    answer = studio.post("/runs", text=left, choice="quick")
+    assert (answer.status_code, answer.json()["detail"]) == (404, "this text is not here any more: drop it again.")
+    studio.post(f"/runs/{run_id}/stop")
 
 
 def test_the_statistics_of_the_texts_that_were_read_last_are_kept(studio, monkeypatch):

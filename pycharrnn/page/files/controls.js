@@ -163,6 +163,7 @@ function labelOf(input) {
   return input.labels?.[0]?.firstChild.textContent.trim() ?? "";
 }
 
+$("label").addEventListener("change", ({ target }) => delete target.dataset.wanted); // by the user, who wants another
 for (const kind of ["input", "change"]) {
   document.addEventListener(kind, ({ target }) => target.hasAttribute("aria-invalid") && showProblem(target));
 }

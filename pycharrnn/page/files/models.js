@@ -62,7 +62,7 @@ export class ModelList {
 }
 
 function runOf(id) {
-  return id.replace(/_epoch[\d.]+_[\d.]+$/, "");
+  return id.replace(/_(?:epoch[\d.]+_(?:[\d.]+|-?nan|inf)|latest|best)$/, "");
 }
 
 // "loss 1.0177 · 09:25 · pydoc" of lm_pydoc_epoch8.60_1.0177. The name is last: a narrow list may cut it off. Before a

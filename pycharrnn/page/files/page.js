@@ -40,6 +40,7 @@ let source = null;
 let shown = null;
 let scoredBy = null; // facts of the model that scored the other text
 let described = ""; // facts of the model that the page describes, as JSON
+let plotted = { id: "", facts: "" }; // of the model whose losses the page shows, or has asked for; facts as JSON
 let running = null; // the request that runs: {controller: AbortController, status, stopped}, as in `run`
 let outdated = false; // whether to repeat that request when it has ended, since its model has changed
 let changed = false; // whether a control has changed since the last key or pointer went down
@@ -101,7 +102,7 @@ async function poll() {
     await updateModels();
     if (!refresh() || !(models.followed || needsText())) continue;
     if (running) outdated = true;
-    else rerun();
+    else rerun({ isAsked: false });
   }
 }
 
@@ -114,7 +115,8 @@ function showNotice() {
 function refresh() {
   const before = described;
   described = JSON.stringify(models.selected);
-  if (models.selected && described !== before) describe(models.selected);
+  if (models.selected && described !== before) showModel(models.selected);
+  if (models.selected && described !== plotted.facts) plot(models.selected);
   $("temperature-shown").value = Number($("temperature").value).toFixed(2);
   showScales();
   showAdaptControls();
@@ -135,12 +137,16 @@ function isOutdated(facts) {
   return Boolean(facts && selected) && (facts.id !== selected.id || facts.saved !== selected.saved);
 }
 
-async function describe(model) {
-  showModel(model);
+// Shows the losses of a model. Without an answer, the next refresh asks again.
+async function plot(model) {
+  if (plotted.id !== model.id) $("losses").hidden = true;
+  const mine = (plotted = { id: model.id, facts: described });
   try {
     const losses = await source.losses(model.id);
-    if (model.id === models.selected?.id) showLosses($("losses"), losses); // another may be selected by now
+    if (mine === plotted) showLosses($("losses"), losses); // else another has been selected
+    showNotice(); // which may say why there was no answer before
   } catch (error) {
+    if (mine === plotted) plotted = { ...mine, facts: "" };
     report(error, $("notice"));
   }
 }
@@ -148,9 +154,10 @@ async function describe(model) {
 // -- samples and scores ---------------------------------------------------------------------------------------------
 
 // Generates a text. It replaces the one on the page when its first characters arrive.
-// from: number of characters to keep. keepAddress: do not replace the address by that of the text.
-async function generate({ from = 0, keepAddress = false } = {}) {
-  if (!check(undefined, { focus: true })) return fold(false);
+// from: number of characters to keep. keepAddress: do not replace the address by that of the text. isAsked: whether the
+// user has asked for it, so that the focus may move to a control with a problem.
+async function generate({ from = 0, keepAddress = false, isAsked = true } = {}) {
+  if (!check(undefined, { focus: isAsked })) return isAsked && fold(false);
   const sample = from ? { ...shown, values: { ...shown.values, length: $("length").value } } : currentSample();
   if (!sample) return null;
   if (sample.facts.items) return drawItems(sample, keepAddress);
@@ -160,7 +167,8 @@ async function generate({ from = 0, keepAddress = false } = {}) {
     let [begun, early] = [false, false];
     const begin = () => {
       sampleView.truncate(from);
-      setShown({ ...sample, complete: false }, keepAddress);
+      const color = $("color").value; // which the user may have changed meanwhile
+      setShown({ ...sample, values: { ...sample.values, color }, complete: false }, keepAddress);
     };
     const lists = source.sample(request, signal, progressOf(request, $("progress")), () => (early = true));
     for await (const items of paced(lists)) {
@@ -244,9 +252,10 @@ function continueSample() {
   generate({ from: sampleView.items.length - 1 });
 }
 
-async function score() {
+// isAsked: as in generate.
+async function score({ isAsked = true } = {}) {
   const { selected } = models;
-  if (!check(scoreInputs(), { focus: true }) || !selected) return;
+  if (!check(scoreInputs(), { focus: isAsked }) || !selected) return;
   const request = async (signal) => {
     const asked = scoreRequestOf(selected, models.limits.score);
     showStatus("scoring…", $("score-status"));
@@ -287,16 +296,16 @@ async function run(status, request, stopped = stoppedSample) {
       for (const id of ["progress", "score-progress"]) $(id).hidden = true;
       running = null;
       showButtons();
-      if (outdated) rerun();
+      if (outdated) rerun({ isAsked: false });
     }
   }
 }
 
-// Repeats the request of the visible tab with the present model and controls.
-function rerun() {
+// Repeats the request of the visible tab with the present model and controls. isAsked: as in generate.
+function rerun({ isAsked = true } = {}) {
   outdated = false;
-  if ($("score").hidden) generate();
-  else if (scoredBy || running?.status === $("score-status")) score();
+  if ($("score").hidden) generate({ isAsked });
+  else if (scoredBy || running?.status === $("score-status")) score({ isAsked });
 }
 
 function showButtons() {

@@ -71,6 +71,12 @@ export class RunForm {
     return this.showCommand();
   }
 
+  // Fills in what was found in a text that could not be read before, where the user has set nothing.
+  suggest({ name, suggested_items }) {
+    $("run-name").value ||= name;
+    $("run-items").value ||= suggested_items;
+  }
+
   get values() {
     const minutes = typedNumber($("run-minutes").value) || 0;
     const choice = $("new-run").querySelector("[name=choice]:checked").value;

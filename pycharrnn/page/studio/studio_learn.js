@@ -1,6 +1,7 @@
 // Learn: from files, a folder or a pasted text to a run.
 
-import { Problem } from "./problem.js";
+import { CONNECTION_LOST, Problem } from "./problem.js";
+import { UNREACHABLE } from "./studio_api.js";
 import { $, announce, count, el, sentence, setText } from "./studio_dom.js";
 import { folderOf, listenForChoice, listenForDrop, pasted, refusalOf } from "./studio_files.js";
 import { RunForm } from "./studio_form.js";
@@ -8,6 +9,7 @@ import { foundFacts, lengthWords } from "./studio_found.js";
 import { UploadBox } from "./studio_upload_box.js";
 
 const ENCODING = "Encoding of the files"; // the label of the field, as the server's sentences name it
+const RETRY = 1000; // milliseconds until an unreachable server is asked again
 
 export class Learn {
   #api;
@@ -18,6 +20,7 @@ export class Learn {
   #upload = null; // AbortController
   #box = new UploadBox("upload", () => this.#upload?.abort());
   #asking = null; // AbortController of the requests about the open text
+  #wasRead = false; // whether the server could read the open text
 
   // flags, limits: of the server. models(): those that there are. onStart(run): is called with a new run.
   constructor(api, flags, limits, models, onStart) {
@@ -86,6 +89,7 @@ export class Learn {
       this.#open(id, await this.#api.post(`api/studio/texts/${id}/read`, {}, { signal }));
     } catch (error) {
       if (!(error instanceof Problem) || !error.message.includes(`"${ENCODING}"`)) throw error;
+      this.#wasRead = false;
       const what = files.length > 1 ? count(files.length, "file") : files[0].path;
       $("found").replaceChildren(el("p", {}, el("b", {}, what)));
       setText($("how"), "");
@@ -97,6 +101,7 @@ export class Learn {
   }
 
   #open(id, facts) {
+    this.#wasRead = true;
     showFacts(facts);
     this.#form.open(id, facts, this.#models());
     showStep("found");
@@ -129,7 +134,12 @@ export class Learn {
     const signal = this.#askAnew();
     try {
       const facts = await this.#api.post(`api/studio/texts/${text}/read`, fields, { signal });
-      showFacts(facts, items);
+      if (!this.#wasRead) {
+        this.#wasRead = true;
+        this.#form.suggest(facts);
+        fields.items = this.#form.values.items;
+      }
+      showFacts(facts, fields.items);
       this.#form.showUnread(facts.too_short);
       this.#form.showCommand();
       this.#estimate(text, fields, signal);
@@ -137,6 +147,10 @@ export class Learn {
       if (error instanceof Problem) {
         setText($("how"), "");
         this.#form.showUnread(error.message);
+        if ([UNREACHABLE, CONNECTION_LOST].includes(error.message)) {
+          const again = setTimeout(() => this.#reread({ text, ...fields }), RETRY);
+          signal.addEventListener("abort", () => clearTimeout(again));
+        }
       } else if (error.name !== "AbortError") throw error;
     }
   }

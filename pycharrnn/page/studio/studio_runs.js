@@ -46,6 +46,7 @@ export class Runs {
     $("learn").classList.toggle("first", !this.#runs.length);
     if (!run) return;
     if (!answer && run.id === this.#shown && !this.isBusy) return;
+    this.#shown = ""; // until there is an answer: else a lost one would be the last, once all runs have ended
     this.#card.show(await this.#api.get(`api/studio/runs/${run.id}`));
     this.#shown = run.id;
   }

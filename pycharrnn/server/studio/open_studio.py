@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import os
 import threading
 import webbrowser
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from pycharrnn.common import file_lock
 from pycharrnn.common.display import escape_line
@@ -18,6 +20,13 @@ from pycharrnn.server.options import StudioOptions
 from pycharrnn.server.registry import Registry
 from pycharrnn.server.studio import studio_paths
 from pycharrnn.server.studio.studio import Studio
+
+_LINK_PAGE = """<!DOCTYPE html>
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="0; url={url}">
+<title>pycharrnn studio</title>
+<a href="{url}">pycharrnn studio</a>
+"""
 
 
 def open_studio(
@@ -46,7 +55,7 @@ def open_studio(
         if new:  # perhaps of a mistyped name
             note(f"{escape_line(folder)} is a new folder.")
         if opt.open:
-            _open_browser(url)
+            _open_browser(url, is_secret=bool(opt.token))
 
     try:
         _serve(opt, environment, say, note, began)
@@ -71,6 +80,8 @@ def _serve(
         studio = Studio(models, note, environment)
         serve.listen(models, opt, say, studio.beside, studio, began)
     finally:
+        with contextlib.suppress(OSError):
+            os.unlink(studio_paths.LINK)
         file_lock.release(lock, studio_paths.LOCK)
 
 
@@ -90,11 +101,23 @@ def _remove_empty(folders: Sequence[str]) -> None:
             os.rmdir(folder)
 
 
-def _open_browser(url: str) -> None:
-    """Open a page in a thread: some browsers return only when they are closed."""
+def _private_link(url: str) -> str:
+    """The address of a file that leads to `url`, which has the token. Errors: OSError.
+
+    All users of a machine see the command lines on it, that of a browser too; only its owner can read the file.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(studio_paths.LINK)
+    with open(os.open(studio_paths.LINK, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as f:
+        f.write(_LINK_PAGE.format(url=html.escape(url)))
+    return Path(studio_paths.LINK).absolute().as_uri()
+
+
+def _open_browser(url: str, is_secret: bool) -> None:
+    """Open a page in a thread: some browsers return only when they are closed. `is_secret`: whether it has a token."""
 
     def open_page() -> None:
         with contextlib.suppress(Exception):  # without a browser, the address is printed all the same
-            webbrowser.open(url)
+            webbrowser.open(_private_link(url) if is_secret else url)
 
     threading.Thread(target=open_page, daemon=True).start()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
+from pycharrnn.common.display import replace_surrogates
 from pycharrnn.page.facts import LossSeries
 from pycharrnn.server.schemas import MAX_FIELDS, Input, Integer, ModelId
 
 State = Literal["waiting", "running", "stopping", "stopped", "finished", "failed"]
 Minutes = Annotated[float, Field(gt=0, le=1_000_000)]
 _ID = Field(max_length=20)
+Shown = Annotated[str, BeforeValidator(replace_surrogates)]  # may name a file, whose name need not be UTF-8
 
 
 class NewRun(Input):
@@ -54,22 +56,22 @@ class QueueOrder(BaseModel):
 class Command(BaseModel):
     """A command line, for a shell in `folder`."""
 
-    command: str
-    folder: str
+    command: Shown
+    folder: Shown
 
 
 class Run(Command):
     """A training: its state, figures and models. Figures that are not known are null."""
 
     id: str
-    name: str
+    name: Shown
     state: State
     place: Integer | None = Field(description="in the queue of waiting runs, from 1")
     created: float
     began: float | None = Field(description="of its last start")
     ended: float | None
     choice: str
-    text_name: str
+    text_name: Shown
     bytes: int
     iteration: int | None
     iterations: int | None
@@ -81,8 +83,8 @@ class Run(Command):
     characters_per_second: float | None
     seconds: float | None = Field(description="of training so far")
     seconds_left: float | None
-    sentence: str
-    error: str
+    sentence: Shown
+    error: Shown
     can: list[Literal["stop", "go_on", "delete"]]
     models: list[str] = Field(description="ids of its checkpoints, the lowest loss first")
     best_model: str | None
@@ -110,7 +112,7 @@ class RunDetail(Run):
 
 class Brought(BaseModel):
     models: list[str] = Field(description="ids of /api/models")
-    sentence: str
+    sentence: Shown
 
 
 class ModelNamed(Input):
@@ -118,19 +120,19 @@ class ModelNamed(Input):
 
 
 class FilesToDelete(BaseModel):
-    files: list[str]
+    files: list[Shown]
     bytes: int
 
 
 class Deleted(BaseModel):
     trash: str = Field(description="for undo")
-    files: list[str]
-    sentence: str
+    files: list[Shown]
+    sentence: Shown
 
 
 class TrashEntry(FilesToDelete):
     trash: str
-    what: str
+    what: Shown
     kind: Literal["run", "model"]
     deleted: float
 
@@ -140,7 +142,7 @@ class Trash(BaseModel):
 
 
 class Undone(BaseModel):
-    files: list[str]
+    files: list[Shown]
     run: str | None
 
 
@@ -157,7 +159,7 @@ class StudioLimits(BaseModel):
 
 
 class StudioFacts(BaseModel):
-    folder: str
+    folder: Shown
     version: str
     can_train: bool
     why_not: str

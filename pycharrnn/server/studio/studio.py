@@ -48,6 +48,7 @@ from pycharrnn.text import corpus
 from pycharrnn.text.corpus import safe_name
 
 _WATCH_SECONDS = 0.5
+_HOUR, _DAY = 3600.0, 86_400.0  # seconds
 _MAX_NAME = 200
 _LEARN_ENDINGS = [".txt", ".md", ".html", ".htm"]  # for a file dialog; any plain text is read
 
@@ -75,8 +76,8 @@ class Studio:
         model_files.clean()
 
     async def beside(self) -> None:
-        """Follow the folders of models, and watch the trainings, until this task is cancelled."""
-        await asyncio.gather(self._models.follow_folders(), self._watch())
+        """Follow the folders of models, watch the trainings, and clear up, until this task is cancelled."""
+        await asyncio.gather(self._models.follow_folders(), self._watch(), self._clear())
 
     async def _watch(self) -> None:
         reported = ""
@@ -90,6 +91,12 @@ class Studio:
                     self._note(error)
                 reported = error
             await asyncio.sleep(_WATCH_SECONDS)
+
+    async def _clear(self) -> None:
+        """Remove uploaded texts whose user has left without a training."""
+        while True:
+            await asyncio.sleep(_HOUR)
+            await self._call(self._texts.remove_abandoned, _DAY)
 
     async def _call(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
         """A result of the thread that changes runs."""

@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from pycharrnn.common.display import replace_surrogates
 from pycharrnn.common.errors import UserError
 from pycharrnn.server.schemas import ModelId, Problem
 from pycharrnn.server.studio import model_files, page_words, run_command, studio_paths, trash, uploads
@@ -97,7 +98,8 @@ def add_studio_api(app: FastAPI, studio: Studio) -> None:
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": page_words.reword(str(error))}, error.status if isinstance(error, Refusal) else 422)
+    detail = replace_surrogates(page_words.reword(str(error)))
+    return JSONResponse({"detail": detail}, error.status if isinstance(error, Refusal) else 422)
 
 
 def _tagged(answer: _Answer, if_none_match: str | None) -> _Answer:

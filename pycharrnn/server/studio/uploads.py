@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any, TypeVar
 
@@ -70,6 +71,7 @@ class Texts:
         # Text id -> the names that its files have or will have, in lower case: on some systems A and a are one name.
         self._taken: dict[str, set[str]] = {}
         self._in_use: set[str] = set()
+        self._begun: dict[str, float] = {}  # text id -> time.monotonic()
         # Text id -> path below its folder -> the client's name; and a client's folder -> path below the text's folder.
         self._given: dict[str, dict[str, str]] = {}
         self._folders: dict[str, dict[str, str]] = {}
@@ -83,7 +85,7 @@ class Texts:
             "given": _parts(name) if is_folder else [],
         }
         studio_paths.write_json(f"{_folder(text_id)}.json", described)
-        self._taken[text_id] = set()
+        self._taken[text_id], self._begun[text_id] = set(), time.monotonic()
         self._given[text_id] = {described["folder"]: name} if is_folder else {}
         return text_id
 
@@ -183,16 +185,33 @@ class Texts:
         for name in studio_paths.names_in(studio_paths.TEXTS):
             text_id = name.removesuffix(".json")
             if studio_paths.is_id(text_id, "t") and text_id not in used:  # others may be a user's own files
-                path = f"{studio_paths.TEXTS}/{name}"
-                shutil.rmtree(path, ignore_errors=True)
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
+                _remove(f"{studio_paths.TEXTS}/{name}")
+
+    def remove_abandoned(self, seconds: float) -> None:
+        """Remove the texts that this process received so long ago, and that no run has used since."""
+        for text_id, begun in list(self._begun.items()):
+            if text_id not in self._in_use and time.monotonic() - begun < seconds:
+                continue
+            del self._begun[text_id]
+            if text_id in self._in_use:
+                continue
+            for path in self.files_of(text_id):
+                _remove(path)
+            for known in (self._taken, self._given, self._folders):
+                known.pop(text_id, None)
 
     def _described(self, text_id: str) -> dict[str, Any]:
         described = studio_paths.is_id(text_id, "t") and studio_paths.read_json(f"{_folder(text_id)}.json")
         if not described:
             raise Refusal(404, "this text is not here any more: drop it again.")
         return described
+
+
+def _remove(path: str) -> None:
+    """Remove a folder or a file, if possible."""
+    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 def _parts(name: str) -> list[str]:
