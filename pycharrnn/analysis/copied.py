@@ -107,6 +107,17 @@ def compare(
         return copies.compare(pieces, [read()], threads, left_out=range(1, len(pieces), 2))
 
 
+def curve_of_lines(
+    sample: bytes, text: Text, known_labels: Collection[bytes] = (), threads: int = 1
+) -> list[float | None]:
+    """The shares of copies.CURVE, of n-grams that go on to no next line, as in a model of lines. Errors: as compare.
+
+    `known_labels`: of the model.
+    """
+    pieces = novelty.pieces_of_sample(sample, "line", known_labels)
+    return copies.compare(pieces, [text.pieces()], threads).curve()
+
+
 def passages(found: Comparison, text: Text, least: int, each_once: bool = True) -> list[Passage]:
     """The passages of at least so many characters, the longest first. Errors: OSError; UserError for a changed text.
 

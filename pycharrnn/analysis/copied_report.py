@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from pycharrnn.common.display import escape_line, escape_separators
+from pycharrnn.common.display import escape_line, escape_separators, replace_surrogates
 from pycharrnn.engine.copies import CURVE
 from pycharrnn.text.places import boundaries
 
@@ -79,8 +79,8 @@ def as_json(sample: str, text: str, passages: list[Passage], least: int, top: in
     """A JSON object on one line; invalid UTF-8 in passages becomes backslash escapes."""
     found = {
         "format": FORMAT,
-        "sample": sample,
-        "text": text,
+        "sample": replace_surrogates(sample),
+        "text": replace_surrogates(text),
         "least": least,
         "found": len(passages),
         "passages": [

@@ -13,6 +13,7 @@ import numpy as np
 
 from compat.item_options import END_CHARACTERS, TAB
 from pycharrnn.analysis import adapted, scoring, surprise
+from pycharrnn.checkpoints.checkpoint import encoding_of_files
 from pycharrnn.common.display import escape_separators
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.sampling import inference, model_labels
@@ -81,7 +82,8 @@ def of_file(
         return
     end = END_CHARACTERS[kind]
     labels = loaded.labels
-    items = items_for_model(path, loaded.vocab, loaded.opt, text_encoding, note)
+    read_as = encoding_of_files(loaded, text_encoding)
+    items = items_for_model(path, loaded.vocab, loaded.opt, read_as, note)
     if how:  # the items are one text, in which the state is zero before each end
         text = between_ends(items, end)
         given = functools.partial(model_labels.in_labels, end=end, known=labels) if labels else None

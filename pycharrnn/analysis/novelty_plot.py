@@ -66,9 +66,11 @@ def _read(path: str, name: str) -> NoveltyCurve:
         curve = found["curve"]
         sample, validation = _points(curve["n"], curve["sample"]), _points(curve["n"], curve["validation"] or [])
     except (ValueError, TypeError, KeyError, RecursionError):
-        sample, validation = (), ()
+        raise UserError(
+            f"{path} holds no curve: write one by pycharrnn copied SAMPLE cv -curve 1 -json 1 > {path}."
+        ) from None
     if not sample:
-        raise UserError(f"{path} holds no curve: write one by pycharrnn copied SAMPLE cv -curve 1 -json 1 > {path}.")
+        raise UserError(f"{path} is of a sample too short for a curve: name that of a longer one.")
     return NoveltyCurve(name.removesuffix(_ENDING), sample, validation)
 
 
@@ -86,10 +88,10 @@ def save_picture(path: str | os.PathLike[str], curves: list[NoveltyCurve]) -> No
 
 
 def _figure(curves: list[NoveltyCurve]) -> Figure:
-    from matplotlib.figure import Figure
     from matplotlib.ticker import NullLocator, PercentFormatter
 
-    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    below = len(curves) > plotting.MAX_INSIDE  # the legend stands below the axes
+    figure = plotting.new_figure(len(curves) + 2 if below else 0)
     axes = figure.add_subplot()
     handles, labels = [], []
     for k, curve in enumerate(curves):
@@ -115,5 +117,5 @@ def _figure(curves: list[NoveltyCurve]) -> Figure:
     axes.grid(color="#dddddd", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    plotting.legend(figure, axes, handles, labels, len(curves) > plotting.MAX_INSIDE)
+    plotting.legend(figure, axes, handles, labels, below)
     return figure

@@ -117,6 +117,7 @@ class WhichOptions:
     top: int = option(
         3, "number of labels to print for an item, the most probable first. 0 = all", group="output", allowed=number(0)
     )
+    text_encoding: str = decode_text.option_for_model("the items")
     json: int = option(0, "1 = print a JSON object for each item, for programs", group="output", allowed=SWITCH)
     threads: int = option(0, "number of threads. 0 = one for each core", group="machine", allowed=THREADS)
 

@@ -172,12 +172,17 @@ def style(k: int) -> tuple[str, str]:
     return _COLORS[k % len(_COLORS)], _MARKERS[k % len(_MARKERS)]
 
 
-def _figure(curves: list[Curve]) -> Figure:
+def new_figure(rows_below: int) -> Figure:
+    """A figure with room for so many rows of a legend below its axes."""
     from matplotlib.figure import Figure
 
+    return Figure(figsize=(8, 4.6 + 0.22 * rows_below), layout="constrained")
+
+
+def _figure(curves: list[Curve]) -> Figure:
     in_epochs = all(c.epochs_per_iteration for c in curves)
     below = len(curves) > MAX_INSIDE  # the legend stands below the axes
-    figure = Figure(figsize=(8, 4.6 + (0.22 * (len(curves) + 2) if below else 0)), layout="constrained")
+    figure = new_figure(len(curves) + 2 if below else 0)
     axes = figure.add_subplot()
     handles: list[Line2D] = []
     labels: list[str] = []

@@ -118,6 +118,21 @@ def is_from_utf8(loaded: charrnn.Checkpoint) -> bool:
     return is_from_texts(loaded) and loaded.opt.get("text_encoding") != "bytes"
 
 
+def encoding_of_files(loaded: charrnn.Checkpoint, text_encoding: str = "") -> str:
+    """The -text_encoding with which files are read for a model: "bytes", unless it is of texts that became UTF-8.
+
+    `text_encoding`: what the user gives, "" for nothing. Errors: UserError if the model reads the bytes all the same.
+    """
+    if is_from_utf8(loaded):
+        return text_encoding
+    if text_encoding:
+        raise UserError(
+            f"{flag('text_encoding', text_encoding)} is for models of pycharrnn train FILE, and this one reads files"
+            " as they are: leave it out."
+        )
+    return "bytes"
+
+
 def validations(loaded: charrnn.Checkpoint) -> dict[int, float]:
     """Iteration -> validation loss (nats per character); char-rnn's first version recorded only that of the file."""
     return loaded.val_losses or ({} if loaded.val_loss is None else {loaded.i: loaded.val_loss})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pycharrnn.common import folder_walk
 from pycharrnn.common.display import encode_line, escape_controls
-from pycharrnn.common.errors import UserError, flag, for_command_line
+from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.common.standard_streams import standard_input, write_line
 
 if TYPE_CHECKING:
@@ -142,11 +142,7 @@ def read_text(file: str, loaded: Checkpoint | None, text_encoding: str) -> bytes
             ask_for_text()
         of_model = b"".join(loaded.vocab) if loaded and checkpoint.encoding(loaded) == "bytes" else b""
         return source_files.read(file, note, text_encoding, of_model)
-    if text_encoding:
-        raise UserError(
-            f"{flag('text_encoding', text_encoding)} is for models of pycharrnn train FILE, and this one reads files"
-            " as they are: leave it out."
-        )
+    checkpoint.encoding_of_files(loaded, text_encoding)
     content = read(file)
     if content and file.endswith(file_kinds.CHECKPOINT_ENDINGS) and not file_magic.is_text(content):
         # By what was read: file_kinds.kind_of opens the file again, and a pipe would wait for another writer.

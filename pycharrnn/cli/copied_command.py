@@ -68,7 +68,9 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
             copied_page.write(opt.html, name, text.name, content, everywhere, opt.least)
     if opt.curve:
         if opt.text or loaded is None:
-            curves = copied_report.Curves(found.curve(), [])
+            is_of_lines = loaded is not None and loaded.items == "line"
+            shares = copied.curve_of_lines(content, text, known, threads) if is_of_lines else found.curve()
+            curves = copied_report.Curves(shares, [])
         else:
             curves = copied_report.curves_of(copied.novelty_of_model(checkpoint_file, loaded, content, threads))
     if opt.json:

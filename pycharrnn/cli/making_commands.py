@@ -51,7 +51,7 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
 
             if "-" in texts:
                 ask_for_text()
-            if any(path == "-" or (os.path.exists(path) and source_files.is_pipe(path)) for path in texts):
+            if any(map(source_files.is_pipe, texts)):
                 # A signal during an import ends the process at once, and would leave the copy of the pipe's text.
                 import pycharrnn.sampling.sample_hook
                 import pycharrnn.training.loop  # noqa: F401

@@ -78,7 +78,7 @@ def sample_command(model: str, **values: Any) -> None:
     if opt.adapt:
         loaded = _learnt(checkpoint_file, loaded, opt, prompt, labels)
     beam.check_memory(loaded.network, opt.beam)
-    known = None if end is None else known_items.for_options(checkpoint_file, loaded, opt)
+    known = None if end is None else known_items.for_options(checkpoint_file, loaded, opt, note)
     if opt.o:
         _make_folder(opt, checkpoint_file)
     copies = _copy_limits(checkpoint_file, loaded, opt)
@@ -272,20 +272,21 @@ def chat_command(model: str, **values: Any) -> None:
     if not opt.learn:
         where = device.choose(opt.gpuid, opt.opencl, print_nothing)
         start = b"".join(tokenizer.item_start(loaded))
-        _converse(Chat(inference.make_predictor(loaded, where), loaded.vocab, opt, copies, start), opt, copies)
+        chat = Chat(inference.make_predictor(loaded, where), loaded.vocab, opt, copies, start)
+        _converse(chat, opt, copies, checkpoint.is_from_texts(loaded))
         return
     kept.check(opt.text)  # the model's file may be replaced: it has been read
-    chat = LearningChat(loaded, opt, copies)
+    learning = LearningChat(loaded, opt, copies)
     try:
-        _converse(chat, opt, copies)
+        _converse(learning, opt, copies, checkpoint.is_from_texts(loaded))
     finally:
         if opt.o:
-            checkpoint.convert(chat.checkpoint(), opt.o)
+            checkpoint.convert(learning.checkpoint(), opt.o)
             note(f"saved {opt.o}")
 
 
-def _converse(chat: Chat, opt: ChatOptions, copies: CopyLimits | None) -> None:
-    """Answer the lines of standard input until it ends."""
+def _converse(chat: Chat, opt: ChatOptions, copies: CopyLimits | None, whole_end: bool) -> None:
+    """Answer the lines of standard input until it ends. `whole_end`: as for SampleWriter."""
     from pycharrnn.sampling import sample_files
 
     out, is_explained = sys.stdout.buffer, False
@@ -302,7 +303,7 @@ def _converse(chat: Chat, opt: ChatOptions, copies: CopyLimits | None) -> None:
         line, left_out = chat.without_unknown(line)
         if left_out:
             note(f"left out: {left_out}")
-        sample_files.write_sample(out, opt.sampling(), chat.answer(line), live=True)
+        sample_files.write_sample(out, opt.sampling(), chat.answer(line), live=True, whole_end=whole_end)
         _explain_early_ends(copies)
         if chat.is_empty and not is_explained:
             note(r'the answer is an empty line; with -stop "\n\n" an answer ends at an empty line.')

@@ -233,7 +233,7 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     opt = WhichOptions(**values)
     use_threads(opt.threads)
     from pycharrnn.analysis import classify, line_scores
-    from pycharrnn.checkpoints import paths
+    from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.common import cores
     from pycharrnn.sampling import inference
     from pycharrnn.text import labels
@@ -248,13 +248,13 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
 
     threads = opt.threads or cores.usable()
     classifier = classify.Classifier(checkpoint_file, loaded, predictor_of, opt.prior, threads)
-    kind = loaded.items
+    kind, read_as = loaded.items, checkpoint.encoding_of_files(loaded, opt.text_encoding)
     labelled = 0
 
     def items() -> Iterator[bytes]:
         nonlocal labelled
         for file in files:
-            for item in items_of_file(file, kind):
+            for item in items_of_file(file, kind, read_as, note):
                 label, without = labels.split_known(item, classifier.labels)
                 if without:  # else a label alone, which training drops, too
                     labelled += label != b""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 import numpy as np
 
-from compat.item_options import END_CHARACTERS
 from compat.vocabulary import characters_by_id
 from pycharrnn.analysis import activations, classify, copied, text_scores
 from pycharrnn.analysis.options import CopiedOptions, WhichOptions
@@ -27,7 +26,7 @@ from pycharrnn.sampling.copy_limits import KeptPassages
 from pycharrnn.sampling.model_text import ModelText
 from pycharrnn.sampling.options import DEFAULT_ITEMS, SampleOptions
 from pycharrnn.sampling.tokenizer import line_start
-from pycharrnn.text import labels
+from pycharrnn.text import items, labels
 
 if TYPE_CHECKING:
     import os
@@ -390,10 +389,10 @@ class Model:
             WhichOptions(prior=prior)
             loaded = self._weights.checkpoint()
             classifier = classify.Classifier(self._name, loaded, self._weights.predictor, prior)
-            end = END_CHARACTERS[loaded.items]
-            one = labels.split_known(utf8(item, "item").removesuffix(end), classifier.labels)[1]
-            if end in one:
-                raise UserError(f"item has {one.count(end) + 1} items: call which for each of them.")
+            given = list(items.of_text(utf8(item, "item"), loaded.items))
+            if len(given) > 1:
+                raise UserError(f"item has {len(given)} items: call which for each of them.")
+            one = labels.split_known(given[0] if given else b"", classifier.labels)[1]
             (found,) = classifier.classify([one])
         return [(label.decode("utf-8", "surrogateescape"), prob) for label, prob in found.labels]
 

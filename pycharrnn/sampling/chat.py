@@ -54,9 +54,11 @@ class Chat:
         self._copies = copies
 
     def without_unknown(self, line: bytes) -> tuple[bytes, str]:
-        """As tokenizer.without_unknown; for a model without CR, a line may end with CR LF."""
+        """As tokenizer.without_unknown, but the end of a line may be one that the model lacks: CR LF or LF."""
         if line.endswith(b"\r\n") and b"\r" not in self._vocab:
             line = line[:-2] + b"\n"
+        if b"\n" not in self._vocab:
+            line = line.removesuffix(b"\n")
         return tokenizer.without_unknown(line, self._vocab)
 
     def answer(self, line: bytes) -> Iterator[sampler.SampledCharacter]:

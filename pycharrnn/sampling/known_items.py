@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from compat.item_options import END_CHARACTERS
+from pycharrnn.checkpoints.checkpoint import encoding_of_files
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.text import items
 from pycharrnn.text.file_pieces import file_pieces
 from pycharrnn.text.item_file import items_for_model
@@ -37,14 +39,18 @@ def recorded_items(path: str, loaded: Checkpoint) -> RecordedItems:
     return RecordedItems(recorded_text(path, loaded), END_CHARACTERS[loaded.items])
 
 
-def for_options(path: str, loaded: Checkpoint, opt: SampleOptions) -> frozenset[bytes] | None:
+def for_options(
+    path: str, loaded: Checkpoint, opt: SampleOptions, note: PrintLine = print_nothing
+) -> frozenset[bytes] | None:
     """The items to compare with: those of -text, or for -new of the recorded text; else of a small recorded text.
 
-    In memory, an item takes about 60 bytes beside its characters. Errors: OSError; UserError.
+    In memory, an item takes about 60 bytes beside its characters. `note`: prints how the file of -text is decoded.
+    Errors: OSError; UserError.
     """
     recorded = recorded_items(path, loaded)
     if opt.text:
-        return frozenset(items_for_model(opt.text, loaded.vocab, loaded.opt))
+        read_as = encoding_of_files(loaded)
+        return frozenset(items_for_model(opt.text, loaded.vocab, loaded.opt, read_as, note))
     if opt.new:
         return frozenset(recorded.read())
     try:

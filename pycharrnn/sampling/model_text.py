@@ -49,6 +49,7 @@ class ModelText:
     def __init__(self, path: str, loaded: Checkpoint) -> None:
         self.recorded = recorded_text(path, loaded)
         self._vocab, self._opt, self._is_from_texts = loaded.vocab, loaded.opt, checkpoint.is_from_texts(loaded)
+        self._read_as = checkpoint.encoding_of_files(loaded)
         self._characters = characters_by_id(loaded.vocab)
         self._encoding = UTF8 if checkpoint.encoding(loaded) == "utf8" else BYTES
         end = loaded.network.end_id
@@ -66,6 +67,8 @@ class ModelText:
                 f"{flag('max_copy')} needs a model whose characters are bytes or code points: leave it out."
             )
         if text:
+            if source_files.is_pipe(text):
+                raise UserError(f"{flag('max_copy')} reads {flag('text')} several times: save what comes as a file.")
             read = self._reader_of(text)
             return self._index(read, text, None, N, self._utf8_bytes(read))
         return self._index_of_recorded(N, keep)
@@ -139,12 +142,12 @@ class ModelText:
         if self._end_id >= 0:
             return lambda: self._items_of_file(path)
         if self._is_from_texts:
-            return lambda: _joined(path)
+            return lambda: _joined(path, self._read_as)
         return lambda: file_pieces(path)
 
     def _items_of_file(self, path: str) -> Iterator[bytes]:
         end = END_CHARACTERS[item_options.kind(self._vocab, self._opt)]
-        for item in item_file.items_for_model(path, self._vocab, self._opt):
+        for item in item_file.items_for_model(path, self._vocab, self._opt, self._read_as):
             yield item + end
 
     def _pieces(self, read: _Bytes) -> Iterator[npt.NDArray[np.int32]]:
@@ -160,7 +163,7 @@ class ModelText:
         return hashlib.sha256(repr((self._characters, self._end_id)).encode()).hexdigest()[:12]
 
 
-def _joined(path: str) -> Iterator[bytes]:
+def _joined(path: str, text_encoding: str) -> Iterator[bytes]:
     """The text of a file or folder, as a training joins it. Errors: OSError; UserError."""
     with contextlib.ExitStack() as until_read:
-        yield from JoinedFiles(source_files.find([path], print_nothing, until_read)).pieces()
+        yield from JoinedFiles(source_files.find([path], print_nothing, until_read, text_encoding)).pieces()

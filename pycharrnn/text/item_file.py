@@ -92,7 +92,8 @@ def _items_in(file: SourceFile, kind: str) -> Iterator[bytes]:
 
 def _found(path: str, until_read: contextlib.ExitStack, text_encoding: str, note: PrintLine) -> list[SourceFile]:
     found = source_files.find([path], print_nothing, until_read, text_encoding)
-    if how := source_files.sentence_on_decoding(found):
+    how = source_files.sentence_on_decoding(found)
+    if how and text_encoding != decode_text.RAW:
         note(how)
     return found
 

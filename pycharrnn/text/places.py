@@ -39,11 +39,11 @@ def places(pieces: Iterable[bytes], offsets: Collection[int]) -> dict[int, Place
             if (newline := piece.rfind(b"\n", at, end)) >= 0:
                 decoder.reset()
                 column, at = 1, newline + 1
-            # At an offset a character begins, so a character that is not whole there is invalid.
-            column += len(decoder.decode(piece[at:end], first + end == waiting[-1]))
+            column += len(decoder.decode(piece[at:end]))
             at = end
             if first + at == waiting[-1]:
-                found[waiting.pop()] = Place(line, column)
+                # A character that is not whole here counts as bytes: it is invalid, unless the offset is inside of it.
+                found[waiting.pop()] = Place(line, column + len(decoder.getstate()[0]))
         if not waiting:
             break
         first += len(piece)

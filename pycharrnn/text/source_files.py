@@ -259,8 +259,8 @@ def _below(folder: str, skipped: list[str]) -> Iterator[folder_walk.Found]:
 
 
 def is_pipe(path: str) -> bool:
-    """Whether a path is standard input or a pipe, whose text is copied to be read. Errors: OSError."""
-    return path == "-" or stat.S_ISFIFO(os.stat(path).st_mode)
+    """Whether a path is standard input or a pipe, whose text is copied to be read; False if there is nothing at it."""
+    return path == "-" or (os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode))
 
 
 def _copied(path: str, until_copied: contextlib.ExitStack) -> str:

@@ -14,7 +14,9 @@ from conftest import GOLDEN, run, sentence
 from pycharrnn.analysis import scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import kernel_library
+from pycharrnn.sampling import copy_limits, known_items
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
+from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.tokenizer import unknown_code_points
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
@@ -145,3 +147,22 @@ def test_what_is_refused(tmp_path):
     assert "leave one out" in sentence(run("score", ITEMS, "a", *both, cwd=tmp_path))
     assert "empty.txt: empty" in sentence(run("score", ITEMS, "empty.txt", "-lines", "1", cwd=tmp_path))
     assert "nowhere.txt" in sentence(run("score", ITEMS, "nowhere.txt", "-lines", "1", cwd=tmp_path))
+
+
+@pytest.mark.parametrize("opt", [{"from_texts": 0}, {"text_encoding": "bytes"}], ids=["-data_dir", "bytes"])
+def test_items_of_bytes_are_read_as_bytes(tmp_path, opt):
+    """Also by -new and by -max_copy, which would take them for other items."""
+    items = [b"a\xc3", b"b\xc3\r"]  # which is no UTF-8
+    path = item_models.saved(tmp_path, letters="abcé\r", **opt)
+    (tmp_path / "list.txt").write_bytes(b"".join(item + b"\n" for item in items))
+    found = run("score", ITEMS, "list.txt", "-lines", "1", cwd=tmp_path)
+    assert [text for _, _, text in table(found.stdout)] == items and found.stderr == b""
+    loaded = checkpoint.load(path)
+    read = known_items.for_options(str(path), loaded, SampleOptions(items=1, new=1, text=str(tmp_path / "list.txt")))
+    assert read == set(items)
+    limits = copy_limits.for_options(str(path), loaded, 1, str(tmp_path / "list.txt"))
+    log_probs = np.zeros(len(loaded.vocab))
+    limits.limit([loaded.vocab[b"a"] - 1]).forbid(log_probs)
+    assert np.flatnonzero(np.isinf(log_probs)).tolist() == [loaded.vocab[b"\xc3"] - 1]
+    refused = run("score", ITEMS, "list.txt", "-lines", "1", "-text_encoding", "latin-1", cwd=tmp_path)
+    assert "is for models of pycharrnn train FILE" in sentence(refused)

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import GOLDEN, ROOT, run, sentence
 
-from pycharrnn.analysis import plotting
+from pycharrnn.analysis import novelty_plot, plotting
 from pycharrnn.analysis.options import PlotOptions
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.names import short_names
@@ -292,3 +292,14 @@ def test_without_matplotlib(tmp_path):
     command = [sys.executable, "-m", "pycharrnn", "plot", CHECKPOINT.name]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment)
     assert 'needs more packages: pip install "matplotlib' in sentence(result)
+
+
+def test_room_for_the_legend_of_many_novelty_curves(tmp_path):
+    curve = novelty_plot.NoveltyCurve("name", ((4, 0.9), (8, 0.3)), ())
+    sizes = [png_size(picture_of(tmp_path / f"{count}.png", count * [curve])) for count in (1, 3, 24)]
+    assert sizes[0][1] < sizes[1][1] < sizes[2][1] - 20 * 0.2 * 110
+
+
+def picture_of(path: Path, curves) -> Path:
+    novelty_plot.save_picture(path, curves)
+    return path

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import sys
 
 import item_models
 import pytest
@@ -81,6 +83,13 @@ def test_json_from_a_pipe(home):
     shares = [gram in TEXT for gram in (SAMPLE[k : k + 8] for k in range(len(SAMPLE) - 7))]
     assert found["curve"]["sample"][found["curve"]["n"].index(8)] == pytest.approx(sum(shares) / len(shares))
     assert found["curve"]["validation"] is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names of files of any bytes")
+def test_json_names_a_file_whose_name_is_not_utf8(home):
+    name = os.fsdecode(b"s\xff.txt")
+    (home / name).write_text(SAMPLE, encoding="utf-8")
+    assert json.loads(run("copied", name, "-text", name, "-json", "1", cwd=home).stdout)["sample"] == "s\ufffd.txt"
 
 
 def test_a_passage_that_the_sample_repeats_is_listed_once(home):
@@ -297,6 +306,11 @@ def test_the_curve_of_a_model_of_items(home):
     assert found["sample"][0] == sum(any(gram in f"{name}\n" for name in names) for gram in grams) / len(grams)
     assert found["sample"][-1] is None
     assert found["validation"][0] > 0.9
+    # The text of the model has its validation split, too.
+    whole = json.loads(copied("s.txt", MODEL, "-curve", "1", "-json", "1", "-text", "data/list/input.txt"))["curve"]
+    assert whole["validation"] is None
+    assert [share is None for share in whole["sample"]] == [share is None for share in found["sample"]]
+    assert whole["sample"][0] >= found["sample"][0]
 
 
 def test_labels_are_not_copied(home):
@@ -328,8 +342,12 @@ def test_plot_draws_curves(home):
     shown = re.findall(r"<text[^>]*>([^<]*)</text>", (home / "c.svg").read_text(encoding="utf-8"))
     assert {"one", "two", "validation split, by people", "48"} <= set(shown)
     (home / "no.json").write_text(copied("s.txt", "-text", "t.txt", "-json", "1"), encoding="utf-8")
+    (home / "short.txt").write_bytes(b"cat")
+    short = copied("short.txt", "-text", "t.txt", "-curve", "1", "-json", "1")
+    (home / "short.json").write_text(short, encoding="utf-8")
     for path, said in (
         ("no.json", "no.json holds no curve: write one by pycharrnn copied"),
+        ("short.json", "short.json is of a sample too short for a curve: name that of a longer one."),
         (MODEL, "plot them one by"),
     ):
         done = run("plot", "one.json", path, "-o", "d.svg", cwd=home)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import math
@@ -358,3 +359,32 @@ def test_a_trained_model_tells_its_labels_apart(tmp_path, monkeypatch):
     assert right >= 55  # of 60; a few words have letters of two labels alone
     drawn = run("sample", "cv", "-as", "high", "-gpuid", "-1", "-verbose", "0", cwd=tmp_path).stdout
     assert sum(byte in b"efg" for byte in drawn) > 0.9 * (len(drawn) - drawn.count(b"\n"))
+
+
+def test_which_reads_items_as_the_training_read_them(tmp_path):
+    """A model of the command line reads text, one of -data_dir bytes."""
+    item = "bé"
+    (tmp_path / "list.txt").write_bytes(f"{item}\n".encode("latin-1"))
+    of_text = {**OPT, "letters": "abcé\t"}
+    item_models.saved(tmp_path, "line", TEXT, **of_text)
+    done = run("which", CV, "list.txt", "-text_encoding", "latin-1", cwd=tmp_path)
+    assert done.stdout.startswith(f"{item}\t".encode()) and done.stderr == b"pycharrnn: list.txt: read as latin-1.\n"
+    assert done.stdout == run("which", CV, "-", input=f"{item}\n".encode(), cwd=tmp_path).stdout
+    assert b"; -text_encoding overrules this.\n" in run("which", CV, "list.txt", cwd=tmp_path).stderr
+
+    loaded = item_models.made("line", from_texts=0, **of_text)
+    vocab = {b"\xe9" if character == b"\xc3" else character: k for character, k in loaded.vocab.items()}
+    checkpoint.convert(dataclasses.replace(loaded, vocab=vocab), tmp_path / "of_bytes.t7")
+    done = run("which", "of_bytes.t7", "list.txt", cwd=tmp_path)
+    assert (done.stdout.partition(b"\t")[0], done.stderr) == (item.encode("latin-1"), b"")
+    assert done.stdout == run("which", "of_bytes.t7", "-", input=f"{item}\n".encode("latin-1"), cwd=tmp_path).stdout
+    done = run("which", "of_bytes.t7", "list.txt", "-text_encoding", "latin-1", cwd=tmp_path)
+    assert "is for models of pycharrnn train FILE" in sentence(done)
+
+
+def test_line_breaks_around_an_item_are_not_of_it(tmp_path):
+    path = item_models.saved(tmp_path, "blank", letters="abc\t\n", label="file", **record_labels(COUNTS))
+    model = pycharrnn.load(path)
+    assert model.which("\nab\nc\n\n") == model.which("ab\nc")
+    with pytest.raises(pycharrnn.UserError, match="item has 2 items"):
+        model.which("ab\n\nc")

@@ -124,3 +124,9 @@ def test_what_can_not_be_is_refused(home, tmp_path):
 def test_more_than_the_text_has_is_no_limit(home):
     plain = run(*SAMPLE, "-verbose", "0", cwd=home).stdout
     assert run(*SAMPLE, "-verbose", "0", "-max_copy", "5000", cwd=home).stdout == plain
+
+
+@pytest.mark.parametrize("command", ["sample", "chat"])
+def test_a_text_that_can_be_read_only_once_is_refused(home, command):
+    done = run(command, *SAMPLE[1:], "-max_copy", "3", "-text", "-", input=TEXT, cwd=home)
+    assert "-max_copy reads -text several times: save what comes as a file." in sentence(done)

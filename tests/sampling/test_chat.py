@@ -89,3 +89,9 @@ def test_a_chat_begins_with_an_item(tmp_path, kind, learn):
     answer = pycharrnn.load(path).generate("ca", length=9, seed=3, temperature=0.2)[2:]
     assert done.stdout.decode().rstrip("\n") == answer.partition("\n")[0]
     assert (NOTE in done.stderr.decode()) == (kind == "line")
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_model_without_line_breaks_reads_none(end):
+    chat = Chat(Always(0), {b"a": 1, b"b": 2, b"c": 3}, ChatOptions(length=2))
+    assert chat.without_unknown(b"ab" + end) == (b"ab", "")

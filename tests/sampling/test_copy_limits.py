@@ -392,3 +392,13 @@ def test_no_passage_in_a_million_characters(max_exact):
     assert sum(map(len, drawn)) > 900_000
     assert not any(ids[k : k + N + 1] in known for ids in drawn for k in range(len(ids) - N))
     assert any(ids[k : k + N] in {one[:N] for one in known} for ids in drawn for k in range(200))
+
+
+def test_a_text_of_a_model_that_kept_its_bytes_is_not_decoded(folder):
+    copies, loaded, path = of_text(folder, b"ab\xe9c\r", "abc\u00e9\r", N=1, text_encoding="bytes")
+    (folder / "other.txt").write_bytes(b"a\xc3b\rc")  # no UTF-8
+    copies = copy_limits.for_options(path, loaded, 1, "other.txt")
+    log_probs = np.zeros(len(loaded.vocab))
+    copies.limit([loaded.vocab[b"a"] - 1]).forbid(log_probs)
+    assert np.flatnonzero(np.isinf(log_probs)).tolist() == [loaded.vocab[b"\xc3"] - 1]
+    assert follows(copies, loaded, b"b") == {"\r"}

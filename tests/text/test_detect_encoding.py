@@ -221,3 +221,7 @@ def test_html_that_declares_its_encoding(tmp_path, name):
     """Without the declaration, the statistics take this word in koi8-r for koi8-u."""
     page = f"<html><head><meta charset={name}></head><p>Фонарщик</p></html>"
     assert decoded(tmp_path / "a.html", page.encode(name)) == page
+
+
+def test_items_of_ascii_between_zero_bytes_are_no_utf16(tmp_path):
+    assert decoded(tmp_path / "a.txt", b"\0".join([b"Ann", b"Bob", b"Zoe", b"Cara"] * 30)) is None

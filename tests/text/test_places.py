@@ -41,3 +41,8 @@ def test_places_of_characters_in_any_text_and_any_pieces(seed):
     found = places.places(pieces, chosen.sample(offsets, min(5, len(offsets))))
     assert found == {offset: place_of(text, offset) for offset in found}
     assert found
+
+
+def test_an_offset_inside_a_character_does_not_move_those_after_it():
+    text = "xé y z".encode()
+    assert places.places([text], [2, 3, 5])[5] == places.places([text], [5])[5] == (1, 5)
