@@ -15,6 +15,7 @@ MODEL_IN_PAGE = b'<script type="application/json" class="model">'  # before each
 _OUR_ONNX_START = b"\x08\x07\x12\x09pycharrnn"
 CACHE_NAME = re.compile(r"(vocab|data)(_utf8)?(_without_\w+)?\.t7")  # of the files beside input.txt
 _T7_STARTS = (b"\3\0\0\0\1\0\0\0", b"\4\0\0\0\1\0\0\0")  # a table, an object
+_ASCII_T7_WITH_CR = re.compile(rb"[0-8](\r\n?)\d+\1")
 _LONGEST_HEADER = 100_000_000  # bytes of a .safetensors file's header, as the library allows
 _READS = "pycharrnn reads the .t7 files of char-rnn and torch-rnn, and what its convert writes"
 _AS_TEXT = "save it as plain text to train on it"
@@ -24,7 +25,7 @@ TEXT = "a text; `pycharrnn train` makes a model of it"
 _BEGINNINGS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file it stands for: fetch that with git lfs pull"),
     (b"PK", "a zip archive: unpack it, and name the .t7 file in it"),
-    (b"\x1f\x8b", "gzip-ed twice: unpack it once"),
+    (b"\x1f\x8b", "compressed by gzip: unpack it with gunzip"),
     (b"BZh", "compressed by bzip2: unpack it with bunzip2"),
     (b"\xfd7zXZ\0", "compressed by xz: unpack it with unxz"),
     (b"\x28\xb5\x2f\xfd", "compressed by zstd: unpack it with unzstd"),
@@ -64,8 +65,12 @@ def name_of(content: bytes | bytearray) -> str:
         return f"an RTF file: {_AS_TEXT}"
     if text[:1] in (b"{", b"["):
         return _json(text)
+    if MODEL_IN_PAGE in content:
+        return "a page of pycharrnn convert: give it a name that ends in .html"
     if re.match(rb"<(!doctype|html|head|body|\?xml|!--)", text, re.IGNORECASE):
         return "a web page that was saved in the file's place: open it in a browser, and download the file itself"
+    if _ASCII_T7_WITH_CR.match(start):
+        return "an ASCII .t7 file whose line ends were changed, perhaps by a transfer as text: copy it in binary mode"
     if is_text(start):
         return TEXT
     return ""

@@ -54,6 +54,10 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
         formats.check_use(target, "encoding", flag("ascii", opt.ascii))
     if opt.longs != ConvertOptions.longs:
         formats.check_use(target, "long_size", flag("longs", opt.longs))
+        if opt.ascii:
+            raise UserError(
+                f"{flag('longs', opt.longs)} is for a binary file, and {flag('ascii', 1)} for text: leave one out."
+            )
     is_page, is_c = formats.HTML.is_of(target), formats.C.is_of(target)
     if opt.weights and not is_c:
         as_c = "end the command with a file name such as model.c"

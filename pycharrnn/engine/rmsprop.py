@@ -45,6 +45,7 @@ class RMSprop:
             sums = [self._update_in_kernel(gradient, clip, part, multiple) for part, multiple in self._parts]
             self._squared_norms = [sum(of_parts) for of_parts in zip(*sums, strict=True)]
             return
+        clip = min(clip, torch.finfo(gradient.dtype).max)
         gradient.clamp_(-clip, clip)
         self.mean_square.mul_(self.alpha).addcmul_(gradient, gradient, value=1.0 - self.alpha)
         torch.sqrt(self.mean_square, out=self._root).add_(self.epsilon)

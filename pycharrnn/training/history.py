@@ -18,11 +18,14 @@ class History:
     Attributes:
         train_losses: of iterations 1, 2, ...; NaN for those that the checkpoint of -resume did not record.
         val_losses: iteration -> loss of the validation split. done: iterations before -resume.
+        least_first: a lower first loss counts as this one. The first batch of a list begins all of its items, which may
+            be labels, without a loss, or what all items have in common.
     """
 
     train_losses: array[float] = field(default_factory=lambda: array("d"))
     val_losses: dict[int, float] = field(default_factory=dict)
     done: int = 0
+    least_first: float = 0.0
     _first: float = field(default=math.nan, init=False, repr=False)
 
     @classmethod
@@ -50,7 +53,7 @@ class History:
         """Training with a loss above it diverges."""
         if math.isnan(self._first):
             self._first = next((loss for loss in self.train_losses if not math.isnan(loss)), math.nan)
-        return 3 * self._first
+        return 3 * max(self._first, self.least_first)  # NaN before the first loss
 
 
 def out_of_patience(val_losses: dict[int, float], patience: int) -> bool:

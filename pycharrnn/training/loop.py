@@ -81,6 +81,8 @@ def train(
         trainer = session.make_trainer(note)
         threads.note_backend(settings.machine, trainer.bptt.reason, note)
         history, is_over = _history(session, trainer, log.say, note)
+        if settings.data.items:
+            history.least_first = math.log(session.loader.vocab_size)  # of a model that knows nothing
         pace = pace_of(session, watch, history.done)
         run = CurrentRun(session, trainer, history, log.say, note, live, draw, callbacks, pace)
         alone = session.ranks.size == 1

@@ -24,6 +24,7 @@ from pycharrnn.training import length_changes
 
 MAX_SHOWN = 10_000  # characters of -show: some screens full
 MAX_MINUTES = 10**6  # two years
+_MOST = 1e30  # in the range of float32
 LOG_ENDINGS = (".csv", ".jsonl")
 
 
@@ -150,7 +151,7 @@ class TrainOptions:
         "learning rate of the weights that belong to single characters, those of the input and of the decoder, as a"
         " multiple of -learning_rate. -recipe and -minutes set 3 for texts, 2 for those below 300,000 characters",
         group="learning",
-        allowed=number(above=0),
+        allowed=number(above=0, high=_MOST),
     )
     warmup: int = option(
         0,
@@ -221,7 +222,7 @@ class TrainOptions:
         0,
         "what rmsprop's mean squares start from. 1 = as Torch7 had it from 8 June to 6 September 2016",
         group="learning",
-        allowed=number(0),
+        allowed=number(0, _MOST),
     )
     forget_bias: int = option(
         1,

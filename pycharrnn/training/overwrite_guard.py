@@ -70,6 +70,13 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: PrintLine)
             if resumed and replaced and continues(resumed.checkpoint, replaced):
                 continue  # best stays if it was written before the resumed state
             note(_on_replacing(path, what, replaced, stem, ending))
+    elif not os.path.lexists(latest) and os.path.lexists(best):
+        replaced = _loaded(best)
+        if not (resumed and replaced and continues(resumed.checkpoint, replaced)):
+            if not files.overwrite and not (replaced and run_files.with_loss_in_name(best, replaced)):
+                what = "the only checkpoint of its run" if replaced else "not a checkpoint"
+                raise UserError(f"{best}, which this training would overwrite, is {what}: {ways_on}.")
+            note(_on_replacing(best, "best", replaced, stem, ending))
     for path, state in unfinished.items():
         note(f"{flag('overwrite', 1)} gives up the unfinished run {path}: {_described(state)}.")
 

@@ -25,7 +25,7 @@ from pycharrnn.training.options import TrainOptions
 _TYPES = typing.get_type_hints(TrainOptions)
 _FROM_NETWORK = ("rnn_size", "num_layers", "model")
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")  # never in file names, but in terminal commands
-_EXACT = 1 << 53  # Lua's numbers are doubles
+_EXACT = 1 << 53  # doubles hold all integers up to this one
 
 
 def find(loaded: Checkpoint, name: str) -> Any:
@@ -38,15 +38,15 @@ def find(loaded: Checkpoint, name: str) -> Any:
     kind = _TYPES[name]
     if kind is str:
         return value if isinstance(value, str) and not has_control_character(value) else None
-    if not is_number(value) or not math.isfinite(value):
+    if not is_number(value) or math.isnan(value):
         return None
     if name == "val_frac":
         train = loaded.opt.get("train_frac", TrainOptions.train_frac)
         if is_number(train) and train + value > 1 + 1e-9:
             return max(1 - train, 0.0)  # char-rnn takes all that training leaves
     if kind is int:
-        return int(value) if abs(value) <= _EXACT and float(value).is_integer() else None
-    return value
+        return int(value) if float(value).is_integer() else None
+    return value if abs(value) <= _EXACT else float(value)  # PyTorch takes no larger int
 
 
 def has_control_character(value: str) -> bool:

@@ -158,11 +158,17 @@ def _check_names(settings: RunSettings) -> None:
     folder, stem = os.path.split(files.stem)
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise _unusable(folder, "it is a file, not a folder")
-    for option, value in (("data_dir", settings.data.data_dir), ("checkpoint_dir", folder)):
+    recorded = {
+        "data_dir": settings.data.data_dir,
+        "checkpoint_dir": folder,
+        "savefile": files.savefile,
+        "init_from": settings.options.init_from,
+    }
+    for option, value in recorded.items():
         if not settings.resumed and recorded_options.has_control_character(value):
             raise UserError(
-                f"{flag(option)} {escape_line(value)} has a control character, which no checkpoint may record: rename"
-                " the folder."
+                f"{flag(option)} {escape_line(value)} has a control character, which no checkpoint may record: choose"
+                " another name."
             )
     name = run_names.named_checkpoint("lm_<savefile>", settings.optimisation.max_epochs, _LARGE_LOSS, files.ending)
     size = len(os.fsencode(name.replace("lm_<savefile>", stem)))

@@ -362,7 +362,8 @@ def test_inspect_of_all_files_of_a_folder(tmp_path):
     [
         ([], (f"{CHECKPOINT}_cpu.t7", "", "binary", 8, "")),
         (["x.t7"], ("x.t7", "", "binary", 8, "")),
-        (["x.t7", "-ascii", "1", "-longs", "4", "-type", "float32"], ("x.t7", "float32", "ascii", 4, "")),
+        (["x.t7", "-ascii", "1", "-type", "float32"], ("x.t7", "float32", "ascii", 8, "")),
+        (["x.t7", "-longs", "4"], ("x.t7", "", "binary", 4, "")),
     ],
 )
 def test_convert(monkeypatch, args, written):
@@ -370,6 +371,12 @@ def test_convert(monkeypatch, args, written):
     monkeypatch.setattr(checkpoint, "convert", lambda loaded, *more: asked.append(more))
     assert printed("convert", CHECKPOINT, *args) == [f"saved {written[0]}", ""]
     assert asked == [written]
+
+
+def test_a_text_has_no_size_of_longs(tmp_path):
+    result = invoke("convert", CHECKPOINT, str(tmp_path / "x.t7"), "-ascii", "1", "-longs", "4")
+    assert str(result.exception) == "-longs 4 is for a binary file, and -ascii 1 for text: leave one out."
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_activations_hands_on_which_units(monkeypatch, tmp_path):

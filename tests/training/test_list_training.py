@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from compat.item_options import END_CHARACTERS
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.text.batches import VAL
+from pycharrnn.training.history import History
 
 LIST = ["-gpuid", "-1", "-data_dir", "data", "-items", "line", "-rnn_size", "6", "-batch_size", "5", "-seq_length", "8"]
 SPLIT = ["-train_frac", "0.8", "-val_frac", "0.2"]
@@ -285,3 +288,21 @@ def test_two_processes_share_the_rows(tmp_path):
     out, _ = in_two_processes(both, "train", *args)
     assert_close_digits(log_lines(out), log_lines(done.stdout.decode()))
     assert [p.name for p in named(both)] == [p.name for p in named(alone)]
+
+
+def test_labels_that_fill_the_first_batch(tmp_path):
+    """It has no loss with which later ones could be compared."""
+    for person in ("a French lady to her cousin in the country", "a Greek monk to his brother on the mountain"):
+        (tmp_path / "letters").mkdir(exist_ok=True)
+        (tmp_path / "letters" / f"The letters of {person}.txt").write_bytes(b"".join(n + b"\n" for n in names()))
+    args = ["letters", "-items", "line", "-label", "file", "-gpuid", "-1", "-exact", "1", "-rnn_size", "6"]
+    lines = train(tmp_path, *args, "-batch_size", "5", "-seq_length", "8", "-max_epochs", "1", small=[])
+    assert not [line for line in lines if "exploding" in line]
+    assert len(steps(lines)) > 20
+
+
+def test_a_first_batch_of_what_all_items_have_in_common():
+    """A model that knows it has a loss near 0 there; later ones are no explosion."""
+    assert History(array("d", [1e-5, 3.7]), least_first=2.0).max_loss == 6.0
+    assert History(array("d", [2.5, 3.7]), least_first=2.0).max_loss == 7.5
+    assert not History(array("d", [math.nan]), least_first=2.0).is_exploding()

@@ -384,3 +384,27 @@ def test_the_state_before_a_validation_comes_back(tmp_path, monkeypatch):
 def test_golden_checkpoints_are_where_they_were():
     """Going on from a recorded checkpoint would write beside it: tests copy it first."""
     assert not list(GOLDEN.glob("*/lm_*_latest.t7"))
+
+
+def test_the_only_checkpoint_of_a_run_is_not_overwritten(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.2")
+    named(folder)[0].unlink()
+    (folder / "cv/lm_lstm_latest.t7").unlink()
+    best = folder / "cv/lm_lstm_best.t7"
+    for content_, what in ((best.read_bytes(), "the only checkpoint of its run"), (b"my notes", "not a checkpoint")):
+        best.write_bytes(content_)
+        error, _, _ = result_of(folder, "-max_epochs", "0.1")
+        said = f"cv/lm_lstm_best.t7, which this training would overwrite, is {what}: choose another -savefile or "
+        assert str(error).startswith(said)
+        assert content(folder / "cv") == {best.name: content_}
+    error, _, err = result_of(folder, "-max_epochs", "0.1", "-overwrite", "1")
+    assert error is None and "this run replaces cv/lm_lstm_best.t7, which is not a checkpoint." in err
+
+
+def test_going_on_without_the_newest_checkpoint_replaces_the_best(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.2")
+    (folder / "cv/lm_lstm_latest.t7").unlink()
+    error, _, err = result_of(folder, "-resume", str(named(folder)[0]), "-max_epochs", "0.4", small=[])
+    assert error is None and "this run replaces" not in err

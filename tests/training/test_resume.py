@@ -416,7 +416,7 @@ def test_a_damaged_state_is_one_sentence(tmp_path, change, message):
     [
         (b"print_every", b"often", "records the -print_every 'often', which is not valid: give -print_every"),
         (b"print_every", 0, "records an option that can't be used, .*-print_every must be at least 1, not 0"),
-        (b"seed", 1e300, r"-seed 1e\+300, which"),
+        (b"seed", 0.5, "-seed 0.5, which"),
         (b"keep", math.inf, "-keep inf"),
         (b"learning_rate_decay", math.nan, "-learning_rate_decay nan"),
         (b"gpuid", True, "-gpuid True"),
@@ -618,3 +618,39 @@ def test_folders_that_a_checkpoint_may_not_record_are_refused(tmp_path, name):
     error, _, _ = result_of(folder, "-data_dir", name)
     assert f"-data_dir {escape_line(name)} has a control character" in str(error)
     assert not (folder / "cv").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows forbids such names")
+def test_names_that_a_checkpoint_may_not_record_are_refused(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1")
+    (folder / "cv").rename(folder / "a\nb")
+    for args, said in (
+        (("-savefile", "c\nd"), r"-savefile c\nd has a control character"),
+        (("-init_from", "a\nb/lm_lstm_latest.t7"), r"-init_from a\nb/lm_lstm_latest.t7 has a control character"),
+    ):
+        error, _, _ = result_of(folder, *args)
+        assert str(error).startswith(said) and not (folder / "cv").exists()
+
+
+@pytest.mark.parametrize("kernel", ["on", "off"])
+def test_numbers_beyond_those_of_64_bits(tmp_path, monkeypatch, kernel):
+    """Lua's numbers are doubles, and so large ones are read as whole numbers."""
+    monkeypatch.setenv("PYCHARRNN_KERNEL", kernel)
+    large = "100000000000000000000"
+    args = ["-exact", "0", "-dropout", "0.3", "-initial_mean", large]
+    args += ["-seed", large, "-grad_clip", large, "-eval_val_every", large]
+    for name, epochs in (("one", "0.4"), ("two", "0.2")):
+        train(folder_with_text(tmp_path / name), *args, "-max_epochs", epochs)
+    train(tmp_path / "two", "-resume", "cv", "-max_epochs", "0.4", "-seed", large, small=[])
+    one, two = (checkpoint.load(tmp_path / name / "cv/lm_lstm_latest.t7") for name in ("one", "two"))
+    assert one.i == two.i and one.train_losses == two.train_losses
+
+
+def test_a_clip_beyond_float32(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
+    args = ["-exact", "0", "-max_epochs", "0.1"]
+    for name, clip in (("a", "1e39"), ("b", "1e38")):
+        train(folder_with_text(tmp_path / name), *args, "-grad_clip", clip)
+    a, b = (checkpoint.load(tmp_path / name / "cv/lm_lstm_latest.t7") for name in ("a", "b"))
+    assert a.train_losses == b.train_losses
