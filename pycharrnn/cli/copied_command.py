@@ -66,13 +66,12 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
         if opt.html:
             everywhere = copied.passages(found, text, opt.least, each_once=False)
             copied_page.write(opt.html, name, text.name, content, everywhere, opt.least)
-    if opt.curve:
-        if opt.text or loaded is None:
+        if opt.curve and (opt.text or loaded is None):
             is_of_lines = loaded is not None and loaded.items == "line"
             shares = copied.curve_of_lines(content, text, known, threads) if is_of_lines else found.curve()
             curves = copied_report.Curves(shares, [])
-        else:
-            curves = copied_report.curves_of(copied.novelty_of_model(checkpoint_file, loaded, content, threads))
+    if opt.curve and loaded and not curves:
+        curves = copied_report.curves_of(copied.novelty_of_model(checkpoint_file, loaded, content, threads))
     if opt.json:
         say(copied_report.as_json(name, text.name, passages, opt.least, opt.top, curves))
     else:

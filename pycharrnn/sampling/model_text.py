@@ -68,7 +68,9 @@ class ModelText:
             )
         if text:
             if source_files.is_pipe(text):
-                raise UserError(f"{flag('max_copy')} reads {flag('text')} several times: save what comes as a file.")
+                raise UserError(
+                    f"{flag('max_copy')} can't take {flag('text')} from a pipe: save the text as a file, and name that."
+                )
             read = self._reader_of(text)
             return self._index(read, text, None, N, self._utf8_bytes(read))
         return self._index_of_recorded(N, keep)

@@ -311,6 +311,8 @@ def test_the_curve_of_a_model_of_items(home):
     assert whole["validation"] is None
     assert [share is None for share in whole["sample"]] == [share is None for share in found["sample"]]
     assert whole["sample"][0] >= found["sample"][0]
+    piped = copied("s.txt", MODEL, "-curve", "1", "-json", "1", "-text", "-", input="\n".join(names).encode())
+    assert json.loads(piped)["curve"] == whole
 
 
 def test_labels_are_not_copied(home):

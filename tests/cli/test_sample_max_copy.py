@@ -129,4 +129,4 @@ def test_more_than_the_text_has_is_no_limit(home):
 @pytest.mark.parametrize("command", ["sample", "chat"])
 def test_a_text_that_can_be_read_only_once_is_refused(home, command):
     done = run(command, *SAMPLE[1:], "-max_copy", "3", "-text", "-", input=TEXT, cwd=home)
-    assert "-max_copy reads -text several times: save what comes as a file." in sentence(done)
+    assert "-max_copy can't take -text from a pipe: save the text as a file, and name that." in sentence(done)
