@@ -61,7 +61,8 @@ class Rules:
         seq_length, learning_rate: the rate of _REFERENCE_SIZE, which falls with the size.
         characters, exponent: characters that _REFERENCE_SIZE should read; for other sizes, in proportion to the size to
             the power of `exponent`.
-        weight_drop_per_doubling: of the epochs, from `epochs_without_drop` epochs on, up to `max_weight_drop`.
+        weight_drop_per_doubling: of the epochs, from `epochs_without_drop` epochs on, up to `max_weight_drop`: (for
+            texts of so many characters or more, value), the largest first.
         max_size_factor, max_size_root: the largest rnn_size is this factor times this root of the text's length in
             characters.
         max_epochs: of a run; more would be overfitted. max_epochs_init_from: the same with -init_from.
@@ -73,7 +74,7 @@ class Rules:
     learning_rate: float
     characters: float
     exponent: float
-    weight_drop_per_doubling: float
+    weight_drop_per_doubling: tuple[tuple[int, float], ...]
     epochs_without_drop: float
     max_weight_drop: float
     max_size_factor: float
@@ -89,7 +90,7 @@ TEXT_RULES = Rules(
     learning_rate=0.02,
     characters=0.8e6,
     exponent=1.5,
-    weight_drop_per_doubling=0.15,
+    weight_drop_per_doubling=((500_000, 0.11), (0, 0.15)),
     epochs_without_drop=2.7,
     max_weight_drop=0.6,
     max_size_factor=1,
@@ -104,7 +105,7 @@ LIST_RULES = Rules(
     learning_rate=0.025,
     characters=0.9e6,
     exponent=1.2,
-    weight_drop_per_doubling=0.28,
+    weight_drop_per_doubling=((0, 0.28),),
     epochs_without_drop=4.2,
     max_weight_drop=0.5,
     max_size_factor=9,
@@ -224,7 +225,7 @@ def _settings(opt: TrainOptions, length: int, rnn_size: int, epochs: float, ever
         "rnn_size": rnn_size,
         "seq_length": rules.seq_length,
         "learning_rate": _learning_rate(rules, rnn_size, length, bool(opt.init_from)),
-        "weight_drop": _weight_drop(rules, epochs, rnn_size, most_drop, bool(opt.init_from)),
+        "weight_drop": _weight_drop(rules, length, epochs, rnn_size, most_drop, bool(opt.init_from)),
         "state_reset": _STATE_RESET if epochs < _FEW_EPOCHS and not opt.items else 0,
         "max_epochs": epochs,
         "eval_val_every": every,
@@ -251,7 +252,8 @@ def _learning_rate(rules: Rules, rnn_size: int, length: int, further: bool) -> f
     return float(f"{rate:.2g}")
 
 
-def _weight_drop(rules: Rules, epochs: float, rnn_size: int, most: float, further: bool) -> float:
+def _weight_drop(rules: Rules, length: int, epochs: float, rnn_size: int, most: float, further: bool) -> float:
     doublings = max(0, math.log2(max(epochs, 1e-9) / rules.epochs_without_drop))
-    drop = min(most, rules.weight_drop_per_doubling * doublings * math.pow(rnn_size / 256, 0.25))
+    per_doubling = next(drop for least, drop in rules.weight_drop_per_doubling if length >= least)
+    drop = min(most, per_doubling * doublings * math.pow(rnn_size / 256, 0.25))
     return round(drop * (_PART_OF_DROP_FURTHER if further else 1), 2)
