@@ -36,7 +36,7 @@ try:
     labels = [line.partition("\t")[2] for line in lines if line]
     end = {"line": b"\n", "blank": b"\x1e", "file": b"\x1e"}.get(facts.get("items"))  # of an item, in a model of items
 except Exception as e:  # onnxruntime's errors have no other common base class
-    sys.exit(f"onnx_sample.py: {args.model} is not a .onnx file that `pycharrnn convert` has written: {e}")
+    sys.exit(f"onnx_sample.py: {args.model} is not a .onnx file that `convert` has written without -type: {e}")
 if labels and not args.prompt.startswith(tuple(f"{label}\t" for label in labels)):
     sys.exit(f"onnx_sample.py: begin the prompt with a label and a tab, for example with {labels[0] + chr(9)!r}")
 states = {i.name: np.zeros((i.shape[0], 1, i.shape[2]), np.float32) for i in session.get_inputs()[1:]}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import email.policy
 import math
+import os
 import signal
 import sys
 from pathlib import Path
@@ -24,7 +25,7 @@ def body_of(file: Path) -> str:
         return ""
     try:
         return str(part.get_content())
-    except LookupError:  # an encoding that Python does not know
+    except (LookupError, UnicodeError):  # an encoding that Python does not know, or that is none of a text
         payload = part.get_payload(decode=True)
         return payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
 
@@ -40,7 +41,8 @@ def main(checkpoint: str, folder: str) -> None:
         sys.exit(f"score_mails.py: there is no mail (.eml) below {folder}")
     # The bits of a mail without any known character are NaN. Such mails come first.
     for bits, unknown, file in sorted(rows, key=lambda row: -math.inf if math.isnan(row[0]) else -row[0]):
-        print(f"{bits:.3f} bits per character, {unknown} unknown  {file.relative_to(folder)}")
+        name = os.fsencode(file.relative_to(folder)).decode("utf-8", "replace")
+        print(f"{bits:.3f} bits per character, {unknown} unknown  {name}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pycharrnn.analysis.plotting import Curve, log_curve, loss_curve
 from pycharrnn.checkpoints.folder_runs import continues
-from pycharrnn.checkpoints.names import shortest_tails
+from pycharrnn.checkpoints.names import distinct_stems, shortest_tails
 from pycharrnn.checkpoints.paths import load_runs, run_of
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.printing import PrintLine
@@ -73,7 +73,7 @@ def curves(runs: Sequence[Run]) -> list[Curve]:
 
 def _names(runs: Sequence[Run]) -> list[str]:
     """A distinct name for each run: its own with as many folders as needed, or else that of its file."""
-    files = [os.path.splitext(os.path.normpath(run.path))[0] for run in runs]
+    files = distinct_stems([run.path for run in runs])
     called = [
         file if run_of(run.path) == run.path else os.path.normpath(run_of(run.path))
         for file, run in zip(files, runs, strict=True)

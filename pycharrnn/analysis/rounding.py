@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,10 +55,13 @@ def losses(path: str, loaded: Checkpoint, weights: str) -> Losses:
         raise UserError(f"{name} can't be read ({getattr(e, 'strerror', None) or e})") from None
     rounded = replace(loaded, network=c_weights.rounded(loaded.network, weights))
     try:
-        after = evaluation.split_loss(path, rounded, EvalOptions())
-        exact = checkpoint.validation_loss(loaded) if text.fingerprint else None
-        if exact is None:
-            exact = evaluation.split_loss(path, loaded, EvalOptions())
-        return Losses(exact, after, "" if text.fingerprint else name)
+        with tempfile.TemporaryDirectory(prefix="pycharrnn-") as folder:  # beside the text may be the cache of another
+            shutil.copyfile(text.path, os.path.join(folder, "input.txt"))
+            of_text = EvalOptions(data_dir=folder)
+            after = evaluation.split_loss(path, rounded, of_text)
+            exact = checkpoint.validation_loss(loaded) if text.fingerprint else None
+            if exact is None:
+                exact = evaluation.split_loss(path, loaded, of_text)
+            return Losses(exact, after, "" if text.fingerprint else name)
     except (OSError, ValueError, UserError) as e:
         raise UserError(f"{name} can't be scored ({e})") from None

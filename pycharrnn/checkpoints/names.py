@@ -14,7 +14,7 @@ from pycharrnn.common.display import escape_line, replace_surrogates
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
-    """Names that tell files apart, without endings and with as few folders as possible.
+    """Names that tell files apart, without endings and with as few folders as possible; of models in a page their own.
 
     Invalid UTF-8 is shown as U+FFFD, and control characters as escapes.
 
@@ -22,7 +22,23 @@ def short_names(paths: Sequence[str]) -> list[str]:
         >>> short_names(["a/lm_x.t7", "b/lm_x.t7", "b/lm_y.t7"])
         ['a/lm_x', 'b/lm_x', 'lm_y']
     """
-    return shortest_tails([os.path.splitext(os.path.normpath(path))[0] for path in paths])
+    return shortest_tails([_stem(path) for path in paths])
+
+
+def distinct_stems(paths: Sequence[str]) -> list[str]:
+    """Paths without their endings, except for files that differ only there; of models in a page their names.
+
+    Example:
+        >>> distinct_stems(["a/lm_x.t7", "a/lm_x.safetensors", "b.t7", "gallery.html#lm_y_1.25"])
+        ['a/lm_x.t7', 'a/lm_x.safetensors', 'b', 'lm_y_1.25']
+    """
+    stems = [_stem(path) for path in paths]
+    count = Counter(stems)
+    return [os.path.normpath(path) if count[stem] > 1 else stem for path, stem in zip(paths, stems, strict=True)]
+
+
+def _stem(path: str) -> str:
+    return page_and_model(path)[1] or os.path.splitext(os.path.normpath(path))[0]
 
 
 def shortest_tails(paths: Sequence[str]) -> list[str]:
@@ -66,14 +82,8 @@ def distinct_names(paths: Sequence[str]) -> list[str]:
         >>> distinct_names(["a/lm_x.t7", "a/lm_x.safetensors", "gallery.html#lm_y_1.25"])
         ['lm_x.t7', 'lm_x.safetensors', 'lm_y_1.25']
     """
-    stems = [os.path.splitext(path)[0] for path in paths]
-    count = Counter(stems)
-    names = shortest_tails(
-        [
-            page_and_model(path)[1] or (path if count[stem] > 1 else stem)
-            for path, stem in zip(paths, stems, strict=True)
-        ]
-    )
+    stems = distinct_stems(paths)
+    names = shortest_tails([page_and_model(path)[1] or stem for path, stem in zip(paths, stems, strict=True)])
     seen = Counter[str]()
     distinct = []
     for name in names:  # a number tells names apart that differ only in bytes that can't be shown

@@ -91,8 +91,11 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
         raise UserError(f"only data.t7, char-rnn's cache of a text, becomes a .txt file: for a model use {endings}.")
     from pycharrnn.checkpoints import checkpoint, folder_files, paths
 
+    if formats.page_and_model(target)[1]:
+        raise UserError(f"{target} stands for a model in a page, not for a file to write: choose another name.")
     source, loaded = paths.load_best(sources[0], note)
-    target = target or f"{source}{folder_files.COPY}"
+    page, of_page = formats.page_and_model(source)
+    target = target or (f"{page}_{of_page.replace('/', '_')}" if of_page else source) + folder_files.COPY
     Output(target, "", opt.overwrite).check(source)
     checkpoint.convert(loaded, target, opt.type, "ascii" if opt.ascii else "binary", opt.longs, opt.weights)
     say(f"saved {target}")

@@ -277,10 +277,14 @@ def chat_command(model: str, **values: Any) -> None:
         return
     kept.check(opt.text)  # the model's file may be replaced: it has been read
     learning = LearningChat(loaded, opt, copies)
+    saves = bool(opt.o)
     try:
         _converse(learning, opt, copies, checkpoint.is_from_texts(loaded))
+    except UserError:  # such as a -stop that never occurs
+        saves = saves and learning.has_learned
+        raise
     finally:
-        if opt.o:
+        if saves:
             checkpoint.convert(learning.checkpoint(), opt.o)
             note(f"saved {opt.o}")
 

@@ -44,7 +44,9 @@ def options_of(
             close = [other for other in known if other.startswith(name)] or difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}."
             raise TypeError(f"{caller}() has no option {name!r}; {hint}")
-    converted = {name: _converted(name, value, hints[name]) for name, value in values.items()}
+    # Defaults such as 0 as well, since checkpoints in JSON tell 0 from 0.0.
+    numbers = {field.name: field.default for field in fields if hints[field.name] is float}
+    converted = {name: _converted(name, value, hints[name]) for name, value in {**numbers, **values}.items()}
     with in_words_of_a_program():
         return kind(**converted)
 

@@ -19,6 +19,7 @@ from pycharrnn.library.keywords import in_words_of_a_program, options_of, switch
 from pycharrnn.library.run import Run
 from pycharrnn.library.train_keywords import Path, TrainKeywords
 from pycharrnn.sampling import sample_hook
+from pycharrnn.text.decode_text import RAW
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Stopwatch
 
@@ -89,8 +90,11 @@ def train(
         corpus = None
         if text is not None:
             texts = _texts(text)
-            if opt.text_encoding and isinstance(text, str) and isinstance(texts, bytes):
-                raise UserError("text_encoding is for files and bytes, but text is a str: leave it out.")
+            if opt.text_encoding not in ("", RAW) and isinstance(text, str) and isinstance(texts, bytes):
+                raise UserError(
+                    "text_encoding is for files and bytes, but text is a str: leave it out, or give 'bytes', which"
+                    " takes markup and zero bytes as they are."
+                )
             opt, corpus = until_trained.enter_context(corpus_run(texts, opt, given, speaker.note))
         asked = {"on_print": on_print, "on_validation": on_validation}
         callbacks = Callbacks(**{name: callback for name, callback in asked.items() if callback})  # type: ignore[arg-type]
@@ -115,6 +119,8 @@ def _texts(text: object) -> list[str] | bytes:
         return utf8(text, "text")
     named = text if isinstance(text, (list, tuple)) else [text]
     paths = [os.fspath(path) for path in named if isinstance(path, (str, os.PathLike))]
+    if any("\n" in path or len(path) > _LONGEST_PATH for path in paths):
+        raise UserError(f"text is a list, and has a text in the place of a path: {_LINES_IN_A_TEXT}.")
     if not paths or len(paths) < len(named):
         raise TypeError(f"text must be a text, a path or a list of paths, not {reprlib.repr(text)}: {_LINES_IN_A_TEXT}")
     if len(paths) > 1 and not any(os.path.lexists(path) or _looks_like_a_path(path) for path in paths):

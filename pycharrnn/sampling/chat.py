@@ -92,6 +92,9 @@ class LearningChat(Chat):
 
     A line begins a segment, see adapt.py, and so does its answer: no segment has characters of both.
 
+    Attributes:
+        has_learned: whether there has been a line.
+
     Errors: as adapt.learner.
     """
 
@@ -99,10 +102,12 @@ class LearningChat(Chat):
         self._local = inference.on_cpu(loaded.network)
         super().__init__(self._local, loaded.vocab, opt, copies, b"".join(tokenizer.item_start(loaded)))
         self._loaded, self._learner = loaded, adapt.learner(loaded.network, opt.adaptation, opt.threads or 1)
+        self.has_learned = False
         self._last: list[int] = []  # the last character, if the next line does not begin with it
 
     def _learn(self, line: list[int], answer: list[int]) -> None:
         ids = np.array([*self._last, *line, *answer], np.int64)
+        self.has_learned = True
         x, y, end = ids[:-1], ids[1:], max(len(ids) - len(answer) - 1, 0)
         self._learner.read(x[:end], y[:end])
         self._learner.read(x[end:], y[end:], ANSWER_SHARE)

@@ -19,7 +19,9 @@ from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.standard_streams import standard_input
 from pycharrnn.text import decode_text, detect_encoding, file_kinds, html_text
 from pycharrnn.text.decode_text import Decoding
+from pycharrnn.text.encodings import invalid_utf8_at
 from pycharrnn.text.file_kinds import HTML, Kind
+from pycharrnn.text.file_pieces import file_pieces
 
 SOURCES = ".sources"  # marks a folder as the text of earlier sources; it holds their paths, one a line
 LEFT_OUT = "left out, since"  # begins a note of files that are not taken
@@ -180,15 +182,16 @@ def read(path: str, note: PrintLine, text_encoding: str = "", of_model: bytes = 
         name, size = "standard input" if path == "-" else path, os.path.getsize(copy)
         if not size:
             return b""
-        found, shown = source_file(copy, name, size, text_encoding), escape_line(name)
-        if not isinstance(found, SourceFile):
-            raise UserError(file_kinds.refusal(shown, found) if found else _without_text(name, size))
-        is_invalid = found.decoding.errors != "strict" and not found.decoding.is_html
-        if of_model and not text_encoding and is_invalid:
+        may_be_sample = of_model and not text_encoding and not file_kinds.kind_of(copy, name)
+        # Before its encoding is detected, for which a package may be missing.
+        if may_be_sample and invalid_utf8_at(file_pieces(copy)) is not None:
             with open(copy, "rb") as f:
                 content = f.read()
             if not content.translate(None, of_model):
                 return content
+        found, shown = source_file(copy, name, size, text_encoding), escape_line(name)
+        if not isinstance(found, SourceFile):
+            raise UserError(file_kinds.refusal(shown, found) if found else _without_text(name, size))
         if sentence := sentence_on_decoding([found]):
             note(sentence)
         return b"".join(decode_text.pieces(found.path, found.decoding, shown))

@@ -262,6 +262,12 @@ class CheckpointKeeper:
         path, loss = self._file_of(best), lua_format.fixed(self._history.val_losses[best], 4)
         sampled = self._best if self._best_shown == best and os.path.exists(self._best) else path
         self._note(f"finished; the best checkpoint is {path}, with validation loss {loss}.")
+        lowest = best_iteration(self._history.val_losses)
+        if lowest is not None and lowest != best:  # beside the resumed checkpoint, in another folder or format
+            loss = lua_format.fixed(self._history.val_losses[lowest], 4)
+            self._note(
+                f"iteration {lowest} had a lower validation loss, {loss}; its checkpoint is not among these files."
+            )
         self._note(self._commands.sample(sampled))
         self._note(self._commands.page(sampled))
 

@@ -44,8 +44,8 @@ def restore(session: Session, start: ResumedRun, trainer: Trainer, say: PrintLin
         mean = optimisation.initial_mean
         of_flag = f" (the mean squares from {flag('initial_mean', mean)})" if mean else ""
         say(
-            f"{start.path} holds weights, losses and the iteration, but no run state (the Lua program and -save_state"
-            " 0 write none): the decay rule gives the learning rate,"
+            f"{start.path} holds weights, losses and the iteration, but no run state (the Lua program, -save_state 0"
+            " and most conversions write none): the decay rule gives the learning rate,"
             f" {lua_format.tostring(trainer.optimizer.learning_rate)}; RMSprop's mean squares and the hidden state"
             f" start from zero{of_flag}, and dropout from -seed."
         )

@@ -26,7 +26,7 @@ from pycharrnn.training.settings import FileSettings
 def check(files: FileSettings, data_dir: str, resumed: Checkpoint | None, note: PrintLine) -> None:
     """Check that -log is writable and replaces only the log of a run, with -overwrite 1. Errors: UserError.
 
-    `data_dir` need not exist yet. `resumed`: the checkpoint of a resumed run, whose log is continued.
+    `data_dir` and -checkpoint_dir need not exist yet. `resumed`: the checkpoint of a resumed run, whose log goes on.
     """
     path = files.log
     if not path:
@@ -34,7 +34,8 @@ def check(files: FileSettings, data_dir: str, resumed: Checkpoint | None, note: 
     if same_file(path, f"{data_dir}/input.txt"):
         raise UserError(f"{flag('log', path)} would overwrite the text of the training: choose another name.")
     folder = os.path.dirname(path) or "."
-    if not os.path.isdir(folder) and os.path.normpath(folder) != os.path.normpath(data_dir):
+    made = {os.path.normpath(path) for path in (data_dir, os.path.dirname(files.stem))}  # by the training
+    if not os.path.isdir(folder) and os.path.normpath(folder) not in made:
         raise UserError(f"can't write {flag('log', path)}: there is no folder {folder}.")
     if os.path.exists(folder) and not os.access(path if os.path.exists(path) else folder, os.W_OK):
         raise UserError(f"can't write {flag('log', path)}: no permission to write there.")

@@ -176,6 +176,11 @@ def _with_recipe(
         lines.log.append(f"-recipe {options.recipe}: {recipes.command_line(applied)}")
     else:
         seconds = options.minutes * 60 - timing.used
+        if seconds <= 0:
+            lines.notes.append(
+                f"the start took {timing.used:.1f} seconds, all of {time_plan.named(options.minutes)}: the model will"
+                " have learned next to nothing; give more."
+            )
         applied = time_plan.plan(request, seconds, timing.steps)
         lines.log.append(f"{time_plan.named(options.minutes)}: {recipes.command_line(applied)}")
         if applied.max_epochs >= time_plan.most_epochs(applied):

@@ -204,3 +204,10 @@ def test_a_checkpoint_in_json_has_losses(tmp_path):
     picture = tmp_path / "x.svg"
     assert run("plot", str(path), "-o", str(picture)).returncode == 0
     assert picture.exists()
+
+
+def test_logs_that_differ_in_their_endings_have_names_of_their_own(folder, tmp_path):
+    shutil.copy(folder / "of_two.csv", tmp_path / "two.csv")
+    row = Row("train", 1, 0.1, train_loss=3.0, seconds=1.0)
+    (tmp_path / "two.jsonl").write_bytes(header("two.jsonl") + as_line(row, "two.jsonl"))
+    assert drawn(folder, tmp_path / "two.csv", tmp_path / "two.jsonl") == ["two.csv", "two.jsonl"]

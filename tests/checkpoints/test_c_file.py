@@ -543,9 +543,11 @@ def test_convert_prints_both_losses_of_a_text_without_hash(tmp_path, monkeypatch
     name = os.path.join("old", "input.txt")
     assert f"is unknown, since {name}, on which lm.t7 was trained, is not here" in last_note()
     shutil.copytree(ROOT / "tests/golden/corpus", "old")
+    before = {entry.name: entry.read_bytes() for entry in Path("old").iterdir()}
     losses = re.fullmatch(r"validation loss: (.*); of the checkpoint: (.*); both on (.*) as it is now", last_note())
     assert losses and losses[3] == name and abs(float(losses[1]) - float(losses[2])) < 0.01
     assert abs(float(losses[2]) - 3.0075) < 1e-3
+    assert {entry.name: entry.read_bytes() for entry in Path("old").iterdir()} == before
     text = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(text[: len(text) // 2])
     assert abs(float(last_note().split(";")[1].rpartition(" ")[2]) - 3.0075) > 1e-3

@@ -18,6 +18,7 @@ from pycharrnn.checkpoints.names import distinct_names, short_names
         (["a/./x.t7", "x.safetensors"], ["a/x", "x"]),
         (["lm_epoch1.00_2.0000.t7"], ["lm_epoch1.00_2.0000"]),
         (["\udcff\x1b.t7"], ["\ufffd\\x1b"]),
+        (["a/g.html#lm_x_epoch2.00_2.2542"], ["lm_x_epoch2.00_2.2542"]),
         (["y" * 100 + ".t7"], ["y" * 100]),
     ],
 )
@@ -31,7 +32,8 @@ def test_short_names(paths, names):
         (["cv/lm_x.t7"], ["lm_x"]),
         (["a/x.t7", "a/x.safetensors", "a/y.t7"], ["x.t7", "x.safetensors", "y"]),
         (["a/x.t7", "b/x.t7"], ["a/x", "b/x"]),
-        (["g.html#x_1.5", "g.html#y_1.5", "g.html", "y_1.5.t7"], ["x_1.5", "y_1.5", "g", "y_1.5 (2)"]),
+        (["g.html#x_1.5", "g.html#y_1.5", "g.html", "y_1.5.t7"], ["x_1.5", "y_1.5", "g", "y_1.5.t7"]),
+        (["g.html#x_1.5", "h.html#x_1.5"], ["x_1.5", "x_1.5 (2)"]),
         (["\udcff.t7", "\udcfe.t7", "\udcfd.t7"], ["\ufffd", "\ufffd (2)", "\ufffd (3)"]),
     ],
 )

@@ -20,7 +20,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from conftest import GOLDEN, ROOT, needs_signals, not_found, run, sampled, start, with_slashes, working_in
-from runs import masked
+from runs import folder_with_text, masked
 
 import pycharrnn
 from compat import charrnn
@@ -514,3 +514,29 @@ def test_threads_share_the_models_of_a_run(here, monkeypatch):
     with ThreadPoolExecutor(4) as pool:
         assert len(set(map(id, pool.map(lambda _: run.best, range(4))))) == 1
     assert made == ["best.t7"]
+
+
+def test_a_list_with_a_text_says_how_texts_are_joined():
+    for texts in (["# A title\n\nhttps://example.org"], ["first/one", "x" * 2000]):
+        with pytest.raises(pycharrnn.UserError, match="text is a list, and has a text in .*: .*join them"):
+            pycharrnn.train(texts)
+
+
+def test_a_text_of_a_program_may_be_markup(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "<!DOCTYPE html>\n<html><body><p class='a'>The cat sat on the mat.</p>\0</body></html>\n" * 20
+    run = pycharrnn.train(text, text_encoding="bytes", quiet=True, rnn_size=4, max_epochs=0.1)
+    assert Path(run.options.data_dir, "input.txt").read_text() == text
+    with pytest.raises(pycharrnn.UserError, match="leave it out, or give 'bytes'"):
+        pycharrnn.train(text, text_encoding="cp1252")
+
+
+def test_the_numbers_of_a_program_are_those_of_the_command_line(tmp_path, monkeypatch):
+    """JSON tells 0 from 0.0."""
+    monkeypatch.chdir(folder_with_text(tmp_path))
+    more = {"num_layers": 1, "rnn_size": 4, "batch_size": 5, "seq_length": 8, "max_epochs": 0.1, "gpuid": -1}
+    pycharrnn.train(quiet=True, data_dir="data", checkpoint_format="safetensors", checkpoint_dir="a", **more)
+    args = [word for name, value in more.items() for word in (f"-{name}", str(value))]
+    run("train", "-data_dir", "data", "-checkpoint_format", "safetensors", "-checkpoint_dir", "b", *args, cwd=tmp_path)
+    a, b = (Path(name, "lm_lstm_latest.safetensors").read_bytes() for name in "ab")
+    assert a == b.replace(b'"checkpoint_dir": "b"', b'"checkpoint_dir": "a"').replace(b'dir\\": \\"b', b'dir\\": \\"a')

@@ -95,3 +95,11 @@ def test_a_chat_begins_with_an_item(tmp_path, kind, learn):
 def test_a_model_without_line_breaks_reads_none(end):
     chat = Chat(Always(0), {b"a": 1, b"b": 2, b"c": 3}, ChatOptions(length=2))
     assert chat.without_unknown(b"ab" + end) == (b"ab", "")
+
+
+def test_a_chat_that_is_refused_saves_nothing(tmp_path):
+    item_models.saved(tmp_path, "", letters="abc")
+    args = ["chat", "cv/lm_list_best.t7", "-learn", "1", "-length", "3"]
+    done = run(*args, "-o", "a.t7", "-stop", "@", input=b"ab\n", cwd=tmp_path)
+    assert done.returncode == 1 and b"-stop" in done.stderr and not (tmp_path / "a.t7").exists()
+    assert b"saved a.t7" in run(*args, "-o", "a.t7", input=b"ab\n", cwd=tmp_path).stderr

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.text import decode_text, detect_encoding
+from pycharrnn.text import decode_text, detect_encoding, source_files
 from pycharrnn.text.decode_text import INVALID_AS_CP1252
 
 ENGLISH = "The night was as dark as ink. Nobody slept: “Who’s there?” asked Zoë — it was the café’s cat…\n"
@@ -214,6 +214,15 @@ def test_without_chardet(tmp_path, monkeypatch, module):
         'a.txt is not UTF-8, and detecting its encoding needs a package: pip install "chardet>=7.6,<8", or name the'
         " encoding by -text_encoding, cp1252 for example."
     )
+
+
+def test_a_sample_with_a_broken_character_needs_no_chardet(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "chardet", None)
+    sample = b"caf\xc3 " * 9
+    (tmp_path / "s.txt").write_bytes(sample)
+    assert source_files.read(str(tmp_path / "s.txt"), print, of_model=b"caf\xc3\xa9 ") == sample
+    with pytest.raises(UserError, match="needs a package"):
+        source_files.read(str(tmp_path / "s.txt"), print, of_model=b"caf ")
 
 
 @pytest.mark.parametrize("name", ["koi8-r", "cp1251"])

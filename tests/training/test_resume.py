@@ -654,3 +654,12 @@ def test_a_clip_beyond_float32(tmp_path, monkeypatch):
         train(folder_with_text(tmp_path / name), *args, "-grad_clip", clip)
     a, b = (checkpoint.load(tmp_path / name / "cv/lm_lstm_latest.t7") for name in ("a", "b"))
     assert a.train_losses == b.train_losses
+
+
+def test_a_lower_loss_whose_checkpoint_is_elsewhere_is_said(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "2")
+    args = ["-resume", "cv", "-checkpoint_dir", "other", "-learning_rate", "0.3", "-max_epochs", "2.1"]
+    error, _, err = result_of(folder, *args, small=[])
+    assert error is None
+    assert re.search(r"iteration 120 had a lower validation loss, [\d.]+; its checkpoint is not among these files", err)

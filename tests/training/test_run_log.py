@@ -412,3 +412,11 @@ def test_lines_of_json_that_are_no_rows(tmp_path, line):
     path.write_bytes(OBJECT + line)
     with pytest.raises(UserError, match="a.jsonl is not a log of .*: line 2 is not one of its rows.$"):
         list(rows(str(path)))
+
+
+def test_a_log_in_the_folder_of_checkpoints_that_training_makes(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1", "-log", "cv/run.csv")
+    assert (folder / "cv/run.csv").is_file()
+    error, _, _ = result_of(folder, "-max_epochs", "0.1", "-log", "other/run.csv", "-savefile", "b")
+    assert "there is no folder other" in str(error)
