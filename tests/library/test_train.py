@@ -526,7 +526,7 @@ def test_a_text_of_a_program_may_be_markup(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = "<!DOCTYPE html>\n<html><body><p class='a'>The cat sat on the mat.</p>\0</body></html>\n" * 20
     run = pycharrnn.train(text, text_encoding="bytes", quiet=True, rnn_size=4, max_epochs=0.1)
-    assert Path(run.options.data_dir, "input.txt").read_text() == text
+    assert Path(run.options.data_dir, "input.txt").read_text(encoding="utf-8") == text
     with pytest.raises(pycharrnn.UserError, match="leave it out, or give 'bytes'"):
         pycharrnn.train(text, text_encoding="cp1252")
 
