@@ -114,7 +114,7 @@ def test_numpy_says_nothing_of_numbers_that_overflow():
 RANGES = {  # of the numbers that options take
     "at least 0": """
         activations.layer chat.topk copied.top eval.batch_size eval.seq_length sample.beam sample.length sample.topk
-        train.initial_mean train.keep train.log_every_seconds train.patience train.save_every_minutes train.warmup
+        train.keep train.log_every_seconds train.patience train.save_every_minutes train.warmup
         which.top
     """,
     "at least 0 and less than 1": "train.decay_rate train.dropout train.weight_drop",
@@ -135,11 +135,13 @@ RANGES = {  # of the numbers that options take
         serve.threads studio.threads train.threads which.threads
     """,
     "from 1 to 1e12": "chat.max_copy sample.items sample.least sample.max_copy sample.most sample.samples",
-    "greater than 0": "train.embedding_rate train.grad_clip train.learning_rate train.learning_rate_decay",
+    "from 0 to 1e30": "train.initial_mean",
+    "greater than 0": "train.grad_clip train.learning_rate train.learning_rate_decay",
     "greater than 0 and at most 1": """
         chat.adapt_rate chat.topp eval.adapt_rate sample.adapt_rate sample.topp score.adapt_rate
     """,
     "greater than 0 and at most 1e12": "train.max_epochs",
+    "greater than 0 and at most 1e30": "train.embedding_rate",
     "greater than 0 and at most 1000000": "train.minutes",
 }
 
