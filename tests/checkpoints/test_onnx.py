@@ -149,6 +149,7 @@ def test_without_onnx_the_extra_is_named_and_files_are_read(tmp_path, monkeypatc
     assert not (tmp_path / "n.onnx").exists()
 
 
+@pytest.mark.slow
 def test_a_model_of_more_than_2_gigabytes(tmp_path):
     wide = np.broadcast_to(np.float32(0.1), (1 << 15, 1 << 14))
     found = loaded("rnn")

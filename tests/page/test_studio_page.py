@@ -746,6 +746,7 @@ def test_a_link_with_a_token_opens_the_page_that_asks_for_it(chromium, studio):
     wait(chromium, lambda: element(chromium, "learn").is_displayed())
 
 
+@pytest.mark.slow
 @needs_browser
 @pytest.mark.parametrize("section", ["learn", "play"])
 def test_another_token_is_asked_for_after_an_outage(chromium, studio, section):

@@ -107,6 +107,7 @@ def test_no_command_line_shows_the_token(tmp_path, monkeypatch):
 # -- uploads over a network --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_upload_has_its_time_with_each_part_of_it(studio):
     app, scheduler = studio.app, Scheduler(8, threads=1)
     limits = TimeLimits(request=2.0, upload=4.0)

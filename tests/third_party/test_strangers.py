@@ -84,6 +84,7 @@ def test_a_loss_of_2015_to_the_last_digit(tmp_path):
     assert loss == pytest.approx(loaded.val_loss, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_the_losses_of_a_training_of_2015(tmp_path):
     recorded = checkpoint.load(REAL / "double_lstm_tinyshakespeare.t7").train_losses
     folder = folder_with_text(tmp_path, (THIRD_PARTY / "corpora" / "tinyshakespeare" / "input.txt").read_bytes())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from conftest import THIRD_PARTY
 from page_modules import modules, payload_of, request_of, sampled, sampled_here
 from page_tools import needs_browser
@@ -14,6 +15,7 @@ REAL = THIRD_PARTY / "real"
 pytestmark = needs_browser
 
 
+@pytest.mark.slow
 def test_the_page_samples_the_recorded_texts(chromium):
     """And 1,000 characters as sampling draws them here."""
     manifest = json.loads((REAL / "manifest.json").read_text(encoding="utf-8"))
