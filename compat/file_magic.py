@@ -65,9 +65,9 @@ def name_of(content: bytes | bytearray) -> str:
         return f"an RTF file: {_AS_TEXT}"
     if text[:1] in (b"{", b"["):
         return _json(text)
-    if MODEL_IN_PAGE in content:
-        return "a page of pycharrnn convert: give it a name that ends in .html"
     if re.match(rb"<(!doctype|html|head|body|\?xml|!--)", text, re.IGNORECASE):
+        if MODEL_IN_PAGE in content:
+            return "a page of pycharrnn convert: give it a name that ends in .html"
         return "a web page that was saved in the file's place: open it in a browser, and download the file itself"
     if _ASCII_T7_WITH_CR.match(start):
         return "an ASCII .t7 file whose line ends were changed, perhaps by a transfer as text: copy it in binary mode"

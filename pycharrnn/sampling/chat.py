@@ -54,7 +54,7 @@ class Chat:
         self._copies = copies
 
     def without_unknown(self, line: bytes) -> tuple[bytes, str]:
-        """As tokenizer.without_unknown, but the end of a line may be one that the model lacks: CR LF or LF."""
+        """As tokenizer.without_unknown, but without a message about a CR or LF at the end that the vocabulary lacks."""
         if line.endswith(b"\r\n") and b"\r" not in self._vocab:
             line = line[:-2] + b"\n"
         if b"\n" not in self._vocab:

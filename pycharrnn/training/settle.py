@@ -178,8 +178,8 @@ def _with_recipe(
         seconds = options.minutes * 60 - timing.used
         if seconds <= 0:
             lines.notes.append(
-                f"the start took {timing.used:.1f} seconds, all of {time_plan.named(options.minutes)}: the model will"
-                " have learned next to nothing; give more."
+                f"the start took {timing.used:.1f} seconds, all of {flag('minutes', options.minutes)}: the model learns"
+                f" next to nothing; give a longer {flag('minutes')}."
             )
         applied = time_plan.plan(request, seconds, timing.steps)
         lines.log.append(f"{time_plan.named(options.minutes)}: {recipes.command_line(applied)}")
