@@ -71,7 +71,7 @@ TESTS = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n
 	touch $@
 
 check: lint
-	$(TESTS) $(QUICK)
+	$(TESTS) -m "not slow" $(QUICK)
 
 test: lint
 	$(TESTS) -m "not slow"
@@ -93,7 +93,7 @@ bench: .venv/test-installed
 
 # WHOLE=1 runs all but the slowest tests. SESSIONS=lowest, or "newest-3.12 newest-3.14", selects nox sessions.
 test-versions: .venv/versions-installed
-	$(BIN)/nox -f tests/versions.py $(if $(SESSIONS),-s $(SESSIONS)) -- $(if $(WHOLE),-m "not slow",$(ACROSS))
+	$(BIN)/nox -f tests/versions.py $(if $(SESSIONS),-s $(SESSIONS)) -- -m "not slow" $(if $(WHOLE),,$(ACROSS))
 
 # These install nothing: a rented GPU machine may have neither a network nor a compiler.
 test-gpu:

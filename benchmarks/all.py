@@ -1,15 +1,15 @@
-"""All measurements: tables on the screen, the same as JSON in a file.
+"""The tables of docs/performance.md from "Training" on, on the screen and as JSON in a file.
 
 python benchmarks/all.py [-o benchmarks/results.json] [-megabytes 2000] [-seconds 3]
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 from pathlib import Path
 
+import arguments
 import busy_machine
 import copies
 import machine_limits
@@ -43,7 +43,7 @@ def show(title: str, rows: list[dict[str, object]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("-o", default="benchmarks/results.json")
     parser.add_argument("-megabytes", type=int, default=2000)
     parser.add_argument("-seconds", type=float, default=3)

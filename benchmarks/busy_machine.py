@@ -9,7 +9,6 @@ do nothing else.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import statistics
 import subprocess
@@ -17,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+import arguments
 import torch
 from train_step import B, T, V, ours
 
@@ -78,7 +78,7 @@ def figures(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("-tries", type=int, default=10)
     parser.add_argument("-seconds", type=float, default=1)
     parser.add_argument("-loops", type=int, default=torch.get_num_threads())

@@ -8,7 +8,6 @@ file is compiled with -O3 -march=native, where multiply-adds are instructions, a
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -16,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import arguments
 from sampling import in_turns, model
 
 from pycharrnn.checkpoints import checkpoint
@@ -54,9 +54,13 @@ def figures(length: int, repeats: int) -> dict[str, float]:
     return {**found, "ratio": found["C kernel"] / found[".c file, -march=native"]}
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> None:
+    parser = arguments.parser(__doc__)
     parser.add_argument("-length", type=int, default=5000)
     parser.add_argument("-repeats", type=int, default=5)
     args = parser.parse_args()
     print(json.dumps({name: round(value, 2) for name, value in figures(args.length, args.repeats).items()}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -9,13 +9,13 @@ Processor seconds, of N threads, depend less on what else runs on the machine.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
 
+import arguments
 import sampling
 
 from pycharrnn.common import cores
@@ -78,7 +78,7 @@ def figures(megabytes: int = 100, repeats: int = 3, threads: int = 0) -> list[di
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("-megabytes", type=int, default=100)
     parser.add_argument("-repeats", type=int, default=3)
     parser.add_argument("-threads", type=int, default=0)

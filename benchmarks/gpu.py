@@ -1,7 +1,7 @@
 """The time of a training step on a GPU beside torch.nn's, beside its products alone, and beside what the GPU can do.
 
-    python3 benchmarks/gpu.py [--device cpu] [--models lstm,gru,rnn] [--sizes 1x128,2x128,3x512,3x1024]
-        [--batches 50,100,400] [--dtypes float32,bfloat16] [--seconds 280] [--turn 0.1]
+    python3 benchmarks/gpu.py [-device cpu] [-models lstm,gru,rnn] [-sizes 1x128,2x128,3x512,3x1024]
+        [-batches 50,100,400] [-dtypes float32,bfloat16] [-seconds 280] [-turn 0.1]
         [-o benchmarks/gpu.json]
 
 50 time steps, 65 characters. "pycharrnn" is the trainer's step with -exact 0 and all it does, reading the batch too;
@@ -10,12 +10,11 @@ cells. In bfloat16 all of these two is in it, weights too, which PyTorch's nn.LS
 (their flatten_parameters leaves bfloat16 out). "products" are the products of matrices that no such step can
 do without, nothing between them, as one CUDA graph. All take turns; medians. What there is no time for is named.
 
-It needs what `make test-gpu` needs (docs/platforms.md). --device cpu is to try it out.
+It needs what `make test-gpu` needs (docs/platforms.md). -device cpu is to try it out.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
@@ -23,6 +22,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import arguments
 
 ROOT = Path(__file__).parents[1]
 sys.path[1:1] = [str(ROOT), str(ROOT / "tests" / "gpu" / "packages")]
@@ -289,19 +290,19 @@ def table(rows: list[dict[str, object]]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda:0")
-    parser.add_argument("--models", default="lstm,gru,rnn")
-    parser.add_argument("--sizes", default="1x128,2x128,3x512,3x1024")
-    parser.add_argument("--batches", default="50,100,400")
-    parser.add_argument("--dtypes", default="float32,bfloat16")
-    parser.add_argument("--seconds", type=float, default=280, help="the time for all")
-    parser.add_argument("--turn", type=float, default=0.1, help="seconds in which one contender is measured at a time")
+    parser = arguments.parser(__doc__)
+    parser.add_argument("-device", default="cuda:0")
+    parser.add_argument("-models", default="lstm,gru,rnn")
+    parser.add_argument("-sizes", default="1x128,2x128,3x512,3x1024")
+    parser.add_argument("-batches", default="50,100,400")
+    parser.add_argument("-dtypes", default="float32,bfloat16")
+    parser.add_argument("-seconds", type=float, default=280, help="the time for all")
+    parser.add_argument("-turn", type=float, default=0.1, help="seconds in which one contender is measured at a time")
     parser.add_argument("-o", default="benchmarks/gpu.json", help="the file to write")
     args = parser.parse_args()
     end = time.monotonic() + args.seconds
     if args.device.startswith("cuda") and not torch.cuda.is_available():
-        raise SystemExit("PyTorch finds no GPU of CUDA's here; --device cpu tries this out.")
+        raise SystemExit("PyTorch finds no GPU of CUDA's here; -device cpu tries this out.")
     timer = Timer(args.device, args.turn)
     name = torch.cuda.get_device_name(timer.device) if timer.device.type == "cuda" else "CPU"
     machine = {"device": name, "torch": str(torch.__version__), "cuda": torch.version.cuda}

@@ -14,7 +14,6 @@ items, and the mean of the labels' shares. Processor seconds are those of traini
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
 import math
@@ -27,6 +26,7 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
+import arguments
 import lists
 import torch
 
@@ -165,7 +165,7 @@ def one_hot(name: str) -> torch.Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("-recipe", default="quick")
     parser.add_argument("-classifier", help="a checkout of practical-pytorch")

@@ -15,7 +15,6 @@ The n-gram model is interpolated Kneser-Ney. Its order is 5 without -order: four
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -27,6 +26,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import arguments
 import torch
 
 ORDER = 5
@@ -159,7 +159,7 @@ def makemore(checkout: str, names: Path, steps: int, until: float) -> Row:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("list", type=Path)
     parser.add_argument("-items", type=int, help="train on so many items")
     parser.add_argument("-order", type=int, default=ORDER, help="order of the n-grams")

@@ -8,7 +8,6 @@ threads together, the best of five tries, since other programs can only lower it
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import functools
 import os
@@ -19,6 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import arguments
 import numpy as np
 
 _SOURCE = Path(__file__).with_suffix(".c")
@@ -84,7 +84,7 @@ def figures(threads=(1, 2), seconds: float = 0.5) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("-threads", default="1,2")
     parser.add_argument("-seconds", type=float, default=0.5)
     args = parser.parse_args()

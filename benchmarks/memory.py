@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import arguments
+
 ROOT = Path(__file__).parents[1]
 CHILD = """
 import sys, torch
@@ -45,6 +47,11 @@ def figures(lengths=(50, 100, 200, 400)) -> list[dict[str, object]]:
     ]
 
 
-if __name__ == "__main__":
+def main() -> None:
+    arguments.parser(__doc__).parse_args()
     for row in figures():
         print(", ".join(f"{key} {value}" for key, value in row.items()))
+
+
+if __name__ == "__main__":
+    main()

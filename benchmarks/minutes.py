@@ -19,7 +19,6 @@ scored on it, too. -train 0 prints the plan as flags, and trains nothing.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import itertools
 import json
@@ -31,6 +30,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import arguments
 import torch
 
 import pycharrnn
@@ -158,7 +158,7 @@ def numbers(words: str) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("folder")
     parser.add_argument("-minutes", type=float, default=0.5)
     parser.add_argument("-items", default="")

@@ -19,7 +19,6 @@ valid 0.960, unique@10k 0.999, filters 0.992.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gzip
 import json
@@ -30,7 +29,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from rdkit import Chem, RDLogger
+import arguments
+
+try:
+    from rdkit import Chem, RDLogger
+except ModuleNotFoundError:  # --help needs none
+    Chem = RDLogger = None
 
 ATOMS = {"C", "N", "S", "O", "F", "Cl", "Br", "H"}
 LARGEST_RING = 7
@@ -93,7 +97,7 @@ def draw(checkpoint: str, count: int, temperature: float) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("package", type=Path)
     parser.add_argument("-minutes", default="60")
     parser.add_argument("-flags", default="", help="of train, instead of -minutes")
@@ -102,6 +106,8 @@ def main() -> None:
     parser.add_argument("-model", default="", help="a checkpoint of these molecules, instead of training")
     parser.add_argument("-o", default="", help="the rows as JSON")
     args = parser.parse_args()
+    if Chem is None:
+        raise SystemExit("the package rdkit is missing: pip install rdkit")
     RDLogger.DisableLog("rdApp.*")
     smiles, refused = molecules_of_training(args.package), patterns(args.package)
     known, training, rows = set(smiles), {}, []

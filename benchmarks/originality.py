@@ -14,7 +14,6 @@ second with a limit and without one, both measured in turns on one thread of an 
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import statistics
@@ -23,6 +22,7 @@ import sys
 import time
 from pathlib import Path
 
+import arguments
 import numpy as np
 
 from compat.charrnn import Checkpoint
@@ -135,7 +135,7 @@ def speed(path: str, max_copy: int, repeats: int = 7, characters: int = 64_000) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("texts", nargs="*", type=Path, metavar="TEXT")
     parser.add_argument("-lists", nargs="*", type=Path, default=[], metavar="LIST")
     parser.add_argument("-recipes", default="quick,best", help='of texts; with other flags: "quick,best -max_epochs 2"')
@@ -143,6 +143,8 @@ def main() -> None:
     parser.add_argument("-models", type=Path, default=Path("originality"), help="folder of the models")
     parser.add_argument("-speed", type=int, default=0)
     args = parser.parse_args()
+    if not args.texts and not args.lists:
+        parser.error("give a text, or a list with -lists")
     np.seterr(all="ignore")
     files = [(file, MAX_COPY, args.recipes, []) for file in args.texts]
     files += [(file, MAX_COPY_OF_ITEMS, args.list_recipes, ["-items", "line"]) for file in args.lists]

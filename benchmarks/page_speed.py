@@ -10,7 +10,6 @@ selenium, Chromium and its driver.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import shutil
@@ -18,6 +17,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
+import arguments
 from sampling import model, one_stream
 from selenium import webdriver
 
@@ -103,7 +103,7 @@ def figures(length: int = 5000, repeats: int = 5) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("-length", type=int, default=5000)
     parser.add_argument("-repeats", type=int, default=5)
     parser.add_argument("-json", action="store_true")

@@ -7,7 +7,6 @@ Makes the text on the spot in a temporary folder of DIR and deletes it. Copy and
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -16,6 +15,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import arguments
 
 ROOT = Path(__file__).parents[1]
 PIECE = 1 << 22
@@ -91,7 +92,7 @@ def figures(megabytes: int = 2000, folder: str | None = None) -> list[dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("-megabytes", type=int, default=2000)
     parser.add_argument("-folder")
     parser.add_argument("-json", action="store_true")

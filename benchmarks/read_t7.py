@@ -7,7 +7,6 @@ Reads each FILE, then a file of one large tensor and one of 100,000 losses that 
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -16,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import arguments
 import numpy as np
 
 from compat import Storage, Tensor, load_t7, save_t7
@@ -67,7 +67,7 @@ def report(path: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("-megabytes", type=int, default=500)
     parser.add_argument("files", nargs="*")
     args = parser.parse_args()

@@ -10,7 +10,6 @@ than the caches: its row compares the bytes of weights read per second with the 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -20,6 +19,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import arguments
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as `pycharrnn sample` sets it
 
@@ -181,7 +182,7 @@ def _of_commands(loaded: charrnn.Checkpoint, repeats: int) -> list[dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("-repeats", type=int, default=5)
     parser.add_argument("-json", action="store_true")
     args = parser.parse_args()

@@ -8,12 +8,12 @@ training reads the same ones, loss included. The measurements of one row are int
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import arguments
 import numpy as np
 import sampling  # first: it sets the number of threads of NumPy's products
 import torch
@@ -143,7 +143,7 @@ def _of_eval(repeats: int, threads: int, batches: int) -> list[dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("-repeats", type=int, default=5)
     parser.add_argument("-threads", type=int, default=1)
     args = parser.parse_args()

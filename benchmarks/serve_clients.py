@@ -12,7 +12,6 @@ incomplete, or if the server's memory grew by more than a tenth and 8 MB after t
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import http.client
@@ -29,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import arguments
 import sampling
 
 import pycharrnn
@@ -218,7 +218,7 @@ def default_model(folder: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("checkpoint", nargs="?")
     parser.add_argument("-clients", type=int, default=50)
     parser.add_argument("-seconds", type=float, default=30)

@@ -10,13 +10,13 @@ piece, of all pieces, and of the text that was read in one go.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import arguments
 import numpy as np
 from minutes import split
 
@@ -49,7 +49,7 @@ def nats(score: pycharrnn.Score) -> npt.NDArray[np.float64]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("folder")
     parser.add_argument("-recipes", default="quick")
     parser.add_argument("-values", default="0,0.05", help="of -state_reset")

@@ -21,7 +21,6 @@ preparation of the text needs the package requests.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import re
@@ -34,6 +33,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import arguments
 import numpy as np
 import torch
 from lists import processor_seconds
@@ -181,7 +181,7 @@ def draw(curves: dict[str, Curve], losses: list[float], path: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("text", type=Path)
     parser.add_argument("-nanogpt", help="a checkout of nanoGPT")
     parser.add_argument("-nanogpt_arguments", default=NANOGPT, help="other arguments for its train.py")

@@ -11,10 +11,10 @@ programs can only lower it.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 
+import arguments
 import machine_limits
 import torch
 from torch import nn
@@ -155,7 +155,7 @@ def figures(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("-models", default="lstm,gru,rnn")
     parser.add_argument("-sizes", default="1x128,2x128,3x512")
     parser.add_argument("-threads", default="1,2")

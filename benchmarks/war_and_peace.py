@@ -20,7 +20,6 @@ of memory, and 3 GB in the folder of temporary files.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import re
@@ -32,6 +31,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import arguments
 from lists import processor_seconds
 
 Row = dict[str, object]
@@ -123,7 +123,7 @@ def line(row: Row) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments.parser(__doc__)
     parser.add_argument("text", type=Path)
     parser.add_argument("-kenlm", type=Path, help="the folder of KenLM's programs; without it there are no n-grams")
     parser.add_argument("-orders", default="5,20")

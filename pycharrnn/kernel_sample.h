@@ -11,10 +11,10 @@ static void divide(double *x, int64_t count, double by) {
   EACH_VECTOR(PREDICT_LANES, count, j, n, store_double(x + j, load_double(x + j, n) / by, n))
 }
 
-/* probs = exp(log_probs / temperature), summing to 1. */
-static void softmax_of(const double *log_probs, double temperature, double *probs, int64_t V) {
+/* probs = exp((log_probs - shift) / temperature), summing to 1; NaN if all of them underflow. */
+static void softmax_of(const double *log_probs, double shift, double temperature, double *probs, int64_t V) {
   EACH_VECTOR(PREDICT_LANES, V, j, n, {
-    store_double(probs + j, exp_full_range(load_double(log_probs + j, n) / temperature), n);
+    store_double(probs + j, exp_full_range((load_double(log_probs + j, n) - shift) / temperature), n);
   })
   divide(probs, V, sum_double(probs, V, PARTIAL_SUMS));
 }
@@ -110,9 +110,13 @@ static int sample_one(const struct sampling *s, int64_t k, int64_t r) {
     s->token_ids[at] = -1, s->token_probs[at] = 0;
     return 1;
   }
-  softmax_of(log_probs, s->temperatures[at], probs, V);
+  int64_t most_probable = s->greedy[r] ? argmax(log_probs, V) : -1;
+  softmax_of(log_probs, 0, s->temperatures[at], probs, V);
+  if (most_probable >= 0 && probs[0] != probs[0]) {  // the choice is defined all the same, and so is its probability
+    softmax_of(log_probs, log_probs[most_probable], s->temperatures[at], probs, V);
+  }
   if (s->topk[r] || s->topp[r] < 1) keep_top(probs, V, s->topk[r], s->topp[r], s->heap);
-  int64_t index = s->greedy[r] ? argmax(log_probs, V) : multinomial(probs, V, s->random[at], sums);
+  int64_t index = s->greedy[r] ? most_probable : multinomial(probs, V, s->random[at], sums);
   if (index < 0) return 0;
   if (left_out) index = skip_left_out(log_probs, probs, index);
   if (s->num_candidates) {

@@ -27,6 +27,12 @@ DRIVER = shutil.which("chromedriver")
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 
 
+@pytest.fixture(autouse=True)
+def beside_each_other(monkeypatch):
+    """Benchmarks import each other."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+
+
 def benchmark(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"benchmark_{name}", ROOT / "benchmarks" / f"{name}.py")
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
@@ -46,6 +52,17 @@ def output(name: str, *args: str) -> str:
 def test_every_benchmark_has_a_test():
     there = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
     assert there <= {name.removeprefix("test_") for name in globals()}
+
+
+@pytest.mark.parametrize("name", [path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem != "arguments"])
+def test_arguments(name, monkeypatch, capsys):
+    """--help prints the docstring, and measures nothing."""
+    module = benchmark(name)
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        module.main()
+    assert not ended.value.code
+    assert capsys.readouterr().out.count(module.__doc__.strip()) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -77,9 +94,8 @@ def test_sampling(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed")
-def test_page_speed(monkeypatch):
+def test_page_speed():
     pytest.importorskip("selenium")
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     found = benchmark("page_speed").figures(length=60, repeats=2)
     page, sampler = found["page, characters/s"], found["pycharrnn sample, characters/s"]
     assert page > 0 and sampler > 0 and found["page stood still, ms"] > 0
@@ -90,16 +106,14 @@ def test_page_speed(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
-def test_c_file(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+def test_c_file():
     found = benchmark("c_file").figures(length=60, repeats=1)
     assert min(found.values()) > 0
     assert found["ratio"] == pytest.approx(found["C kernel"] / found[".c file, -march=native"])
 
 
 @pytest.mark.slow
-def test_scoring(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+def test_scoring():
     scoring, threads = benchmark("scoring"), torch.get_num_threads()
     rows = scoring.figures(repeats=1, length=240, batches=1)
     torch.set_num_threads(threads)
@@ -113,7 +127,6 @@ def test_scoring(monkeypatch):
 
 
 def test_copies(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     copies = benchmark("copies")
     assert b"".join(copies.pieces(b"abc", 8)) == b"abcabcab"
     monkeypatch.setitem(copies.DATASETS, "pydoc", lambda path: b"the manual of Python, which is short here. " * 9)
@@ -151,7 +164,7 @@ def test_train_step():
 def test_gpu(tmp_path):
     """On the CPU, which the program is for only in so far as it can be tried out."""
     gpu, file = benchmark("gpu"), tmp_path / "gpu.json"
-    tiny = ("--device", "cpu", "--sizes", "1x4", "--batches", "2", "--turn", "0", "-o", str(file))
+    tiny = ("-device", "cpu", "-sizes", "1x4", "-batches", "2", "-turn", "0", "-o", str(file))
     printed = output("gpu", *tiny, "--models", "lstm,gru", "--dtypes", "float32")
     found = json.loads(file.read_text(encoding="utf-8"))
     assert [(row["model"], row["size"], row["batch"]) for row in found["rows"]] == [
@@ -204,9 +217,8 @@ def test_serve_clients():
         assert 0 <= median <= most <= longest
 
 
-def test_what_a_client_counts(monkeypatch):
+def test_what_a_client_counts():
     """Characters, however the lines are cut on their way, and whether the answer came to its end."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     client = benchmark("serve_clients").Client()
     line = b'{"text":"\\"given\\"","given":true,"probability":0.5}\n'
     answer = b"HTTP/1.1 200 OK\r\n\r\n38\r\n" + line + b"\r\n38\r\n" + line + b'\r\nf\r\n{"done":true}\n\r\n0\r\n\r\n'
@@ -222,7 +234,6 @@ def test_what_a_client_counts(monkeypatch):
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_all(monkeypatch, tmp_path, capsys):
     """The parts are measured above; here each is one row."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     everything = benchmark("all")
     modules = [
         "machine_limits",
@@ -363,7 +374,7 @@ def test_the_n_grams_of_lists():
 
 
 @pytest.mark.slow
-def test_labels(tmp_path, monkeypatch):
+def test_labels(tmp_path):
     """One model with labels, one for each list, and a classifier that knows the last letter."""
     folder, code = tmp_path / "names", tmp_path / "checkout" / "char-rnn-classification"
     for path in (folder, code):
@@ -402,7 +413,6 @@ class RNN(torch.nn.Module):
 
 def test_labels_of_a_folder_without_lists(monkeypatch, tmp_path, capsys):
     """A wrong folder is an error before any training."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     monkeypatch.setattr(sys, "argv", ["labels.py", str(tmp_path)])
     with pytest.raises(SystemExit):
         benchmark("labels").main()
@@ -411,7 +421,6 @@ def test_labels_of_a_folder_without_lists(monkeypatch, tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["lists", "minutes", "time_to_loss", "war_and_peace"])
 def test_benchmarks_without_their_text(name, monkeypatch, tmp_path, capsys):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     monkeypatch.setattr(sys, "argv", [f"{name}.py", str(tmp_path / "missing")])
     with pytest.raises(SystemExit):
         benchmark(name).main()
@@ -427,7 +436,6 @@ def test_benchmarks_without_their_text(name, monkeypatch, tmp_path, capsys):
     ],
 )
 def test_benchmarks_without_the_other_program(name, flag, lacks, monkeypatch, tmp_path, capsys):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     file = tmp_path / "names.txt"
     file.write_text("Ada\nEve\n", encoding="utf-8")
     given = tmp_path if name == "labels" else file
@@ -437,9 +445,8 @@ def test_benchmarks_without_the_other_program(name, flag, lacks, monkeypatch, tm
     assert f"error: {lacks}{tmp_path / 'missing'}" in capsys.readouterr().err
 
 
-def test_the_split_of_labels(monkeypatch):
+def test_the_split_of_labels():
     """Equal names are on one side; each is in the test once for each of its labels."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     labels = benchmark("labels")
     items = {"A": [f"n{k % 40}" for k in range(80)], "B": [f"n{k}" for k in range(30, 70)]}
     train, test = labels.split(items)
@@ -452,8 +459,7 @@ def test_the_split_of_labels(monkeypatch):
     assert labels.one_hot("Z\u00e9").argmax(2).tolist() == [[51], [4]]
 
 
-def test_busy_machine(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+def test_busy_machine():
     rows, threads = [], torch.get_num_threads()
     try:
         rows = benchmark("busy_machine").figures("1x8", threads=(1,), tries=2, seconds=0, loops=1)
@@ -520,7 +526,6 @@ def test_state_reset(tmp_path, monkeypatch):
     """Characters that the training text lacks are left out; a short training will do."""
     text = (GOLDEN / "corpus" / "input.txt").read_bytes()[:40_000]
     (tmp_path / "input.txt").write_bytes(text[:-3] + b"\0\1\2")
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     monkeypatch.setattr(pycharrnn, "train", functools.partial(pycharrnn.train, rnn_size=16, max_epochs=1))
     rows_file = tmp_path / "rows.json"
     monkeypatch.setattr(sys, "argv", ["state_reset.py", str(tmp_path), "-values", "0,0.5", "-o", str(rows_file)])

@@ -89,8 +89,8 @@ def test_no_placeholder_is_left(page):
 def test_flags_exist(page):
     text = PAGES[page].read_text(encoding="utf-8").split("## Which flag is which")[0]
     named = set(re.findall(r"[ `(]-([a-z]\w+|t|o)\b(?!-)", re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M)))
-    of_other_programs = {"help", "t", "as", "version", "minutes", "reset_iterations", "batchnorm", "march", "lm"}
-    assert named - FLAGS <= of_other_programs
+    of_others = {"help", "t", "as", "version", "minutes", "reset_iterations", "batchnorm", "march", "lm", "device"}
+    assert named - FLAGS <= of_others
 
 
 @pytest.mark.parametrize("page", PAGES)

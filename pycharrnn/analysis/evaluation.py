@@ -13,7 +13,7 @@ import numpy as np
 from compat import legacy_logsoftmax
 from compat.vocabulary import characters_by_id, ids_of
 from pycharrnn.analysis import likelihood
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, recorded_split
 from pycharrnn.common import losses
 from pycharrnn.common.display import quote_characters
 from pycharrnn.common.errors import UserError, flag
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from pycharrnn.sampling.predictor import Predictor
 
 _MAX_EXPONENT = 700  # exp() overflows above 709
-_OF_BATCHES = ("batch_size", "seq_length", "train_frac", "val_frac")
 
 
 def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "cpu") -> float:
@@ -129,7 +128,7 @@ def _old_val_frac(loaded: Checkpoint) -> float:
 
 def _missed(loaded: Checkpoint, opt: EvalOptions, loss: float) -> float:
     """How far `loss` is from the val_loss of a Lua run whose validation `opt` repeats; 0 for any other loss."""
-    same_sizes = not any(map(opt.is_given, _OF_BATCHES))
+    same_sizes = not any(map(opt.is_given, recorded_split.OF_TEXTS))
     of_lua = loaded.program == "char-rnn" and loaded.state is None
     if loaded.val_loss is None or not of_lua or not same_sizes or opt.old_exp or opt.split != "val":
         return 0
@@ -157,9 +156,9 @@ def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
                 f" as input.txt, with {flag('data_dir')}."
             )
         raise UserError(f"{path} does not say what it was trained on: give {flag('data_dir')}.")
-    names = ("data_dir", *_OF_BATCHES)
+    names = ("data_dir", *recorded_split.OF_TEXTS)
     given = set(filter(opt.is_given, names))
-    recorded = [name for name in (*names, "items", "label", "seed") if name not in given]
+    recorded = [name for name in dict.fromkeys((*names, *recorded_split.OF_ITEMS)) if name not in given]
     values = {name: recorded_options.require(path, loaded, name) for name in recorded}
     options = recorded_options.replace(path, TrainOptions(), **values)
     options = dataclasses.replace(options, **{name: getattr(opt, name) for name in given})

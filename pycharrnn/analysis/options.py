@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.common.option_fields import SWITCH, THREADS, check, file_ending, number, one_of, option
+from pycharrnn.common.option_fields import DEFAULT_THREADS, SWITCH, THREADS, check, file_ending, number, one_of, option
 from pycharrnn.engine.adapt_options import AdaptOptions
 from pycharrnn.text import decode_text
 
@@ -119,7 +119,7 @@ class WhichOptions:
     )
     text_encoding: str = decode_text.option_for_model("the items")
     json: int = option(0, "1 = print a JSON object for each item, for programs", group="output", allowed=SWITCH)
-    threads: int = option(0, "number of threads. 0 = one for each core", group="machine", allowed=THREADS)
+    threads: int = option(0, f"number of threads. 0 = {DEFAULT_THREADS}", group="machine", allowed=THREADS)
 
     def __post_init__(self) -> None:
         """Errors: UserError for the first invalid value."""
@@ -154,9 +154,7 @@ class CopiedOptions:
     overwrite: int = option(
         0, "1 = replace the file of -html also if pycharrnn copied did not write it", group="output", allowed=SWITCH
     )
-    threads: int = option(
-        0, "number of threads. 0 = OMP_NUM_THREADS, or one for each core", group="machine", allowed=THREADS
-    )
+    threads: int = option(0, f"number of threads. 0 = {DEFAULT_THREADS}", group="machine", allowed=THREADS)
 
     def __post_init__(self) -> None:
         """Errors: UserError for the first invalid value."""

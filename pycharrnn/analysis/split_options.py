@@ -9,7 +9,7 @@ import itertools
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, recorded_split
 from pycharrnn.common.display import escape_line, join_words
 from pycharrnn.common.errors import flag
 from pycharrnn.text.fingerprint import with_short_hash
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
     from pycharrnn.analysis.options import EvalOptions
 
-_OF_ITEMS = ("train_frac", "val_frac")
-_OF_TEXTS = ("batch_size", "seq_length", *_OF_ITEMS)
-_CHOOSING_ITEMS = ("items", "label", "seed")  # which eval always takes from the training
+_OPTIONS = tuple(dict.fromkeys((*recorded_split.OF_ITEMS, *recorded_split.OF_TEXTS)))
 _ADVICE = "To compare the models, give pycharrnn score a text that none of them has read and whose characters all know"
 
 
@@ -101,9 +99,7 @@ def other_texts(texts: Iterable[RecordedText], data_dir: str) -> Iterator[str]:
 
 def of(path: str, loaded: Checkpoint, opt: EvalOptions) -> Split:
     """The split of the checkpoint at `path`."""
-    names = _CHOOSING_ITEMS if loaded.items else ()
-    of_items = {name: recorded_options.find(loaded, name) for name in names}
-    options = of_items | _recorded(loaded) | _given(loaded, opt)
+    options = _recorded(loaded) | _given(loaded, opt)
     return Split(options, recorded_text(path, loaded), character_of(loaded), loaded.program == "torch-rnn")
 
 
@@ -118,7 +114,7 @@ def not_comparable(splits: Sequence[Split], opt: EvalOptions) -> str:
     """A sentence for losses that do not tell which of the models is better; "" for those that do."""
     differ = [
         name
-        for name in (*_CHOOSING_ITEMS, *_OF_TEXTS)
+        for name in _OPTIONS
         if len({split.options.get(name) for split in splits}) > 1  # None: of a text or of items only
     ]
     texts = {split.text._replace(checkpoint="") for split in splits}  # each once
@@ -178,9 +174,10 @@ def _by_flags(splits: Sequence[Split], names: Sequence[str]) -> str:
 
 
 def _recorded(loaded: Checkpoint) -> dict[str, Any]:
-    names = _OF_ITEMS if loaded.items else _OF_TEXTS
+    names = recorded_split.OF_ITEMS if loaded.items else recorded_split.OF_TEXTS
     return {name: recorded_options.find(loaded, name) for name in names}
 
 
 def _given(loaded: Checkpoint, opt: EvalOptions) -> dict[str, Any]:
-    return {name: getattr(opt, name) for name in _recorded(loaded) if opt.is_given(name)}
+    options = [name for name in _recorded(loaded) if hasattr(opt, name)]  # -items, -label and -seed are not
+    return {name: getattr(opt, name) for name in options if opt.is_given(name)}

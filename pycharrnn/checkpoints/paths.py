@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from compat.charrnn import Checkpoint
-from pycharrnn.checkpoints import checkpoint, run_names
+from pycharrnn.checkpoints import checkpoint, recorded_split, run_names
 from pycharrnn.checkpoints.folder_files import File, each_once, newest_first
 from pycharrnn.checkpoints.folder_runs import OtherRun, Record, Run, last_trained_first, record_of
 from pycharrnn.common.display import escape_line, plural
@@ -169,11 +169,11 @@ class _Reader:
 
 
 def _validated_on(loaded: Checkpoint) -> tuple[object, ...]:
-    """What determines the text of a validation, and the characters in which its loss is given; () if not recorded."""
+    """What determines the characters that a validation loss is of, and whether they are bytes; () if not recorded."""
     if not loaded.state or not loaded.state.text:
         return ()
-    names = ("train_frac", "val_frac", "items", "label", "encoding")
-    return loaded.state.text, *(loaded.opt.get(name) for name in names)
+    names = recorded_split.OF_ITEMS if loaded.items else recorded_split.OF_TEXTS
+    return loaded.state.text, *(loaded.opt.get(name) for name in ("encoding", *names))
 
 
 def _one_of_each(

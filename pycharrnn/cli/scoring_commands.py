@@ -246,7 +246,7 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     def predictor_of(streams: int, steps: int) -> Predictor:
         return inference.on_cpu(loaded.network, streams, steps)
 
-    threads = opt.threads or cores.usable()
+    threads = opt.threads or cores.default_threads()
     classifier = classify.Classifier(checkpoint_file, loaded, predictor_of, opt.prior, threads)
     kind, read_as = loaded.items, checkpoint.encoding_of_files(loaded, opt.text_encoding)
     labelled = 0

@@ -75,6 +75,7 @@ def file_ending(*endings: str) -> Allowed:
 
 SWITCH = one_of(0, 1)
 THREADS = number(1, 1024)  # no machine has more cores
+DEFAULT_THREADS = "OMP_NUM_THREADS, or one for each core"  # see cores.default_threads
 
 
 def option(

@@ -37,13 +37,15 @@ class NLLHead:
     def nll_at(self, log_probs: torch.Tensor, temperature: float) -> torch.Tensor:
         """After nll: the loss of the same targets in nats, of softmax(log_probs / temperature).
 
+        Without a loss it is 0.0, as in the original, rather than -0.0, which the log would print with its sign.
+
         Errors: ValueError unless temperature > 0; RuntimeError before nll.
         """
         y = self._targets
         if not temperature > 0:
             raise ValueError(f"temperature must be above 0, not {temperature}")
         if self._uses_kernel:
-            loss = -kernel.likelihood(log_probs, y, temperature) / self._batch_size
+            loss = (0.0 - kernel.likelihood(log_probs, y, temperature)) / self._batch_size
             return torch.tensor(loss, dtype=log_probs.dtype)
         if temperature != 1:
             log_probs = torch.log_softmax(log_probs / temperature, 1)
@@ -54,7 +56,7 @@ class NLLHead:
             raise
         if self._ignored is not None:
             likelihoods = likelihoods.masked_fill(self._ignored[:, None], 0)
-        return likelihoods.sum().neg() / self._batch_size
+        return (0.0 - likelihoods.sum()) / self._batch_size
 
     def d_nll(self, log_probs: torch.Tensor) -> torch.Tensor:
         """After nll: its gradient with respect to the logits, (rows, V), in one buffer for all calls.

@@ -45,12 +45,14 @@ class RMSprop:
             sums = [self._update_in_kernel(gradient, clip, part, multiple) for part, multiple in self._parts]
             self._squared_norms = [sum(of_parts) for of_parts in zip(*sums, strict=True)]
             return
-        clip = min(clip, torch.finfo(gradient.dtype).max)
+        largest = torch.finfo(gradient.dtype).max  # PyTorch refuses larger numbers; the kernel computes with infinity
+        clip = min(clip, largest)
         gradient.clamp_(-clip, clip)
         self.mean_square.mul_(self.alpha).addcmul_(gradient, gradient, value=1.0 - self.alpha)
         torch.sqrt(self.mean_square, out=self._root).add_(self.epsilon)
         for part, multiple in self._parts:
-            self.parameters[part].addcdiv_(gradient[part], self._root[part], value=-self.learning_rate * multiple)
+            rate = min(self.learning_rate * multiple, largest)
+            self.parameters[part].addcdiv_(gradient[part], self._root[part], value=-rate)
 
     def _update_in_kernel(self, gradient: torch.Tensor, clip: float, part: slice, multiple: float) -> list[float]:
         vectors = self.parameters[part], gradient[part], self.mean_square[part]

@@ -122,5 +122,5 @@ def _item(selected: SelectedItem, characters: list[bytes], prime: list[bytes]) -
     item.__dict__.update(text.__dict__)
     item.known, item.cut = selected.known, drawn.cut
     item.label = selected.label.decode("utf-8", "surrogateescape")
-    item.bits = -math.fsum(math.log2(prob) for prob in probs)
+    item.bits = math.fsum(-math.log2(prob) if prob > 0 else math.inf for prob in probs)  # 0: see skip_left_out
     return item

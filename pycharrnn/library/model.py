@@ -261,7 +261,7 @@ class Model:
             text: file of items to compare with for `new`; None = the training text, as the checkpoint records it.
             length: most characters to draw for an item.
             seed: of the first item; each item has the next one. None = a random one, which `item.seed` keeps.
-            threads: 0 = one for each core.
+            threads: 0 = OMP_NUM_THREADS, or one for each core.
             max_copy: for passages within an item; the end of an item may always follow.
             temperature, topk, topp, sample, hide_prime, ignore_bad_primetext: as for `generate`.
 

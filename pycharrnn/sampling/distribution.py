@@ -55,10 +55,14 @@ def choose(
 def _choose(
     log_probs: npt.NDArray[np.float64], params: SamplingParams, step: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    probs = softmax(log_probs, params.temperatures[step][:, None])
+    temperatures, greedy = params.temperatures[step][:, None], params.greedy.tolist()
+    probs = softmax(log_probs, temperatures)
+    underflown = params.greedy & np.isnan(probs[:, 0])
+    if underflown.any():  # the choice is defined all the same, and so is its probability
+        shifted = log_probs[underflown] - log_probs[underflown].max(-1, keepdims=True)
+        probs[underflown] = softmax(shifted, temperatures[underflown])
     if any(params.topk.tolist()) or min(params.topp.tolist()) < 1:
         probs = _truncate(probs, params.topk[:, None], params.topp[:, None])
-    greedy = params.greedy.tolist()
     if all(greedy):
         return _argmax(log_probs), probs
     token_ids = multinomial(probs.astype(np.float32), params.random_numbers[step])

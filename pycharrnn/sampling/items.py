@@ -142,7 +142,7 @@ class _Drawing:
         `begins`: token ids that items read first; all have the same last one. `beginning_index`: seed -> which
         of them. `limit`: of copies, after the beginning of an item.
         """
-        threads = min(opt.threads or cores.usable(), opt.items)
+        threads = min(opt.threads or cores.default_threads(), opt.items)
         most_at_once = max(model.rows_per_step, _MAX_MULTIPLICATIONS // model.multiplications)
         streams = min(MAX_STREAMS, most_at_once, -(-opt.items // threads))
         self._first_seed, self._seeds = opt.seed, itertools.count(opt.seed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pycharrnn.checkpoints import formats
 from pycharrnn.common.errors import UserError, flag, wordings
-from pycharrnn.common.option_fields import MAX_COUNT, SWITCH, THREADS, Ramp, check, number, option
+from pycharrnn.common.option_fields import DEFAULT_THREADS, MAX_COUNT, SWITCH, THREADS, Ramp, check, number, option
 from pycharrnn.engine.adapt_options import AdaptOptions
 from pycharrnn.text import decode_text
 
@@ -145,7 +145,10 @@ class SampleOptions(AdaptOptions):
         0, "1 = color each character by its probability, on a terminal", group="display", allowed=SWITCH
     )
     threads: int = option(
-        0, "number of threads. 0 = one; with -samples or items, one per core", group="machine", allowed=THREADS
+        0,
+        f"number of threads. 0 = one; with -samples or items {DEFAULT_THREADS}",
+        group="machine",
+        allowed=THREADS,
     )
 
     @property

@@ -93,7 +93,7 @@ def _write_on_threads(model: LocalPredictor, samples: _Samples, seeds: Sequence[
 
     from pycharrnn.common.thread_results import results_of
 
-    threads = samples.opt.threads or cores.usable()
+    threads = samples.opt.threads or cores.default_threads()
     max_size = model.rows_per_step if isinstance(model, KernelPredictor) else MAX_STREAMS
     groups, lock, ended = _groups(seeds, threads, max_size), threading.Lock(), threading.Event()
 

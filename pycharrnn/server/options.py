@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.option_fields import SWITCH, THREADS, check, number, option
+from pycharrnn.common.option_fields import DEFAULT_THREADS, SWITCH, THREADS, check, number, option
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class NetworkOptions:
         allowed=number(1, 1000),
     )
     threads: int = option(
-        0, "number of threads for computing. 0 = one for each core, at most 4", group="machine", allowed=THREADS
+        0, f"number of threads for computing. 0 = {DEFAULT_THREADS}, at most 4", group="machine", allowed=THREADS
     )
 
     def __post_init__(self) -> None:

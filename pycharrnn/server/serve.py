@@ -147,7 +147,7 @@ def listen(
     token = secrets.token_urlsafe(24) if opt.token == "new" else opt.token
     hosts = frozenset({"localhost", "127.0.0.1", "::1", opt.host.lower()}) if opt.is_loopback() else None
     max_connections = connections.connections_allowed(opt.streams + _MORE_CONNECTIONS)
-    threads = opt.threads or min(_MAX_THREADS, cores.usable())
+    threads = opt.threads or min(_MAX_THREADS, cores.default_threads())
     scheduler = Scheduler(min(opt.streams, max(1, max_connections // 2)), threads)
     app = create_app(models, scheduler, hosts, token, studio)
     server = Server(

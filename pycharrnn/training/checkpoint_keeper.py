@@ -22,6 +22,8 @@ from pycharrnn.training.next_commands import NextCommands
 from pycharrnn.training.settings import FileSettings
 from pycharrnn.training.signals import RunStopped
 
+_LOWER = f"lower {flag('learning_rate')} or {flag('grad_clip')}"
+
 
 class CheckpointKeeper:
     """Writes and deletes the checkpoints of one run, in its first process only, and says at its end what it wrote.
@@ -82,9 +84,7 @@ class CheckpointKeeper:
         good = i in finite(self._history.val_losses) and checkpoint.network.is_finite()
         self._bad = not good
         if self._bad:
-            self._note(
-                f"{path} holds numbers that are not finite: lower -learning_rate or -grad_clip; {self._last_good()}."
-            )
+            self._note(f"{path} holds numbers that are not finite: {_LOWER}; {self._last_good()}.")
         if not self._write(path, checkpoint):
             return None
         if good:
@@ -244,8 +244,7 @@ class CheckpointKeeper:
         again = f"go on from the last good checkpoint, {flag('resume', path)}" if path else self._last_good()
         if path and self._good_at > max(good, default=0) and os.path.exists(self._latest):
             again += f", and give up {self._latest} with {flag('overwrite', 1)}"
-        advice = f"lower {flag('learning_rate')} or {flag('grad_clip')}"
-        return RunStopped(f"training diverged: {advice}; {again}.", 3)
+        return RunStopped(f"training diverged: {_LOWER}; {again}.", 3)
 
     def finish(self) -> None:
         """Print the best checkpoint and the commands that use it. Errors: UserError, RunStopped if the last failed."""

@@ -29,11 +29,13 @@ class History:
     _first: float = field(default=math.nan, init=False, repr=False)
 
     @classmethod
-    def resumed(cls, train_losses: Sequence[float], val_losses: Mapping[int, float], done: int) -> History:
+    def resumed(
+        cls, train_losses: Sequence[float], val_losses: Mapping[int, float], done: int, least_first: float
+    ) -> History:
         """The history that a checkpoint of iteration `done` records."""
         losses = array("d", train_losses[:done])
         losses.extend(itertools.repeat(math.nan, done - len(losses)))
-        return cls(losses, dict(val_losses), done)
+        return cls(losses, dict(val_losses), done, least_first)
 
     @property
     def last_val_loss(self) -> float | None:

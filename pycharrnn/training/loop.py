@@ -81,8 +81,6 @@ def train(
         trainer = session.make_trainer(note)
         threads.note_backend(settings.machine, trainer.bptt.reason, note)
         history, is_over = _history(session, trainer, log.say, note)
-        if settings.data.items:
-            history.least_first = math.log(session.loader.vocab_size)  # of a model that knows nothing
         pace = pace_of(session, watch, history.done)
         run = CurrentRun(session, trainer, history, log.say, note, live, draw, callbacks, pace)
         alone = session.ranks.size == 1
@@ -275,15 +273,18 @@ def _with_more_time(session: Session) -> Session:
 def _history(session: Session, trainer: Trainer, say: PrintLine, note: PrintLine) -> tuple[History, bool]:
     """The losses of the run so far, and whether the run had ended with the checkpoint that it resumes."""
     settings, resumed = session.settings, session.settings.resumed
+    untrained = math.log(session.loader.vocab_size)  # the loss of a model that knows nothing
+    least_first = untrained if settings.data.items else 0.0
     if resumed is None:
         if not session.iterations:
             epochs = flag("max_epochs", settings.optimisation.max_epochs)
             note(f"nothing is trained: {epochs} is less than one batch of {session.loader.ntrain}; raise it.")
-        return History(), False
+        return History(least_first=least_first), False
     found = resumed.checkpoint
     of_these_splits = resume.restore(session, resumed, trainer, say)
     done, iterations = found.i, session.iterations
-    history = History.resumed(found.train_losses, found.val_losses if of_these_splits else {}, done)
+    val_losses = found.val_losses if of_these_splits else {}
+    history = History.resumed(found.train_losses, val_losses, done, least_first)
     lost_patience = _had_lost_patience(session, history)
     is_complete = done == iterations and done in found.val_losses
     if done > iterations or is_complete:

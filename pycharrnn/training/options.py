@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import (
+    DEFAULT_THREADS,
     MAX_COUNT,
     SWITCH,
     THREADS,
@@ -323,7 +324,7 @@ class TrainOptions:
     )
     threads: int = option(
         0,
-        "number of threads. 0 = OMP_NUM_THREADS, or one for each core",
+        f"number of threads. 0 = {DEFAULT_THREADS}",
         group="machine",
         allowed=THREADS,
         record=False,

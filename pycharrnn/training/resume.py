@@ -7,6 +7,7 @@ import math
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
+from pycharrnn.checkpoints import recorded_split
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.text.batches import TRAIN
@@ -18,7 +19,7 @@ from pycharrnn.training.settings import OptimisationSettings
 from pycharrnn.training.trainer import Trainer
 
 # Options that change which characters a batch holds.
-_LAYOUT = ("batch_size", "seq_length", "train_frac", "val_frac", "vocab", "encoding")
+_LAYOUT = (*recorded_split.OF_TEXTS, "vocab", "encoding")
 # Options that change the checkpoints of a run: those of these groups, and more, but for the path of the text and the
 # options that say only when the run ends.
 _GROUPS, _MORE = ("text", "model", "learning"), ("gpuid", "exact", "dtype", "old_exp", "eval_val_every")

@@ -129,4 +129,4 @@ class RunSettings:
 def group(kind: type[_Group], options: TrainOptions, **settled: Any) -> _Group:
     """A group whose values are `settled` or else the options of the same names."""
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]  # a dataclass
-    return kind(**{name: settled[name] if name in settled else getattr(options, name) for name in names})
+    return kind(**settled, **{name: getattr(options, name) for name in names if name not in settled})

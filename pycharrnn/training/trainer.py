@@ -87,7 +87,7 @@ class Trainer:
             self._replayed = CUDAGraphStep(self._forward_backward, flat.device, note, ranks.wait)
         self._set_states(self._zeros())
         self._first_batch = True
-        self._restored_norm_ratio: float | None = None  # until the first step
+        self._kept_norm_ratio: float | None = None  # of the step before a resume or a calibration
         self._new_losses: list[torch.Tensor] = []
 
     def _multiples(self, of_embeddings: float) -> torch.Tensor | None:
@@ -132,7 +132,7 @@ class Trainer:
         flat = self.bptt.flat
         mean_square = torch.from_numpy(state.mean_square).to(flat.dtype).to(flat.device)  # on the CPU first, for MPS
         self.optimizer.mean_square.copy_(self.bptt.from_canonical(mean_square))
-        self._restored_norm_ratio = state.norm_ratio
+        self._kept_norm_ratio = state.norm_ratio
         hidden = [torch.from_numpy(h[self._rows]).to(flat.dtype) for h in state.hidden_state]
         if hidden[0].shape == self.bptt.states(-1)[0].shape:
             self._set_states(hidden)
@@ -231,7 +231,7 @@ class Trainer:
         with self._weight_drop.left_out(self.gradient, self._seed()) if self._weight_drop else nullcontext():
             (self._forward_backward if self._first_batch or self._replayed is None else self._replayed)()
         self._first_batch = False
-        self._restored_norm_ratio = None
+        self._kept_norm_ratio = None
         self.ranks.begin_sum(self._summed)
         self.optimizer.step(self.gradient, self._grad_clip)
         # Divided by T, if all T*B targets of the batch have a loss.
@@ -239,8 +239,8 @@ class Trainer:
 
     def norm_ratio(self) -> float:
         """The norm of the clipped gradient divided by that of the parameters."""
-        restored = self._restored_norm_ratio
-        return self.optimizer.norm_ratio(self.gradient) if restored is None else restored
+        kept = self._kept_norm_ratio
+        return self.optimizer.norm_ratio(self.gradient) if kept is None else kept
 
     def canonical_gradient(self) -> torch.Tensor:
         """The clipped gradient in the order of the model's parameters, (P,)."""
@@ -277,6 +277,7 @@ class Trainer:
         temperature = best_temperature(losses)
         if temperature == 1:
             return None
+        self._kept_norm_ratio = self.norm_ratio()  # of the parameters that the last step left
         self.bptt.flat.div_(self._ones_but(_DECODER, temperature))
         return Calibration(temperature, losses[TEMPERATURES.index(1)])
 

@@ -44,10 +44,11 @@ def train(
     ending: str = ".t7",
     text: float = 4.0,
     text_hash: str = "",
+    **options: object,
 ) -> list[str]:
     """The checkpoints of a training that validates after each epoch.
 
-    `text`: its first training loss. `text_hash`: of a run state; "" for checkpoints without one.
+    `text`: its first training loss. `text_hash`: of a run state; "" for checkpoints without one. `options`: recorded.
     """
     paths = []
     recorded: dict[int, float] = {}
@@ -58,7 +59,7 @@ def train(
             "i": epoch * PER_EPOCH,
             "epoch": float(epoch),
             "train_losses": array("d", [text / k for k in range(1, epoch * PER_EPOCH + 1)]),
-            "opt": {"savefile": run},
+            "opt": {"savefile": run, **options},
         }
         if text_hash:
             progress["state"] = _state(text_hash)

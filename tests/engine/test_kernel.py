@@ -1,5 +1,6 @@
 """The C kernel against recurrence.py, which defines what it computes."""
 
+import math
 import platform
 import threading
 from types import SimpleNamespace
@@ -302,6 +303,16 @@ def test_the_loss_at_a_temperature(dtype, on_kernel):
         torch.testing.assert_close(head.nll_at(log_probs, at).double(), expected, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("on_kernel", [True, False])
+def test_the_loss_of_ignored_targets_alone_has_no_sign(on_kernel):
+    log_probs = torch.log_softmax(torch.randn(4, 5, dtype=torch.float64), 1)
+    head = NLLHead(2, log_probs, may_ignore=True)
+    head._uses_kernel = head._uses_kernel and on_kernel
+    loss = head.nll(log_probs, torch.full((4,), IGNORED)).item()
+    assert loss == 0
+    assert math.copysign(1, loss) == 1
+
+
 def test_the_loss_comes_before_its_gradient():
     log_probs = torch.log_softmax(torch.randn(4, 5), 1)
     head = NLLHead(1, log_probs)
@@ -346,6 +357,16 @@ def test_threads_that_train_at_the_same_time(threads):
     for other in others:
         other.join()
     assert len(found) == 60 and all(torch.equal(expected, one) for one in found)
+
+
+@pytest.mark.parametrize("on_kernel", [True, False])
+def test_rmsprop_at_a_rate_beyond_the_largest_float(on_kernel):
+    """The loss then is NaN, and the run ends with advice."""
+    parameters = torch.zeros(9)
+    optimizer = RMSprop(parameters, 1e300, 0.95)
+    optimizer._uses_kernel = optimizer._uses_kernel and on_kernel
+    optimizer.step(torch.ones(9), clip=5)
+    assert (parameters < -1e38).all()
 
 
 @pytest.mark.parametrize("name", ["gradient", "mean_square"])

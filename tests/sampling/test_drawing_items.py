@@ -101,6 +101,16 @@ def test_pytorch_draws_the_same_items():
     ]
 
 
+def test_the_most_probable_characters_have_a_probability_at_any_temperature(with_or_without_kernel):
+    """Where those of all characters underflow: sampling from them is refused, but the most probable one is defined."""
+    loaded = MODELS["line"]
+    at_1, near_0 = (drawn(loaded, sample=0, temperature=temperature, most=1)[0] for temperature in (1, 1e-5))
+    assert near_0.token_ids.tolist() == at_1.token_ids.tolist()
+    assert near_0.token_probs.tolist() == pytest.approx([1.0] * len(near_0.token_ids))
+    with pytest.raises(UserError, match="NaN"):
+        drawn(loaded, temperature=1e-5, most=1)
+
+
 def test_a_model_whose_training_failed_is_refused(with_or_without_kernel):
     loaded = item_models.made("line")
     loaded.network.weights["decoder.bias"][:] = float("nan")

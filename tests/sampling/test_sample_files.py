@@ -65,6 +65,7 @@ def test_as_many_threads_as_cores_unless_asked(tmp_path, monkeypatch):
     drawing = set()
     write = sample_files._Samples.write
     monkeypatch.setattr(sample_files.cores, "usable", lambda: 5)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
     def noted(*args):
         drawing.add(threading.get_ident())

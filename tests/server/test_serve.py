@@ -903,8 +903,10 @@ def test_many_clients_for_some_seconds():
     assert " 0 errors" in result.stdout
 
 
-@pytest.mark.parametrize("threads, most", [(0, 4), (1, 1), (6, 6)])
-def test_the_threads_that_compute(monkeypatch, threads, most):
+@pytest.mark.parametrize(
+    "threads, of_environment, expected", [(0, "", 4), (0, "2", 2), (0, "9", 4), (1, "2", 1), (6, "", 6)]
+)
+def test_the_threads_that_compute(monkeypatch, threads, of_environment, expected):
     class Asked(Exception):
         pass
 
@@ -913,6 +915,7 @@ def test_the_threads_that_compute(monkeypatch, threads, most):
 
     monkeypatch.setattr(serve, "Scheduler", scheduler)
     monkeypatch.setattr(serve.cores, "usable", lambda: 64)
+    monkeypatch.setenv("OMP_NUM_THREADS", of_environment)
     with pytest.raises(Asked) as e:
         serve.serve([str(LSTM)], ServeOptions(threads=threads), print, print)
-    assert e.value.args == (most,)
+    assert e.value.args == (expected,)

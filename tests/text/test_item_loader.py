@@ -69,7 +69,7 @@ def test_every_item_is_in_one_split_and_equal_ones_in_the_same(list_of_300):
     found = {split: side(batches, split) for split in (TRAIN, VAL, TEST)}
     assert sum(found.values(), Counter()) == Counter(names(300))
     assert not any(found[one] & found[other] for one, other in ((TRAIN, VAL), (TRAIN, TEST), (VAL, TEST)))
-    assert [abs(found[split].total() - expected) < 5 for split, expected in ((TRAIN, 150), (VAL, 90), (TEST, 60))]
+    assert all(abs(found[split].total() - expected) < 5 for split, expected in ((TRAIN, 150), (VAL, 90), (TEST, 60)))
     assert any(count > 1 for count in found[TRAIN].values())
 
 

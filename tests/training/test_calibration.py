@@ -10,6 +10,7 @@ from runs import a_trainer, folder_with_text, named, result_of, train
 
 import pycharrnn
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.engine import kernel
 from pycharrnn.training import trainer as trainer_module
 from pycharrnn.training.calibration import TEMPERATURES, best_temperature
 
@@ -72,6 +73,20 @@ def test_a_calibrated_model_is_not_calibrated_further(tmp_path):
     assert trainer.evaluate() < before
     again = trainer.calibrate()
     assert again is None or again.temperature == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("on_kernel", [True, False])
+def test_it_keeps_the_norms_of_the_last_step(tmp_path, monkeypatch, on_kernel):
+    """The log prints them after the validation, when the decoder has been divided."""
+    if not on_kernel:
+        monkeypatch.setattr(kernel, "usable", lambda parameters, products=None: False)
+    trainer = a_trainer(folder_with_text(tmp_path), exact=0)
+    trainer.step()
+    before = trainer.norm_ratio()
+    assert trainer.calibrate() is not None
+    assert trainer.norm_ratio() == before
+    trainer.step()
+    assert trainer.norm_ratio() != before
 
 
 @pytest.mark.parametrize("exact", [0, 1])

@@ -1,0 +1,9 @@
+"""The recorded options that decide which characters of a text are in each split.
+
+Losses are of the same characters only where all of these agree, and the text. Source for texts:
+util/CharSplitLMMinibatchLoader.lua.
+"""
+
+FRACTIONS = ("train_frac", "val_frac")
+OF_TEXTS = ("batch_size", "seq_length", *FRACTIONS)  # the text is cut into rows
+OF_ITEMS = ("items", "label", "seed", *FRACTIONS)  # the seed draws the items of a split
