@@ -64,6 +64,8 @@ class Chat:
     def answer(self, line: bytes) -> Iterator[sampler.SampledCharacter]:
         """Read `line`, then sample an answer that ends with the text of -stop or after -length characters.
 
+        The newline that ends an answer without -stop is not yielded.
+
         Errors: UserError for a character of `line` that the vocabulary lacks, or a model that predicts NaN.
         """
         copies, ids, num_sampled = self._copies, list[int](), 0
@@ -73,7 +75,8 @@ class Chat:
             if not one.given:
                 self._unread = one.character
                 num_sampled += 1
-                yield one
+                if not (self._has_default_stop and one.character == b"\n"):
+                    yield one
         if copies:
             if len(copies.ended) > num_ended:  # early, so the last character has been read
                 self._unread = b""

@@ -165,7 +165,7 @@ def gather(
         try:
             with bar("reading", joined.size, progress) as advance:
                 beginning = bytearray()
-                stats = text_stats.stats_of(_kept(joined.checked_pieces(advance), beginning))
+                stats = text_stats.stats_of(_kept(joined.checked_pieces(advance, note), beginning))
         except OSError as e:
             raise UserError(f"can't read {escape_line(e.filename or name)}: {e.strerror or e}.") from e
         if not stats.size:

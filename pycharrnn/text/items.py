@@ -67,6 +67,7 @@ class ListCheck:
         self._kind, self._shown, self._label = kind, shown, label
         self.labels: dict[bytes, int] = {}
         self._first, self._count, self._is_varied = b"", 0, False
+        self._with_blanks = 0  # items that end with a space or a tab
 
     def add(self, items: Iterable[bytes]) -> None:
         """Errors: UserError for an item of more than MAX_ITEM bytes, or without its label; for too many labels."""
@@ -75,6 +76,7 @@ class ListCheck:
             return
         self._first = self._first or found[0]
         self._count += len(found)
+        self._with_blanks += sum(item.endswith((b" ", b"\t")) for item in found)
         self._is_varied = self._is_varied or any(item != self._first for item in found)
         longest = max(found, key=len)
         if len(longest) > MAX_ITEM:
@@ -96,6 +98,15 @@ class ListCheck:
                 f"all items of {self._shown} have the label {labels.in_words([*self.labels])}: leave"
                 f" {flag('label', self._label)} out, or add items with others."
             )
+
+    def advice(self) -> str:
+        """A sentence for a list with spaces at the ends of items, which make other items of equal ones; or ""."""
+        if not self._with_blanks:
+            return ""
+        return (
+            f"{self._with_blanks:,} of {self._count:,} items of {self._shown} end with a space or a tab, which is"
+            " learned as a part of them: 'Ada' and 'Ada ' are two items. Remove them, unless they mean something."
+        )
 
     def _without_labels(self, items: Iterable[bytes]) -> Iterator[bytes]:
         for item in filter(None, items):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from compat.item_options import END_CHARACTERS
 from pycharrnn.common.display import join_words
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.text import decode_text, labels
 from pycharrnn.text.items import ItemSplitter, ListCheck, as_input
 from pycharrnn.text.source_files import SourceFile
@@ -62,8 +63,8 @@ class JoinedFiles:
                     block.clear()
         yield bytes(block)
 
-    def checked_pieces(self, advance: Callable[[int], None] = lambda done: None) -> Iterator[bytes]:
-        """As `pieces`. Errors: also UserError for a list that can't be learnt from."""
+    def checked_pieces(self, advance: Callable[[int], None], note: PrintLine) -> Iterator[bytes]:
+        """As `pieces`; `note` prints advice on a list. Errors: also UserError for one that can't be learnt from."""
         if not self.items:
             yield from self.pieces(advance)
             return
@@ -73,6 +74,8 @@ class JoinedFiles:
             yield piece
         check.add([splitter.rest()])
         check.finish()
+        if advice := check.advice():
+            note(advice)
 
 
 def decoded(file: SourceFile, advance: Callable[[int], None] = lambda done: None) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
+import unicodedata
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ def prefix(file: SourceFile, label: str) -> bytes:
         name = os.path.basename(os.path.dirname(os.path.abspath(file.name)))
     else:
         name = os.path.splitext(os.path.basename(file.name))[0]
+    name = unicodedata.normalize("NFC", name)  # as keyboards type it; macOS may write file names in NFD
     shown = escape_line(name, None)
     if not 0 < len(shown.encode()) <= MAX_LABEL:
         raise UserError(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import io
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -107,7 +108,29 @@ def find(
             shown = join_words([escape_line(path) for path in earlier])
             raise UserError(f"there is no text in {what} but those of earlier trainings ({shown}): name one of them.")
         raise UserError(f"there is no text in {what}: name files of plain text, or folders that hold some.")
+    for first, *copies in _equal(files.values()):
+        are, them = ("are copies", "them") if len(copies) > 1 else ("is a copy", "it")
+        names = join_words([file.shown for file in copies])
+        note(f"{names} {are} of {first.shown}, which is learned more than once: remove {them} for a true val_loss.")
     return list(files.values())
+
+
+def _equal(files: Iterable[SourceFile]) -> Iterator[list[SourceFile]]:
+    """The groups of two or more files that have the same bytes. Errors: UserError."""
+    by_size: dict[int, list[SourceFile]] = {}
+    for file in files:
+        by_size.setdefault(file.size, []).append(file)
+    for alike in by_size.values():
+        by_hash: dict[bytes, list[SourceFile]] = {}
+        for file in alike if len(alike) > 1 else ():
+            digest = hashlib.sha256()
+            try:
+                for piece in file_pieces(file.path):
+                    digest.update(piece)
+            except OSError as e:
+                raise UserError(f"can't read {file.shown}: {e.strerror or e}.") from e
+            by_hash.setdefault(digest.digest(), []).append(file)
+        yield from (group for group in by_hash.values() if len(group) > 1)
 
 
 def _without_text(name: str, size: int) -> str:

@@ -184,7 +184,8 @@ def input_size(data_dir: str) -> int:
         with open(path, "rb") as f:
             size = os.fstat(f.fileno()).st_size
     except FileNotFoundError:
-        advice = f"put your text there, or train on the texts in it by pycharrnn train {name}"
+        # The folder stands within the sentence: before its full stop, "." would read "..".
+        advice = f"put your text there; pycharrnn train {name} trains on the texts in it"
         raise UserError(f"{data_dir} has no input.txt: {cached_text.remedy(data_dir) or advice}.") from None
     except OSError as e:
         raise UserError(f"can't read {path}: {e.strerror or e}.") from e

@@ -51,6 +51,7 @@ class CheckpointKeeper:
         self._failure = ""  # of the last save; a string, since an exception would keep the checkpoint in memory
         self._noted: set[str] = set()
         self._resumed = resumed
+        self._resumed_stays = resumed is not None and self._is_of_user(resumed)
         self._good = resumed  # path of the newest checkpoint with finite weights
         self._good_at = 0  # its iteration; 0 for that of -resume
         self._bad = False  # whether the last named checkpoint has NaN or infinity
@@ -104,7 +105,7 @@ class CheckpointKeeper:
     def _update_others(self, path: str, latest: Checkpoint | None = None) -> None:
         """Update best and latest after the named checkpoint at `path`; delete by -keep. `latest`: as in save_named."""
         best = self._best_written()
-        if best is not None and best != self._best_shown and self._link(self.path_of(best), self._best):
+        if best is not None and best != self._best_shown and self._link(self._file_of(best), self._best):
             self._best_shown = best
         if self._files.save_every_minutes or os.path.exists(self._latest):
             if latest is None:
@@ -171,9 +172,23 @@ class CheckpointKeeper:
                 os.unlink(path)
 
     def _file_of(self, i: int) -> str:
-        """The named checkpoint of the validation after iteration `i`, or `best` if the user removed that name of it."""
+        """The file of the validation after iteration `i`.
+
+        That is its named checkpoint; or `best`, if the user removed that name of it; or the checkpoint of -resume, if
+        the user had given it another name.
+        """
         path = self.path_of(i)
-        return self._best if i == self._best_shown and not os.path.exists(path) else path
+        if os.path.exists(path):
+            return path
+        if i == self._best_shown:
+            return self._best
+        return self._resumed if i == self._history.done and self._resumed and self._resumed_stays else path
+
+    def _is_of_user(self, path: str) -> bool:
+        """Whether a checkpoint in the folder and the format of the run has a name that the run writes to no more."""
+        here, ending = os.path.dirname(self._stem), os.path.splitext(path)[1].lower()
+        is_here = os.path.abspath(os.path.dirname(path)) == os.path.abspath(here) and ending == self._ending
+        return is_here and not any(same_file(path, other) for other in (self._best, self._latest))
 
     def _best_written(self) -> int | None:
         losses = self._history.val_losses

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import unicodedata
 from collections import Counter
 
 import item_models
@@ -21,8 +22,11 @@ from pycharrnn.analysis import classify
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import kernel_library
 from pycharrnn.engine.adapt_options import AdaptOptions
-from pycharrnn.sampling import learning
+from pycharrnn.sampling import learning, model_labels
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
+from pycharrnn.text import labels
+from pycharrnn.text.decode_text import Decoding
+from pycharrnn.text.source_files import SourceFile
 
 CV = "cv/lm_list_best.t7"
 SAMPLE = ("sample", CV, "-gpuid", "-1", "-verbose", "0")
@@ -129,6 +133,16 @@ def test_new_items_are_new_under_their_label(home):
     new = lines(home, "-items", "400", "-most", "1", "-new", "1", "-text", "cc.txt")
     assert b"ab\tb" in new and b"ab\tc" not in new
     assert b"cc\tb" not in new
+
+
+def test_accents_may_be_code_points_of_their_own(tmp_path):
+    """As in file names of a Mac: labels are composed in training, and those of older models are found."""
+    composed, apart = (unicodedata.normalize(form, "Müller") for form in ("NFC", "NFD"))
+    file = SourceFile("", f"{apart}.txt", Decoding(), 1)
+    assert labels.prefix(file, "file") == f"{composed}\t".encode()
+    for known in (composed, apart):
+        for asked in (composed, apart):
+            assert model_labels.require("", [b"a", known.encode()], asked) == known.encode()
 
 
 def test_a_label_that_is_not_there(home):

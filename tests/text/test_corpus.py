@@ -287,6 +287,25 @@ def test_a_list_is_said(home):
     assert for_command_line(said[-1]).endswith("; -items line learns each by itself, in a new order every epoch.")
 
 
+def test_copies_of_a_file_are_said(home):
+    for name, content in (("a.txt", "one\n"), ("b.txt", "two\n"), ("c.txt", "one\n"), ("d.txt", "one\n")):
+        put(home / "poems" / name, content)
+    _, content, said = gather("poems")
+    assert content == b"one\ntwo\none\none\n"
+    are = "poems/c.txt, poems/d.txt are copies of poems/a.txt, which is learned more than once: remove them for a"
+    assert f"{are} true val_loss." in said
+    assert "copies" not in gather("poems/a.txt", "poems/b.txt")[2]
+
+
+def test_spaces_at_the_ends_of_items_are_said(home):
+    put(home / "names.txt", "Ada\nAda \n\nBob\t\nEva\n")
+    said = gather("names.txt", items="line")[2]
+    assert "2 of 4 items of names.txt end with a space or a tab, which is learned as a part of them: 'Ada' and" in said
+    put(home / "others.txt", "Ada\nBob\n")
+    assert "end with" not in gather("others.txt", items="line")[2]
+    assert "end with" not in gather("names.txt")[2]
+
+
 def test_the_header_of_a_table_is_said(home):
     put(home / "names.csv", "Name,Count\nAda,12\nBob,7\nEva,9\n")
     put(home / "more.txt", "Kim\nLea\n")
@@ -299,7 +318,7 @@ def test_the_header_of_a_table_is_said(home):
 
 def test_many_files_are_counted(home):
     for k in range(20):
-        put(home / f"many/{k:02}.txt", "x")
+        put(home / f"many/{k:02}.txt", chr(97 + k))
         put(home / f"many/{k:02}.jpg", NO_TEXT)
     left_out, taken = gather("many")[2].splitlines()
     assert "many/07.jpg and 12 more." in left_out

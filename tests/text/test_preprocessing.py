@@ -256,7 +256,7 @@ def test_one_file_that_is_missing(tmp_path):
 # -- no text -----------------------------------------------------------------------------------------------------------
 
 
-def test_folders_without_a_text(tmp_path):
+def test_folders_without_a_text(tmp_path, monkeypatch):
     def sentence(folder) -> str:
         with pytest.raises(UserError) as raised:
             preprocessing.cached(str(folder), SILENT)
@@ -264,6 +264,9 @@ def test_folders_without_a_text(tmp_path):
 
     assert "there is no folder" in sentence(tmp_path / "none")
     assert "has no input.txt" in sentence(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    said = ". has no input.txt: put your text there; pycharrnn train . trains on the texts in it."
+    assert sentence(".") == said  # with a full stop after ".", it would name the folder above
     (tmp_path / "input.txt").write_bytes(b"")
     assert "input.txt is empty" in sentence(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["input.txt"]

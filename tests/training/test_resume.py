@@ -656,6 +656,21 @@ def test_a_clip_beyond_float32(tmp_path, monkeypatch):
     assert a.train_losses == b.train_losses
 
 
+def test_a_resumed_checkpoint_of_another_name_may_be_the_best(tmp_path):
+    """As that of an owner of old checkpoints; `best` is then a copy of it."""
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "2")
+    named(folder)[-1].rename(folder / "mine.t7")
+    for path in (folder / "cv").iterdir():
+        path.unlink()
+    (folder / "mine.t7").rename(folder / "cv/mine.t7")
+    args = ["-resume", "cv/mine.t7", "-learning_rate", "0.3", "-max_epochs", "2.1"]
+    error, _, err = result_of(folder, *args, small=[])
+    assert error is None
+    assert "finished; the best checkpoint is cv/lm_lstm_best.t7, with validation loss" in err.replace("\\", "/")
+    assert (folder / "cv/lm_lstm_best.t7").read_bytes() == (folder / "cv/mine.t7").read_bytes()
+
+
 def test_a_lower_loss_whose_checkpoint_is_elsewhere_is_said(tmp_path):
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "2")
