@@ -131,7 +131,10 @@ class CopiedOptions:
     """Options of `pycharrnn copied`."""
 
     text: str = option(
-        "", "the text to compare with. Default: the training text that the model records", path="file", group="text"
+        "",
+        "file, or folder of texts, to compare with. Default: the training text that the model records",
+        path="any",
+        group="text",
     )
     text_encoding: str = decode_text.option_for_model("the sample")
     least: int = option(20, "number of characters that a passage must have at least", group="output", allowed=number(1))

@@ -130,7 +130,7 @@ class _Path(click.Path):
 
 FILE = _Path()
 _FOLDER = _Path(file_okay=False)
-_PATHS = {"": None, "file": FILE, "dir": _FOLDER}
+_PATHS = {"": None, "file": FILE, "dir": _FOLDER, "any": FILE}
 _INSTEAD_OF_FLAGS = {  # (command, flag that it lacks): what to write
     ("convert", "-o"): "end the command with the file to write, as in pycharrnn convert cv page.html",
 }

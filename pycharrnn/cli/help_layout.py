@@ -24,7 +24,7 @@ _WIDEST_FLAG = 26  # a longer one has a line of its own
 _LEAST_BESIDE = 30  # columns of text beside the flags; with fewer, it stands below them
 ORIGINAL = "* = a flag of char-rnn, with its text and its default"
 _VALUES = {int: "N", float: "X", Ramp: "X|A:B", str: "TEXT"}
-_PATHS = {"file": "FILE", "dir": "DIR"}
+_PATHS = {"file": "FILE", "dir": "DIR", "any": "FILE|DIR"}
 
 
 def columns() -> int:

@@ -96,7 +96,7 @@ def option(
         help: the text in -help. group: a key of GROUPS.
         allowed: the values that it accepts beside `default`; None for all of its type.
         value: placeholder of the value in -help. "": the choices of `allowed`, or N, X, TEXT, FILE, DIR by the type.
-        short: a second, shorter flag. path: "file" or "dir" if the shell completes paths; else "".
+        short: a second, shorter flag. path: "file", "dir" or "any" if the shell completes paths; else "".
         charrnn: char-rnn has this flag, with this default and help.
         record: for training: a property of the run, recorded in checkpoints and restored by -resume. False for how the
             run is started or displayed.

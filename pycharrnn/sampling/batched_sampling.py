@@ -38,6 +38,10 @@ class Characters(NamedTuple):
     top_probs: npt.NDArray[np.float64]  # (N, K)
     activations: npt.NDArray[np.float64]  # (N,), of the requested unit after each character; (0,) if none
 
+    def first(self, count: int) -> Characters:
+        """The first characters."""
+        return Characters._make(part[:count] for part in self)
+
 
 class BatchedStream(Stream):
     """A text on the C kernel with a hidden state of its own: `read` reads its primetext, then `step_batch` samples it.
@@ -47,6 +51,7 @@ class BatchedStream(Stream):
         prime_ids: token ids of the primetext.
         unit: (layer, unit), from 0, whose activations to return, or None.
         copies: of opt.max_copy; None for no limit. A text that ends early for it is recorded there.
+        characters: token id -> character, for opt.stop.
 
     Attributes:
         error: why no more can be sampled, or None.
@@ -61,9 +66,11 @@ class BatchedStream(Stream):
         prime_ids: Sequence[int],
         unit: tuple[int, int] | None,
         copies: CopyLimits | None = None,
+        characters: Sequence[bytes] = (),
     ) -> None:
         super().__init__(opt, opt.seed, predictor.vocab_size, copies.limit([*prime_ids]) if copies else None)
         self._seed, self._copies = opt.seed, copies
+        self._characters = characters if opt.stop else ()
         self.predictor, self.unit = predictor, unit
         self.error: UserError | None = None
         (self.state,) = predictor.fresh().states()
@@ -74,6 +81,17 @@ class BatchedStream(Stream):
     def unread(self) -> int:
         """How many characters of the primetext are still to be read."""
         return len(self._prime_ids)
+
+    def take(self, sampled: Characters) -> Characters:
+        """Record what has been sampled. Returns: it, up to the end of opt.stop."""
+        if not self._characters:
+            self.advance(len(sampled.token_ids))
+            return sampled
+        for count, token_id in enumerate(sampled.token_ids.tolist(), 1):
+            self.advance(1, self._characters[token_id])
+            if not self.left:
+                return sampled.first(count)
+        return sampled
 
     def end_early(self) -> None:
         """Sample no more, since no character is left."""
@@ -103,7 +121,7 @@ def step_batch(streams: Sequence[BatchedStream], count: int, num_candidates: Seq
     """
     predictor = streams[0].predictor.fresh(streams=len(streams))
     predictor.set_states([stream.state for stream in streams])
-    # A stream with fewer characters left samples too many, which `_of_stream` drops.
+    # A stream with fewer characters left, or before its -stop, samples too many, which are dropped.
     params = sampling_params(streams, min(count, max(stream.left for stream in streams)))
     log_probs, zeros = np.stack([stream.log_probs for stream in streams]), np.zeros(len(streams), np.int64)
     request = _request(streams, num_candidates)
@@ -124,9 +142,8 @@ def step_batch(streams: Sequence[BatchedStream], count: int, num_candidates: Seq
             stream.state, stream.log_probs = state, last_log_probs[m].copy()  # a view would keep those of all in memory
             if stream.unit and output.activations is not None:
                 output.activations[-1, m] = activations[stream.unit[0], 0, m, stream.unit[1]]
-    found = [_of_stream(output, m, stream, num_candidates[m]) for m, stream in enumerate(streams)]
-    for m, (stream, characters) in enumerate(zip(streams, found, strict=True)):
-        stream.advance(len(characters.token_ids))
+    found = [stream.take(_of_stream(output, m, stream, num_candidates[m])) for m, stream in enumerate(streams)]
+    for m, stream in enumerate(streams):
         if stream.left and len(output.token_ids) and output.token_ids[-1, m] < 0:
             stream.end_early()
     return found

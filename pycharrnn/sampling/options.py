@@ -100,8 +100,9 @@ class SampleOptions(AdaptOptions):
     most: int = option(0, "leave out items of more characters. 0 = none", group="items", allowed=number(1, MAX_COUNT))
     text: str = option(
         "",
-        "file to compare with for -new 1 and -max_copy. Default: the training text that the checkpoint records",
-        path="file",
+        "file, or folder of texts, to compare with for -new 1 and -max_copy. Default: the training text that the"
+        " checkpoint records",
+        path="any",
         group="items",
     )
     json: int = option(0, "1 = print a JSON object for each item, for programs", group="items", allowed=SWITCH)
@@ -253,8 +254,8 @@ class ChatOptions(AdaptOptions):
     max_copy: int = _max_copy()
     text: str = option(
         "",
-        "file with the text for -max_copy. Default: the training text that the checkpoint records",
-        path="file",
+        "file, or folder of texts, for -max_copy. Default: the training text that the checkpoint records",
+        path="any",
         group="text",
     )
     gpuid: int = option(0, "which gpu to use. -1 = use CPU", group="machine")

@@ -161,6 +161,7 @@ class _Api:
             temperature=request.temperature,
             topk=request.topk,
             topp=request.topp,
+            stop=request.stop,
         )
         unit = (request.unit.layer, request.unit.unit) if request.unit else None
         layers, size = model.facts.num_layers, model.facts.rnn_size

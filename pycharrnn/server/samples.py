@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from fastapi import HTTPException
 
-from compat.vocabulary import ids_of
+from compat.vocabulary import characters_by_id, ids_of
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import batched_sampling, tokenizer
 from pycharrnn.sampling.batched_sampling import BatchedStream, Characters
 from pycharrnn.sampling.copy_limits import CopyLimits
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.sampling.stop_text import require_possible_stop
 from pycharrnn.server.json_lines import LineWriter
 from pycharrnn.server.learning_models import LearningModel
 from pycharrnn.server.sample_batch import SampleBatch, step_lines
@@ -25,7 +26,7 @@ from pycharrnn.server.served_models import ServedModel
 
 @dataclass(frozen=True)
 class SampleParams:
-    options: SampleOptions  # of which seed, length, temperature, topk and topp apply
+    options: SampleOptions  # of which seed, length, temperature, topk, topp and stop apply
     primetext: bytes
     unit: tuple[int, int] | None  # (layer, unit), from 1, whose activation to add to each character
     candidates: int  # number of top candidates to add to each character
@@ -51,9 +52,11 @@ class Sample:
     def start(self) -> Iterator[str]:
         """Yield lines up to the first sampled character; without the C kernel all lines. "" while the model learns.
 
-        Errors: HTTPException for a primetext with an unknown character.
+        Errors: HTTPException for a primetext with an unknown character, or a stop that never occurs.
         """
         params = self._params
+        with refusal_of_errors():
+            require_possible_stop(params.options, self._model.vocab)
         prime_ids = ids_of(characters_of(params.primetext, self._model), self._model.vocab)
         if self._learning:
             yield from self._learning.learn(prime_ids)
@@ -62,7 +65,8 @@ class Sample:
         if not isinstance(predictor, KernelPredictor):
             yield from self._all_lines()
             return
-        stream = BatchedStream(predictor, params.options, prime_ids, self._unit, params.copies)
+        characters = characters_by_id(self._model.vocab)
+        stream = BatchedStream(predictor, params.options, prime_ids, self._unit, params.copies, characters)
         while stream.unread:
             count = min(self._model.block, stream.unread)
             yield self._writer.lines(stream.read(count, self._writer.candidates_for(count)))

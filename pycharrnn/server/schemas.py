@@ -15,6 +15,7 @@ from pycharrnn.page.facts import ModelFacts
 
 MAX_LENGTH = 10_000  # characters of a sample
 MAX_PRIMETEXT = 2_000  # characters
+MAX_STOP = 200  # characters
 MAX_SCORED = 20_000  # characters of a text to score
 MAX_ITEMS = 500  # in a drawing
 MAX_CANDIDATES = 20  # top candidates of each character of a sample
@@ -98,7 +99,8 @@ class SampleBody(DrawingBody):
         max_length=MAX_PRIMETEXT,
         description="prompt: the sample continues it; without one, it begins with a character at random",
     )
-    length: Integer = Field(400, ge=1, le=MAX_LENGTH, description="number of characters to sample")
+    length: Integer = Field(400, ge=1, le=MAX_LENGTH, description="most characters to sample")
+    stop: str = Field("", max_length=MAX_STOP, description="end after sampling this text")
     seed: Integer = Field(123, ge=0, lt=1 << 32, description="the same seed gives the same sample")
     unit: Unit | None = Field(None, description="add the activation of this hidden unit to each character")
     candidates: Integer = Field(5, ge=0, le=MAX_CANDIDATES, description="top candidates to add to each character")

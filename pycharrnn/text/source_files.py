@@ -110,8 +110,8 @@ def find(
         raise UserError(f"there is no text in {what}: name files of plain text, or folders that hold some.")
     for first, *copies in _equal(files.values()):
         are, them = ("are copies", "them") if len(copies) > 1 else ("is a copy", "it")
-        names = join_words([file.shown for file in copies])
-        note(f"{names} {are} of {first.shown}, which is learned more than once: remove {them} for a true val_loss.")
+        shown = join_words([file.shown for file in copies])
+        note(f"{shown} {are} of {first.shown}, which is learned more than once: remove {them} for a true val_loss.")
     return list(files.values())
 
 

@@ -228,7 +228,8 @@ def _resumed(
             overridden[name] = f"{_in_words(asked)}{before}"
         else:
             recorded[name] = recorded_options.require(path, found, name)
-    for name in _FIXED:
+    # A checkpoint with a run state has the mean squares themselves.
+    for name in (*_FIXED, "initial_mean") if found.state else _FIXED:
         if name in overridden:
             change = f"{flag(name)} {overridden[name]}"
             raise UserError(f"{change} can't change during a run: leave it out, or start a new run.")

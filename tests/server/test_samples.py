@@ -13,6 +13,7 @@ import item_models
 import numpy as np
 import pytest
 from conftest import working_in
+from fastapi import HTTPException
 from serving_tools import GRU, LSTM, lines_of
 
 from compat.vocabulary import characters_by_id
@@ -32,6 +33,7 @@ from pycharrnn.server.registry import Registry
 from pycharrnn.server.samples import Sample, SampleParams
 
 DASH = "\u2013".encode()  # three bytes that the model knows
+OPTIONS = ("seed", "length", "temperature", "topk", "topp", "stop")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,7 @@ def model(request, loaded):
 
 def asked(**what) -> SampleParams:
     """What a request may ask for, some of it by chance."""
-    options = {name: what.pop(name) for name in ("seed", "length", "temperature", "topk", "topp") if name in what}
+    options = {name: what.pop(name) for name in OPTIONS if name in what}
     what = {"primetext": b"", "unit": None, "candidates": 5, "skip": 0, **what}
     return SampleParams(SampleOptions(**{"length": 60, **options}), **what)
 
@@ -73,6 +75,7 @@ def by_chance(seed: int) -> SampleParams:
         unit=choose.choice([None, (1, 1), (2, 14)]),
         candidates=choose.choice([0, 3, 20, 73]),
         skip=choose.choice([0, 0, 1, 40, 90]),
+        stop=choose.choice(["", "", "e", "th", "\u2013"]),
     )
 
 
@@ -115,6 +118,19 @@ def test_lines_are_what_json_makes_of_a_sample(loaded, seed):
     wanted = by_chance(seed)
     plain = plainly(loaded, wanted)
     assert lines_of(on_numpy(loaded), wanted) == as_json(plain)
+
+
+def test_a_sample_ends_after_its_stop(model):
+    *characters, last = map(json.loads, lines_of(model, asked(primetext=b"the", stop="e", length=400)))
+    drawn = "".join(line["text"] for line in characters if not line["given"])
+    assert drawn.index("e") == len(drawn) - 1 < 399
+    assert last == {"done": True}
+
+
+def test_a_stop_that_never_occurs_is_refused(model):
+    with pytest.raises(HTTPException) as refused:
+        lines_of(model, asked(stop="no\u0416"))
+    assert refused.value.detail.startswith("stop never occurs: it has the character")
 
 
 @pytest.mark.parametrize("seed", range(12))

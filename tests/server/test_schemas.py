@@ -19,6 +19,7 @@ def test_what_a_request_leaves_out():
         "model": "x",
         "primetext": "",
         "length": 400,
+        "stop": "",
         "temperature": 1.0,
         "topk": 0,
         "topp": 1.0,
@@ -39,6 +40,7 @@ def test_what_a_request_leaves_out():
     [
         ("model", ["", "x" * 1000], ["x" * 1001, 3]),
         ("primetext", ["", "x" * 2000], ["x" * 2001, None]),
+        ("stop", ["", "x" * 200], ["x" * 201, None]),
         ("length", [1, 10_000, 5.0], [0, 10_001, 5.5, True, "5", math.nan, math.inf]),
         ("temperature", [0.01, 100, 1], [0.0099, 100.1, 0, -1, math.nan, math.inf, "1", True]),
         ("topk", [0, 1_000_000], [-1, 1_000_001]),

@@ -132,6 +132,7 @@ def test_options_of_the_command_line_are_kept_and_said(tmp_path):
         (["-resume", "data"], "the folder data has no checkpoint"),
         (["-batch_size", "0"], "-batch_size must be at least 1"),
         (["-forget_bias", "0"], "-forget_bias 0 (was 1) can't change"),
+        (["-initial_mean", "1"], "-initial_mean 1 (was 0) can't change"),
         (["-log_every_seconds", "5"], "adds rows to a log: add -log FILE.csv"),
         (["-anneal_to", "30:10"], "-anneal_to 30:10 is for -anneal: add -anneal 1"),
     ],
