@@ -28,6 +28,7 @@ from pycharrnn.cli.outputs import Output
 from pycharrnn.common.display import plural
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine, print_nothing
+from pycharrnn.common.shell_words import quoted
 from pycharrnn.common.standard_streams import do_without_output, standard_input
 
 if TYPE_CHECKING:
@@ -158,10 +159,16 @@ def _learnt(
 
 def _make_folder(opt: SampleOptions, checkpoint_file: str) -> None:
     """Make the folder of -o. Errors: OSError; UserError for a file, or samples that would be replaced."""
+    from pycharrnn.checkpoints import formats
     from pycharrnn.sampling import sample_files
 
     if os.path.isfile(opt.o) or (opt.o.endswith(".txt") and not os.path.isdir(opt.o)):
         raise UserError(f"{flag('o')} names a folder, not a file: for one file, end the line with > poem.txt.")
+    if formats.of(opt.o) and not os.path.isdir(opt.o):
+        raise UserError(
+            f"{flag('o')} names a folder for samples, not a model: pycharrnn chat -learn 1 -o {quoted(opt.o)} saves"
+            " what a model has learned."
+        )
     os.makedirs(opt.o, exist_ok=True)
     sample_files.refuse_to_overwrite(opt, checkpoint_file, opt.primefile)
     if sample_files.has_other_texts(opt.o):

@@ -390,6 +390,8 @@ def test_a_file_as_the_folder_of_samples_is_refused(tmp_path, exists):
         poem.write_text("mine", encoding="utf-8")
     error = sentence(run("sample", CHECKPOINT, "-o", str(poem), cwd=tmp_path))
     assert "-o names a folder, not a file: for one file, end the line with > poem.txt" in error
+    error = sentence(run("sample", CHECKPOINT, "-o", "mine.t7", cwd=tmp_path))
+    assert "not a model: pycharrnn chat -learn 1 -o mine.t7 saves what a model has learned" in error
     assert poem.exists() == exists
 
 
