@@ -30,7 +30,6 @@ def options_for(path: str, opt: SampleOptions, has_items: bool) -> SampleOptions
             ("unique", ""),
             ("least", ""),
             ("most", f"; {flag('length')} N ends a text after N characters"),
-            ("json", ""),
         ):
             if value := getattr(opt, name):
                 raise UserError(

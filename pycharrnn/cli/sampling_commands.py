@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import json
 import os
 import shutil
 import sys
@@ -68,7 +69,8 @@ def sample_command(model: str, **values: Any) -> None:
     end = loaded.network.end_id
     opt = item_printing.options_for(checkpoint_file, opt, end is not None)
     labels = model_labels.choice(checkpoint_file, loaded, opt.label)
-    tell: PrintLine = say_beside if checkpoint.is_from_texts(loaded) or end is not None else say
+    is_text_alone = checkpoint.is_from_texts(loaded) or end is not None or opt.json
+    tell: PrintLine = say_beside if is_text_alone else say
     if not opt.verbose:
         tell = print_nothing
     # Now, so that a character that the model lacks is refused before anything is printed.
@@ -91,7 +93,7 @@ def sample_command(model: str, **values: Any) -> None:
     tell("--------------------------")
     if end is not None:
         item_printing.print_items(loaded, opt, prompt.characters, labels, known, where, tell, copies)
-    elif opt.samples > 1:
+    elif opt.samples > 1 or opt.json:
         _draw_many(loaded, opt, prompt.characters, where, tell, copies)
     else:
         _draw_one(loaded, opt, b"".join(prompt.characters), where, tell, copies)
@@ -223,7 +225,10 @@ def _draw_many(
     tell: PrintLine,
     copies: CopyLimits | None,
 ) -> None:
-    """Sample the texts of -samples in batches and print them one after the other; -o keeps them in files."""
+    """Sample the texts of -samples in batches and print them one after the other; -o keeps them in files.
+
+    With -json each is a JSON object on a line, with U+FFFD for what is not UTF-8.
+    """
     from pycharrnn.sampling import sample_files
 
     with contextlib.nullcontext(opt.o) if opt.o else tempfile.TemporaryDirectory() as folder:
@@ -239,9 +244,14 @@ def _draw_many(
             if opt.o:
                 tell(f"saved {path}")
                 continue
-            tell(f"-------- -seed {seed}")
+            if not opt.json:
+                tell(f"-------- -seed {seed}")
             with open(path, "rb") as f:
-                shutil.copyfileobj(f, sys.stdout.buffer)
+                if opt.json:
+                    text = f.read().removesuffix(b"\n").decode("utf-8", "replace")
+                    sys.stdout.buffer.write(json.dumps({"text": text, "seed": seed}).encode() + b"\n")
+                else:
+                    shutil.copyfileobj(f, sys.stdout.buffer)
 
 
 @click.command(

@@ -76,6 +76,7 @@ class SampleOptions(AdaptOptions):
         "", "folder to write each sample to, as sample_SEED.txt, instead of printing", path="dir", group="output"
     )
     overwrite: int = option(0, "1 = replace the files of -o that exist", group="output", allowed=SWITCH)
+    json: int = option(0, "1 = print a JSON object for each text or item, for programs", group="output", allowed=SWITCH)
     items: int = option(
         0,
         f"number of items to draw from a model of items, with the seeds -seed, -seed + 1, ... 0 = {DEFAULT_ITEMS}",
@@ -105,7 +106,6 @@ class SampleOptions(AdaptOptions):
         path="any",
         group="items",
     )
-    json: int = option(0, "1 = print a JSON object for each item, for programs", group="items", allowed=SWITCH)
     topk: int = _topk()
     topp: float = _topp()
     stop: str = option(
@@ -202,8 +202,8 @@ class SampleOptions(AdaptOptions):
                 f"{flag('overwrite', 1)} is for the files of {flag('o')}: add {flag('o')} DIR, or leave it out.",
             ),
             *(
-                (self.json and getattr(self, name), f"{flag('json', 1)} prints whole items: leave {flag(name)} out.")
-                for name in ("o", "color", "hide_prime")
+                (self.json and getattr(self, name), f"{flag('json', 1)} prints whole texts: leave {flag(name)} out.")
+                for name in ("o", "color", "hide_prime", "beam")
             ),
             (self.color and self.o, f"{flag('color')} is for a terminal, not for files: leave {flag('o')} out."),
             (
@@ -211,9 +211,9 @@ class SampleOptions(AdaptOptions):
                 f"{flag('temperature')} A:B needs a {flag('length')}, at which it reaches B.",
             ),
             (
-                not self.length and (self.samples > 1 or self.o) and not self.stop,
-                f"{flag('length', 0)} never ends by itself: with {flag('samples')} or {flag('o')} it needs"
-                f" {flag('stop')}.",
+                not self.length and (self.samples > 1 or self.o or self.json) and not self.stop,
+                f"{flag('length', 0)} never ends by itself: with {flag('samples')}, {flag('o')} or {flag('json')} it"
+                f" needs {flag('stop')}.",
             ),
         ):
             if excluded:

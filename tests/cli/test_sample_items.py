@@ -250,7 +250,7 @@ def test_the_beginning_from_a_file(home, ending):
         (("-least", "3", "-most", "2"), "no item has at least 3 and at most 2 characters"),
         (("-beam", "2", "-items", "3"), "leave -items out, or -beam"),
         (("-items", "-1"), "-items must be"),
-        (("-json", "1", "-o", "out"), "-json 1 prints whole items: leave -o out."),
+        (("-json", "1", "-o", "out"), "-json 1 prints whole texts: leave -o out."),
         (("-json", "1", "-color", "1"), "leave -color out."),
         (("-json", "1", "-hide_prime", "1"), "leave -hide_prime out."),
     ],
@@ -267,13 +267,24 @@ def test_options_without_a_meaning(home, options, said):
         ("unique", ""),
         ("least", ""),
         ("most", "; -length N ends a text after N characters"),
-        ("json", ""),
     ],
 )
 def test_options_of_items_for_a_model_of_a_text(option, instead):
     error = sentence(run("sample", LSTM, "-gpuid", "-1", f"-{option}", "1"))
     assert f"-{option} 1 is for a model of items, which pycharrnn train FILE -items line makes" in error
     assert error.endswith(f" is a model of a text: leave it out{instead}.\n")
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_texts_as_json(number):
+    """In char-rnn's form, too, whose lines about the model would be on stdout."""
+    args = ("sample", LSTM, "-gpuid", "-1", "-length", "40", "-primetext", "The ", "-seed", "5")
+    found = [json.loads(line) for line in run(*args, "-samples", str(number), "-json", "1").stdout.splitlines()]
+    assert [one["seed"] for one in found] == list(range(5, 5 + number))
+    for one in found:
+        alone = run(*args[:-1], str(one["seed"]), "-verbose", "0").stdout
+        assert one == {"text": alone.decode("utf-8", "replace").removesuffix("\n"), "seed": one["seed"]}
+    assert "-json" in sentence(run(*args, "-json", "1", "-length", "0"))
 
 
 def started(home, *more: str) -> subprocess.Popen[bytes]:
