@@ -18,7 +18,7 @@ from pathlib import Path
 import arguments
 from sampling import in_turns, model
 
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, formats
 from pycharrnn.sampling import sampler
 from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.options import SampleOptions
@@ -42,7 +42,7 @@ def of_program(program: Path, length: int) -> float:
 def figures(length: int, repeats: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "model.c")
-        checkpoint.convert(model(), source, weights="double")
+        checkpoint.convert(model(), source, formats.Choices(weights="double"))
         programs = {}
         for name, options in {".c file, -march=native": ["-march=native"], ".c file": []}.items():
             programs[name] = Path(folder, f"model{len(programs)}")

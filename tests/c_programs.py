@@ -13,7 +13,7 @@ import pytest
 from compat.charrnn import Checkpoint
 from compat.graph_match import Network
 from compat.nngraph import MODELS, parameter_shapes
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, formats
 from pycharrnn.sampling import inference, items, sampler, tokenizer
 from pycharrnn.sampling.options import SampleOptions
 
@@ -86,7 +86,7 @@ def random_model(seed: int) -> Checkpoint:
 def check_same_text(loaded: Checkpoint, folder: Path, seed: int) -> None:
     """Compile a model, with one of C_COMPILERS, and compare what it writes with what this process samples."""
     source = folder / f"model_{seed}.c"
-    checkpoint.convert(loaded, source, weights="double")
+    checkpoint.convert(loaded, source, formats.Choices(weights="double"))
     usable = [compiler for compiler in C_COMPILERS if shutil.which(compiler[0])]
     program = compiled(source, usable[seed % len(usable)])
     args = ["-seed", str(seed), "-length", "200"]

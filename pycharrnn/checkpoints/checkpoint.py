@@ -23,7 +23,7 @@ from pycharrnn.common.display import escape_line, replace_surrogates
 from pycharrnn.common.errors import UserError, flag
 
 if TYPE_CHECKING:
-    from compat.t7_objects import Encoding
+    pass
 
 _START = 16  # bytes at the start of a file that tell its format
 
@@ -161,14 +161,11 @@ def with_network(loaded: charrnn.Checkpoint, network: graph_match.Network) -> ch
 def convert(
     loaded: charrnn.Checkpoint,
     path: str | os.PathLike[str],
-    dtype: str = "",
-    encoding: Encoding = "binary",
-    long_size: int = 8,
-    weights: str = "",
+    choices: formats.Choices = formats.DEFAULT,
 ) -> None:
     """Write a checkpoint in the format of the ending of `path` (except .html), with a progress bar on a terminal.
 
-    The options are those of formats.Choices. Errors: OSError; UserError for another ending, or a missing folder.
+    Errors: OSError; UserError for another ending, or a missing folder.
     """
     chosen = formats.of(path)
     if chosen is None:
@@ -177,9 +174,8 @@ def convert(
     if not chosen.written:
         raise UserError(f"can't write the page {path} here: save a checkpoint, and pycharrnn convert makes the page.")
     output_folder.require_folder(path)
-    choices = formats.Choices(dtype, encoding, long_size, weights)
-    if dtype:
-        metadata.require_range(loaded.network, dtype, flag("type", dtype))
+    if choices.dtype:
+        metadata.require_range(loaded.network, choices.dtype, flag("type", choices.dtype))
     chosen.functions().save(path, loaded, choices)
 
 

@@ -51,6 +51,9 @@ class Choices:
                 raise UserError(f"{name} must be {words}, not {reprlib.repr(value)}.")
 
 
+DEFAULT = Choices()
+
+
 class FormatModule(Protocol):
     def load(self, path: str | os.PathLike[str]) -> Checkpoint:
         """Errors: OSError; CheckpointError; UserError where a package is missing."""

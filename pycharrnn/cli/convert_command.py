@@ -97,7 +97,8 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     page, of_page = formats.page_and_model(source)
     target = target or (f"{page}_{of_page.replace('/', '_')}" if of_page else source) + folder_files.COPY
     Output(target, "", opt.overwrite).check(source)
-    checkpoint.convert(loaded, target, opt.type, "ascii" if opt.ascii else "binary", opt.longs, opt.weights)
+    choices = formats.Choices(opt.type, "ascii" if opt.ascii else "binary", opt.longs, opt.weights)
+    checkpoint.convert(loaded, target, choices)
     say(f"saved {target}")
     if is_c:
         _describe_c_file(source, loaded, opt.weights)

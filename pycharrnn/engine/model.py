@@ -18,7 +18,7 @@ from compat.lua_random import LuaRandom
 from compat.nngraph import MODELS, STATES_PER_LAYER, parameter_shapes
 from compat.t7_objects import Encoding
 from pycharrnn._version import __version__
-from pycharrnn.checkpoints import checkpoint, metadata, torch_names
+from pycharrnn.checkpoints import checkpoint, formats, metadata, torch_names
 from pycharrnn.engine import validation
 from pycharrnn.engine.backends import choose_backend
 from pycharrnn.engine.bptt import BPTT
@@ -142,12 +142,12 @@ class CharRNN(nn.Module):
     ) -> None:
         """Write a checkpoint in the format of the path's suffix, as `pycharrnn convert` does: model.save("mine.t7").
 
-        dtype, encoding, long_size: see checkpoint.convert. Errors: OSError; ValueError for a model without a vocab.
+        dtype, encoding, long_size: see formats.Choices. Errors: OSError; ValueError for a model without a vocab.
         """
         if len(self.vocab) != self.vocab_size:
             raise ValueError(f"model.vocab has {len(self.vocab)} characters, the model {self.vocab_size}: set it first")
         opt = {"model": self.model, "rnn_size": self.rnn_size, "num_layers": self.num_layers, **self.opt}
-        checkpoint.convert(self.as_checkpoint(self.vocab, opt), path, dtype, encoding, long_size)
+        checkpoint.convert(self.as_checkpoint(self.vocab, opt), path, formats.Choices(dtype, encoding, long_size))
 
     @classmethod
     def from_checkpoint(

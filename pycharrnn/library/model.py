@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import reprlib
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
@@ -461,11 +462,11 @@ class Model:
         self,
         path: str | os.PathLike[str],
         *,
-        dtype: str = "",
-        encoding: Encoding = "binary",
-        long_size: int = 8,
+        dtype: str = formats.DEFAULT.dtype,
+        encoding: Encoding = formats.DEFAULT.encoding,
+        long_size: int = formats.DEFAULT.long_size,
         half: bool = False,
-        weights: str = "",
+        weights: str = formats.DEFAULT.weights,
     ) -> None:
         """Write a file in the format of the path's ending, as `pycharrnn convert` does: .t7, .html, .onnx, .pt, .c, ...
 
@@ -481,15 +482,12 @@ class Model:
             use.
         """
         loaded, target, half = self._weights.checkpoint(), arguments.path(path), switch("half", half)
-        for option, value, default in (
-            ("dtype", dtype, ""),
-            ("encoding", encoding, "binary"),
-            ("long_size", long_size, 8),
-            ("half", half, False),
-            ("weights", weights, ""),
-        ):
-            if value != default:
-                formats.check_use(target, option, f"{option}={value!r}")
+        if half:
+            formats.check_use(target, "half", "half=True")
+        choices = formats.Choices(dtype, encoding, long_size, weights)
+        for option in dataclasses.fields(choices):
+            if (value := getattr(choices, option.name)) != option.default:
+                formats.check_use(target, option.name, f"{option.name}={value!r}")
         with in_words_of_a_program(type="dtype"):
             if formats.HTML.is_of(target):
                 from pycharrnn.page import single_file
@@ -498,7 +496,7 @@ class Model:
                 name = self.path or target
                 single_file.write(target, [(name, single_file.model_of(name, loaded, half))], half)
             else:
-                checkpoint.convert(loaded, target, dtype, encoding, long_size, weights)
+                checkpoint.convert(loaded, target, choices)
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name} {value}" for name, value in self._facts().items())

@@ -34,7 +34,7 @@ from compat.graph_match import Network
 from compat.nngraph import parameter_shapes
 from compat.vocabulary import characters_by_id
 from pycharrnn.analysis import rounding
-from pycharrnn.checkpoints import c_file, c_template, c_weights, checkpoint
+from pycharrnn.checkpoints import c_file, c_template, c_weights, checkpoint, formats
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import kernel_library
@@ -49,7 +49,7 @@ HOSTILE = [b"\n", b" ", b'"', b"\\", b"?", b"/", b"*", b"\0", b"\x7f", b"\xff", 
 
 def written(folder, model: Checkpoint, weights: str = "double", name: str = "model.c"):
     path = folder / name
-    checkpoint.convert(model, path, weights=weights)
+    checkpoint.convert(model, path, formats.Choices(weights=weights))
     return path
 
 

@@ -20,7 +20,7 @@ from compat import charrnn, nngraph
 from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
 from compat.run_state import RunState
-from pycharrnn.checkpoints import checkpoint, inspection, json_file, t7_file
+from pycharrnn.checkpoints import checkpoint, formats, inspection, json_file, t7_file
 from pycharrnn.common.errors import UserError
 
 RUNS = [name for name in TRAIN_RUNS if spec(name)["checkpoints_written"]]
@@ -344,7 +344,7 @@ def test_progress_counts_the_numbers(tmp_path, monkeypatch):
     )
     checkpoint.convert(loaded, tmp_path / "c.t7")
     assert bars[-1][0] == 3 * parameters < bars[-1][1]
-    checkpoint.convert(loaded, tmp_path / "c.t7", dtype="float32")  # rounded weights have no state
+    checkpoint.convert(loaded, tmp_path / "c.t7", formats.Choices(dtype="float32"))  # rounded weights have no state
     assert bars[-1][0] == 2 * parameters < bars[-1][1]
     assert checkpoint.load(tmp_path / "c.t7").state is None
 

@@ -56,7 +56,11 @@ def test_there_and_back(tmp_path, kind, ending):
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_from_the_t7_file_too(tmp_path, ending, precision):
     """.t7 -> X -> .t7 -> X, by the command."""
-    checkpoint.convert(loaded({"float64": "lstm dropout", "float32": "float"}[precision]), tmp_path / "a.t7", precision)
+    checkpoint.convert(
+        loaded({"float64": "lstm dropout", "float32": "float"}[precision]),
+        tmp_path / "a.t7",
+        formats.Choices(precision),
+    )
     with working_in(tmp_path):
         for line in (["a.t7", f"b{ending}"], [f"b{ending}", "c.t7", "-type", precision], ["c.t7", f"d{ending}"]):
             result = CliRunner().invoke(cli, ["convert", *line])
@@ -179,13 +183,15 @@ def with_weight(number: float) -> Checkpoint:
 @pytest.mark.parametrize("ending", [".t7", ".onnx"])
 def test_weights_beyond_the_range_of_a_type_are_refused(tmp_path, ending):
     with pytest.raises(UserError, match=r"beyond the range of -type float32, such as 1e\+39: leave it out"):
-        checkpoint.convert(with_weight(1e39), tmp_path / f"a{ending}", "float32")
+        checkpoint.convert(with_weight(1e39), tmp_path / f"a{ending}", formats.Choices("float32"))
     assert not list(tmp_path.iterdir())
-    checkpoint.convert(with_weight(math.inf), tmp_path / f"b{ending}", "float32")  # is infinity in any type
+    checkpoint.convert(
+        with_weight(math.inf), tmp_path / f"b{ending}", formats.Choices("float32")
+    )  # is infinity in any type
     with_nan = with_weight(1e39)
     with_nan.network.weights["decoder.bias"][1] = math.nan
     with pytest.raises(UserError, match="such as 1e"):
-        checkpoint.convert(with_nan, tmp_path / f"a{ending}", "float32")
+        checkpoint.convert(with_nan, tmp_path / f"a{ending}", formats.Choices("float32"))
 
 
 def test_weights_beyond_the_range_of_a_page_are_refused(tmp_path):
