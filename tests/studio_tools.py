@@ -16,6 +16,7 @@ from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.studio import run_process, studio_paths
 from pycharrnn.server.studio.studio import Studio
+from pycharrnn.server.studio.studio_api import site_of
 
 BYTES = {"content-type": "application/octet-stream"}
 PROSE = b"".join(b"The old sailor number %d told us of the sea, and went home again.\n\n" % k for k in range(60))
@@ -61,7 +62,7 @@ class StudioApp:
     def __init__(self, token: str = "") -> None:
         self.notes: list[str] = []
         self.studio = self._new_studio()
-        self.app = create_app(self.models, Scheduler(8, threads=1), LOOPBACK, token, self.studio)
+        self.app = create_app(self.models, Scheduler(8, threads=1), LOOPBACK, token, site_of(self.studio))
 
     def _new_studio(self) -> Studio:
         studio_paths.make_folders()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -19,28 +20,34 @@ from pycharrnn.server.line_stream import LineStream
 from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.security import Guard
-from pycharrnn.server.studio import studio_paths
 
-if TYPE_CHECKING:
-    from pycharrnn.server.studio.studio import Studio
+
+@dataclass(frozen=True)
+class Site:
+    """What a server has beside the API of its models. The default is that of `pycharrnn serve`.
+
+    Attributes:
+        files: name -> content of each file of the page.
+        add_paths: adds paths to the API. upload_paths: those of them that take files.
+    """
+
+    files: Mapping[str, bytes] = field(default_factory=page_files)
+    add_paths: Callable[[FastAPI], None] = lambda app: None
+    upload_paths: frozenset[str] = frozenset()
 
 
 def create_app(
-    models: Registry, scheduler: Scheduler, hosts: frozenset[str] | None, token: str, studio: Studio | None = None
+    models: Registry, scheduler: Scheduler, hosts: frozenset[str] | None, token: str, site: Site | None = None
 ) -> FastAPI:
-    """Create the ASGI application. `hosts`, `token`: as for security.Guard. `studio`: of `pycharrnn studio`."""
-    names = page_files(studio is not None).items()
-    files = {"/" if name == "index.html" else f"/{name}": (name, content) for name, content in names}
-    upload_paths = studio_paths.UPLOADS if studio else frozenset()
+    """Create the ASGI application. `hosts`, `token`: as for security.Guard."""
+    site = site or Site()
+    files = {"/" if name == "index.html" else f"/{name}": (name, content) for name, content in site.files.items()}
     app = FastAPI(title="pycharrnn", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.scheduler, app.router.route_class = scheduler, JsonRoute
-    app.add_middleware(Guard, hosts=hosts, token=token, open_paths=frozenset(files), upload_paths=upload_paths)
+    app.add_middleware(Guard, hosts=hosts, token=token, open_paths=frozenset(files), upload_paths=site.upload_paths)
     app.exception_handler(RequestValidationError)(_refuse)
     add_api(app, models, scheduler)  # before the files: routes are matched in order
-    if studio:
-        from pycharrnn.server.studio.studio_api import add_studio_api
-
-        add_studio_api(app, studio)
+    site.add_paths(app)
     for path, (name, content) in files.items():
         handler = _answer_with(content, MEDIA_TYPES[os.path.splitext(name)[1]])
         app.add_api_route(path, handler, include_in_schema=False)

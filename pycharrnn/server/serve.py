@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -22,15 +22,11 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.server import connections
 from pycharrnn.server.addresses import reachable_hosts
-from pycharrnn.server.app import create_app
+from pycharrnn.server.app import Site, create_app
 from pycharrnn.server.connections import Connection, OpenConnections
 from pycharrnn.server.options import NetworkOptions, ServeOptions
 from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler
-from pycharrnn.server.studio import studio_paths
-
-if TYPE_CHECKING:
-    from pycharrnn.server.studio.studio import Studio
 
 _MORE_CONNECTIONS = 512  # beside -streams: for the page's files, refusals, and idle connections
 _BACKLOG = 1024  # connections that wait to be accepted
@@ -132,14 +128,14 @@ def listen(
     opt: NetworkOptions,
     say: PrintLine,
     beside: Callable[[], Coroutine[Any, Any, None]] | None,
-    studio: Studio | None = None,
+    site: Site | None = None,
     began: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Answer requests until a signal arrives.
 
     Args:
         say: prints a line on stdout. beside: runs beside the server.
-        studio: of `pycharrnn studio`, which gets paths of its own.
+        site: what it has beside the API of the models; None for that of `pycharrnn serve`.
         began: called with the first address once the port is open.
 
     Errors: UserError if the address can't be listened on, or stdout can't be written.
@@ -149,13 +145,9 @@ def listen(
     max_connections = connections.connections_allowed(opt.streams + _MORE_CONNECTIONS)
     threads = opt.threads or min(_MAX_THREADS, cores.default_threads())
     scheduler = Scheduler(min(opt.streams, max(1, max_connections // 2)), threads)
-    app = create_app(models, scheduler, hosts, token, studio)
-    server = Server(
-        app,
-        scheduler,
-        OpenConnections(max_connections, upload_paths=studio_paths.UPLOADS if studio else frozenset()),
-        beside,
-    )
+    site = site or Site()
+    app = create_app(models, scheduler, hosts, token, site)
+    server = Server(app, scheduler, OpenConnections(max_connections, upload_paths=site.upload_paths), beside)
     with _listen(opt) as listener:
         end = f":{listener.getsockname()[1]}/{f'#token={token}' if token else ''}"
         lines = [f"http://{host}{end}" for host in reachable_hosts(opt.host)]

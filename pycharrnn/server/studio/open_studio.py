@@ -20,6 +20,7 @@ from pycharrnn.server.options import StudioOptions
 from pycharrnn.server.registry import Registry
 from pycharrnn.server.studio import studio_paths
 from pycharrnn.server.studio.studio import Studio
+from pycharrnn.server.studio.studio_api import site_of
 
 _LINK_PAGE = """<!DOCTYPE html>
 <meta charset="utf-8">
@@ -78,7 +79,7 @@ def _serve(
         say = partial(serve.say_or_fail, say)
         models = Registry([studio_paths.CHECKPOINTS, studio_paths.MODELS], say, note, follow=True)
         studio = Studio(models, note, environment)
-        serve.listen(models, opt, say, studio.beside, studio, began)
+        serve.listen(models, opt, say, studio.beside, site_of(studio), began)
     finally:
         with contextlib.suppress(OSError):
             os.unlink(studio_paths.LINK)

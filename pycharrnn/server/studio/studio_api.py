@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import shutil
+from functools import partial
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -16,6 +17,8 @@ from starlette.types import Receive, Scope, Send
 
 from pycharrnn.common.display import replace_surrogates
 from pycharrnn.common.errors import UserError
+from pycharrnn.page.page_files import page_files
+from pycharrnn.server.app import Site
 from pycharrnn.server.schemas import ModelId, Problem
 from pycharrnn.server.studio import model_files, page_words, run_command, studio_paths, trash, uploads
 from pycharrnn.server.studio.run_schemas import (
@@ -62,8 +65,12 @@ _ETag = Annotated[str | None, Header(description="the ETag of an earlier respons
 _Model = Annotated[ModelId, Query()]
 
 
-def add_studio_api(app: FastAPI, studio: Studio) -> None:
-    """Add the paths to an application."""
+def site_of(studio: Studio) -> Site:
+    """The page of a studio, and its paths of the API."""
+    return Site(page_files(studio=True), partial(_add_paths, studio), studio_paths.UPLOADS)
+
+
+def _add_paths(studio: Studio, app: FastAPI) -> None:
     api = _Api(studio)
     problems: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in _STATUSES}
     checks = [Depends(_of_this_site), Depends(_has_folder)]
