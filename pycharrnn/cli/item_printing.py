@@ -47,6 +47,8 @@ def options_for(path: str, opt: SampleOptions, has_items: bool) -> SampleOptions
         if given:
             what = f"{path} is a model of items"
             raise UserError(f"{what}, for which {flag(name, getattr(opt, name))} has no meaning: {instead}.")
+    if opt.json and opt.hide_prime:
+        raise UserError(f"{flag('json', 1)} prints whole items: leave {flag('hide_prime')} out.")
     return dataclasses.replace(opt, items=opt.items or DEFAULT_ITEMS)
 
 

@@ -203,7 +203,7 @@ class SampleOptions(AdaptOptions):
             ),
             *(
                 (self.json and getattr(self, name), f"{flag('json', 1)} prints whole texts: leave {flag(name)} out.")
-                for name in ("o", "color", "hide_prime", "beam")
+                for name in ("o", "color", "beam")
             ),
             (self.color and self.o, f"{flag('color')} is for a terminal, not for files: leave {flag('o')} out."),
             (

@@ -21,6 +21,8 @@ _LOG_LINES = 60
 # The learning rates are for an lstm. A gru and an rnn take these fractions of them. Like networks of several layers,
 # they take -warmup: RMSprop's first steps are its largest, and can make them diverge.
 _PARTS_OF_RATE = {"gru": 0.5, "rnn": 0.35}
+# An rnn has no cell that keeps what it has read: with the -weight_drop of an lstm it hardly learns.
+_PARTS_OF_DROP = {"rnn": 0.3}
 _NUMBERS = {field.name for field in dataclasses.fields(TrainOptions) if field.type == "float"}
 _OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from sets
 
@@ -112,6 +114,7 @@ def _of_network(model: str, num_layers: int, found: Mapping[str, Value]) -> dict
     changed: dict[str, Value] = {}
     if model != "lstm":
         changed["learning_rate"] = _two_digits(float(found["learning_rate"]) * _PARTS_OF_RATE[model])
+        changed["weight_drop"] = round(float(found["weight_drop"]) * _PARTS_OF_DROP.get(model, 1), 2)
     if model != "lstm" or num_layers > 1:
         changed["warmup"] = WARMUP
     return changed

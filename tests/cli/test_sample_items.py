@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import os
@@ -14,6 +15,8 @@ import time
 import item_models
 import pytest
 from conftest import GOLDEN, HEEDS_SIGNALS, ROOT, needs_signals, run, sentence, with_slashes
+
+from pycharrnn.checkpoints import checkpoint
 
 SAMPLE = ("sample", "cv/lm_list_best.t7", "-gpuid", "-1")
 TEXT = b"a\nb\nc\n\xc3\xa9\nab\nbb\n"
@@ -285,6 +288,19 @@ def test_texts_as_json(number):
         alone = run(*args[:-1], str(one["seed"]), "-verbose", "0").stdout
         assert one == {"text": alone.decode("utf-8", "replace").removesuffix("\n"), "seed": one["seed"]}
     assert "-json" in sentence(run(*args, "-json", "1", "-length", "0"))
+
+
+def test_texts_of_a_model_of_files_as_json(tmp_path):
+    """Without a prompt it reads a newline first, which is not shown."""
+    loaded = checkpoint.load(LSTM)
+    of_files = dataclasses.replace(loaded, opt={**loaded.opt, checkpoint.FROM_TEXTS: 1})
+    checkpoint.convert(of_files, tmp_path / "m.t7")
+    args = ("sample", str(tmp_path / "m.t7"), "-gpuid", "-1", "-length", "30")
+    (found,) = map(json.loads, run(*args, "-json", "1").stdout.splitlines())
+    assert found["text"] == run(*args).stdout.decode("utf-8", "replace").removesuffix("\n")
+    hidden = ("-primetext", "The ", "-hide_prime", "1")
+    (found,) = map(json.loads, run(*args, *hidden, "-json", "1").stdout.splitlines())
+    assert found["text"] == run(*args, *hidden).stdout.decode("utf-8", "replace").removesuffix("\n")
 
 
 def started(home, *more: str) -> subprocess.Popen[bytes]:

@@ -55,8 +55,8 @@ def test_values_that_can_be_used(options):
         ),
         ({"primetext": "a", "primefile": "b"}, "leave one out"),
         ({"color": 1, "o": "folder"}, "leave -o out"),
-        ({"length": 0, "samples": 2}, "with -samples or -o it needs -stop."),
-        ({"length": 0, "o": "folder"}, "with -samples or -o it needs -stop."),
+        ({"length": 0, "samples": 2}, "with -samples, -o or -json it needs -stop."),
+        ({"length": 0, "o": "folder"}, "with -samples, -o or -json it needs -stop."),
         *(
             ({name: 2}, f"-{name} must be 0 or 1, not 2.")
             for name in ("sample", "opencl", "verbose", "hide_prime", "ignore_bad_primetext", "unicode", "color")
