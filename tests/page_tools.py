@@ -124,6 +124,13 @@ def generated(browser, count: int | None = None) -> str:
     return text(browser)
 
 
+def saved(browser, path: Path) -> str:
+    """The address of the page as the browser saves it: with what its scripts have made."""
+    content = browser.execute_script("return document.documentElement.outerHTML")
+    path.write_text(f"<!DOCTYPE html>\n{content}", encoding="utf-8")
+    return path.as_uri()
+
+
 @contextlib.contextmanager
 def screen(browser, width: int, height: int = 740, scheme: str = "light") -> Iterator[None]:
     """Another size of the screen; a narrow one is a phone's."""

@@ -22,6 +22,7 @@ from page_tools import (
     fill,
     generated,
     needs_browser,
+    saved,
     screen,
     spans,
     status,
@@ -386,6 +387,19 @@ def test_a_browser_that_refuses_to_copy(file):
         generated(file)
         click(file, name)
         wait(file, lambda: status(file) == "not copied: allow this page to use the clipboard")
+
+
+def test_a_page_that_the_browser_has_saved_begins_anew(file, tmp_path):
+    """Its text is there once, whatever the page showed."""
+    fill(file, "length", 60)
+    first = generated(file, 60)
+    click(file, "tab-score")
+    fill(file, "own", "The night")
+    click(file, "score-button")
+    wait(file, lambda: "bits" in text(file, "score-status"))
+    visit(file, saved(file, tmp_path / "again.html") + f"#model={LSTM.stem}&length=60")
+    assert text(file) == first
+    assert text(file, "scored") == text(file, "score-status") == ""
 
 
 def test_it_does_not_offer_what_takes_a_server(file, pages):

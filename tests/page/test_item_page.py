@@ -8,7 +8,22 @@ import item_models
 import pytest
 from click.testing import CliRunner
 from conftest import run
-from page_tools import By, Keys, Select, click, element, fill, needs_browser, screen, spans, status, text, visit, wait
+from page_tools import (
+    By,
+    Keys,
+    Select,
+    click,
+    element,
+    fill,
+    needs_browser,
+    saved,
+    screen,
+    spans,
+    status,
+    text,
+    visit,
+    wait,
+)
 from serving_tools import LSTM, server
 
 from compat.item_options import record_labels
@@ -259,6 +274,14 @@ def test_a_link_recalls_the_items(names):
     visit(names, names.current_url)
     assert drawn(names, 12) == first
     assert element(names, "unique").get_attribute("value") == "1"
+
+
+def test_a_page_that_the_browser_has_saved_has_its_items_once(names, tmp_path):
+    first = drawn(names)
+    stars(names)[0].click()
+    visit(names, saved(names, tmp_path / "again.html"))
+    assert drawn(names) == first
+    assert not element(names, "kept").is_displayed() and shown(names, "kept-list") == []
 
 
 def test_each_line_is_scored_by_itself(names):

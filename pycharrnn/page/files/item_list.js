@@ -13,7 +13,10 @@ export class ItemList {
   // list, keptList: elements for the rows. onKeep(words): called after each change of what is kept.
   constructor(list, keptList, onKeep) {
     [this.#list, this.#keptList, this.#onKeep] = [list, keptList, onKeep];
-    for (const box of [list, keptList]) box.addEventListener("keydown", (event) => moveFocus(event, box));
+    for (const box of [list, keptList]) {
+      box.replaceChildren(); // a page that the browser has saved has its items
+      box.addEventListener("keydown", (event) => moveFocus(event, box));
+    }
   }
 
   get text() {

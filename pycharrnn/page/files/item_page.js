@@ -42,4 +42,5 @@ function sentence(items, { items: wanted, topk }, { drawn, known, gave_up: gaveU
   return known === null ? `${found}; the training text is not here, so nothing tells known items from new ones` : found;
 }
 
+$("kept").hidden = true; // also in a page that was saved with kept items
 $("copy-kept").addEventListener("click", () => copy(itemList.keptText, "kept items copied").then(showStatus));

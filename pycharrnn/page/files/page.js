@@ -55,6 +55,7 @@ export function start(from, followsAtFirst = true) {
   option.hidden = option.disabled = !source.copied;
   storeToken(source);
   clearCharacter();
+  showStatus("", $("score-status")); // a page that the browser has saved may have one
   open();
 }
 

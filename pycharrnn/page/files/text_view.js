@@ -18,6 +18,7 @@ export class TextView {
     this.#box = box;
     this.#classesOf = classesOf;
     this.#onChoose = onChoose;
+    box.replaceChildren(); // a page that the browser has saved has its text
     box.addEventListener("pointerover", (event) => event.pointerType === "mouse" && this.#chooseSpan(event.target));
     box.addEventListener("click", (event) => this.#chooseSpan(event.target));
     box.addEventListener("keydown", (event) => this.#onKey(event));
