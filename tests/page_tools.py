@@ -131,6 +131,22 @@ def saved(browser, path: Path) -> str:
     return path.as_uri()
 
 
+_DISTANCE = """
+const node = document.querySelector(arguments[0]);
+let first = node;
+while (first.firstChild) first = first.firstChild;
+const range = document.createRange();
+range.setStart(first, 0);
+range.setEnd(first, 1);
+return node.getBoundingClientRect().right - range.getBoundingClientRect().right;
+"""
+
+
+def begins_at_the_right(browser, selector: str) -> bool:
+    """Whether the line in an element is one from right to left."""
+    return browser.execute_script(_DISTANCE, selector) < 20
+
+
 @contextlib.contextmanager
 def screen(browser, width: int, height: int = 740, scheme: str = "light") -> Iterator[None]:
     """Another size of the screen; a narrow one is a phone's."""

@@ -27,7 +27,8 @@ _BASE = f"""
 body {{ margin: 0 auto; background: var(--page); color: var(--ink); font: 1rem/1.45 system-ui, sans-serif }}
 h1, h2 {{ overflow-wrap: anywhere }}
 pre {{ padding: .7rem; overflow: auto; border: 1px solid var(--line); border-radius: .3rem;
-  font: .95rem/1.6 ui-monospace, monospace; white-space: break-spaces; overflow-wrap: anywhere }}
+  font: .95rem/1.6 ui-monospace, monospace; white-space: break-spaces; overflow-wrap: anywhere;
+  unicode-bidi: plaintext }}
 pre .newline::before {{ content: "\\21b5"; opacity: .55 }}
 .unknown {{ text-decoration: underline dotted var(--quiet); text-underline-offset: .25em }}
 .scale {{ display: flex; flex-wrap: wrap; align-items: center; gap: 0 .5rem; color: var(--quiet) }}

@@ -12,6 +12,7 @@ from page_tools import (
     By,
     Keys,
     Select,
+    begins_at_the_right,
     click,
     element,
     fill,
@@ -240,6 +241,8 @@ def test_by_keyboard(names):
 def test_another_model_shows_a_text_again(names):
     drawn(names)
     assert "Length characters" in element(names, "controls").text
+    names.execute_script("document.querySelector('.item').textContent = '\u05d0\u05d1.'")
+    assert begins_at_the_right(names, ".item")
     Select(element(names, "model")).select_by_index(2)
     wait(names, lambda: status(names) == "600 characters")
     assert "Length bytes" in element(names, "controls").text

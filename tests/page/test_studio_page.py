@@ -8,7 +8,20 @@ from pathlib import Path
 
 import pretended_studio as pretended
 import pytest
-from page_tools import By, Keys, Select, click, element, fill, needs_browser, screen, text, wait, webdriver
+from page_tools import (
+    By,
+    Keys,
+    Select,
+    begins_at_the_right,
+    click,
+    element,
+    fill,
+    needs_browser,
+    screen,
+    text,
+    wait,
+    webdriver,
+)
 from pretended_studio import HOSTILE, model, run
 
 from pycharrnn.page.page_files import page_files
@@ -504,9 +517,11 @@ def test_what_one_reads_and_selects_stays_while_a_run_trains(chromium, studio):
     assert "sample 2" not in chromium.execute_script(f"return {pre}.textContent")
     assert top(2) == pytest.approx(before, abs=1)
     assert chromium.execute_script(selected).startswith("sample 3")
-    studio.runs = [run("ships", "running")]
+    hebrew = {"iteration": 2, "epoch": 1, "text": "\u05d0\u05d1.\n"}
+    studio.runs = [run("ships", "running", samples=[sample(1), hebrew])]
     shown(chromium, "run-title", "ships")
     wait(chromium, lambda: chromium.execute_script(f"return {pre}.querySelectorAll('.sample').length") == 2)
+    assert begins_at_the_right(chromium, ".sample")
     assert chromium.execute_script(f"return {pre}.scrollTop") == 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from page_tools import Keys, click, element, fill, needs_browser, screen, wait
+from page_tools import Keys, begins_at_the_right, click, element, fill, needs_browser, screen, text, wait
 
 pytestmark = needs_browser
 
@@ -69,6 +69,29 @@ def test_keys_of_the_browser_stay_its_own(page):
         assert chosen(page)["k"] == 1
     assert page.execute_script(script, text, {"key": "ArrowLeft"})
     assert chosen(page)["k"] == 0
+
+
+def test_a_line_from_right_to_left(page):
+    """It begins at the right, where the arrow keys go as one sees; a line in other letters stays as it is."""
+    click(page, "tab-score")
+    fill(page, "own", "\u05d0\u05d1.\nab.")
+    for name in ("own", "primetext"):
+        assert element(page, name).get_attribute("dir") == "auto"
+    click(page, "score-button")
+    wait(page, lambda: text(page, "scored"))
+    assert begins_at_the_right(page, "#scored div")
+    assert not begins_at_the_right(page, "#scored div + div")
+    scored = element(page, "scored")
+    chosen = "return [...document.querySelectorAll('#scored span')].findIndex((one) => one.matches('.here'))"
+    for keys, index in [
+        (Keys.ARROW_RIGHT, 0),
+        (Keys.ARROW_LEFT * 2, 2),
+        (Keys.ARROW_RIGHT, 1),
+        (Keys.END, 6),
+        (Keys.ARROW_LEFT, 5),
+    ]:
+        scored.send_keys(keys)
+        assert page.execute_script(chosen) == index
 
 
 def announced(browser) -> str:

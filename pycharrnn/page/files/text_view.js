@@ -48,7 +48,7 @@ export class TextView {
       span.textContent = item.text === SEPARATOR ? SHOWN_SEPARATOR : controlPictures(item.text);
       span.className = this.#classNames(item);
       const isNewLine = !this.items.length || ["\n", SEPARATOR].includes(this.items.at(-1).text);
-      if (isNewLine) box.append(document.createElement("div"));
+      if (isNewLine) box.append(Object.assign(document.createElement("div"), { dir: "auto" }));
       box.lastChild.append(span);
       this.items.push(item);
       this.#spans.push(span);
@@ -86,7 +86,9 @@ export class TextView {
     const { key } = event;
     if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser has commands of its own there
     if (key === "Escape") this.choose(-1);
-    const step = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity, ArrowDown: 1, ArrowUp: -1 }[key];
+    const right = this.span && getComputedStyle(this.span).direction === "rtl" ? -1 : 1; // as one sees the line
+    const steps = { ArrowRight: right, ArrowLeft: -right, Home: -Infinity, End: Infinity, ArrowDown: 1, ArrowUp: -1 };
+    const step = steps[key];
     if (!step || !this.items.length) return;
     event.preventDefault();
     const isLine = (key === "ArrowDown" || key === "ArrowUp") && this.span;
