@@ -284,8 +284,11 @@ def test_a_text_after_learning_from_the_prompt(file):
     Select(element(file, "adapt")).select_by_value("0")
     wait(file, lambda: status(file).endswith("characters") and text(file) == plain)
     assert "adapt" not in file.current_url
-    file.execute_script("location.hash = arguments[0].split('#')[1]", link)
+    click(file, "tab-score")
+    element(file, "own").send_keys("a")
+    file.execute_script("location.hash = arguments[0].split('#')[1]", link)  # as one pastes it in the address bar
     wait(file, lambda: status(file).endswith("characters") and text(file) == found)
+    assert element(file, "text").is_displayed()
 
 
 def test_an_address_of_settings_alone_is_of_the_model_of_the_page(chromium, pages, offline):
@@ -368,6 +371,8 @@ def test_a_link_recalls_the_text(file, pages):
     assert element(file, "seed").get_attribute("value") == "4000000000"
     visit(file, pages["one"] + "#model=another")
     wait(file, lambda: status(file) == "This page has no model another.")
+    visit(file, pages["one"] + "#model=")  # the rest was cut off
+    assert len(generated(file, 600)) == 600
 
 
 def test_copying_without_the_clipboard_of_https_keeps_the_focus(file):

@@ -588,6 +588,9 @@ def test_bring_send_play(chromium, studio, tmp_path):
     press(chromium, "Play lm_old")
     wait(chromium, lambda: text(chromium).startswith(pretended.SAMPLE[:20]))
     click(chromium, "show-learn")
+    chromium.execute_script("location.hash = location.hash.replace('seed=123', 'seed=5')")
+    wait(chromium, lambda: element(chromium, "text").is_displayed())
+    click(chromium, "show-learn")
     chromium.refresh()  # the address still names the sample
     wait(chromium, lambda: chromium.execute_script("return document.body.dataset.section") == "learn")
     studio.refusals["/api/studio/bring"] = (422, "lm_old.t7 is not a checkpoint.")

@@ -62,7 +62,7 @@ export function start(from, followsAtFirst = true) {
 // Selects a model, which may be new, and generates a text with it.
 export async function play(id) {
   if (!(await updateModels())) return;
-  showTab("sample");
+  switchTo("sample");
   const exists = models.select(id);
   refresh();
   if (exists) generate();
@@ -333,18 +333,20 @@ export function askForToken({ message }) {
   showTokenForm(true, message);
 }
 
-// Whether an address is that of a text: it has a model or settings. That of a place on the page (#text) has neither.
+// Whether an address is that of a text: it names a model or has settings. That of a place on the page (#text) does
+// neither.
 function hasText(params) {
-  return params.has("model") || hasValues(params);
+  return Boolean(params.get("model")) || hasValues(params);
 }
 
-// Sets the controls and the model from the address; an address without a model is for the selected one. Returns whether
-// the address is that of a text, by a model that the page has.
+// Sets the controls and the model from the address, and shows where its text will be; an address without a model is for
+// the selected one. Returns whether the address is that of a text, by a model that the page has.
 function restoreFromUrl() {
   const params = urlParams();
   if (!hasText(params)) return false;
+  switchTo("sample");
   setValues(params);
-  if (!params.has("model") || models.select(params.get("model"), params.get("follow"))) return true;
+  if (!params.get("model") || models.select(params.get("model"), params.get("follow"))) return true;
   reportMissing(params.get("model"));
   return false;
 }
@@ -353,11 +355,17 @@ function reportMissing(id) {
   showStatus(`This page has no model ${id}.`, $("status"), true);
 }
 
+// Shows a tab. No character of the other one's text stays chosen.
+function switchTo(name) {
+  showTab(name);
+  (name === "sample" ? scoreView : sampleView).choose(-1);
+}
+
 // -- events ---------------------------------------------------------------------------------------------------------
 
 function openTab(name) {
-  showTab(name);
-  (name === "sample" ? scoreView : sampleView).choose(-1);
+  switchTo(name);
+  $(`tab-${name}`).focus();
   refresh();
   if (needsText() && (shown || !running)) rerun(); // else the first text is being generated
 }
@@ -417,7 +425,7 @@ addEventListener("hashchange", () => {
     open(!shown || hasText(urlParams())); // the page may be asking for the token
     return;
   }
-  if (!restoreFromUrl()) return;
+  const opens = restoreFromUrl();
   refresh();
-  generate();
+  if (opens) generate();
 });

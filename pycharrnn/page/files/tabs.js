@@ -15,7 +15,6 @@ export function showTab(name) {
     $(`tab-${id}`).tabIndex = id === name ? 0 : -1;
   }
   $("controls").hidden = name !== "sample";
-  $(`tab-${name}`).focus();
 }
 
 // openTab(name): is called when the user chooses a tab.

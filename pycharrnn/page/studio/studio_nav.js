@@ -1,5 +1,6 @@
 // The sections of the studio: Learn, Play and Bring. Play is the page of `pycharrnn serve`.
 
+import { urlParams } from "./links.js";
 import { $ } from "./studio_dom.js";
 
 const NAMES = ["learn", "play", "bring"];
@@ -22,8 +23,13 @@ export function showSection(name, { focus = false } = {}) {
 export function firstSection(learns) {
   const stored = NAMES.find((name) => name === sessionStorage.getItem(STORED));
   const isReload = performance.getEntriesByType("navigation")[0]?.type === "reload";
-  if (!(stored && isReload) && new URLSearchParams(location.hash.slice(1)).has("model")) return "play";
+  if (!(stored && isReload) && namesModel()) return "play";
   return stored ?? (learns ? "learn" : "play");
+}
+
+// Whether the address is that of a sample.
+function namesModel() {
+  return Boolean(urlParams().get("model"));
 }
 
 function focusSection() {
@@ -32,6 +38,7 @@ function focusSection() {
 }
 
 for (const name of NAMES) $(`show-${name}`).addEventListener("click", () => showSection(name));
+addEventListener("hashchange", () => namesModel() && showSection("play"));
 document.querySelector(".skip").addEventListener("click", (event) => {
   if (document.body.dataset.section === "play") return;
   event.preventDefault();
