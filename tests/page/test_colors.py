@@ -30,6 +30,17 @@ def test_control_characters_have_pictures(page):
     assert script(page, code, characters) == list(map(display.control_pictures, characters))
 
 
+def test_characters_that_cannot_be_seen_have_names(page):
+    code = 'const { characterName } = await import("./text_view.js"); return args[0].map(characterName);'
+    invisible = ["\xa0", "\u202f", "\u3000", "\xad", "\u200d", "\ufe0f", "\u2028", "\U000e0061"]
+    names = [display.quote_code_point(character).split()[0] for character in invisible]
+    assert script(page, code, invisible) == names
+    assert names[:4] == ["U+00A0", "U+202F", "U+3000", "U+00AD"]
+    named = {" ": "space", "\n": "newline", "\x1e": "record separator", "0xE2": "byte 0xE2", "\x00": "\u2400"}
+    shown = {"\u0301": "\u25cc\u0301", "\u05b8": "\u25cc\u05b8", "e\u0301": "e\u0301", "\u05d0": "\u05d0", "a": "a"}
+    assert script(page, code, list(named | shown)) == list((named | shown).values())
+
+
 def test_the_newest_and_the_best_of_the_models(page):
     code = """
         const { ModelList } = await import("./models.js");

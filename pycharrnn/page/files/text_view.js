@@ -137,9 +137,14 @@ export function controlPictures(text) {
   });
 }
 
-// A character as text that is legible by itself. A byte of a character of several bytes arrives in hexadecimal, as
-// 0xE2.
+// A character as text that is legible by itself: an invisible one has the name of quote_code_point in
+// common/display.py, a mark stands on a circle. A byte of a character of several bytes arrives in hexadecimal, as 0xE2.
 export function characterName(text) {
+  const name = { " ": "space", "\n": "newline", "\t": "tab", [SEPARATOR]: "record separator" }[text];
+  if (name) return name;
   if (/^0x[0-9A-F]{2}$/.test(text)) return `byte ${text}`;
-  return { " ": "space", "\n": "newline", "\t": "tab", [SEPARATOR]: "record separator" }[text] ?? controlPictures(text);
+  if (/^[\p{Z}\p{Cf}\p{Default_Ignorable_Code_Point}]$/u.test(text)) {
+    return `U+${text.codePointAt().toString(16).toUpperCase().padStart(4, "0")}`;
+  }
+  return controlPictures(/^\p{M}/u.test(text) ? `\u25cc${text}` : text);
 }
