@@ -252,11 +252,15 @@ def test_the_settings_of_a_list(chromium, studio, poems):
     studio.refusals["/api/studio/command"] = (422, "-rnn_size must be at least 1, not 0.")
     element(chromium, "flag-dropout").send_keys("x")
     shown(chromium, "run-problem", "-rnn_size must be at least 1")
-    assert element(chromium, "flag-rnn_size").get_attribute("aria-invalid") == "true"
+    size = element(chromium, "flag-rnn_size")
+    assert size.get_attribute("aria-invalid") == "true"
+    assert size.get_attribute("aria-describedby") == "flag-problem flag-rnn_size-help"
+    shown(chromium, "flag-problem", "-rnn_size must be at least 1, not 0.")  # where the user looks
     studio.refusals["/api/studio/command"] = (422, "there is no model lm_old_best any more: keep to another.")
     element(chromium, "flag-dropout").send_keys("y")
     shown(chromium, "run-problem", "There is no model")
-    assert chromium.find_elements(By.CSS_SELECTOR, "#flags [aria-invalid]") == []  # words, not flags
+    assert chromium.find_elements(By.CSS_SELECTOR, "#flags [aria-invalid], #flag-problem") == []  # words, not flags
+    assert size.get_attribute("aria-describedby") == "flag-rnn_size-help"
     studio.refusals.clear()
     click(chromium, "start-run")
     shown(chromium, "current-run", "Learning")
@@ -329,7 +333,7 @@ def test_a_text_that_is_too_short_does_not_start(chromium, studio, poems, monkey
     studio.facts = {**pretended.FACTS, "too_short": problem}
     opened(chromium, studio)
     element(chromium, "files").send_keys(str(poems))
-    shown(chromium, "run-problem", problem)
+    shown(chromium, "run-problem", "The text has 3 characters, too few to learn from.")
     assert "looks like" not in text(chromium, "found")
     assert not element(chromium, "start-run").is_enabled()
     assert focused(chromium) == "other-text"

@@ -65,7 +65,7 @@ export class RunForm {
     const selected = models.map(({ id }) => el("option", { value: id }, id));
     $("run-init").replaceChildren(el("option", { value: "" }, "nothing"), ...selected);
     for (const node of document.querySelectorAll("[data-estimate]")) setText(node, "");
-    this.showUnread(facts.too_short);
+    this.showUnread(sentence(facts.too_short));
     this.#set = {};
     this.#showUsual();
     return this.showCommand();
@@ -121,7 +121,7 @@ export class RunForm {
     this.#showUsual();
     const known = choices.find(({ choice, seconds }) => choice === "quick" && seconds);
     setText($("how"), sentence(how));
-    if (problem) this.showUnread(problem);
+    if (problem) this.showUnread(sentence(problem));
     if (known) announce(`Quick takes ${estimateWords(known)}.`);
   }
 
@@ -140,10 +140,14 @@ export class RunForm {
     if (had && this.#unread) $("other-text").focus();
   }
 
-  // Shows a sentence beside Start, and marks the flag that it names.
+  // Shows a sentence beside Start, and below the flag that it names, which may be far above Start.
   showProblem(words) {
     setText($("run-problem"), words);
-    for (const input of $("new-run").querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
+    $("flag-problem")?.remove();
+    for (const input of $("new-run").querySelectorAll("[aria-invalid]")) {
+      input.removeAttribute("aria-invalid");
+      input.setAttribute("aria-describedby", `${input.id}-help`);
+    }
     const flag =
       words &&
       [...$("new-run").querySelectorAll("[data-flag]")].find(({ dataset }) =>
@@ -151,6 +155,8 @@ export class RunForm {
       );
     if (!flag) return;
     flag.setAttribute("aria-invalid", "true");
+    flag.setAttribute("aria-describedby", `flag-problem ${flag.id}-help`);
+    flag.after(el("p", { id: "flag-problem", class: "problem" }, words));
     $("more").open = true;
   }
 

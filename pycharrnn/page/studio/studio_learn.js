@@ -140,7 +140,7 @@ export class Learn {
         fields.items = this.#form.values.items;
       }
       showFacts(facts, fields.items);
-      this.#form.showUnread(facts.too_short);
+      this.#form.showUnread(sentence(facts.too_short));
       this.#form.showCommand();
       this.#estimate(text, fields, signal);
     } catch (error) {
