@@ -587,6 +587,15 @@ def test_bring_send_play(chromium, studio, tmp_path):
     fill(chromium, "send-title", "..Sea: a/b?")
     chromium.find_element(By.CSS_SELECTOR, ".formats button").click()
     shown(chromium, "dialog", "Sea_ a_b_.html is in your downloads.")
+    with screen(chromium, 360, 500):
+        for scrolled in (0, 9999):  # to the first format, and to the last one
+            top, bottom = chromium.execute_script(
+                "document.getElementById('dialog').scrollTop = arguments[0];"
+                "const { top, bottom } = document.querySelector('dialog [role=status]').getBoundingClientRect();"
+                "return [top, bottom]",
+                scrolled,
+            )
+            assert 0 < top < bottom < 500
     wait(chromium, lambda: (chromium.downloads / "Sea_ a_b_.html").is_file())
     chromium.switch_to.active_element.send_keys(Keys.ESCAPE)
     press(chromium, "Play lm_old")

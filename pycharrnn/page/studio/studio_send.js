@@ -27,9 +27,9 @@ export function askFormat(api, formats, model) {
     ),
     field("Title of the page", title),
     field("Words below the title", about),
+    el("div", { class: "answer" }, status, problem),
     el("ul", { class: "formats" }, ...buttons),
-    problem,
-    el("div", { class: "bar" }, el("div", { class: "buttons" }, closeButton("Close")), status),
+    el("div", { class: "buttons" }, closeButton("Close")),
   ]);
 
   async function send(format) {
