@@ -363,6 +363,13 @@ def test_a_pasted_text_and_its_command(chromium, studio):
     shown(chromium, "copied", "command copied")
     assert chromium.execute_script("return navigator.clipboard.readText()") == pretended.COMMAND
     chromium.execute_script("document.querySelector('[name=choice][value=minutes]').click()")
+    for wrong in ("abc", "0", "-3", "1000001"):
+        fill(chromium, "run-minutes", "1")
+        wait(chromium, lambda: text(chromium, "run-problem") == "")
+        fill(chromium, "run-minutes", wrong)
+        shown(chromium, "run-problem", "Minutes: a number above 0, at most 1,000,000")
+    click(chromium, "start-run")
+    assert count_of(studio, "/api/studio/runs") == 0
     fill(chromium, "run-minutes", "1,5")
     commands = "/api/studio/command"
     wait(chromium, lambda: [b.get("minutes") for _, path, b in studio.requests if path == commands][-1] == 1.5)

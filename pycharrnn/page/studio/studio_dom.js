@@ -62,6 +62,11 @@ export function duration(seconds) {
   return rest && hours < 24 ? `${hours} h ${rest} min` : count(Math.round(minutes / 60), "hour");
 }
 
+// What is wrong with minutes of training that were typed; "" if nothing is.
+export function minutesProblem(minutes) {
+  return minutes > 0 && minutes <= 1e6 ? "" : "Minutes: a number above 0, at most 1,000,000";
+}
+
 // A message as a sentence: with a capital letter, unless it begins with the name of a file or flag.
 export function sentence(words) {
   return /^[a-z']+[ ,:;]/.test(words) ? words.charAt(0).toUpperCase() + words.slice(1) : words;

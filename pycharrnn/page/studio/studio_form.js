@@ -2,7 +2,7 @@
 
 import { Problem } from "./problem.js";
 import { copy } from "./links.js";
-import { $, announce, el, sentence, setText } from "./studio_dom.js";
+import { $, announce, el, minutesProblem, sentence, setText } from "./studio_dom.js";
 import { flagFields, flagValues, showUsual } from "./studio_flags.js";
 import { estimateWords } from "./studio_found.js";
 import { typedNumber } from "./typed_number.js";
@@ -41,7 +41,7 @@ export class RunForm {
     const form = $("new-run");
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      actions.start(this.values);
+      if (this.#hasMinutes()) actions.start(this.values);
     });
     form.addEventListener("change", () => this.#showUsual());
     form.addEventListener("input", () => {
@@ -78,7 +78,7 @@ export class RunForm {
   }
 
   get values() {
-    const minutes = typedNumber($("run-minutes").value) || 0;
+    const minutes = typedNumber($("run-minutes").value);
     const choice = $("new-run").querySelector("[name=choice]:checked").value;
     return {
       text: this.#text,
@@ -99,6 +99,7 @@ export class RunForm {
     this.#showAdvice();
     setText($("copied"), "");
     this.#asked?.abort();
+    if (!this.#hasMinutes()) return;
     const { signal } = (this.#asked = new AbortController());
     try {
       const { command } = await this.#api.post("api/studio/command", this.values, { signal });
@@ -108,6 +109,14 @@ export class RunForm {
       if (error instanceof Problem) this.showProblem(error.message);
       else if (error.name !== "AbortError") throw error;
     }
+  }
+
+  // Whether the minutes, if they are chosen, are some; shows why not.
+  #hasMinutes() {
+    const { choice, minutes } = this.values;
+    const problem = choice === "minutes" ? minutesProblem(minutes) : "";
+    if (problem) this.showProblem(problem);
+    return !problem;
   }
 
   showEstimates({ choices, how, problem }) {

@@ -1,7 +1,7 @@
 // Asks for how long a finished run goes on.
 
 import { closeButton, dialogProblem, openDialog } from "./studio_dialog.js";
-import { el, setText } from "./studio_dom.js";
+import { el, minutesProblem, setText } from "./studio_dom.js";
 import { typedNumber } from "./typed_number.js";
 
 // goOn({minutes}): is called with the answer.
@@ -22,7 +22,8 @@ export function askMinutes(run, goOn) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const minutes = typedNumber(input.value);
-    if (!Number.isFinite(minutes) || minutes <= 0) return setText(problem, "Minutes: a number above 0");
+    setText(problem, minutesProblem(minutes));
+    if (problem.textContent) return;
     close();
     goOn({ minutes });
   });
