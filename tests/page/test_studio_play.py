@@ -122,12 +122,15 @@ def test_play_begins_with_items_of_the_first_model(chromium, tmp_path):
         chromium.get(running.url)
         wait(chromium, lambda: chromium.execute_script("return document.body.dataset.section"))
         labels = record_labels({b"ab": 3, b"b": 2})
-        item_models.saved(tmp_path, letters="abc\t", **labels)
+        file = item_models.saved(tmp_path, letters="abc\t", **labels)
         click(chromium, "show-play")
         wait(chromium, lambda: spans(chromium, "#item-list li"))
         wait(chromium, lambda: "items" in status(chromium))
         assert len(Select(element(chromium, "label")).options) == 2
-        assert element(chromium, "copy").is_enabled()
+        file.unlink()
+        wait(chromium, lambda: "gone" in text(chromium, "model"))
+        assert spans(chromium, "#item-list li")
+        assert all(element(chromium, name).is_enabled() for name in ("copy", "download", "link"))
         chromium.get("about:blank")
 
 

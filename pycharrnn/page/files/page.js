@@ -228,10 +228,11 @@ function drawItems(sample, keepAddress) {
   });
 }
 
-// What the page shows: {text, count: of characters or items, file: its name for Download}.
+// What the page shows, also once its model is gone: {text, count, unit: what it counts, file: its name for Download}.
 function content() {
-  if (models.selected?.items) return { text: itemList.text, count: itemList.items.length, file: "items.txt" };
-  return { text: sampleView.text, count: sampleView.items.length, file: "sample.txt" };
+  if ($("item-list").hidden)
+    return { text: sampleView.text, count: sampleView.items.length, unit: "characters", file: "sample.txt" };
+  return { text: itemList.text, count: itemList.items.length, unit: "items", file: "items.txt" };
 }
 
 // Sets the sample on the page, and the address that restores it.
@@ -276,7 +277,8 @@ function progressOf({ adapt }, bar) {
 }
 
 function stoppedSample() {
-  return `stopped after ${content().count} ${models.selected?.items ? "items" : "characters"}`;
+  const { count, unit } = content();
+  return `stopped after ${count} ${unit}`;
 }
 
 // Runs one request at a time; shows in `status` how it ended. stopped(): what to show if the user stops it.
@@ -311,7 +313,7 @@ function rerun({ isAsked = true } = {}) {
 
 function showButtons() {
   const longest = shown?.complete && Number(shown.values.length) >= models.limits.length;
-  $("generate").disabled = $("score-button").disabled = !models.selected;
+  for (const id of ["generate", "dice", "score-button"]) $(id).disabled = !models.selected;
   $("stop").disabled = !running;
   $("continue").disabled = running || !shown || shown.facts.items || shown.early || longest;
   $("continue").title = longest ? `Length: at most ${models.limits.length} ${unitOf(shown.facts)}` : "";
