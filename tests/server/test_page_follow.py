@@ -57,7 +57,10 @@ def about(browser) -> str:
 
 def test_the_first_checkpoint_is_drawn_from_when_it_comes(chromium, folder):
     assert element(chromium, "notice").text == "No checkpoint yet: waiting for the first one."
+    notice, main = (element(chromium, name).rect for name in ("notice", "main"))
+    assert notice["y"] + notice["height"] + 10 <= main["y"]
     assert not element(chromium, "generate").is_enabled()
+    assert not element(chromium, "dice").is_enabled()
     fill(chromium, "length", 50)
     write(LSTM, folder)
     wait(chromium, lambda: about(chromium).startswith(f"{LSTM.stem}: lstm, 2"))

@@ -62,18 +62,22 @@ def test_fingers_hit_every_control(page):
 
 
 def test_loss_date_and_name_are_seen_in_the_list(page):
+    """So are the words of other lists."""
     with screen(page, 320):
         click(page, "fold")
     for width in (320, 360, 768, 1280, 1600):
         with screen(page, width):
             wait(page, lambda: element(page, "model").is_displayed())
             seen, parts = page.execute_script(
-                "const list = document.getElementById('model');"
+                "const lists = ['model', 'adapt', 'color'].map((id) => document.getElementById(id));"
                 "const context = document.createElement('canvas').getContext('2d');"
-                "context.font = getComputedStyle(list).font;"
-                "const parts = [...list.options].map((one) => one.text.split(' \u00b7 '));"
-                "const widths = [...list.options].map((one) => context.measureText(one.text).width);"
-                "return [Math.max(...widths) + 40 < list.clientWidth, parts];"  # the arrow and the padding take 40
+                "const isSeen = (list) => {"
+                "  context.font = getComputedStyle(list).font;"
+                "  const widths = [...list.options].map((one) => context.measureText(one.text).width);"
+                "  return Math.max(...widths) + 40 < list.clientWidth;"  # the arrow and the padding take 40
+                "};"
+                "const parts = [...lists[0].options].map((one) => one.text.split(' \u00b7 '));"
+                "return [lists.every(isSeen), parts];"
             )
             assert [(loss, name) for loss, _, name in parts] == [
                 ("loss 2.8734", "lstm2"),
@@ -205,10 +209,13 @@ const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.072
 let lowest = { contrast: 99 };
 const all = "h1,h2,p,label,small,input,select,textarea,button:enabled,#text span,output,figcaption";
 for (const e of document.querySelectorAll(all)) {
-  const back = background(e), ink = over(parse(getComputedStyle(e).color), back);
-  const [high, low] = [luminance(back), luminance(ink)].sort((a, b) => b - a);
-  const contrast = (high + 0.05) / (low + 0.05);
-  if (contrast < lowest.contrast) lowest = { contrast, where: e.id || e.className || e.tagName };
+  const back = background(e);
+  for (const part of e.placeholder ? [null, "::placeholder"] : [null]) {
+    const ink = over(parse(getComputedStyle(e, part).color), back);
+    const [high, low] = [luminance(back), luminance(ink)].sort((a, b) => b - a);
+    const contrast = (high + 0.05) / (low + 0.05);
+    if (contrast < lowest.contrast) lowest = { contrast, where: e.id || e.className || e.tagName };
+  }
 }
 text.replaceChildren();
 const against = (colour) => {
