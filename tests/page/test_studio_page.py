@@ -430,6 +430,31 @@ def test_stop_go_on_delete_undo_by_keyboard(chromium, studio):
     assert not element(chromium, "undo").is_displayed()
 
 
+def delete(browser) -> None:
+    """Delete the run that is shown."""
+    press(browser, "delete")
+    wait(browser, lambda: element(browser, "dialog").is_displayed())
+    browser.switch_to.active_element.send_keys(Keys.TAB + Keys.ENTER)
+    wait(browser, lambda: focused(browser) == "undo-button")
+
+
+@needs_browser
+def test_undo_in_another_section_or_page(chromium, studio):
+    studio.runs = [run("poems", "finished")]
+    opened(chromium, studio, "learn")
+    delete(chromium)
+    click(chromium, "show-play")
+    element(chromium, "undo-button").send_keys(Keys.ENTER)
+    wait(chromium, lambda: not element(chromium, "undo").is_displayed())
+    assert focused(chromium) == "show-play"
+    click(chromium, "show-learn")
+    delete(chromium)
+    wait(chromium, lambda: element(chromium, "trash").is_displayed())
+    studio._undo()
+    wait(chromium, lambda: not element(chromium, "undo").is_displayed())
+    shown(chromium, "current-run", "poems")
+
+
 @needs_browser
 def test_the_queue_of_runs(chromium, studio):
     studio.runs = [

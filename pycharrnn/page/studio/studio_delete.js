@@ -5,6 +5,7 @@ import { closeButton, dialogProblem, openDialog } from "./studio_dialog.js";
 import { $, announce, button, count, el, sentence, setText, showAgain, size } from "./studio_dom.js";
 
 const MOST_NAMES = 12; // of files in the question
+const AFTER = { learn: "runs-title", play: "show-play", bring: "models-title" }; // section -> what gets the focus
 
 export class Trash {
   #api;
@@ -63,6 +64,8 @@ export class Trash {
     const answer = await this.#api.changed("api/studio/trash");
     if (!answer) return;
     $("trash").hidden = !answer.trash.length;
+    // Another page may have brought it back.
+    if (this.#last && !answer.trash.some(({ trash }) => trash === this.#last.trash)) this.#show(null);
     const rows = answer.trash.map((entry) => {
       const problem = el("small", { class: "problem", role: "alert" });
       const when = new Date(1000 * entry.deleted).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
@@ -81,7 +84,7 @@ export class Trash {
         button("Undo", () => this.#undo(entry, problem), { key: entry.trash, "aria-label": name }),
       );
     });
-    showAgain($("trash-list"), rows, $(document.body.dataset.section === "bring" ? "models-title" : "runs-title"));
+    showAgain($("trash-list"), rows, afterUndo());
   }
 
   async #undo(entry, where) {
@@ -102,7 +105,11 @@ export class Trash {
     $("undo").hidden = !entry;
     setText($("undo-words"), entry?.words ?? "");
     if (entry) $("undo-button").focus();
-    else if (had) $(document.body.dataset.section === "learn" ? "runs-title" : "models-title").focus();
+    else if (had) afterUndo().focus();
     if (entry) announce(entry.words);
   }
+}
+
+function afterUndo() {
+  return $(AFTER[document.body.dataset.section]);
 }
