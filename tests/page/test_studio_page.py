@@ -726,6 +726,31 @@ def test_a_text_is_read_again_once_the_server_is_back(chromium, studio, poems):
 
 
 @needs_browser
+def test_a_pasted_text_stays_while_the_server_is_gone(chromium, studio):
+    opened(chromium, studio, "learn")
+    click(chromium, "paste")
+    element(chromium, "pasted").send_keys("a text")
+    chromium.execute_script(
+        "const { fetch } = window;"
+        "window.fetch = async () => { throw new TypeError('lost') };"
+        "window.back = () => (window.fetch = fetch);"
+    )
+    click(chromium, "use-pasted")
+    shown(chromium, "learn-problem", "The server can't be reached.")
+    assert element(chromium, "pasted").get_attribute("value") == "a text"
+    assert focused(chromium) == "pasted"
+    click(chromium, "show-play")
+    shown(chromium, "studio-notice", "The server can't be reached.")
+    wait(chromium, lambda: text(chromium, "notice") == "The server can't be reached.")
+    assert not element(chromium, "notice").is_displayed()  # once is enough
+    chromium.execute_script("window.back()")
+    wait(chromium, lambda: text(chromium, "studio-notice") == text(chromium, "learn-problem") == "")
+    click(chromium, "show-learn")
+    click(chromium, "use-pasted")
+    shown(chromium, "found", "118,200 characters")
+
+
+@needs_browser
 def test_a_list_whose_encoding_had_to_be_named_is_a_list(chromium, studio, poems):
     studio.refusals["/api/studio/texts/t1/read"] = (422, 'name the encoding by "Encoding of the files".')
     studio.facts = {**pretended.FACTS, "name": "names", "suggested_items": "line"}
@@ -821,7 +846,7 @@ def test_another_token_is_asked_for_after_an_outage(chromium, studio, section):
     chromium.set_network_conditions(offline=True, latency=0, throughput=-1)
     shown(chromium, "studio-notice", "The server can't be reached.")
     if section == "play":
-        shown(chromium, "notice", "The server can't be reached.")
+        wait(chromium, lambda: text(chromium, "notice") == "The server can't be reached.")
     studio.token = "another"
     chromium.delete_network_conditions()
     chromium.get_log("browser")  # where the outage stands

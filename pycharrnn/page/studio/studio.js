@@ -3,7 +3,7 @@
 import { askForToken, play, start } from "./page.js";
 import { Problem } from "./problem.js";
 import { ServerSource } from "./server_source.js";
-import { StudioApi } from "./studio_api.js";
+import { StudioApi, UNREACHABLE } from "./studio_api.js";
 import { Bring } from "./studio_bring.js";
 import { Trash } from "./studio_delete.js";
 import { $, setText } from "./studio_dom.js";
@@ -53,9 +53,17 @@ async function refresh() {
     if (answer) list.show((models = answer.models));
     if (!document.body.dataset.section) showSection(firstSection(!models.length || runs.isBusy));
     await trash.showList();
+    forgetUnreachable();
   }, showIn("studio-notice"));
   clearTimeout(timer);
   timer = setTimeout(() => (document.hidden ? null : refresh()), runs.isBusy ? BUSY : IDLE);
+}
+
+// Takes back what the sections have said while the server could not be reached.
+function forgetUnreachable() {
+  for (const alert of document.querySelectorAll("[role=alert]")) {
+    if (alert.textContent === UNREACHABLE) setText(alert, "");
+  }
 }
 
 async function begin() {

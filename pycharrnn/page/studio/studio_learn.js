@@ -61,7 +61,7 @@ export class Learn {
       await this.#readFirst(id, files, signal);
     } catch (error) {
       showStep("drop");
-      $("choose-files").focus();
+      if ($("paste-form").hidden) $("choose-files").focus();
       if (error instanceof Problem) showProblem(error.message);
       else if (error.name !== "AbortError") throw error;
     } finally {
@@ -180,7 +180,7 @@ export class Learn {
 // step: "drop", "upload" or "found".
 function showStep(step) {
   $("drop").hidden = step !== "drop";
-  showPasteForm(false);
+  showPasteForm(step === "drop" && Boolean($("pasted").value)); // which may be there nowhere else
   $("upload").hidden = step !== "upload";
   $("found").hidden = $("new-run").hidden = step !== "found";
 }
