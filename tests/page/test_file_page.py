@@ -444,6 +444,27 @@ def test_stop_while_the_worker_draws(file):
     wait(file, lambda: status(file).startswith("stopped after "))
 
 
+def test_stop_while_the_worker_scores(file):
+    """Its bar shows how far it is; Stop of the other tab has nothing to stop."""
+    generated(file)
+    click(file, "tab-score")
+    fill(file, "own", "The night" * 2000)
+    file.execute_script(
+        "const [bar, stop, other] = ['score-progress', 'score-stop', 'stop'].map((id) => document.getElementById(id));"
+        "window.seen = [];"
+        "const act = () => {"
+        "  seen.push([bar.hidden, bar.value, stop.disabled, other.disabled]);"
+        "  stop.click();"
+        "};"
+        "new MutationObserver(act).observe(bar, { attributes: true })"
+    )
+    click(file, "score-button")
+    wait(file, lambda: text(file, "score-status") == "stopped")
+    hidden, value, *disabled = file.execute_script("return seen[0]")
+    assert 0 < value < 1 and not hidden and disabled == [False, True]
+    assert not element(file, "score-progress").is_displayed() and not element(file, "score-stop").is_enabled()
+
+
 def test_a_hostile_model_stays_data(chromium, pages, offline):
     visit(chromium, pages["hostile"])
     fill(chromium, "length", 2000)

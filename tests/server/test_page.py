@@ -354,7 +354,7 @@ def test_a_score_that_is_stopped_does_not_count_the_sample(page):
     generated(page)
     click(page, "tab-score")
     fill(page, "own", "The night is the night\n" * 800)
-    page.execute_script("for (const id of ['score-button', 'stop']) document.getElementById(id).click()")
+    page.execute_script("for (const id of ['score-button', 'score-stop']) document.getElementById(id).click()")
     wait(page, lambda: text(page, "score-status") == "stopped")
 
 

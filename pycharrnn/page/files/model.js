@@ -102,10 +102,10 @@ export class Model {
   }
 
   // Yields {text, bits} for each character on the screen; of a model of items, which each are scored by themselves, for
-  // their ends too. Returns {bits_per_character, known, code_points, unknown}: bits of the known characters, divided by
-  // the number of code points to which these belong. With a learner, which learns from each segment of the text once it
-  // has predicted it, first {progress}; the result has bits_per_character without learning too, as `plain`. A label of
-  // the model is read before its item; its characters have 0 bits and do not count.
+  // their ends too; and {progress}. Returns {bits_per_character, known, code_points, unknown}: bits of the known
+  // characters, divided by the number of code points to which these belong. With a learner, which learns from each
+  // segment of the text once it has predicted it, {progress} is of that; the result has bits_per_character without
+  // learning too, as `plain`. A label of the model is read before its item; its characters have 0 bits and do not count.
   *score(text, learner = null) {
     const { items } = this.#facts;
     const end = ENDS[items];
@@ -143,6 +143,7 @@ export class Model {
       pending.push(bits);
       const complete = screen.push(bytes.subarray(start, end));
       for (const [shown, count] of complete) yield scoredItem(shown, pending.splice(0, count));
+      if (!learner) yield { progress: end / bytes.length };
     }
     for (const [shown, count] of screen.end()) yield scoredItem(shown, pending.splice(0, count));
     const mean = (sum) => (known ? finite(sum / codePoints.size) : null);

@@ -270,7 +270,8 @@ async function score({ isAsked = true } = {}) {
   await run($("score-status"), request, () => "stopped");
 }
 
-// Shows a bar for a request that lets the model learn. Returns a function that receives its progress; `run` hides it.
+// Shows a bar at once for a request that lets the model learn. Returns a function that receives the progress of any
+// request, and shows it; `run` hides it.
 function progressOf({ adapt }, bar) {
   if (adapt) showProgress(bar, null);
   return (progress) => (progress < 1 ? showProgress(bar, progress) : (bar.hidden = true));
@@ -314,7 +315,8 @@ function rerun({ isAsked = true } = {}) {
 function showButtons() {
   const longest = shown?.complete && Number(shown.values.length) >= models.limits.length;
   for (const id of ["generate", "dice", "score-button"]) $(id).disabled = !models.selected;
-  $("stop").disabled = !running;
+  $("stop").disabled = running?.status !== $("status");
+  $("score-stop").disabled = running?.status !== $("score-status");
   $("continue").disabled = running || !shown || shown.facts.items || shown.early || longest;
   $("continue").title = longest ? `Length: at most ${models.limits.length} ${unitOf(shown.facts)}` : "";
   for (const id of ["copy", "download", "link"]) $(id).disabled = !content().count;
@@ -383,7 +385,7 @@ for (const [id, action] of [["generate", generateNext], ["score-button", score]]
   });
 }
 $("continue").addEventListener("click", continueSample);
-$("stop").addEventListener("click", () => running?.controller.abort());
+for (const id of ["stop", "score-stop"]) $(id).addEventListener("click", () => running?.controller.abort());
 $("dice").addEventListener("click", generateAnother);
 $("temperature").addEventListener("input", refresh);
 $("model").addEventListener("change", () => {

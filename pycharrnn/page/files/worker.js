@@ -2,7 +2,8 @@
 // Tasks run in short time slices, each requested by the page; a task without a request stays suspended.
 // Messages from the page: {model, payload} adds a model; {task, model, sample}, {task, model, items} or
 // {task, model, score} adds a task; {task, more} requests its next slice; {task, stop} removes it. Replies: {task,
-// items, done, result} after each slice, with {progress} while a model learns, or {task, problem} at the end.
+// items, done, result} after each slice, with {progress} while a model learns or scores, or {task, problem} at the
+// end.
 
 import { Model } from "./model.js";
 import { Problem } from "./problem.js";
