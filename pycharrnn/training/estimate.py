@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import NamedTuple
 
 from pycharrnn.text.text_stats import TextStats
@@ -26,14 +27,19 @@ class Estimate(NamedTuple):
     flags: dict[str, int | float | str]
 
 
-def estimate(options: TrainOptions, text: TextStats) -> Estimate:
+def estimate(options: TrainOptions, text: TextStats, others: Collection[Estimate] = ()) -> Estimate:
     """The time of a new run of a recipe on a machine without other programs, not counting the start of the command.
 
+    `others`: of other recipes on the text. One that sets the same is the answer: two times would differ by chance.
     Errors: UserError.
     """
     threads.set_num_threads(options.threads)
     given = options.changed - {"recipe"}
     settings = settle(options, given, None, text, machine_of(options, process_from_environment()))
+    flags = {name: getattr(settings.options, name) for name in settings.options.changed - options.changed}
+    for other in others:
+        if other.flags == flags:
+            return other
     data = settings.data
     # On the CPU, this thread does its share of each step, and spins while it waits for the others. The clock would also
     # count how long other programs have its core: in so few steps, ten times as long or not at all.
@@ -47,5 +53,4 @@ def estimate(options: TrainOptions, text: TextStats) -> Estimate:
     validations += settings.optimisation.calibrate * CALIBRATION
     batches = length // (data.batch_size * data.seq_length)
     in_steps = iterations + validations * batches * validation * time_plan.VALIDATION_STEPS
-    flags = {name: getattr(settings.options, name) for name in settings.options.changed - options.changed}
     return Estimate(round(in_steps * step, 1), iterations, settings.model.rnn_size, flags)

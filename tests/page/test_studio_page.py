@@ -311,6 +311,19 @@ def test_a_problem_of_a_text_does_not_keep_the_next_one_from_starting(chromium, 
 
 
 @needs_browser
+def test_choices_that_are_the_same_training(chromium, studio, poems, monkeypatch):
+    quick = pretended.ESTIMATES["choices"][0]
+    monkeypatch.setitem(pretended.ESTIMATES, "choices", [quick, {**quick, "choice": "best"}])
+    opened(chromium, studio, "learn")
+    element(chromium, "files").send_keys(str(poems))
+    shown(chromium, "new-run", "about a minute")
+    best = chromium.find_element(By.CSS_SELECTOR, "[data-estimate=best]")
+    assert best.text == "the same as Quick for a text this short"
+    Select(element(chromium, "run-items")).select_by_value("line")
+    wait(chromium, lambda: best.text == "the same as Quick for a list this short")
+
+
+@needs_browser
 def test_flags_with_a_comma(chromium, studio, poems):
     """A decimal may have one; in a whole number it may stand before thousands, so the server refuses it."""
     opened(chromium, studio, "learn")

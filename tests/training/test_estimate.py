@@ -73,6 +73,15 @@ def test_the_process_that_estimates(monkeypatch):
         assert json.loads(out.getvalue()).keys() == keys
 
 
+def test_recipes_that_set_the_same_are_timed_once(monkeypatch):
+    """Else the times of one training would differ."""
+    timed = iter([0.01])
+    monkeypatch.setattr(step_timing, "step_seconds", lambda *args: next(timed))
+    short = text_stats.stats_of([b"The sea is wide, and the wind is cold.\n" * 300])
+    quick = estimate(TrainOptions(recipe="quick"), short)
+    assert estimate(TrainOptions(recipe="best"), short, [quick]) == quick
+
+
 ON_TORCH = """
 import os, sys
 

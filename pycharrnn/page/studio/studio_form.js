@@ -120,18 +120,19 @@ export class RunForm {
   }
 
   showEstimates({ choices, how, problem }) {
+    const quick = choices.find(({ choice }) => choice === "quick");
+    const same = `the same as Quick for a ${this.values.items ? "list" : "text"} this short`;
     for (const estimate of choices) {
       const node = document.querySelector(`[data-estimate=${estimate.choice}]`);
-      if (node) setText(node, estimateWords(estimate));
+      if (node) setText(node, isSame(estimate, quick) ? same : estimateWords(estimate));
     }
     this.#set = Object.fromEntries(
       choices.filter(({ seconds }) => seconds !== null).map(({ choice, flags }) => [choice, flags]),
     );
     this.#showUsual();
-    const known = choices.find(({ choice, seconds }) => choice === "quick" && seconds);
     setText($("how"), sentence(how));
     if (problem) this.showUnread(sentence(problem));
-    if (known) announce(`Quick takes ${estimateWords(known)}.`);
+    if (quick?.seconds) announce(`Quick takes ${estimateWords(quick)}.`);
   }
 
   // Shows why no run of the text can start as the form has it, until one can.
@@ -193,4 +194,9 @@ export class RunForm {
       $(id).replaceChildren(...options.map(([value, words]) => el("option", { value }, words)));
     }
   }
+}
+
+// Whether another choice sets the same as quick, so that both are one training.
+function isSame({ choice, seconds, flags }, quick) {
+  return choice !== "quick" && seconds !== null && JSON.stringify(flags) === JSON.stringify(quick?.flags);
 }

@@ -20,11 +20,13 @@ def main() -> None:
         # As in a training: beside other programs, threads that spin take several times as long.
         if kernel_library.library():
             cores.limit_spinning()
-        from pycharrnn.training.estimate import estimate
+        from pycharrnn.training.estimate import Estimate, estimate
 
+        found: list[Estimate] = []
         for choice in asked["choices"]:
             options = TrainOptions(recipe=choice, items=asked["items"], label=asked["label"])
-            answer[choice] = estimate(options, stats)._asdict()
+            found.append(estimate(options, stats, found))
+            answer[choice] = found[-1]._asdict()
     except UserError as e:
         answer = {"error": str(e)}
     json.dump(answer, sys.stdout)
