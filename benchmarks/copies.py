@@ -3,7 +3,7 @@
     python benchmarks/copies.py [-megabytes 100] [-repeats 3] [-threads N]
 
 The text is the manual that comes with Python, over and over; the sample has stretches of it, in another order, of 5 KB
-and 100 KB. On N threads, by default one for each core, and on one. The measurements of one row are interleaved.
+and 100 KB. On N threads, by default those of `copied`, and on one. The measurements of one row are interleaved.
 Processor seconds, of N threads, depend less on what else runs on the machine.
 """
 

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import arguments
 from sampling import model, one_stream
-from selenium import webdriver
 
 from pycharrnn.checkpoints import payload
 from pycharrnn.page import facts
@@ -68,6 +67,8 @@ def in_chromium(length: int, repeats: int) -> dict:
     """{"rates": characters a second of each sample, "still": milliseconds}"""
     loaded = model()
     shown = {**payload.encode(loaded), "facts": dataclasses.asdict(facts.facts_of(loaded, "model", 0))}
+    from selenium import webdriver  # --help needs none
+
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or shutil.which("google-chrome")
     with tempfile.TemporaryDirectory() as folder:

@@ -54,7 +54,9 @@ def test_every_benchmark_has_a_test():
     assert there <= {name.removeprefix("test_") for name in globals()}
 
 
-@pytest.mark.parametrize("name", [path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem != "arguments"])
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem != "arguments")
+)
 def test_arguments(name, monkeypatch, capsys):
     """--help prints the docstring, and measures nothing."""
     module = benchmark(name)
@@ -165,7 +167,7 @@ def test_gpu(tmp_path):
     """On the CPU, which the program is for only in so far as it can be tried out."""
     gpu, file = benchmark("gpu"), tmp_path / "gpu.json"
     tiny = ("-device", "cpu", "-sizes", "1x4", "-batches", "2", "-turn", "0", "-o", str(file))
-    printed = output("gpu", *tiny, "--models", "lstm,gru", "--dtypes", "float32")
+    printed = output("gpu", *tiny, "-models", "lstm,gru", "-dtypes", "float32")
     found = json.loads(file.read_text(encoding="utf-8"))
     assert [(row["model"], row["size"], row["batch"]) for row in found["rows"]] == [
         ("lstm", "1x4", 2),
@@ -179,7 +181,7 @@ def test_gpu(tmp_path):
         assert row["characters/s"] == pytest.approx(2 * 50 / times[0] * 1000, rel=0.01)
         assert f"| {row['characters/s']} |" in printed
     assert min(found["limits"].values()) > 0 and found["left out"] == []
-    output("gpu", *tiny, "--models", "rnn", "--seconds", "0")
+    output("gpu", *tiny, "-models", "rnn", "-seconds", "0")
     assert json.loads(file.read_text(encoding="utf-8"))["left out"] == ["rnn 1x4 2 float32", "rnn 1x4 2 bfloat16"]
     asked = {"model": "lstm", "size": "2x128", "batch": 50, "dtype": "float32"}
     lines = gpu.goals([{**asked, "times torch.nn's speed": speed} for speed in (2.0, 1.99)])

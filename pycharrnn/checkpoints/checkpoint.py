@@ -7,7 +7,6 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,9 +20,6 @@ from pycharrnn.checkpoints import formats, metadata, names
 from pycharrnn.common import output_folder, shell_words
 from pycharrnn.common.display import escape_line, replace_surrogates
 from pycharrnn.common.errors import UserError, flag
-
-if TYPE_CHECKING:
-    pass
 
 _START = 16  # bytes at the start of a file that tell its format
 

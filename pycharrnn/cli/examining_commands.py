@@ -141,7 +141,7 @@ def activations_command(path: str, **values: Any) -> None:
     from pycharrnn.analysis.options import ActivationsOptions
 
     opt = ActivationsOptions(**values)
-    use_threads(opt.threads)
+    use_threads(opt.threads or 1)
     from compat.atomic_write import atomic_write
     from pycharrnn.analysis import activation_page, activations
     from pycharrnn.checkpoints.names import short_names

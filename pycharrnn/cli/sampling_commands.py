@@ -167,10 +167,8 @@ def _make_folder(opt: SampleOptions, checkpoint_file: str) -> None:
     if os.path.isfile(opt.o) or (opt.o.endswith(".txt") and not os.path.isdir(opt.o)):
         raise UserError(f"{flag('o')} names a folder, not a file: for one file, end the line with > poem.txt.")
     if formats.of(opt.o) and not os.path.isdir(opt.o):
-        raise UserError(
-            f"{flag('o')} names a folder for samples, not a model: pycharrnn chat -learn 1 -o {quoted(opt.o)} saves"
-            " what a model has learned."
-        )
+        chat = f"pycharrnn chat {quoted(checkpoint_file)} -learn 1 -o mine.t7"
+        raise UserError(f"{flag('o')} names a folder for samples, not a model: {chat} saves what a model has learned.")
     os.makedirs(opt.o, exist_ok=True)
     sample_files.refuse_to_overwrite(opt, checkpoint_file, opt.primefile)
     if sample_files.has_other_texts(opt.o):
@@ -227,7 +225,7 @@ def _draw_many(
 ) -> None:
     """Sample the texts of -samples in batches and print them one after the other; -o keeps them in files.
 
-    With -json each is a JSON object on a line, with U+FFFD for what is not UTF-8.
+    With -json each is a JSON object on a line, with U+FFFD for what is not UTF-8, and whether -max_copy ended it early.
     """
     from pycharrnn.sampling import sample_files
 
@@ -237,8 +235,8 @@ def _draw_many(
         except OSError as e:
             if opt.o or e.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            full = os.path.dirname(folder)
-            raise UserError(f"{full} is full: make room there, or keep the samples elsewhere by -o FOLDER.") from e
+            elsewhere = "" if opt.json else ", or keep the samples elsewhere by -o FOLDER"
+            raise UserError(f"{os.path.dirname(folder)} is full: make room there{elsewhere}.") from e
         for seed in range(opt.seed, opt.seed + opt.samples):
             path = sample_files.sample_file(folder, seed)
             if opt.o:
@@ -249,7 +247,8 @@ def _draw_many(
             with open(path, "rb") as f:
                 if opt.json:
                     text = f.read().removesuffix(b"\n").decode("utf-8", "replace")
-                    sys.stdout.buffer.write(json.dumps({"text": text, "seed": seed}).encode() + b"\n")
+                    early = {"early": seed in copies.ended} if copies else {}
+                    sys.stdout.buffer.write(json.dumps({"text": text, "seed": seed, **early}).encode() + b"\n")
                 else:
                     shutil.copyfileobj(f, sys.stdout.buffer)
 
@@ -267,7 +266,7 @@ def chat_command(model: str, **values: Any) -> None:
     from pycharrnn.sampling.options import ChatOptions
 
     opt = ChatOptions(**{**values, "stop": unescape(values["stop"])})
-    use_threads(opt.threads)
+    use_threads(opt.threads or 1)
     from pycharrnn.checkpoints import checkpoint, formats, paths
     from pycharrnn.engine import device
     from pycharrnn.sampling import inference, model_labels, tokenizer

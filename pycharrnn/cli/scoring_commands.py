@@ -38,7 +38,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
 
     opt = EvalOptions(**values)
     _check_models(models, opt)
-    use_threads(opt.threads)
+    use_threads(opt.threads or 1)
     from pycharrnn.analysis import adapted, evaluation, split_options
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.engine import device
@@ -112,7 +112,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.analysis.options import ScoreOptions
 
     opt = ScoreOptions(**values)
-    use_threads(opt.threads)
+    use_threads(opt.threads or 1)
     from pycharrnn.analysis import adapted, scoring, surprise_page, text_scores
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device

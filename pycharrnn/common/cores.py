@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-_MAX_THREADS = 1024  # no machine has more cores
+MAX_THREADS = 1024  # no machine has more cores
 _STATISTICS = "/proc/stat"  # only Linux has it
 _LEAST_SECONDS = 0.5  # the kernel counts in hundredths of a second: less time is too inexact
 
@@ -18,7 +18,7 @@ def usable() -> int:
 def default_threads() -> int:
     """OMP_NUM_THREADS, as PyTorch reads it, or one thread for each usable core."""
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return min(int(first) if first.isdecimal() else 0, _MAX_THREADS) or usable()
+    return min(int(first) if first.isdecimal() else 0, MAX_THREADS) or usable()
 
 
 def limit_spinning() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pycharrnn.common.cores import MAX_THREADS
 from pycharrnn.common.errors import UserError, flag
 
 MAX_COUNT = 10**12  # a run with more iterations, samples, ... would never end
@@ -74,7 +75,7 @@ def file_ending(*endings: str) -> Allowed:
 
 
 SWITCH = one_of(0, 1)
-THREADS = number(1, 1024)  # no machine has more cores
+THREADS = number(1, MAX_THREADS)
 DEFAULT_THREADS = "OMP_NUM_THREADS, or one for each core"  # see cores.default_threads
 
 

@@ -118,4 +118,4 @@ def learner(network: Network, how: Adaptation, threads: int = 1) -> Learner:
     check_available()
     from pycharrnn.engine.torch_adapt import TorchLearner
 
-    return TorchLearner(network, how, threads)
+    return TorchLearner(network, how)

@@ -138,7 +138,12 @@ class CharRNN(nn.Module):
                 view.copy_(weight.to(view.dtype))
 
     def save(
-        self, path: str | os.PathLike[str], *, dtype: str = "", encoding: Encoding = "binary", long_size: int = 8
+        self,
+        path: str | os.PathLike[str],
+        *,
+        dtype: str = formats.DEFAULT.dtype,
+        encoding: Encoding = formats.DEFAULT.encoding,
+        long_size: int = formats.DEFAULT.long_size,
     ) -> None:
         """Write a checkpoint in the format of the path's suffix, as `pycharrnn convert` does: model.save("mine.t7").
 

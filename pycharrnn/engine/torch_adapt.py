@@ -22,13 +22,10 @@ if TYPE_CHECKING:
 
 
 class TorchLearner(adapt.Learner):
-    """See adapt.Learner. Errors: KeyError, ValueError for missing weights or other shapes.
+    """See adapt.Learner. Errors: KeyError, ValueError for missing weights or other shapes."""
 
-    `threads`: of PyTorch while it reads; its operations are too small for more than one.
-    """
-
-    def __init__(self, network: Network, how: Adaptation, threads: int = 1) -> None:
-        self.how, self._network, self._threads = how, network, threads
+    def __init__(self, network: Network, how: Adaptation) -> None:
+        self.how, self._network = how, network
         n = network
         sizes = n.vocab_size, n.rnn_size, n.num_layers
         self._model = CharRNN(n.model, *sizes, end_id=n.end_id, initialize=False)
@@ -45,14 +42,9 @@ class TorchLearner(adapt.Learner):
         """See adapt.Learner."""
         x, y = map(torch.from_numpy, adapt.checked(token_ids, targets, self._network.vocab_size))
         found: list[npt.NDArray[np.float64]] = []
-        before = torch.get_num_threads()
-        torch.set_num_threads(self._threads)
-        try:
-            for start in range(0, len(x), self.how.length):
-                segment = slice(start, start + self.how.length)
-                found.append(self._learn(x[segment, None], y[segment, None], share * self.how.rate))
-        finally:
-            torch.set_num_threads(before)
+        for start in range(0, len(x), self.how.length):
+            segment = slice(start, start + self.how.length)
+            found.append(self._learn(x[segment, None], y[segment, None], share * self.how.rate))
         return np.concatenate([np.empty(0), *found])
 
     def _learn(self, x: torch.Tensor, y: torch.Tensor, rate: float) -> npt.NDArray[np.float64]:

@@ -47,7 +47,7 @@ class Chat:
         start: bytes = b"",
     ) -> None:
         self._predictor, self._vocab, self._opt = predictor, vocab, opt.sampling()
-        self._has_default_stop = not opt.stop
+        self._has_default_stop, self._is_line = not opt.stop, opt.stop in ("", "\n")
         if not opt.stop and not StopText(self._opt.stop).can_occur(list(vocab)):
             self._opt = dataclasses.replace(self._opt, stop="")  # a model without newlines
         self._unread = start  # later the last character of an answer: sampled, but not read yet
@@ -64,7 +64,7 @@ class Chat:
     def answer(self, line: bytes) -> Iterator[sampler.SampledCharacter]:
         """Read `line`, then sample an answer that ends with the text of -stop or after -length characters.
 
-        The newline that ends an answer without -stop is not yielded.
+        The newline that ends an answer of one line, as without -stop, is not yielded.
 
         Errors: UserError for a character of `line` that the vocabulary lacks, or a model that predicts NaN.
         """
@@ -75,7 +75,7 @@ class Chat:
             if not one.given:
                 self._unread = one.character
                 num_sampled += 1
-                if not (self._has_default_stop and one.character == b"\n"):
+                if not (self._is_line and one.character == b"\n"):
                     yield one
         if copies:
             if len(copies.ended) > num_ended:  # early, so the last character has been read

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import unicodedata
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -119,19 +118,10 @@ def require_before(items: Iterable[bytes], known: Collection[bytes], model: str,
         )
 
 
-def _composed(label: str) -> str:
-    """A label whose letters with accents are one code point each, where a keyboard or a file system has several."""
-    return unicodedata.normalize("NFC", label)
-
-
 def require(path: str, known: Collection[bytes], label: str) -> bytes:
     """A label that the model at `path` has. Errors: UserError for another one."""
-    wanted = os.fsencode(label)
-    if wanted in known:
-        return wanted
-    alike = [name for name in known if _composed(os.fsdecode(name)) == _composed(label)]
-    if len(alike) == 1:
-        return alike[0]
+    if found := labels.spelling_of(os.fsencode(label), known):
+        return found
     names = {os.fsdecode(name).casefold(): name for name in known}
     near = [names[name] for name in difflib.get_close_matches(label.casefold(), list(names), 3, 0.6)]
     meant = " or ".join(quoted(escape_line(name, 40)) for name in near)

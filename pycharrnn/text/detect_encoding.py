@@ -92,8 +92,6 @@ def _utf16_or_32(first: bytes) -> str | None:
             return encoding if _printable(first[len(mark) :], encoding) >= _MIN_PRINTABLE else None
     if 0 not in first:
         return ""
-    if len(first) % 2:
-        return None
     # Pairs of ASCII letters are printable as UTF-16, too. Those of Latin letters have all their zeros at one parity.
     has_both_parities = 0 in first[::2] and 0 in first[1::2]
     if is_utf8(first, is_cut=True) and (_has_few_controls(first) or (first.isascii() and has_both_parities)):

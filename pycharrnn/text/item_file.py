@@ -67,14 +67,15 @@ def labelled_items_of_file(
     with contextlib.ExitStack() as until_read:
         for file in _found(path, until_read, text_encoding, note):
             before = labels.prefix(file, label)
+            of_file = labels.spelling_of(before[:-1], known)
             for item in _items_in(file, kind):
                 of_item, tab, rest = item.partition(TAB)
                 if tab and not rest and (not before or of_item in known):
                     continue  # a label without an item
                 if labels.split_known(item, known)[0]:
                     yield item
-                elif before[:-1] in known:
-                    yield before + item
+                elif of_file:
+                    yield of_file + TAB + item
                 else:
                     own_label = of_item if tab else b""
                     raise labels.not_of_model(file, before[:-1] or own_label, known, by_name=bool(before))

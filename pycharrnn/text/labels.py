@@ -39,7 +39,7 @@ def prefix(file: SourceFile, label: str) -> bytes:
         name = os.path.basename(os.path.dirname(os.path.abspath(file.name)))
     else:
         name = os.path.splitext(os.path.basename(file.name))[0]
-    name = unicodedata.normalize("NFC", name)  # as keyboards type it; macOS may write file names in NFD
+    name = unicodedata.normalize("NFC", name)  # as keyboards type it
     shown = escape_line(name, None)
     if not 0 < len(shown.encode()) <= MAX_LABEL:
         raise UserError(
@@ -47,6 +47,21 @@ def prefix(file: SourceFile, label: str) -> bytes:
             f" to {MAX_LABEL} bytes: rename its {label}."
         )
     return shown.encode() + TAB
+
+
+def spelling_of(label: bytes, known: Collection[bytes]) -> bytes:
+    """How a known label is spelled that is equal but for the form of its accents; b"" if none is.
+
+    An accented letter may be one code point, as a keyboard types it, or several, as in some file names.
+    """
+    if label in known:
+        return label
+    alike = [one for one in known if _composed(one) == _composed(label)]
+    return alike[0] if len(alike) == 1 else b""
+
+
+def _composed(label: bytes) -> str:
+    return unicodedata.normalize("NFC", os.fsdecode(label))
 
 
 def split(item: bytes, label: str) -> tuple[bytes, bytes]:

@@ -108,15 +108,11 @@ def find(
             shown = join_words([escape_line(path) for path in earlier])
             raise UserError(f"there is no text in {what} but those of earlier trainings ({shown}): name one of them.")
         raise UserError(f"there is no text in {what}: name files of plain text, or folders that hold some.")
-    for first, *copies in _equal(files.values()):
-        are, them = ("are copies", "them") if len(copies) > 1 else ("is a copy", "it")
-        shown = join_words([file.shown for file in copies])
-        note(f"{shown} {are} of {first.shown}, which is learned more than once: remove {them} for a true val_loss.")
     return list(files.values())
 
 
-def _equal(files: Iterable[SourceFile]) -> Iterator[list[SourceFile]]:
-    """The groups of two or more files that have the same bytes. Errors: UserError."""
+def sentences_on_copies(files: Iterable[SourceFile]) -> Iterator[str]:
+    """A sentence for each group of files that have the same bytes. Errors: UserError."""
     by_size: dict[int, list[SourceFile]] = {}
     for file in files:
         by_size.setdefault(file.size, []).append(file)
@@ -130,7 +126,12 @@ def _equal(files: Iterable[SourceFile]) -> Iterator[list[SourceFile]]:
             except OSError as e:
                 raise UserError(f"can't read {file.shown}: {e.strerror or e}.") from e
             by_hash.setdefault(digest.digest(), []).append(file)
-        yield from (group for group in by_hash.values() if len(group) > 1)
+        for first, *copies in by_hash.values():
+            if copies:
+                are, them = ("are copies", "them") if len(copies) > 1 else ("is a copy", "it")
+                shown = join_words([file.shown for file in copies])
+                learned = f"{are} of {first.shown}, which is learned more than once"
+                yield f"{shown} {learned}: remove {them} for a true val_loss."
 
 
 def _without_text(name: str, size: int) -> str:

@@ -152,7 +152,7 @@ class CheckpointKeeper:
         if self._ending == ".t7":
             charrnn.save(path, checkpoint)
         else:
-            safetensors_file.save(path, checkpoint, formats.Choices())
+            safetensors_file.save(path, checkpoint, formats.DEFAULT)
 
     def _link(self, source: str, target: str) -> bool:
         try:
@@ -185,10 +185,11 @@ class CheckpointKeeper:
         return self._resumed if i == self._history.done and self._resumed and self._resumed_stays else path
 
     def _is_of_user(self, path: str) -> bool:
-        """Whether a checkpoint in the folder and the format of the run has a name that the run writes to no more."""
-        here, ending = os.path.dirname(self._stem), os.path.splitext(path)[1].lower()
-        is_here = os.path.abspath(os.path.dirname(path)) == os.path.abspath(here) and ending == self._ending
-        return is_here and not any(same_file(path, other) for other in (self._best, self._latest))
+        """Whether a checkpoint is in the folder and the format of the run, with a name that the run does not write."""
+        # Names, since the file may be a hard link to another one, which the run replaces.
+        given, *written = (os.path.normcase(os.path.abspath(one)) for one in (path, self._best, self._latest))
+        is_here = os.path.dirname(given) == os.path.dirname(written[0])
+        return is_here and os.path.splitext(given)[1] == self._ending and given not in written
 
     def _best_written(self) -> int | None:
         losses = self._history.val_losses

@@ -15,7 +15,7 @@ from conftest import GOLDEN
 
 from compat import save_t7
 from pycharrnn.analysis import activations, evaluation, scoring, split_options
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, formats
 from pycharrnn.cli import console
 from pycharrnn.cli.commands import cli
 from pycharrnn.common import shell_words
@@ -358,19 +358,19 @@ def test_inspect_of_all_files_of_a_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "args, written",
+    "args, target, choices",
     [
-        ([], (f"{CHECKPOINT}_cpu.t7", "", "binary", 8, "")),
-        (["x.t7"], ("x.t7", "", "binary", 8, "")),
-        (["x.t7", "-ascii", "1", "-type", "float32"], ("x.t7", "float32", "ascii", 8, "")),
-        (["x.t7", "-longs", "4"], ("x.t7", "", "binary", 4, "")),
+        ([], f"{CHECKPOINT}_cpu.t7", formats.DEFAULT),
+        (["x.t7"], "x.t7", formats.DEFAULT),
+        (["x.t7", "-ascii", "1", "-type", "float32"], "x.t7", formats.Choices("float32", "ascii")),
+        (["x.t7", "-longs", "4"], "x.t7", formats.Choices(long_size=4)),
     ],
 )
-def test_convert(monkeypatch, args, written):
+def test_convert(monkeypatch, args, target, choices):
     asked = []
     monkeypatch.setattr(checkpoint, "convert", lambda loaded, *more: asked.append(more))
-    assert printed("convert", CHECKPOINT, *args) == [f"saved {written[0]}", ""]
-    assert asked == [written]
+    assert printed("convert", CHECKPOINT, *args) == [f"saved {target}", ""]
+    assert asked == [(target, choices)]
 
 
 def test_a_text_has_no_size_of_longs(tmp_path):

@@ -24,7 +24,7 @@ from pycharrnn.engine import kernel_library
 from pycharrnn.engine.adapt_options import AdaptOptions
 from pycharrnn.sampling import learning, model_labels
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
-from pycharrnn.text import labels
+from pycharrnn.text import item_file, labels
 from pycharrnn.text.decode_text import Decoding
 from pycharrnn.text.source_files import SourceFile
 
@@ -143,6 +143,11 @@ def test_accents_may_be_code_points_of_their_own(tmp_path):
     for known in (composed, apart):
         for asked in (composed, apart):
             assert model_labels.require("", [b"a", known.encode()], asked) == known.encode()
+            path = tmp_path / f"{asked}.txt"
+            path.write_text("Ada\n", encoding="utf-8")
+            found = item_file.labelled_items_of_file(str(path), "line", "file", [b"a", known.encode()])
+            assert list(found) == [f"{known}\tAda".encode()]
+            path.unlink()
 
 
 def test_a_label_that_is_not_there(home):

@@ -57,11 +57,12 @@ def test_a_path_is_no_flag():
     assert [shell_words.operand(path) for path in ("-x.html", "cv/-x.t7", "/-x")] == ["./-x.html", "cv/-x.t7", "/-x"]
 
 
-@pytest.mark.parametrize("system, words", [("posix", "train 'my texts'."), ("nt", 'train "my texts".')])
+@pytest.mark.parametrize("system, words", [("posix", "train 'my texts' trains"), ("nt", 'train "my texts" trains')])
 def test_a_message_proposes_what_can_be_typed(tmp_path, monkeypatch, system, words):
     (tmp_path / "my texts").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "name", system)
-    with pytest.raises(UserError) as error:
-        text_stats.input_size("my texts")
-    assert str(error.value).endswith(f" by pycharrnn {words}")
+    with monkeypatch.context() as as_there:  # pytest's report of a failure takes paths of this system
+        as_there.setattr(os, "name", system)
+        with pytest.raises(UserError) as error:
+            text_stats.input_size("my texts")
+    assert f"; pycharrnn {words} on the texts in it" in str(error.value)

@@ -6,7 +6,6 @@ import hashlib
 
 import numpy as np
 import pytest
-import torch
 from kernel_levels import level, needs_kernel  # noqa: F401
 
 from compat.graph_match import Network
@@ -68,19 +67,6 @@ def test_the_same_bits_whatever_the_instructions_and_threads(level, model, lengt
         learner = adapt.learner(of, adapt.Adaptation(HOW.rate, length, HOW.pull), threads)
         learner.read(IDS[:-1], IDS[1:])
         assert bits(learner.network()) == RECORDED[model, length], threads
-
-
-def test_pytorch_reads_on_the_threads_it_is_given(monkeypatch):
-    """Threads that wait for each other between its small operations would take more time than these."""
-    learner, found, learn = TorchLearner(network("rnn", 1), HOW, 1), [], TorchLearner._learn
-    monkeypatch.setattr(TorchLearner, "_learn", lambda *args: found.append(torch.get_num_threads()) or learn(*args))
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        learner.read(IDS[:20], IDS[1:21])
-        assert (set(found), torch.get_num_threads()) == ({1}, 2)
-    finally:
-        torch.set_num_threads(before)
 
 
 @needs_kernel

@@ -50,10 +50,12 @@ def test_the_model_reads_each_character_once():
 def test_an_answer_ends_with_its_line():
     predictor = Always(1)
     chat = Chat(predictor, VOCAB, ChatOptions())
-    assert answered(chat, b"a\n") == b"\n"
-    assert answered(chat, b"b\n") == b"\n"
+    assert answered(chat, b"a\n") == b""  # the newline is not a part of it
+    assert answered(chat, b"b\n") == b""
     assert predictor.text == [0, 1, 1, 2, 1]
     assert chat.is_empty
+    assert answered(Chat(Always(1), VOCAB, ChatOptions(stop="\n")), b"a\n") == b""
+    assert answered(Chat(Always(1), VOCAB, ChatOptions(stop="\n\n")), b"a\n") == b"\n\n"
 
 
 @pytest.mark.parametrize("index, stop", [(0, ""), (1, "\n"), (1, "\n\n")], ids=["text", "-stop", "empty line"])

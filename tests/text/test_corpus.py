@@ -294,7 +294,10 @@ def test_copies_of_a_file_are_said(home):
     assert content == b"one\ntwo\none\none\n"
     are = "poems/c.txt, poems/d.txt are copies of poems/a.txt, which is learned more than once: remove them for a"
     assert f"{are} true val_loss." in said
-    assert "copies" not in gather("poems/a.txt", "poems/b.txt")[2]
+    said = gather("poems/a.txt", "poems/b.txt", "poems/c.txt")[2]
+    assert "poems/c.txt is a copy of poems/a.txt, which is learned more than once: remove it for" in said
+    assert "more than once" not in gather("poems/a.txt", "poems/b.txt")[2]
+    assert "more than once" not in gather("poems", items="line")[2]  # equal items are in the same split
 
 
 def test_spaces_at_the_ends_of_items_are_said(home):
