@@ -105,7 +105,8 @@ export class Model {
   // their ends too; and {progress}. Returns {bits_per_character, known, code_points, unknown}: bits of the known
   // characters, divided by the number of code points to which these belong. With a learner, which learns from each
   // segment of the text once it has predicted it, {progress} is of that; the result has bits_per_character without
-  // learning too, as `plain`. A label of the model is read before its item; its characters have 0 bits and do not count.
+  // learning too, as `plain`. A label of the model is read before its item; its characters have 0 bits, and do not
+  // count.
   *score(text, learner = null) {
     const { items } = this.#facts;
     const end = ENDS[items];
