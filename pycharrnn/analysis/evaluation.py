@@ -156,9 +156,8 @@ def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
                 f" as input.txt, with {flag('data_dir')}."
             )
         raise UserError(f"{path} does not say what it was trained on: give {flag('data_dir')}.")
-    names = ("data_dir", *recorded_split.OF_TEXTS)
-    given = set(filter(opt.is_given, names))
-    recorded = [name for name in dict.fromkeys((*names, *recorded_split.OF_ITEMS)) if name not in given]
+    given = set(filter(opt.is_given, ("data_dir", *recorded_split.OF_TEXTS)))
+    recorded = [name for name in ("data_dir", *recorded_split.OPTIONS) if name not in given]
     values = {name: recorded_options.require(path, loaded, name) for name in recorded}
     options = recorded_options.replace(path, TrainOptions(), **values)
     options = dataclasses.replace(options, **{name: getattr(opt, name) for name in given})

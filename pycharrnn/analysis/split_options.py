@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
     from pycharrnn.analysis.options import EvalOptions
 
-_OPTIONS = tuple(dict.fromkeys((*recorded_split.OF_ITEMS, *recorded_split.OF_TEXTS)))
 _ADVICE = "To compare the models, give pycharrnn score a text that none of them has read and whose characters all know"
 
 
@@ -114,7 +113,7 @@ def not_comparable(splits: Sequence[Split], opt: EvalOptions) -> str:
     """A sentence for losses that do not tell which of the models is better; "" for those that do."""
     differ = [
         name
-        for name in _OPTIONS
+        for name in recorded_split.OPTIONS
         if len({split.options.get(name) for split in splits}) > 1  # None: of a text or of items only
     ]
     texts = {split.text._replace(checkpoint="") for split in splits}  # each once

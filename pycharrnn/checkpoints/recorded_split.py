@@ -4,6 +4,7 @@ Losses are of the same characters only where all of these agree, and the text. S
 util/CharSplitLMMinibatchLoader.lua.
 """
 
-FRACTIONS = ("train_frac", "val_frac")
-OF_TEXTS = ("batch_size", "seq_length", *FRACTIONS)  # the text is cut into rows
-OF_ITEMS = ("items", "label", "seed", *FRACTIONS)  # the seed draws the items of a split
+_FRACTIONS = ("train_frac", "val_frac")
+OF_TEXTS = ("batch_size", "seq_length", *_FRACTIONS)  # the text is cut into rows
+OF_ITEMS = ("items", "label", "seed", *_FRACTIONS)  # the seed draws the items of a split
+OPTIONS = tuple(dict.fromkeys((*OF_ITEMS, *OF_TEXTS)))

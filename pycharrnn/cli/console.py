@@ -26,8 +26,8 @@ _ESCAPE, _ONLY_ESCAPES = re.compile(r"\\([nrt\\])"), re.compile(r"(\\[nrt])+")
 def use_threads(count: int) -> None:
     """Set the number of threads of NumPy and PyTorch, before they are imported.
 
-    0 = one for NumPy unless the environment sets it: a step of sampling is too small for more. PyTorch's stay as they
-    are, for commands in which 0 is more than one.
+    0 = one for NumPy unless the environment sets it, since a step of sampling is too small for more; PyTorch keeps its
+    default.
     """
     if count:
         os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(count)))

@@ -78,6 +78,8 @@ def sample_command(model: str, **values: Any) -> None:
     if prompt.is_line_start:
         opt = dataclasses.replace(opt, hide_prime=1)
     stop_text.require_possible_stop(opt, loaded.vocab)
+    if opt.o:
+        _refuse_file_as_folder(opt, checkpoint_file)
     if opt.adapt:
         loaded = _learnt(checkpoint_file, loaded, opt, prompt, labels)
     beam.check_memory(loaded.network, opt.beam)
@@ -159,16 +161,21 @@ def _learnt(
     return dataclasses.replace(loaded, network=network)  # with the hash of the training text, for -new and -max_copy
 
 
-def _make_folder(opt: SampleOptions, checkpoint_file: str) -> None:
-    """Make the folder of -o. Errors: OSError; UserError for a file, or samples that would be replaced."""
+def _refuse_file_as_folder(opt: SampleOptions, checkpoint_file: str) -> None:
+    """Errors: UserError if -o names a file, or a folder that does not exist and has the name of one."""
     from pycharrnn.checkpoints import formats
-    from pycharrnn.sampling import sample_files
 
     if os.path.isfile(opt.o) or (opt.o.endswith(".txt") and not os.path.isdir(opt.o)):
         raise UserError(f"{flag('o')} names a folder, not a file: for one file, end the line with > poem.txt.")
     if formats.of(opt.o) and not os.path.isdir(opt.o):
         chat = f"pycharrnn chat {quoted(checkpoint_file)} -learn 1 -o mine.t7"
-        raise UserError(f"{flag('o')} names a folder for samples, not a model: {chat} saves what a model has learned.")
+        raise UserError(f"{flag('o')} is a folder for samples, not a model; {chat} saves a model that has learned.")
+
+
+def _make_folder(opt: SampleOptions, checkpoint_file: str) -> None:
+    """Make the folder of -o. Errors: OSError; UserError for samples that would be replaced."""
+    from pycharrnn.sampling import sample_files
+
     os.makedirs(opt.o, exist_ok=True)
     sample_files.refuse_to_overwrite(opt, checkpoint_file, opt.primefile)
     if sample_files.has_other_texts(opt.o):
@@ -223,10 +230,7 @@ def _draw_many(
     tell: PrintLine,
     copies: CopyLimits | None,
 ) -> None:
-    """Sample the texts of -samples in batches and print them one after the other; -o keeps them in files.
-
-    With -json each is a JSON object on a line, with U+FFFD for what is not UTF-8, and whether -max_copy ended it early.
-    """
+    """Sample the texts of -samples in batches and print them one after the other; -o keeps them in files."""
     from pycharrnn.sampling import sample_files
 
     with contextlib.nullcontext(opt.o) if opt.o else tempfile.TemporaryDirectory() as folder:
@@ -242,15 +246,20 @@ def _draw_many(
             if opt.o:
                 tell(f"saved {path}")
                 continue
-            if not opt.json:
-                tell(f"-------- -seed {seed}")
+            if opt.json:
+                _print_json(path, seed, copies)
+                continue
+            tell(f"-------- -seed {seed}")
             with open(path, "rb") as f:
-                if opt.json:
-                    text = f.read().removesuffix(b"\n").decode("utf-8", "replace")
-                    early = {"early": seed in copies.ended} if copies else {}
-                    sys.stdout.buffer.write(json.dumps({"text": text, "seed": seed, **early}).encode() + b"\n")
-                else:
-                    shutil.copyfileobj(f, sys.stdout.buffer)
+                shutil.copyfileobj(f, sys.stdout.buffer)
+
+
+def _print_json(path: str, seed: int, copies: CopyLimits | None) -> None:
+    """Print the sample in a file as a JSON object on a line, with U+FFFD for what is not UTF-8. Errors: OSError."""
+    with open(path, "rb") as f:
+        text = f.read().removesuffix(b"\n").decode("utf-8", "replace")
+    early = {"early": seed in copies.ended} if copies else {}
+    sys.stdout.buffer.write(json.dumps({"text": text, "seed": seed, **early}).encode() + b"\n")
 
 
 @click.command(

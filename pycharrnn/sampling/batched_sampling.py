@@ -51,7 +51,7 @@ class BatchedStream(Stream):
         prime_ids: token ids of the primetext.
         unit: (layer, unit), from 0, whose activations to return, or None.
         copies: of opt.max_copy; None for no limit. A text that ends early for it is recorded there.
-        characters: token id -> character, for opt.stop.
+        characters: token id -> character; needed for opt.stop only.
 
     Attributes:
         error: why no more can be sampled, or None.
@@ -70,7 +70,7 @@ class BatchedStream(Stream):
     ) -> None:
         super().__init__(opt, opt.seed, predictor.vocab_size, copies.limit([*prime_ids]) if copies else None)
         self._seed, self._copies = opt.seed, copies
-        self._characters = characters if opt.stop else ()
+        self._characters = characters
         self.predictor, self.unit = predictor, unit
         self.error: UserError | None = None
         (self.state,) = predictor.fresh().states()
@@ -83,7 +83,7 @@ class BatchedStream(Stream):
         return len(self._prime_ids)
 
     def take(self, sampled: Characters) -> Characters:
-        """Record what has been sampled. Returns: it, up to the end of opt.stop."""
+        """Record the next characters. Returns: those up to the end of opt.stop."""
         if not self._characters:
             self.advance(len(sampled.token_ids))
             return sampled

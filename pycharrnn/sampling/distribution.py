@@ -57,8 +57,8 @@ def _choose(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     temperatures, greedy = params.temperatures[step][:, None], params.greedy.tolist()
     probs = softmax(log_probs, temperatures)
-    underflown = params.greedy & np.isnan(probs[:, 0])
-    if underflown.any():  # the choice is defined all the same, and so is its probability
+    if any(greedy) and (underflown := params.greedy & np.isnan(probs[:, 0])).any():
+        # The most probable character is defined all the same, and so is its probability.
         shifted = log_probs[underflown] - log_probs[underflown].max(-1, keepdims=True)
         probs[underflown] = softmax(shifted, temperatures[underflown])
     if any(params.topk.tolist()) or min(params.topp.tolist()) < 1:

@@ -202,7 +202,10 @@ class SampleOptions(AdaptOptions):
                 f"{flag('overwrite', 1)} is for the files of {flag('o')}: add {flag('o')} DIR, or leave it out.",
             ),
             *(
-                (self.json and getattr(self, name), f"{flag('json', 1)} prints what is drawn: leave {flag(name)} out.")
+                (
+                    self.json and getattr(self, name),
+                    f"{flag('json', 1)} and {flag(name)} exclude each other: leave one out.",
+                )
                 for name in ("o", "color", "beam")
             ),
             (self.color and self.o, f"{flag('color')} is for a terminal, not for files: leave {flag('o')} out."),

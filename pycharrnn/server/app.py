@@ -24,7 +24,7 @@ from pycharrnn.server.security import Guard
 
 @dataclass(frozen=True)
 class Site:
-    """What a server has beside the API of its models. The default is that of `pycharrnn serve`.
+    """The page of a server, and the paths that it adds to the API of models. The default is that of `pycharrnn serve`.
 
     Attributes:
         files: name -> content of each file of the page.

@@ -65,7 +65,7 @@ class Sample:
         if not isinstance(predictor, KernelPredictor):
             yield from self._all_lines()
             return
-        characters = characters_by_id(self._model.vocab)
+        characters = characters_by_id(self._model.vocab) if params.options.stop else ()
         stream = BatchedStream(predictor, params.options, prime_ids, self._unit, params.copies, characters)
         while stream.unread:
             count = min(self._model.block, stream.unread)

@@ -135,7 +135,7 @@ def listen(
 
     Args:
         say: prints a line on stdout. beside: runs beside the server.
-        site: what it has beside the API of the models; None for that of `pycharrnn serve`.
+        site: its page and paths; None for those of `pycharrnn serve`.
         began: called with the first address once the port is open.
 
     Errors: UserError if the address can't be listened on, or stdout can't be written.

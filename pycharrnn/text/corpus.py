@@ -161,7 +161,7 @@ def gather(
             files = source_files.find(texts, note, until_written, text_encoding, or_else, is_product)
             name = name_of(list(dict.fromkeys(file.given for file in files)))  # without what was left out
             sources = ["-" if path == "-" else os.path.realpath(path) for path in texts]
-        if not items:  # of which equal ones are in the same split
+        if not items:  # equal items are in the same split, so that copies do no harm to val_loss
             for sentence in source_files.sentences_on_copies(files):
                 note(sentence)
         joined = JoinedFiles(files, items, label)

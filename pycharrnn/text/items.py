@@ -100,12 +100,12 @@ class ListCheck:
             )
 
     def advice(self) -> str:
-        """A sentence for a list with spaces at the ends of items, which make other items of equal ones; or ""."""
+        """A sentence for a list with spaces or tabs at the ends of items; "" for another one."""
         if not self._with_blanks:
             return ""
         return (
             f"{self._with_blanks:,} of {self._count:,} items of {self._shown} end with a space or a tab, which is"
-            " learned as a part of them: 'Ada' and 'Ada ' are two items. Remove them, unless they mean something."
+            " learned as a part of them: 'Ada' and 'Ada ' are two items. Remove such blanks if they mean nothing."
         )
 
     def _without_labels(self, items: Iterable[bytes]) -> Iterator[bytes]:

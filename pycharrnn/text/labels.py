@@ -50,9 +50,9 @@ def prefix(file: SourceFile, label: str) -> bytes:
 
 
 def spelling_of(label: bytes, known: Collection[bytes]) -> bytes:
-    """How a known label is spelled that is equal but for the form of its accents; b"" if none is.
+    """The known label that has the same Unicode normalization form C; b"" if there is none, or more than one.
 
-    An accented letter may be one code point, as a keyboard types it, or several, as in some file names.
+    An accented letter may be one code point, as a keyboard types it, or several, as in file names of macOS.
     """
     if label in known:
         return label

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import io
 import os
 import stat
@@ -23,6 +22,7 @@ from pycharrnn.text.decode_text import Decoding
 from pycharrnn.text.encodings import invalid_utf8_at
 from pycharrnn.text.file_kinds import HTML, Kind
 from pycharrnn.text.file_pieces import file_pieces
+from pycharrnn.text.fingerprint import TextHash, fingerprint_of_blocks
 
 SOURCES = ".sources"  # marks a folder as the text of earlier sources; it holds their paths, one a line
 LEFT_OUT = "left out, since"  # begins a note of files that are not taken
@@ -117,16 +117,17 @@ def sentences_on_copies(files: Iterable[SourceFile]) -> Iterator[str]:
     for file in files:
         by_size.setdefault(file.size, []).append(file)
     for alike in by_size.values():
-        by_hash: dict[bytes, list[SourceFile]] = {}
+        by_fingerprint: dict[str, list[SourceFile]] = {}
         for file in alike if len(alike) > 1 else ():
-            digest = hashlib.sha256()
+            text_hash = TextHash()
             try:
                 for piece in file_pieces(file.path):
-                    digest.update(piece)
+                    text_hash.update(piece)
+                fingerprint = text_hash.fingerprint() or fingerprint_of_blocks(file.path)
             except OSError as e:
                 raise UserError(f"can't read {file.shown}: {e.strerror or e}.") from e
-            by_hash.setdefault(digest.digest(), []).append(file)
-        for first, *copies in by_hash.values():
+            by_fingerprint.setdefault(fingerprint, []).append(file)
+        for first, *copies in by_fingerprint.values():
             if copies:
                 are, them = ("are copies", "them") if len(copies) > 1 else ("is a copy", "it")
                 shown = join_words([file.shown for file in copies])

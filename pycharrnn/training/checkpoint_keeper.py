@@ -15,7 +15,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.losses import best_first, best_iteration, finite
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.same_file import same_file
-from pycharrnn.training import ending_notes
+from pycharrnn.training import ending_notes, run_files
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History
 from pycharrnn.training.next_commands import NextCommands
@@ -51,7 +51,7 @@ class CheckpointKeeper:
         self._failure = ""  # of the last save; a string, since an exception would keep the checkpoint in memory
         self._noted: set[str] = set()
         self._resumed = resumed
-        self._resumed_stays = resumed is not None and self._is_of_user(resumed)
+        self._counts_resumed = resumed is not None and self._is_beside(resumed)  # as the file of its iteration
         self._good = resumed  # path of the newest checkpoint with finite weights
         self._good_at = 0  # its iteration; 0 for that of -resume
         self._bad = False  # whether the last named checkpoint has NaN or infinity
@@ -182,14 +182,15 @@ class CheckpointKeeper:
             return path
         if i == self._best_shown:
             return self._best
-        return self._resumed if i == self._history.done and self._resumed and self._resumed_stays else path
+        return self._resumed if i == self._history.done and self._resumed and self._counts_resumed else path
 
-    def _is_of_user(self, path: str) -> bool:
-        """Whether a checkpoint is in the folder and the format of the run, with a name that the run does not write."""
-        # Names, since the file may be a hard link to another one, which the run replaces.
-        given, *written = (os.path.normcase(os.path.abspath(one)) for one in (path, self._best, self._latest))
-        is_here = os.path.dirname(given) == os.path.dirname(written[0])
-        return is_here and os.path.splitext(given)[1] == self._ending and given not in written
+    def _is_beside(self, path: str) -> bool:
+        """Whether a checkpoint is in the folder and the format of the run, and is neither `best` nor `latest`."""
+        # By its name: latest may be a hard link to it, which the run replaces.
+        name = os.path.normcase(os.path.basename(path))
+        written = [os.path.normcase(os.path.basename(one)) for one in (self._best, self._latest)]
+        is_here = run_files.same_folder(os.path.dirname(path), os.path.dirname(self._stem))
+        return is_here and os.path.splitext(name)[1] == self._ending and name not in written
 
     def _best_written(self) -> int | None:
         losses = self._history.val_losses

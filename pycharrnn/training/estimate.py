@@ -30,8 +30,8 @@ class Estimate(NamedTuple):
 def estimate(options: TrainOptions, text: TextStats, others: Collection[Estimate] = ()) -> Estimate:
     """The time of a new run of a recipe on a machine without other programs, not counting the start of the command.
 
-    `others`: of other recipes on the text. One that sets the same is the answer: two times would differ by chance.
-    Errors: UserError.
+    `others`: estimates for other recipes on the text. One with the same flags is returned: a second measurement would
+    differ by chance. Errors: UserError.
     """
     threads.set_num_threads(options.threads)
     given = options.changed - {"recipe"}

@@ -273,8 +273,8 @@ def _with_more_time(session: Session) -> Session:
 def _history(session: Session, trainer: Trainer, say: PrintLine, note: PrintLine) -> tuple[History, bool]:
     """The losses of the run so far, and whether the run had ended with the checkpoint that it resumes."""
     settings, resumed = session.settings, session.settings.resumed
-    untrained = math.log(session.loader.vocab_size)  # the loss of a model that knows nothing
-    least_first = untrained if settings.data.items else 0.0
+    # With items, the loss of a model that knows nothing.
+    least_first = math.log(session.loader.vocab_size) if settings.data.items else 0.0
     if resumed is None:
         if not session.iterations:
             epochs = flag("max_epochs", settings.optimisation.max_epochs)

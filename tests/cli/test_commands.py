@@ -391,7 +391,7 @@ def test_a_file_as_the_folder_of_samples_is_refused(tmp_path, exists):
     error = sentence(run("sample", CHECKPOINT, "-o", str(poem), cwd=tmp_path))
     assert "-o names a folder, not a file: for one file, end the line with > poem.txt" in error
     error = sentence(run("sample", CHECKPOINT, "-o", "mine.t7", cwd=tmp_path))
-    assert f"not a model: pycharrnn chat {CHECKPOINT} -learn 1 -o mine.t7 saves what a model has learned" in error
+    assert f"not a model; pycharrnn chat {CHECKPOINT} -learn 1 -o mine.t7 saves a model that has learned" in error
     assert poem.exists() == exists
 
 

@@ -253,8 +253,8 @@ def test_the_beginning_from_a_file(home, ending):
         (("-least", "3", "-most", "2"), "no item has at least 3 and at most 2 characters"),
         (("-beam", "2", "-items", "3"), "leave -items out, or -beam"),
         (("-items", "-1"), "-items must be"),
-        (("-json", "1", "-o", "out"), "-json 1 prints what is drawn: leave -o out."),
-        (("-json", "1", "-color", "1"), "leave -color out."),
+        (("-json", "1", "-o", "out"), "-json 1 and -o exclude each other: leave one out."),
+        (("-json", "1", "-color", "1"), "-json 1 and -color exclude each other"),
         (("-json", "1", "-hide_prime", "1"), "leave -hide_prime out."),
     ],
 )

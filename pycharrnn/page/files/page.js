@@ -343,8 +343,8 @@ function hasText(params) {
   return Boolean(params.get("model")) || hasValues(params);
 }
 
-// Sets the controls and the model from the address, and shows where its text will be; an address without a model is for
-// the selected one. Returns whether the address is that of a text, by a model that the page has.
+// Sets the controls and the model from the address, and shows the tab Generate; an address without a model is for the
+// selected one. Returns whether the address is that of a text, by a model that the page has.
 function restoreFromUrl() {
   const params = urlParams();
   if (!hasText(params)) return false;
