@@ -214,9 +214,7 @@ class ActivationsOptions:
         value="N,N,...",
     )
     count: int = option(8, "how many units to show without -units", group="display", allowed=number(1))
-    o: str = option(
-        "activations.html", "page to write", path="file", group="output", allowed=file_ending(".html", ".htm")
-    )
+    o: str = option("activations.html", "page to write", path="file", group="output", allowed=_PAGE)
     overwrite: int = option(
         0, "1 = replace the file of -o also if pycharrnn activations did not write it", group="output", allowed=SWITCH
     )

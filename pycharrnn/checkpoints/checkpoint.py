@@ -18,7 +18,7 @@ from compat.vocabulary import characters_by_id
 from pycharrnn._version import __version__
 from pycharrnn.checkpoints import formats, metadata, names
 from pycharrnn.common import output_folder, shell_words
-from pycharrnn.common.display import escape_line, replace_surrogates
+from pycharrnn.common.display import escape_line, replace_surrogates, series
 from pycharrnn.common.errors import UserError, flag
 
 _START = 16  # bytes at the start of a file that tell its format
@@ -165,7 +165,7 @@ def convert(
     """
     chosen = formats.of(path)
     if chosen is None:
-        endings = formats.in_words(formats.ALL_ENDINGS)
+        endings = series(formats.ALL_ENDINGS, "or")
         raise UserError(f"can't tell the format of {path} from its ending: use {endings}.")
     if not chosen.written:
         raise UserError(f"can't write the page {path} here: save a checkpoint, and pycharrnn convert makes the page.")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from compat import file_magic
 from pycharrnn.checkpoints import formats, run_names
 from pycharrnn.common import folder_walk
-from pycharrnn.common.display import escape_line
+from pycharrnn.common.display import escape_line, series
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.printing import PrintLine, print_nothing
 
@@ -58,7 +58,7 @@ def newest_first(folder: str, note: PrintLine = print_nothing) -> list[File]:
     for path in [path for path in status if path.endswith(COPY) and path.removesuffix(COPY) in status]:
         del status[path]  # a copy that convert has made
     if not status:
-        endings = formats.in_words(formats.IN_FOLDERS)
+        endings = series(formats.IN_FOLDERS, "or")
         named = " or ".join(map(escape_line, _folders_with_checkpoints(folder)))
         another = f"another folder, as {named}" if named else "another folder"
         raise UserError(f"the folder {folder} has no checkpoint ({endings}): name one, or {another}.")

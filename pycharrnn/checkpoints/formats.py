@@ -6,12 +6,12 @@ import importlib.util
 import os
 import re
 import reprlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
 from pycharrnn.common import extras
+from pycharrnn.common.display import series
 from pycharrnn.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -145,10 +145,4 @@ _USED_BY = {
 def check_use(path: str, option: str, words: str) -> None:
     """Refuse an option for writing that the format of `path` does not use. `words`: the option. Errors: UserError."""
     if (found := of(path)) and found.ending not in _USED_BY[option]:
-        raise UserError(f"{words} is for {in_words(_USED_BY[option])} files, not for {path}: leave it out.")
-
-
-def in_words(endings: Iterable[str]) -> str:
-    """[".t7", ".safetensors", ".json"] -> ".t7, .safetensors or .json" """
-    *others, last = endings
-    return f"{', '.join(others)} or {last}" if others else last
+        raise UserError(f"{words} is for {series(_USED_BY[option], 'or')} files, not for {path}: leave it out.")

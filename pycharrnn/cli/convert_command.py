@@ -12,12 +12,14 @@ from pycharrnn.cli.console import note, say
 from pycharrnn.cli.flags import FOLDER, Command, Files
 from pycharrnn.cli.left_over_words import on_quotes
 from pycharrnn.cli.outputs import Output
-from pycharrnn.common.display import plural
+from pycharrnn.common.display import plural, series
 from pycharrnn.common.errors import UserError, flag
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
     from pycharrnn.checkpoints.options import ConvertOptions
+
+_ENDINGS = series(formats.ALL_ENDINGS, "or")
 
 
 @click.command(
@@ -33,11 +35,11 @@ if TYPE_CHECKING:
         ),
         (
             "out",
-            f"file to write, in the format of its ending: {formats.in_words(formats.ALL_ENDINGS)}. .html is a"
+            f"file to write, in the format of its ending: {_ENDINGS}. .html is a"
             " page that runs the model, .c a C program, .txt the text of data.t7. Default: <in>_cpu.t7",
         ),
     ],
-    short_help=f"Write a checkpoint as {formats.in_words(formats.ALL_ENDINGS)}.",
+    short_help=f"Write a checkpoint as {_ENDINGS}.",
 )
 @click.argument("files", metavar="<in>... [<out>]", cls=Files, required=True)
 def convert_command(files: tuple[str, ...], **values: Any) -> None:
@@ -87,8 +89,7 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
             cached_text.write(sources[0], code, target)
             say(f"saved {target}")
             return
-        endings = formats.in_words(formats.ALL_ENDINGS)
-        raise UserError(f"only data.t7, char-rnn's cache of a text, becomes a .txt file: for a model use {endings}.")
+        raise UserError(f"only data.t7, char-rnn's cache of a text, becomes a .txt file: for a model use {_ENDINGS}.")
     from pycharrnn.checkpoints import checkpoint, folder_files, paths
 
     if formats.page_and_model(target)[1]:

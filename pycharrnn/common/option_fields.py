@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pycharrnn.common.cores import MAX_THREADS
+from pycharrnn.common.display import series
 from pycharrnn.common.errors import UserError, flag
 
 MAX_COUNT = 10**12  # a run with more iterations, samples, ... would never end
@@ -53,8 +54,7 @@ def _short(number: float) -> str:
 
 def one_of(*choices: int | str) -> Allowed:
     """Only these values; in messages: "train, val or test"."""
-    words = [str(choice) for choice in choices]
-    return Allowed(lambda value: value in choices, f"{', '.join(words[:-1])} or {words[-1]}", choices)
+    return Allowed(lambda value: value in choices, series(list(map(str, choices)), "or"), choices)
 
 
 def number(
@@ -71,7 +71,7 @@ def number(
 
 def file_ending(*endings: str) -> Allowed:
     """File names with one of these endings, in upper or lower case."""
-    return Allowed(lambda value: value.lower().endswith(endings), f"a file that ends in {' or '.join(endings)}")
+    return Allowed(lambda value: value.lower().endswith(endings), f"a file that ends in {series(endings, 'or')}")
 
 
 SWITCH = one_of(0, 1)

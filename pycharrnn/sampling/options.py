@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from pycharrnn.checkpoints import formats
+from pycharrnn.common.display import series
 from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.option_fields import DEFAULT_THREADS, MAX_COUNT, SWITCH, THREADS, Ramp, check, number, option
 from pycharrnn.engine.adapt_options import AdaptOptions
@@ -280,7 +281,7 @@ class ChatOptions(AdaptOptions):
                 f"{flag('o')} saves the model that {flag('learn', 1)} trains: add that flag, or leave {flag('o')} out."
             )
         if self.o and not self.o.lower().endswith(formats.ENDINGS):
-            endings = formats.in_words(formats.ENDINGS)
+            endings = series(formats.ENDINGS, "or")
             raise UserError(f"{flag('o')} must be a file that ends in {endings}, not {self.o}.")
         if self.overwrite and not self.o:
             raise UserError(f"{flag('overwrite', 1)} is for the file of {flag('o')}: add {flag('o')} FILE.")
