@@ -80,9 +80,23 @@ class Checkpoint:
         return item_options.labels(self.vocab, self.opt)
 
     @property
+    def data_dir(self) -> str:
+        """The folder of the training text; "" if not recorded."""
+        return self._recorded_path("data_dir")
+
+    @property
+    def torch_rnn_file(self) -> str:
+        """The file of the training text that torch-rnn's preprocess.py made; "" if not recorded."""
+        return self._recorded_path("input_h5")
+
+    @property
     def names_gates(self) -> bool:
         """Whether train.lua finds the forget gates of an lstm: -init_from sets their biases to 1."""
         return self.era not in (_FIRST, _APART, _NARROW, _UNNAMED, _LIKE_UNNAMED)
+
+    def _recorded_path(self, name: str) -> str:
+        path = self.opt.get(name)  # of any type in a file of another program
+        return path if isinstance(path, str) else ""
 
 
 def save(

@@ -15,7 +15,7 @@ from compat.vocabulary import characters_by_id, ids_of
 from pycharrnn.analysis import likelihood
 from pycharrnn.checkpoints import checkpoint, recorded_split
 from pycharrnn.common import losses
-from pycharrnn.common.display import quote_characters
+from pycharrnn.common.display import escape_line, quote_characters
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import print_nothing
 from pycharrnn.common.progress import bar
@@ -149,8 +149,8 @@ def open_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
 
 def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
     """The batches of a text, divided as in the checkpoint's training unless `opt` says otherwise. Errors: UserError."""
-    if not opt.data_dir and not loaded.opt.get("data_dir"):
-        if file := checkpoint.torch_rnn_text(loaded):
+    if not opt.data_dir and not loaded.data_dir:
+        if file := escape_line(loaded.torch_rnn_file):
             raise UserError(
                 f"{path} was trained on {file}, which torch-rnn's preprocess.py made: name a folder that has that text"
                 f" as input.txt, with {flag('data_dir')}."

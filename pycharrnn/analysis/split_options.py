@@ -9,7 +9,7 @@ import itertools
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pycharrnn.checkpoints import checkpoint, recorded_split
+from pycharrnn.checkpoints import recorded_split
 from pycharrnn.common.display import escape_line, join_words
 from pycharrnn.common.errors import flag
 from pycharrnn.text.fingerprint import with_short_hash
@@ -63,7 +63,7 @@ def other_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> str:
 
 
 def _on_torch_rnn(path: str, loaded: Checkpoint, opt: EvalOptions) -> str:
-    file = checkpoint.torch_rnn_text(loaded)
+    file = escape_line(loaded.torch_rnn_file)
     trained = f", trained on {file}; this is the loss on {opt.data_dir}" if file and opt.data_dir else ""
     return (
         f"{path} is of torch-rnn{trained}. torch-rnn trains on the first part of a text, 80 % by default: if this is"
@@ -173,8 +173,7 @@ def _by_flags(splits: Sequence[Split], names: Sequence[str]) -> str:
 
 
 def _recorded(loaded: Checkpoint) -> dict[str, Any]:
-    names = recorded_split.OF_ITEMS if loaded.items else recorded_split.OF_TEXTS
-    return {name: recorded_options.find(loaded, name) for name in names}
+    return {name: recorded_options.find(loaded, name) for name in recorded_split.names(loaded)}
 
 
 def _given(loaded: Checkpoint, opt: EvalOptions) -> dict[str, Any]:

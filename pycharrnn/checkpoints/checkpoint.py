@@ -90,15 +90,8 @@ def text_name(loaded: charrnn.Checkpoint) -> str:
         >>> text_name(load("cv/lm_my_text_best.t7"))  # opt.data_dir is data/my_text
         'my_text'
     """
-    folder, file = loaded.opt.get("data_dir"), loaded.opt.get("input_h5")
-    place = folder if isinstance(folder, str) else os.path.splitext(file)[0] if isinstance(file, str) else ""
+    place = loaded.data_dir or os.path.splitext(loaded.torch_rnn_file)[0]
     return escape_line(replace_surrogates(re.split(r"[/\\]", place.rstrip("/\\"))[-1].strip(".")))
-
-
-def torch_rnn_text(loaded: charrnn.Checkpoint) -> str:
-    """The file of the training text that torch-rnn's preprocess.py made, escaped; "" if none is recorded."""
-    file = loaded.opt.get("input_h5")
-    return escape_line(file) if isinstance(file, str) else ""
 
 
 FROM_TEXTS = "from_texts"  # an option that a training on texts of the command line records as 1
@@ -141,8 +134,8 @@ def validation_loss(loaded: charrnn.Checkpoint) -> float | None:
 
 def trained_on(loaded: charrnn.Checkpoint) -> str:
     """The training text of a checkpoint: its folder, size and hash; "" if not recorded."""
-    place = loaded.opt.get("data_dir") or loaded.opt.get("input_h5")  # torch-rnn's name
-    words = [escape_line(place)] if isinstance(place, str) else []
+    place = loaded.data_dir or loaded.torch_rnn_file
+    words = [escape_line(place)] if place else []
     if loaded.state and loaded.state.text:
         words.append(loaded.state.text)
     return ", ".join(words)

@@ -47,11 +47,9 @@ class Record:
     @cached_property
     def validations(self) -> frozenset[tuple[str, str]]:
         """(epoch, loss) of the run's validations, as file names have them; empty if the epochs are unknown."""
-        per_epoch = self.i / self.epoch if self.epoch > 0 else 0.0
-        batches = round(per_epoch) if math.isfinite(per_epoch) else 0
-        return (
-            frozenset(_as_named(i / batches, loss) for i, loss in self.val_losses.items()) if batches else frozenset()
-        )
+        if not (per_epoch := iterations_per_epoch(self.i, self.epoch)):
+            return frozenset()
+        return frozenset(_as_named(i / per_epoch, loss) for i, loss in self.val_losses.items())
 
     def continues(self, other: Record) -> bool:
         """Whether `other` can be an earlier state of the same run, or the same one."""
@@ -63,6 +61,12 @@ class Record:
             and other.val_losses.keys() <= self.val_losses.keys()
             and _equal([self.val_losses[i] for i in other.val_losses], list(other.val_losses.values()))
         )
+
+
+def iterations_per_epoch(i: int, epoch: float) -> int:
+    """Of a run that had trained `epoch` epochs at iteration `i`; 0 if unknown."""
+    per_epoch = i / epoch if epoch > 0 else 0.0
+    return round(per_epoch) if math.isfinite(per_epoch) else 0
 
 
 def record_of(loaded: Checkpoint) -> Record:

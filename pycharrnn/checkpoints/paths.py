@@ -172,8 +172,7 @@ def _validated_on(loaded: Checkpoint) -> tuple[object, ...]:
     """What determines the characters that a validation loss is of, and whether they are bytes; () if not recorded."""
     if not loaded.state or not loaded.state.text:
         return ()
-    names = recorded_split.OF_ITEMS if loaded.items else recorded_split.OF_TEXTS
-    return loaded.state.text, *(loaded.opt.get(name) for name in ("encoding", *names))
+    return loaded.state.text, *(loaded.opt.get(name) for name in ("encoding", *recorded_split.names(loaded)))
 
 
 def _one_of_each(

@@ -96,7 +96,5 @@ class RecordedText(NamedTuple):
 
 def recorded_text(path: str, loaded: Checkpoint) -> RecordedText:
     """The training text of the checkpoint at `path`."""
-    folder, file = loaded.opt.get("data_dir"), loaded.opt.get("input_h5")
     fingerprint = loaded.state.text if loaded.state and loaded.state.text else ""
-    torch_rnn_file = file if isinstance(file, str) else ""
-    return RecordedText(path, folder if isinstance(folder, str) else "", fingerprint, torch_rnn_file)
+    return RecordedText(path, loaded.data_dir, fingerprint, loaded.torch_rnn_file)

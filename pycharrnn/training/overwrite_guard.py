@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, formats, run_names
-from pycharrnn.checkpoints.folder_runs import continues
+from pycharrnn.checkpoints.folder_runs import continues, iterations_per_epoch
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.printing import PrintLine
@@ -98,8 +97,7 @@ def _newer_in_another_format(stem: str, latest: str) -> str | None:
 def _is_finished(loaded: Checkpoint) -> bool:
     """Whether the run that wrote a checkpoint ended with it, at -max_epochs or by -patience."""
     max_epochs, patience = (recorded_options.find(loaded, name) or 0 for name in ("max_epochs", "patience"))
-    per_epoch = loaded.i / loaded.epoch if loaded.epoch > 0 else 0
-    iterations = max_epochs * round(per_epoch) if math.isfinite(per_epoch) else 0
+    iterations = max_epochs * iterations_per_epoch(loaded.i, loaded.epoch)
     return 0 < iterations < loaded.i + 1 or out_of_patience(loaded.val_losses, patience)
 
 
