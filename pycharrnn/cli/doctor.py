@@ -120,7 +120,7 @@ def recorded_run(folder: str, **options: Any) -> list[str]:
     course = {"max_epochs": 40.5 / 47, "print_every": 5, "eval_val_every": 20, "lock": 0}
     opt = TrainOptions(data_dir=folder, checkpoint_dir=folder, **{"gpuid": -1, **sizes, **course, **options})
     lines: list[str] = []
-    train(opt, lines.append, note=print_nothing)
+    train(opt, say=lines.append, note=print_nothing)
     found = filter(None, map(step_line.parse, lines))
     return [f"{step.i} {step.epoch} {step.train_loss} {step.norm_ratio}" for step in found]
 

@@ -65,7 +65,7 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
         from pycharrnn.sampling import sample_hook
         from pycharrnn.training.loop import train
 
-        train(opt, say, given, note, sample_hook.characters, corpus=corpus, watch=watch)
+        train(opt, given, say=say, note=note, draw=sample_hook.characters, corpus=corpus, watch=watch)
 
 
 @click.command(

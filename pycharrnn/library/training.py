@@ -100,7 +100,16 @@ def train(
         callbacks = Callbacks(**{name: callback for name, callback in asked.items() if callback})  # type: ignore[arg-type]
         draw = None if quiet else sample_hook.characters
         try:
-            result = loop.train(opt, speaker.say, given, speaker.note, draw, callbacks, corpus, watch)
+            result = loop.train(
+                opt,
+                given,
+                say=speaker.say,
+                note=speaker.note,
+                draw=draw,
+                callbacks=callbacks,
+                corpus=corpus,
+                watch=watch,
+            )
             return Run(result, speaker.notes)
         except RunStopped as e:
             result = _result_at_interrupt(e)

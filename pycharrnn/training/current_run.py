@@ -8,8 +8,6 @@ import math
 from compat.charrnn import Checkpoint
 from compat.checkpoint_fields import Option
 from pycharrnn.common.errors import flag
-from pycharrnn.common.printing import PrintLine
-from pycharrnn.common.progress import Live
 from pycharrnn.training import recorded_options, resume, time_plan
 from pycharrnn.training.calibration import Calibration
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
@@ -18,6 +16,7 @@ from pycharrnn.training.next_commands import NextCommands
 from pycharrnn.training.pace import Pace, Stopwatch
 from pycharrnn.training.reports import Callbacks, RunResult
 from pycharrnn.training.run_log import RunLog
+from pycharrnn.training.run_output import RunOutput
 from pycharrnn.training.run_sizes import RunSizes
 from pycharrnn.training.session import Session
 from pycharrnn.training.shown_copies import ShownCopies
@@ -42,18 +41,15 @@ class CurrentRun:
         session: Session,
         trainer: Trainer,
         history: History,
-        say: PrintLine,
-        note: PrintLine,
-        live: Live,
+        pace: Pace | None,
+        output: RunOutput,
         draw: Draw | None,
         callbacks: Callbacks,
-        pace: Pace | None,
     ):
         settings, loader = session.settings, session.loader
         options, resumed = settings.options, settings.resumed
-        self.session, self.trainer, self.history = session, trainer, history
-        self.say, self.note, self.live, self.callbacks = say, note, live, callbacks
-        self.pace = pace
+        self.session, self.trainer, self.history, self.pace = session, trainer, history, pace
+        self.output, self.callbacks = output, callbacks
         self.has_changed_length = False
         self.calibration: Calibration | None = None
         self.unrepeatable = ""
@@ -69,7 +65,7 @@ class CurrentRun:
             resume_flags=options.flags(("log", "log_every_seconds", "show", "threads")),
             sample_flags=options.flags(("gpuid",)) if options.gpuid < 0 else [],
         )
-        path = resumed.path if resumed else None
+        path, note = resumed.path if resumed else None, output.note
         self.keeper = CheckpointKeeper(settings.files, session.ranks, loader.ntrain, history, note, commands, path)
         self._sizes = RunSizes(
             done=history.done,
@@ -96,7 +92,7 @@ class CurrentRun:
         path, every = session.settings.files.log, session.settings.files.log_every_seconds
         if path and not session.ranks.rank:
             every = every if session.ranks.size == 1 else 0  # reading a loss is a collective call
-            self.log = RunLog(path, self._sizes, self.figures.training_seconds, self.note, every)
+            self.log = RunLog(path, self._sizes, self.figures.training_seconds, self.output.note, every)
 
     def change_length(self, i: int) -> None:
         """Change the number of iterations after iteration `i`, if -minutes calls for it."""
@@ -115,7 +111,7 @@ class CurrentRun:
         if self._may_overfit or i <= most * self.session.loader.ntrain:
             return
         self._may_overfit = True
-        self.note(
+        self.output.note(
             f"the run has had {most:g} epochs, and goes on to the end of its {flag('minutes')}: it may learn the text"
             " by heart, which raises the validation loss; the best checkpoint stays."
         )

@@ -15,7 +15,6 @@ from compat import lua_format
 from pycharrnn.common.errors import flag
 from pycharrnn.common.losses import best_iteration
 from pycharrnn.common.printing import PrintLine, print_nothing
-from pycharrnn.common.progress import Live
 from pycharrnn.text.batches import VAL
 from pycharrnn.text.corpus import Corpus
 from pycharrnn.text.token_text import TextChanged
@@ -28,9 +27,10 @@ from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Stopwatch
 from pycharrnn.training.reports import Callbacks, RunResult, TrainStep, Validation
 from pycharrnn.training.run_lock import lock
+from pycharrnn.training.run_output import RunOutput
 from pycharrnn.training.session import Session, prepare
 from pycharrnn.training.shown_sample import Draw, ShownSample, shown_sample
-from pycharrnn.training.signals import GracefulStop, OutputLog, RunStopped
+from pycharrnn.training.signals import GracefulStop, RunStopped
 from pycharrnn.training.trainer import Trainer
 
 _NAN = (
@@ -44,8 +44,9 @@ _NO_CALLBACKS = Callbacks()
 
 def train(
     opt: TrainOptions,
-    say: PrintLine = print,
     given: Collection[str] | None = None,
+    *,
+    say: PrintLine = print,
     note: PrintLine = lambda line: print(line, file=sys.stderr),
     draw: Draw | None = None,
     callbacks: Callbacks = _NO_CALLBACKS,
@@ -55,8 +56,8 @@ def train(
     """Train a model and write its checkpoints.
 
     Args:
-        say: prints the original's log lines. note: prints all other lines.
         given: names of options that override those of -resume or a recipe; None: all that differ from their default.
+        say: prints the original's log lines. note: prints all other lines.
         draw: samples text for -show; None for no samples.
         callbacks: called by the first process after each printed loss and each validation.
         corpus: the text, written once all checks have passed; None: data_dir/input.txt.
@@ -71,23 +72,21 @@ def train(
         say = note = print_nothing  # the first process prints for all
         callbacks = _NO_CALLBACKS
         opt = dataclasses.replace(opt, progress=0)
-    live = Live(opt.progress)
-    note = live.above(note)
-    log = OutputLog(live.above(say), note)
-    session = _with_more_time(prepare(opt, given, process, log.say, note, corpus, watch))
+    output = RunOutput(say, note, opt.progress)
+    session = _with_more_time(prepare(opt, given, process, output.say, output.note, corpus, watch))
     with closing(session.loader):
         settings = session.settings
         threads.set_num_threads(settings.machine.threads)
-        trainer = session.make_trainer(note)
-        threads.note_backend(settings.machine, trainer.bptt.reason, note)
-        history, is_over = _history(session, trainer, log.say, note)
+        trainer = session.make_trainer(output.note)
+        threads.note_backend(settings.machine, trainer.bptt.reason, output.note)
+        history, is_over = _history(session, trainer, output)
         pace = pace_of(session, watch, history.done)
-        run = CurrentRun(session, trainer, history, log.say, note, live, draw, callbacks, pace)
+        run = CurrentRun(session, trainer, history, pace, output, draw, callbacks)
         alone = session.ranks.size == 1
         with (
-            lock(settings.files, note) if session.ranks.rank == 0 else nullcontext() as has_lock,
-            live,
-            GracefulStop(log, alone, live.interrupted) as stop,
+            lock(settings.files, output.note) if session.ranks.rank == 0 else nullcontext() as has_lock,
+            output.live,
+            GracefulStop(output, alone) as stop,
         ):
             if has_lock:
                 run_files.remove_temporary_files(settings.files.stem)
@@ -139,18 +138,18 @@ def _iterate(run: CurrentRun, stop: GracefulStop, is_over: bool) -> None:
                 _validate(run, i, stop)
             if prints:
                 _report_step(run, i, seconds, stop)
-            if run.live.due():
-                run.live.show(run.figures.training(i))
+            if run.output.live.due():
+                run.output.live.show(run.figures.training(i))
             # End if things are going really bad.
             if math.isnan(history.train_losses[-1]):
-                run.say(_NAN)
+                run.output.say(_NAN)
                 raise keeper.diverged()
             if history.is_exploding():
-                run.say("loss is exploding, aborting.")
+                run.output.say("loss is exploding, aborting.")
                 raise keeper.diverged()
             # Not in the original: early stopping, requests to stop, and saving at intervals.
             if i in history.val_losses and out_of_patience(history.val_losses, patience):
-                run.note(patience_note(i, patience))
+                run.output.note(patience_note(i, patience))
                 break
             stopping, saving = ranks.any(bool(stop.cause), keeper.is_due())
             if stopping or saving:
@@ -174,11 +173,11 @@ def _finish(run: CurrentRun) -> None:
     """
     if run.pace and (run.has_changed_length or run.session.settings.resumed):
         if run.unrepeatable:
-            run.note(f"no flags repeat this run, since {run.unrepeatable}.")
+            run.output.note(f"no flags repeat this run, since {run.unrepeatable}.")
         else:
-            run.say(f"as it was trained: {recipes.command_line(run.session.settings.options)}")
+            run.output.say(f"as it was trained: {recipes.command_line(run.session.settings.options)}")
     if copies := run.copies.summary():
-        run.note(copies)
+        run.output.note(copies)
     run.keeper.finish()
 
 
@@ -201,7 +200,7 @@ def _timed_step(session: Session, trainer: Trainer) -> float:
 def _report_step(run: CurrentRun, i: int, seconds: float, stop: GracefulStop) -> None:
     session, trainer, loss = run.session, run.trainer, run.history.train_losses[-1]
     epoch, norm_ratio, rate = i / session.loader.ntrain, trainer.norm_ratio(), trainer.optimizer.learning_rate
-    run.say(step_line.printed(i, session.iterations, epoch, loss, norm_ratio, seconds))
+    run.output.say(step_line.printed(i, session.iterations, epoch, loss, norm_ratio, seconds))
     report = TrainStep(i, session.iterations, epoch, loss, norm_ratio, rate, seconds)
     stop.call(run.callbacks.on_print, report)
 
@@ -216,19 +215,19 @@ def _decay_learning_rate(run: CurrentRun, i: int) -> None:
         optimizer.learning_rate *= settings.learning_rate_decay
     if decays:
         factor, rate = lua_format.tostring(settings.learning_rate_decay), lua_format.tostring(optimizer.learning_rate)
-        run.say(f"decayed learning rate by a factor {factor} to {rate}")
+        run.output.say(f"decayed learning rate by a factor {factor} to {rate}")
 
 
 def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
     display, seed = run.session.settings.display, run.session.settings.model.seed
 
     def show_progress(k: int) -> None:
-        if run.live.due():
-            run.live.show(run.figures.validating(k))
+        if run.output.live.due():
+            run.output.live.show(run.figures.validating(k))
 
     def batch_done(k: int) -> None:
         if display.val_lines:
-            run.say(f"{k}/{run.session.loader.nval}...")
+            run.output.say(f"{k}/{run.session.loader.nval}...")
         show_progress(k)
 
     with run.figures.validation():
@@ -236,20 +235,20 @@ def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
         if run.session.settings.optimisation.calibrate and is_last and run.temperature_before(i) is None:
             run.calibration = run.trainer.calibrate(show_progress)
         start = time.perf_counter()
-        run.say(f"evaluating loss over split index {VAL}")
+        run.output.say(f"evaluating loss over split index {VAL}")
         run.history.val_losses[i] = loss = run.trainer.evaluate(batch_done)
         if run.calibration:
-            run.note(
+            run.output.note(
                 f"calibrated: the logits are divided by {run.calibration.temperature:.4g}, and the validation loss is"
                 f" {loss:.4f} in place of {run.calibration.loss_before:.4f}."
             )
         if run.log:
             run.log.validation(i, loss, run.trainer.optimizer.learning_rate, time.perf_counter() - start)
-        run.say(f"saving checkpoint to {run.keeper.path_of(i)}")
+        run.output.say(f"saving checkpoint to {run.keeper.path_of(i)}")
         checkpoint = run.checkpoint(i)
         sample = ShownSample("")
         if run.draw:
-            model, columns = run.session.model, run.live.columns
+            model, columns = run.session.model, run.output.live.columns
             sample = shown_sample(run.draw, model, checkpoint, display.show, seed, columns, stop)
             checkpoint = run.with_copies(checkpoint, sample.drawn)
         path = run.keeper.save_named(checkpoint, run.unfinished(checkpoint))
@@ -257,7 +256,7 @@ def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
         report = Validation(i, run.iterations, checkpoint.epoch, loss, path, is_best)
         stop.call(run.callbacks.on_validation, report)
         if sample.lines:
-            run.note(sample.lines)
+            run.output.note(sample.lines)
     if run.pace:
         run.pace.validated()
 
@@ -270,7 +269,7 @@ def _with_more_time(session: Session) -> Session:
     return session.with_length(2 * resumed.checkpoint.i, resumed.checkpoint.i)
 
 
-def _history(session: Session, trainer: Trainer, say: PrintLine, note: PrintLine) -> tuple[History, bool]:
+def _history(session: Session, trainer: Trainer, output: RunOutput) -> tuple[History, bool]:
     """The losses of the run so far, and whether the run had ended with the checkpoint that it resumes."""
     settings, resumed = session.settings, session.settings.resumed
     # With items, the loss of a model that knows nothing.
@@ -278,10 +277,10 @@ def _history(session: Session, trainer: Trainer, say: PrintLine, note: PrintLine
     if resumed is None:
         if not session.iterations:
             epochs = flag("max_epochs", settings.optimisation.max_epochs)
-            note(f"nothing is trained: {epochs} is less than one batch of {session.loader.ntrain}; raise it.")
+            output.note(f"nothing is trained: {epochs} is less than one batch of {session.loader.ntrain}; raise it.")
         return History(least_first=least_first), False
     found = resumed.checkpoint
-    of_these_splits = resume.restore(session, resumed, trainer, say)
+    of_these_splits = resume.restore(session, resumed, trainer, output.say)
     done, iterations = found.i, session.iterations
     val_losses = found.val_losses if of_these_splits else {}
     history = History.resumed(found.train_losses, val_losses, done, least_first)
@@ -289,15 +288,15 @@ def _history(session: Session, trainer: Trainer, say: PrintLine, note: PrintLine
     is_complete = done == iterations and done in found.val_losses
     if done > iterations or is_complete:
         longer = f"a larger {flag('max_epochs')}, or {flag('minutes')},"
-        note(f"iteration {done} of {iterations}: nothing is left to train; {longer} goes on.")
+        output.note(f"iteration {done} of {iterations}: nothing is left to train; {longer} goes on.")
     elif lost_patience:
-        note(patience_note(done, settings.optimisation.patience))
-        note(f"nothing is left to train; a larger {flag('patience')}, or {flag('max_epochs')}, goes on.")
+        output.note(patience_note(done, settings.optimisation.patience))
+        output.note(f"nothing is left to train; a larger {flag('patience')}, or {flag('max_epochs')}, goes on.")
     is_over = is_complete or lost_patience
     if found.state and found.train_losses and is_over and done % settings.display.print_every == 0:
         # The run may have ended between saving its last checkpoint and this line.
         epoch, loss, norm_ratio = done / session.loader.ntrain, found.train_losses[-1], found.state.norm_ratio
-        say(step_line.printed(done, session.iterations, epoch, loss, norm_ratio, 0.0))
+        output.say(step_line.printed(done, session.iterations, epoch, loss, norm_ratio, 0.0))
     return history, is_over
 
 

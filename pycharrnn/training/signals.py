@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 from collections.abc import Callable
@@ -12,12 +11,11 @@ from typing import Any, TypeVar
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.interrupts import describe_progress, end_at_once, name_of, numbers, raise_once, status_of
-from pycharrnn.common.printing import PrintLine
 from pycharrnn.training.reports import RunResult
+from pycharrnn.training.run_output import RunOutput
 
 _Report = TypeVar("_Report")
 _Handler = Callable[[int, FrameType | None], Any] | int | None  # as in signal.signal
-_CLOSED = (errno.EPIPE, errno.EIO, errno.EBADF)  # of a pipe, of a terminal, of anything
 
 
 class RunStopped(UserError):
@@ -29,47 +27,20 @@ class RunStopped(UserError):
         self.result: RunResult | None = None
 
 
-class OutputLog:
-    """Prints the lines of a run by `say`, on stdout; the file of -log is RunLog's.
-
-    An error loses lines, but doesn't end the run; `note` prints the first one.
-
-    `closed`: whether stdout is closed, as by `| head`.
-    """
-
-    def __init__(self, say: PrintLine, note: PrintLine):
-        self._say, self._note = say, note
-        self._lost_a_line = False
-        self.closed = False
-
-    def say(self, line: str) -> None:
-        if self.closed:
-            return
-        try:
-            self._say(line)
-        except (OSError, ValueError) as e:  # ValueError: a stream that the program has closed
-            number, reason = getattr(e, "errno", None), getattr(e, "strerror", None) or e
-            if number in _CLOSED or (os.name == "nt" and number == errno.EINVAL):  # of a pipe, on Windows
-                self.closed = True
-            elif not self._lost_a_line:
-                self._lost_a_line = True
-                self._note(f"can't write the log ({reason}): training goes on.")
-
-
 class GracefulStop:
     """Context manager: the first signal requests a stop, which the loop polls; the second raises RunStopped at once.
 
     A third one ends the process while that exception propagates, also after the context unless a program has handlers
     of its own. Ignored signals stay ignored (nohup, a shell's background job). Outside the main thread, where Python
-    can't handle signals, only the log and the callbacks are watched.
+    can't handle signals, only stdout and the callbacks are watched.
 
     Args:
-        log: requests a stop once it is closed. clear: clears the progress line before the handler prints.
+        output: requests a stop once stdout is closed. Its line of progress is erased before the handler prints.
         alone: False under torchrun, which sends several signals to each process: those after the first are ignored.
     """
 
-    def __init__(self, log: OutputLog, alone: bool = True, clear: Callable[[], None] = lambda: None):
-        self._log, self._alone, self._clear = log, alone, clear
+    def __init__(self, output: RunOutput, alone: bool):
+        self._output, self._alone = output, alone
         self._before: dict[int, _Handler] = {}
         self._number = 0  # of the first signal
         self._by_callback = False
@@ -81,12 +52,12 @@ class GracefulStop:
             return name_of(self._number)
         if self._by_callback:
             return "a callback"
-        return "a closed standard output" if self._log.closed else ""
+        return "a closed standard output" if self._output.closed else ""
 
     @property
     def status(self) -> int:
         number = self._number or (signal.SIGINT if self._by_callback else 0)
-        return status_of(number) if number else int(self._log.closed)
+        return status_of(number) if number else int(self._output.closed)
 
     def call(self, callback: Callable[[_Report], object], report: _Report) -> None:
         """Call a callback. A KeyboardInterrupt that it raises requests a stop, also outside the main thread."""
@@ -112,7 +83,7 @@ class GracefulStop:
             self._number = number
             # Not print: the signal may have interrupted one.
             second = "; a second one stops at once" if self._alone else ""
-            self._clear()
+            self._output.live.interrupted()
             with contextlib.suppress(OSError):
                 os.write(2, f"pycharrnn: {name}: finishing the step and saving{second}.\n".encode())
         elif self._alone:

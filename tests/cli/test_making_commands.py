@@ -187,7 +187,7 @@ def test_the_device_is_the_one_asked_for(monkeypatch, command):
 
 def test_train_knows_which_flags_were_given(monkeypatch):
     asked = []
-    monkeypatch.setattr(loop, "train", lambda opt, say, given, *more, **named: asked.append((opt, given)))
+    monkeypatch.setattr(loop, "train", lambda opt, given, **named: asked.append((opt, given)))
     printed("train", "-rnn_size", "5", "--gpuid=-1", "-seed", "123")
     ((opt, given),) = asked
     assert (opt.rnn_size, opt.gpuid, opt.seed, opt.num_layers) == (5, -1, 123, 2)

@@ -151,7 +151,7 @@ def test_training_goes_on_from_it(tmp_path):
         batch_size=2, seq_length=10, max_epochs=1 / 190, forget_bias=0,
     )  # fmt: skip
     lines: list[str] = []
-    train(opt, lines.append)
+    train(opt, say=lines.append)
     (line,) = (line for line in lines if "train_loss" in line)
     loader = CharSplitLMMinibatchLoader(tmp_path, 2, 10, (0.95, 0.05, 0), say=lambda line: None)
     rows = [

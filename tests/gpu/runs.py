@@ -56,7 +56,7 @@ def losses(folder: Path, iterations: int, trainer: type[Trainer] = Trainer, **op
     said: list[str] = []
     opt = options_of(folder, iterations, options)
     with mock.patch.object(session, "Trainer", trainer), tf32.kept():
-        outcome = loop.train(opt, said.append, given={"max_epochs", *options}, note=said.append)
+        outcome = loop.train(opt, {"max_epochs", *options}, say=said.append, note=said.append)
     unrecorded = next((line for line in said if "could not be recorded" in line), "")
     if unrecorded:  # then each step was called, and the losses say nothing of the graph
         raise RuntimeError(unrecorded)

@@ -24,6 +24,7 @@ def child(folder: str, log: str, options: dict) -> None:
     """One training in a process of its own, its log in a file."""
     import torch
 
+    from pycharrnn.common.printing import print_nothing
     from pycharrnn.training.loop import train
     from pycharrnn.training.options import TrainOptions
 
@@ -31,7 +32,8 @@ def child(folder: str, log: str, options: dict) -> None:
     os.chdir(folder)
     given = set(options)
     with open(log, "w", buffering=1, encoding="utf-8") as out:
-        train(TrainOptions(data_dir="data", **options), lambda line: print(line, file=out), given, lambda line: None)
+        opt = TrainOptions(data_dir="data", **options)
+        train(opt, given, say=lambda line: print(line, file=out), note=print_nothing)
 
 
 @pytest.fixture(scope="module")

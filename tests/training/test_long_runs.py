@@ -40,14 +40,16 @@ from pycharrnn.common import file_lock
 from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.common.interrupts import end_at_once, raise_once
 from pycharrnn.common.losses import best_iteration
+from pycharrnn.common.printing import print_nothing
 from pycharrnn.training import checkpoint_keeper, ending_notes, run_lock
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History, out_of_patience
 from pycharrnn.training.next_commands import NextCommands
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.run_output import RunOutput
 from pycharrnn.training.settings import FileSettings, group
-from pycharrnn.training.signals import GracefulStop, OutputLog, RunStopped
+from pycharrnn.training.signals import GracefulStop, RunStopped
 from pycharrnn.training.trainer import Trainer
 
 
@@ -185,7 +187,7 @@ def test_a_third_signal_ends_a_command_but_not_a_program(heard_signals, monkeypa
     for own, afterwards in ((raise_once, end_at_once), (signal.default_int_handler, signal.default_int_handler)):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, own)
-        with pytest.raises(RunStopped, match="Ctrl-C"), GracefulStop(OutputLog(print, print)):
+        with pytest.raises(RunStopped, match="Ctrl-C"), GracefulStop(RunOutput(print, print), alone=True):
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGINT)
         assert {signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)} == {afterwards}
@@ -193,7 +195,7 @@ def test_a_third_signal_ends_a_command_but_not_a_program(heard_signals, monkeypa
 
 def test_signals_are_handled_only_while_training(heard_signals):
     before = signal.getsignal(signal.SIGINT)
-    with GracefulStop(OutputLog(print, print)) as stop:
+    with GracefulStop(RunOutput(print, print), alone=True) as stop:
         assert signal.getsignal(signal.SIGINT) is not before
         signal.raise_signal(signal.SIGINT)
         assert (stop.cause, stop.status) == ("Ctrl-C", 130)
@@ -209,7 +211,7 @@ def test_a_callback_stops_a_run_by_keyboard_interrupt(heard_signals):
     def interrupt(report):
         raise KeyboardInterrupt
 
-    with GracefulStop(OutputLog(print, print)) as stop:
+    with GracefulStop(RunOutput(print, print), alone=True) as stop:
         stop.call(print, "report")
         assert (stop.cause, stop.status) == ("", 0)
         stop.call(interrupt, "report")
@@ -220,7 +222,7 @@ def test_a_callback_stops_a_run_by_keyboard_interrupt(heard_signals):
 
 def test_under_torchrun_signals_stay_ignored_after_the_end(heard_signals):
     """It sends more of them to processes that are ending."""
-    with GracefulStop(OutputLog(print, print), alone=False) as stop:
+    with GracefulStop(RunOutput(print, print), alone=False) as stop:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         assert stop.cause == "SIGTERM"
@@ -230,7 +232,7 @@ def test_under_torchrun_signals_stay_ignored_after_the_end(heard_signals):
 def test_an_ignored_signal_stays_ignored(heard_signals):
     """As SIGHUP under nohup."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with GracefulStop(OutputLog(print, print)) as stop:
+    with GracefulStop(RunOutput(print, print), alone=True) as stop:
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         signal.raise_signal(signal.SIGINT)
         assert stop.cause == ""
@@ -243,7 +245,7 @@ def test_outside_the_main_thread_only_the_log_is_watched(tmp_path):
     from pycharrnn.training.loop import train as train_
 
     notes: list[str] = []
-    thread = threading.Thread(target=train_, args=(opt, lambda line: None, None, notes.append))
+    thread = threading.Thread(target=train_, args=(opt,), kwargs={"say": print_nothing, "note": notes.append})
     thread.start()
     thread.join(300)
     assert any("finished" in line for line in notes)
@@ -287,12 +289,12 @@ def test_a_full_disk_under_the_log_does_not_stop_training(tmp_path):
         lost.append(line)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    log = OutputLog(full, notes.append)
-    log.say("a")
-    log.say("b")
+    output = RunOutput(full, notes.append)
+    output.say("a")
+    output.say("b")
     assert lost == ["a", "b"]
     assert notes == ["can't write the log (No space left on device): training goes on."]
-    assert not log.closed
+    assert not output.closed
 
 
 @pytest.mark.parametrize("system", ["nt", "posix"])
@@ -303,11 +305,11 @@ def test_a_closed_pipe_of_windows(monkeypatch, system):
     def closed(line):
         raise OSError(errno.EINVAL, "Invalid argument")
 
-    log = OutputLog(closed, notes.append)
+    output = RunOutput(closed, notes.append)
     with monkeypatch.context() as patched:
         patched.setattr(os, "name", system)
-        log.say("a")
-    assert log.closed == (system == "nt") != bool(notes)
+        output.say("a")
+    assert output.closed == (system == "nt") != bool(notes)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
@@ -502,7 +504,7 @@ def test_an_end_that_is_asked_for_at_the_last_iteration_is_the_end(tmp_path):
         if line.startswith("6/6 "):
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
-    train_(opt, say, None, notes.append)
+    train_(opt, say=say, note=notes.append)
     assert notes[0].startswith("finished; the best checkpoint is ")
 
 
@@ -544,11 +546,11 @@ def test_best_stays_where_its_other_name_was_removed(tmp_path, monkeypatch, resu
 
     with working_in(folder):
         if resumes:
-            train_(TrainOptions(**options, max_epochs=0.34), print)
+            train_(TrainOptions(**options, max_epochs=0.34))
             named(folder)[0].unlink()
-            train_(TrainOptions(resume="cv", max_epochs=1), print, None, notes.append)
+            train_(TrainOptions(resume="cv", max_epochs=1), note=notes.append)
         else:
-            train_(TrainOptions(**options, max_epochs=1), remove, None, notes.append)
+            train_(TrainOptions(**options, max_epochs=1), say=remove, note=notes.append)
     assert next(losses, None) is None
     assert checkpoint.load(folder / "cv/lm_lstm_best.t7").i == 20
     (line,) = (note for note in notes if note.startswith("finished"))

@@ -66,7 +66,7 @@ class Machine:
         lines, began = [], self.now
         opt, watch, callbacks = TrainOptions(**options), Stopwatch(lambda: self.now, began), callbacks or Callbacks()
         with working_in(folder):
-            loop.train(opt, lines.append, options, self.notes.append, callbacks=callbacks, watch=watch)
+            loop.train(opt, options, say=lines.append, note=self.notes.append, callbacks=callbacks, watch=watch)
         return lines, self.now - began
 
 

@@ -131,7 +131,7 @@ def test_how_to_go_on_names_what_checkpoints_do_not_record(tmp_path):
 
     opt = TrainOptions(data_dir="data", gpuid=-1, rnn_size=6, batch_size=5, seq_length=8, log="a b.csv", show=9)
     with working_in(folder), pytest.raises(RunStopped) as stopped:
-        train_with(opt, nobody_reads)
+        train_with(opt, say=nobody_reads)
     assert with_slashes(str(stopped.value)).endswith(f"-resume cv/lm_lstm_latest.t7 -show 9 -log {quoted('a b.csv')}")
     assert [row["iteration"] for row in read(folder / "a b.csv")] == [1]
 
@@ -349,7 +349,8 @@ def test_a_file_that_vanishes(tmp_path, gone):
 
     options = {"max_epochs": 0.5, "print_every": 7, "eval_val_every": 100, "log": "logs/run.csv"}
     with working_in(folder):
-        train_with(TrainOptions("data", 6, gpuid=-1, batch_size=5, seq_length=8, **options), say, None, notes.append)
+        opt = TrainOptions("data", 6, gpuid=-1, batch_size=5, seq_length=8, **options)
+        train_with(opt, say=say, note=notes.append)
     (note,) = [line for line in notes if "run.csv" in line]
     if gone == "file":
         assert note == "logs/run.csv had gone: begun anew at iteration 28."

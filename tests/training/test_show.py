@@ -16,6 +16,7 @@ from runs import result_of as result
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import escape_for_terminal
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.printing import print_nothing
 from pycharrnn.engine import copies
 from pycharrnn.training import log_rows, shown_copies
 from pycharrnn.training.loop import train as train_with
@@ -150,7 +151,7 @@ def shown_of(folder, draw, **options) -> list[str]:
     notes: list[str] = []
     opt = TrainOptions(data_dir="data", gpuid=-1, rnn_size=6, batch_size=5, seq_length=8, max_epochs=0.1, **options)
     with working_in(folder):
-        train_with(opt, lambda line: None, None, notes.append, draw)
+        train_with(opt, say=print_nothing, note=notes.append, draw=draw)
     return notes
 
 
