@@ -7,14 +7,11 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass
 
-import torch
-
 from compat.lua_random import LuaRandom
-from pycharrnn.checkpoints import checkpoint, run_names, safetensors_file, t7_file
-from pycharrnn.common.display import escape_line
+from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine, print_nothing
-from pycharrnn.engine import device, kernel_library, precision, tf32
+from pycharrnn.engine import device, tf32
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.text import loaders
 from pycharrnn.text.batches import Batches
@@ -22,9 +19,11 @@ from pycharrnn.text.corpus import Corpus
 from pycharrnn.text.encodings import ENCODINGS
 from pycharrnn.text.text_stats import TextStats, text_stats
 from pycharrnn.training import (
+    checkpoint_dir,
     distributed,
     initial_checkpoint,
     length_changes,
+    new_model,
     overwrite_guard,
     recipes,
     recorded_options,
@@ -36,16 +35,13 @@ from pycharrnn.training import (
 )
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
-from pycharrnn.training.machine import Machine, Process
+from pycharrnn.training.machine import Process, machine_of
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Stopwatch
 from pycharrnn.training.settings import RunSettings
 from pycharrnn.training.settle import settle
 from pycharrnn.training.text_defaults import RunRequest
 from pycharrnn.training.trainer import Trainer
-
-_MAX_NAME = 255  # bytes
-_LARGE_LOSS = 9.9999  # larger ones are of trainings that diverge
 
 
 @dataclass(frozen=True)
@@ -146,41 +142,10 @@ def prepare(
 def _check_files(settings: RunSettings, start: InitialCheckpoint | None, note: PrintLine) -> None:
     """Errors: UserError if another run is writing the same files, or this one would overwrite files of another run."""
     resumed = settings.resumed
-    _check_names(settings)
+    checkpoint_dir.check_names(settings)
     run_lock.check(settings.files)
     run_log.check(settings.files, settings.data.data_dir, resumed.checkpoint if resumed else None, note)
     overwrite_guard.check(settings.files, start, note)
-
-
-def _check_names(settings: RunSettings) -> None:
-    """Errors: UserError for a checkpoint directory that is a file, or names that are longer than a file's can be."""
-    files = settings.files
-    folder, stem = os.path.split(files.stem)
-    if os.path.exists(folder) and not os.path.isdir(folder):
-        raise _unusable(folder, "it is a file, not a folder")
-    recorded = {
-        "data_dir": settings.data.data_dir,
-        "checkpoint_dir": folder,
-        "savefile": files.savefile,
-        "init_from": settings.options.init_from,
-    }
-    for option, value in recorded.items():
-        if not settings.resumed and recorded_options.has_control_character(value):
-            raise UserError(
-                f"{flag(option)} {escape_line(value)} has a control character, which no checkpoint may record: choose"
-                " another name."
-            )
-    name = run_names.named_checkpoint("lm_<savefile>", settings.optimisation.max_epochs, _LARGE_LOSS, files.ending)
-    size = len(os.fsencode(name.replace("lm_<savefile>", stem)))
-    if size > _MAX_NAME:
-        raise UserError(
-            f"{flag('savefile')} is too long: the name of a checkpoint, {name}, would have {size} bytes, and a file's"
-            f" name may have {_MAX_NAME}: choose a shorter one."
-        )
-
-
-def _unusable(folder: str, why: str | None) -> UserError:
-    return UserError(f"can't write checkpoints to {folder} ({why}): choose another {flag('checkpoint_dir')}.")
 
 
 def _epochs(iterations: int, ntrain: int) -> float:
@@ -199,15 +164,6 @@ def _require_text_of_resumed(settings: RunSettings, given: Collection[str]) -> N
         recorded_options.require_text(resumed.path, folder)
 
 
-def machine_of(options: TrainOptions, process: Process) -> Machine:
-    def computes(model: str, rnn_size: int, dtype: str, where: str) -> bool:
-        return precision.can_train(model, rnn_size, precision.MIXED[dtype], where)
-
-    gpus = device.find_gpus(options.gpuid + process.local_rank) if options.gpuid >= 0 else device.GPUs()
-    has_kernel = kernel_library.rounds_as_elsewhere()
-    return Machine(process, gpus, computes, str(torch.__version__), safetensors_file.is_installed(), has_kernel)
-
-
 def _make(
     settings: RunSettings, text: TextStats, from_texts: bool, advise: bool, ranks: Ranks, say: PrintLine
 ) -> Session:
@@ -219,40 +175,16 @@ def _make(
         text_checks.check_splits(data, loader.ntrain, loader.nval, loader.nbatches)
         say(f"vocab size: {loader.vocab_size}")
         if ranks.rank == 0:
-            _make_checkpoint_dir(os.path.dirname(settings.files.stem))
+            checkpoint_dir.make(os.path.dirname(settings.files.stem))
         if settings.resumed:
             remapped = checkpoint.remap_ids(settings.resumed.checkpoint, loader.vocab_mapping)
             start = dataclasses.replace(settings.resumed, checkpoint=remapped)
             settings = dataclasses.replace(settings, start=start)
-        model = _new_model(settings, loader, random, say)
+        model = new_model.model_of(settings, loader, random, say)
     except BaseException:
         loader.close()
         raise
     return Session(settings, ranks, loader, text.fingerprint, random, model, from_texts)
-
-
-def _new_model(settings: RunSettings, loader: Batches, random: LuaRandom, say: PrintLine) -> CharRNN:
-    """The model before its first step. Errors: UserError."""
-    model = _model(settings, loader, random, precision.PARAMETERS[settings.machine.parameters], say)
-    model.end_id = loader.end_id
-    if settings.model.forget_bias and model.model == "lstm" and not settings.resumed:
-        for layer in range(1, model.num_layers + 1):
-            say(f"setting forget gate biases to 1 in LSTM layer {layer}")
-        model.set_forget_bias()
-    say(f"number of parameters in the model: {model.flat.numel()}")
-    if settings.files.checkpoint_format == "t7":
-        t7_file.check_size(model.vocab_size, model.flat.numel())
-    return model
-
-
-def _make_checkpoint_dir(path: str) -> None:
-    """Make the folder and check now, not after 1000 iterations, that it is writable. Errors: UserError."""
-    try:
-        os.makedirs(path, exist_ok=True)
-        if not os.access(path, os.W_OK | os.X_OK):
-            raise PermissionError(None, "no permission to write there")
-    except OSError as e:
-        raise _unusable(path, e.strerror) from e
 
 
 def _loader(settings: RunSettings, text: TextStats, ranks: Ranks, advise: bool, say: PrintLine) -> Batches:
@@ -272,23 +204,3 @@ def _loader(settings: RunSettings, text: TextStats, ranks: Ranks, advise: bool, 
         stats=text,
         advise=advise,
     )
-
-
-def _model(settings: RunSettings, loader: Batches, random: LuaRandom, dtype: torch.dtype, say: PrintLine) -> CharRNN:
-    model, start, where = settings.model, settings.start, settings.machine.device
-    if start is None:
-        say(f"creating an {model.model} with {model.num_layers} layers")
-        sizes = loader.vocab_size, model.rnn_size, model.num_layers, model.dropout
-        new = CharRNN(model.model, *sizes, dtype=dtype, device=where, initialize=False)
-        new.reset_parameters(random, forget_bias=False)
-        return new
-    if isinstance(start, ResumedRun):
-        resumed = CharRNN.from_checkpoint(start.checkpoint, dtype=dtype, device=where)
-        if "dropout" in start.overridden:
-            resumed.dropout = model.dropout
-        return resumed
-    say(f"loading a model from checkpoint {start.path}")
-    found = checkpoint.remap_ids(start.checkpoint, loader.vocab_mapping, random)
-    overwritten = f"rnn_size={model.rnn_size}, num_layers={model.num_layers}, model={model.model}"
-    say(f"overwriting {overwritten} based on the checkpoint.")
-    return CharRNN.from_checkpoint(found, dtype=dtype, device=where)

@@ -9,10 +9,9 @@ import numpy as np
 
 from compat.lua_random import LuaRandom
 from pycharrnn.common.printing import print_nothing
-from pycharrnn.engine import device, precision, tf32
-from pycharrnn.engine.model import CharRNN
+from pycharrnn.engine import device, tf32
 from pycharrnn.text.batches import Batches
-from pycharrnn.training import threads, time_plan
+from pycharrnn.training import new_model, threads, time_plan
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint
 from pycharrnn.training.machine import Machine
@@ -61,14 +60,11 @@ def guess(request: RunRequest, start: InitialCheckpoint | None) -> Timing:
 
 def step_seconds(settings: RunSettings, vocab_size: int, clock: Clock, least: float) -> float:
     """The seconds of one iteration with these settings, on random characters: the mean over `least` seconds or more."""
-    where, dtype = settings.machine.device, precision.PARAMETERS[settings.machine.parameters]
+    where = settings.machine.device
     device.make_current(where)
     tf32.allow(not settings.machine.exact)
-    sizes = settings.model
-    random = LuaRandom(sizes.seed)
-    shape = vocab_size, sizes.rnn_size, sizes.num_layers, sizes.dropout
-    model = CharRNN(sizes.model, *shape, dtype=dtype, device=where, initialize=False)
-    model.reset_parameters(random)
+    random = LuaRandom(settings.model.seed)
+    model = new_model.initialized(settings, vocab_size, random)
     batches = _RandomBatches(vocab_size, settings.data.batch_size, settings.data.seq_length, bool(settings.data.items))
     model.end_id = batches.end_id
     trainer = Trainer(model, batches, random, Ranks(), settings.optimisation, settings.machine, print_nothing)
