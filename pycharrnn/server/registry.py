@@ -24,6 +24,7 @@ from pycharrnn.server.checkpoint_scan import (
 from pycharrnn.server.learning_models import LearningModel, nbytes_of
 from pycharrnn.server.model_cache import ModelCache
 from pycharrnn.server.served_models import ServedModel
+from pycharrnn.server.waiting import repeat
 from pycharrnn.text.recorded_text import RecordedText
 
 MAX_BYTES = 1 << 28  # of the weights of folders' models in memory
@@ -138,18 +139,8 @@ class Registry:
             raise NoSuchModel("the file of this model has changed or is gone: choose another model.") from None
 
     async def follow_folders(self) -> None:
-        """Scan the folders again and again, until this task is cancelled. Prints a repeated error once."""
-        reported = ""
-        while True:
-            await asyncio.sleep(SCAN_SECONDS)
-            try:
-                await self.scan_again()
-                reported = ""
-            except Exception as e:  # whatever it is, the next scan may succeed
-                error = f"can't scan the folders for checkpoints ({type(e).__name__}: {e}); trying again."
-                if error != reported:
-                    self._note(error)
-                reported = error
+        """Scan the folders again and again, until this task is cancelled."""
+        await repeat(self.scan_again, SCAN_SECONDS, "scan the folders for checkpoints", self._note)
 
     async def scan_again(self) -> None:
         """Read the folders' new checkpoints, and forget those that are gone."""

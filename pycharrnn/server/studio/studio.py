@@ -44,6 +44,7 @@ from pycharrnn.server.studio.run_schemas import (
 from pycharrnn.server.studio.studio_paths import Refusal
 from pycharrnn.server.studio.text_reading import TextReader
 from pycharrnn.server.studio.text_schemas import Estimates, ReadText, TextFacts
+from pycharrnn.server.waiting import repeat
 from pycharrnn.text import corpus
 from pycharrnn.text.corpus import safe_name
 
@@ -77,26 +78,19 @@ class Studio:
 
     async def beside(self) -> None:
         """Follow the folders of models, watch the trainings, and clear up, until this task is cancelled."""
-        await asyncio.gather(self._models.follow_folders(), self._watch(), self._clear())
 
-    async def _watch(self) -> None:
-        reported = ""
-        while True:
-            try:
-                await self._call(self._queue.watch)
-                reported = ""
-            except Exception as e:  # whatever it is, the next look may succeed
-                error = f"can't look after the trainings ({type(e).__name__}: {e}); trying again."
-                if error != reported:
-                    self._note(error)
-                reported = error
-            await asyncio.sleep(_WATCH_SECONDS)
+        async def watch() -> None:
+            await self._call(self._queue.watch)
 
-    async def _clear(self) -> None:
-        """Remove uploaded texts whose user has left without a training."""
-        while True:
-            await asyncio.sleep(_HOUR)
+        async def clear() -> None:
+            """Remove uploaded texts whose user has left without a training."""
             await self._call(self._texts.remove_abandoned, _DAY)
+
+        await asyncio.gather(
+            self._models.follow_folders(),
+            repeat(watch, _WATCH_SECONDS, "look after the trainings", self._note),
+            repeat(clear, _HOUR, "remove abandoned texts", self._note),
+        )
 
     async def _call(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
         """A result of the thread that changes runs."""

@@ -92,5 +92,10 @@ def write_json(path: str, value: dict[str, Any]) -> None:
 def refusal_of(error: OSError, what: str) -> Refusal:
     """The refusal for a file that can't be written. `what`: "can't keep the text"."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Refusal(507, f"{what}: the disk is full. Make room, and try again.")
+        return full_disk(what)
     return Refusal(500, f"{what} ({error.strerror or error}).")
+
+
+def full_disk(what: str) -> Refusal:
+    """The refusal for a file for which the disk has no room. `what`: as for refusal_of."""
+    return Refusal(507, f"{what}: the disk is full. Make room, and try again.")

@@ -61,7 +61,7 @@ async def _in_thread(function: Callable[..., _Result], *arguments: Any) -> _Resu
 def check_space(size: int, what: str) -> None:
     """Errors: Refusal if the disk has no room for a file of `size` bytes."""
     if size > shutil.disk_usage(".").free:
-        raise Refusal(507, f"{what}: the disk is full. Make room, and try again.")
+        raise studio_paths.full_disk(what)
 
 
 class Texts:
