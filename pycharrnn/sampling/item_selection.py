@@ -66,11 +66,6 @@ class Selection:
     _labels_vary: bool = field(default=False, init=False, repr=False)
 
     @property
-    def may_leave_out(self) -> bool:
-        """Whether more items than opt.items may have to be drawn."""
-        return bool(self.opt.new or self.opt.unique or self.opt.least or self.opt.most)
-
-    @property
     def has_ended(self) -> bool:
         """Whether no further item is needed."""
         return self.gave_up or self.printed == self.opt.items
@@ -152,7 +147,7 @@ def select_in_rounds(selection: Selection, model: ItemModel) -> Iterator[list[Se
     """As `select`, in lists that may be empty: see items.draw_in_rounds."""
     characters = model.characters
     require_no_end(model.prime, characters[model.end], selection.opt.prime_option)
-    most = None if selection.may_leave_out else selection.opt.items
+    most = None if selection.opt.may_leave_out_items else selection.opt.items
     beginning = b"".join(model.prime)
     _require_possible_length(selection.opt, model.prime)
     for drawn in items.draw_in_rounds(model, selection.opt, most):

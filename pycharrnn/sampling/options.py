@@ -158,6 +158,11 @@ class SampleOptions(AdaptOptions):
         """The option that gives the prompt, for messages."""
         return "primefile" if self.primefile else "primetext"
 
+    @property
+    def may_leave_out_items(self) -> bool:
+        """Whether more items than -items may have to be drawn."""
+        return bool(self.new or self.unique or self.least or self.most)
+
     def __post_init__(self) -> None:
         """Errors: UserError for the first invalid value, or for options that exclude each other."""
         check(self)

@@ -154,7 +154,7 @@ def _seed_of(name: str, opt: SampleOptions) -> int | None:
     if not match or name != sample_file("", seed := int(match[1])):
         return None
     count = opt.items or opt.samples
-    is_open = opt.items and (opt.new or opt.unique or opt.least or opt.most)  # may leave out any number of items
+    is_open = opt.items and opt.may_leave_out_items
     return seed if seed >= opt.seed and (is_open or seed < opt.seed + count) else None
 
 
