@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Run:
+class PlottedRun:
     """A run to plot: its file and the checkpoint in it, or None for a -log file, which is read later."""
 
     path: str
     checkpoint: Checkpoint | None
 
-    def goes_on_with(self, other: Run) -> bool:
+    def goes_on_with(self, other: PlottedRun) -> bool:
         """Whether `other` is the same run at the same iteration or a later one."""
         own, others = (os.path.realpath(run.path) for run in (self, other))
         if self.checkpoint is None or other.checkpoint is None:
@@ -36,20 +36,21 @@ class Run:
         return (own == others or run_of(own) == run_of(others)) and continues(other.checkpoint, self.checkpoint)
 
 
-def find(arguments: Sequence[str], note: PrintLine) -> list[Run]:
+def find(arguments: Sequence[str], note: PrintLine) -> list[PlottedRun]:
     """The runs in files and folders, each once, from its newest file.
 
     Errors: UserError for a file that can't be read.
     """
-    runs: list[Run] = []
+    runs: list[PlottedRun] = []
     announced: set[str] = set()  # files of folders, which have a note
 
-    def leave_out(run: Run, whole: Run) -> None:
+    def leave_out(run: PlottedRun, whole: PlottedRun) -> None:
         if run.path in announced and run.path != whole.path:
             note(f"{escape_line(run.path, None)} is not drawn: {escape_line(whole.path, None)} has its losses, too")
 
     for argument in arguments:
-        found = [Run(argument, None)] if is_log(argument) else [Run(*one) for one in load_runs(argument, note)]
+        named = [(argument, None)] if is_log(argument) else load_runs(argument, note)
+        found = [PlottedRun(*one) for one in named]
         if os.path.isdir(argument):
             announced.update(run.path for run in found)
         for run in found:
@@ -63,7 +64,7 @@ def find(arguments: Sequence[str], note: PrintLine) -> list[Run]:
     return runs
 
 
-def curves(runs: Sequence[Run]) -> list[Curve]:
+def curves(runs: Sequence[PlottedRun]) -> list[Curve]:
     """The losses of the runs. Errors: UserError for a file without losses, or an invalid -log file."""
     return [
         log_curve(run.path, name) if run.checkpoint is None else loss_curve(run.checkpoint, name, run.path)
@@ -71,7 +72,7 @@ def curves(runs: Sequence[Run]) -> list[Curve]:
     ]
 
 
-def _names(runs: Sequence[Run]) -> list[str]:
+def _names(runs: Sequence[PlottedRun]) -> list[str]:
     """A distinct name for each run: its own with as many folders as needed, or else that of its file."""
     files = distinct_stems([run.path for run in runs])
     called = [

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
 
 
-class Losses(NamedTuple):
+class RoundingLosses(NamedTuple):
     """Of the validation split, in nats per character.
 
     Attributes:
@@ -31,7 +31,7 @@ class Losses(NamedTuple):
     text: str
 
 
-def losses(path: str, loaded: Checkpoint, weights: str) -> Losses:
+def losses(path: str, loaded: Checkpoint, weights: str) -> RoundingLosses:
     """The losses with the weights of the checkpoint at `path`, and with those of a .c file of type `weights`.
 
     The state is in double precision in both. A text without a recorded hash, of a checkpoint of the Lua programs, may
@@ -62,6 +62,6 @@ def losses(path: str, loaded: Checkpoint, weights: str) -> Losses:
             exact = checkpoint.validation_loss(loaded) if text.fingerprint else None
             if exact is None:
                 exact = evaluation.split_loss(path, loaded, of_text)
-            return Losses(exact, after, "" if text.fingerprint else name)
+            return RoundingLosses(exact, after, "" if text.fingerprint else name)
     except (OSError, ValueError, UserError) as e:
         raise UserError(f"{name} can't be scored ({e})") from None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _ADVICE = "To compare the models, give pycharrnn score a text that none of them has read and whose characters all know"
 
 
-class Split(NamedTuple):
+class EvaluatedSplit(NamedTuple):
     """What decides which characters the loss of a checkpoint is of, and which of them it may have been trained on.
 
     Attributes:
@@ -96,10 +96,10 @@ def other_texts(texts: Iterable[RecordedText], data_dir: str) -> Iterator[str]:
         )
 
 
-def of(path: str, loaded: Checkpoint, opt: EvalOptions) -> Split:
+def of(path: str, loaded: Checkpoint, opt: EvalOptions) -> EvaluatedSplit:
     """The split of the checkpoint at `path`."""
     options = _recorded(loaded) | _given(loaded, opt)
-    return Split(options, recorded_text(path, loaded), character_of(loaded), loaded.program == "torch-rnn")
+    return EvaluatedSplit(options, recorded_text(path, loaded), character_of(loaded), loaded.program == "torch-rnn")
 
 
 def character_of(loaded: Checkpoint) -> str:
@@ -109,7 +109,7 @@ def character_of(loaded: Checkpoint) -> str:
     return "" if b"".join(loaded.vocab).isascii() else "a byte"
 
 
-def not_comparable(splits: Sequence[Split], opt: EvalOptions) -> str:
+def not_comparable(splits: Sequence[EvaluatedSplit], opt: EvalOptions) -> str:
     """A sentence for losses that do not tell which of the models is better; "" for those that do."""
     differ = [
         name
@@ -149,7 +149,7 @@ def different_characters(models: Iterable[tuple[str, str]]) -> str:
     return f"these losses can't be compared, since a character is {', and '.join(clauses)}. {_ADVICE}."
 
 
-def _different_parts(splits: Sequence[Split]) -> str:
+def _different_parts(splits: Sequence[EvaluatedSplit]) -> str:
     """A clause for models of torch-rnn beside others; "" for models of one kind."""
     paths = [split.text.checkpoint for split in splits if split.is_of_torch_rnn]
     if len(paths) in (0, len(splits)):
@@ -164,7 +164,7 @@ def _differ(one: RecordedText, other: RecordedText) -> bool:
     return bool(one.folder and other.folder) and os.path.abspath(one.folder) != os.path.abspath(other.folder)
 
 
-def _by_flags(splits: Sequence[Split], names: Sequence[str]) -> str:
+def _by_flags(splits: Sequence[EvaluatedSplit], names: Sequence[str]) -> str:
     by_flags: dict[str, list[str]] = {}
     for split in splits:
         flags = " ".join(flag(name, split.options[name]) for name in names if name in split.options)

@@ -27,7 +27,7 @@ _FIRST_LOSSES = 16  # training losses that tell runs of one name apart
 
 
 @dataclass(frozen=True)
-class Record:
+class RunIdentity:
     """The fields of a checkpoint that identify its run and its place in it.
 
     Attributes:
@@ -51,7 +51,7 @@ class Record:
             return frozenset()
         return frozenset(_as_named(i / per_epoch, loss) for i, loss in self.val_losses.items())
 
-    def continues(self, other: Record) -> bool:
+    def continues(self, other: RunIdentity) -> bool:
         """Whether `other` can be an earlier state of the same run, or the same one."""
         common = min(len(self.first_losses), len(other.first_losses))
         return (
@@ -69,7 +69,7 @@ def iterations_per_epoch(i: int, epoch: float) -> int:
     return round(per_epoch) if math.isfinite(per_epoch) else 0
 
 
-def record_of(loaded: Checkpoint) -> Record:
+def identity_of(loaded: Checkpoint) -> RunIdentity:
     savefile, of_torch_rnn = loaded.opt.get("savefile"), loaded.opt.get("checkpoint_name")
     run = f"lm_{savefile}" if isinstance(savefile, str) else ""
     if isinstance(of_torch_rnn, str):
@@ -77,17 +77,17 @@ def record_of(loaded: Checkpoint) -> Record:
     first = tuple(loaded.train_losses[:_FIRST_LOSSES])
     n = loaded.network
     network = (n.model, n.rnn_size, n.num_layers, frozenset(loaded.vocab))
-    return Record(run, loaded.i, loaded.epoch, validation_loss(loaded), first, dict(loaded.val_losses), network)
+    return RunIdentity(run, loaded.i, loaded.epoch, validation_loss(loaded), first, dict(loaded.val_losses), network)
 
 
 def continues(later: Checkpoint, earlier: Checkpoint) -> bool:
     """Whether `earlier` can be a state of the run of `later`, before it or the same one, by all of their losses."""
     common = min(len(later.train_losses), len(earlier.train_losses))
     same_losses = np.array_equal(later.train_losses[:common], earlier.train_losses[:common], equal_nan=True)
-    return same_losses and record_of(later).continues(record_of(earlier))
+    return same_losses and identity_of(later).continues(identity_of(earlier))
 
 
-Read = Callable[[str], Record | None]  # the record of a file; None for a file that can't be read
+Read = Callable[[str], RunIdentity | None]  # the identity of a file; None for a file that can't be read
 
 
 class OtherRun(NamedTuple):
@@ -103,7 +103,7 @@ class OtherRun(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Run:
+class FolderRun:
     """A run in a folder.
 
     Attributes:
@@ -120,15 +120,15 @@ class Run:
     is_first_by_name: bool = False
 
 
-def last_trained_first(files: Sequence[File], read: Read) -> Iterator[Run]:
+def last_trained_first(files: Sequence[File], read: Read) -> Iterator[FolderRun]:
     """The runs of a folder's files, those of one time by name.
 
     Reads the files whose names do not tell their run, and of each run the newest.
     """
-    found: list[tuple[Run, _Group]] = []
+    found: list[tuple[FolderRun, _Group]] = []
     groups = _groups(files, read)
 
-    def next_run() -> Run:
+    def next_run() -> FolderRun:
         of_one_time = [one for one in found if found[0][0].trained - one[0].trained < ONE_TIME]
         first = min(of_one_time, key=lambda one: one[0].files[0].path)
         found.remove(first)
@@ -152,14 +152,14 @@ def last_trained_first(files: Sequence[File], read: Read) -> Iterator[Run]:
 @dataclass(frozen=True)
 class _Member:
     file: File
-    record: Record | None  # None for a file whose name has its loss
+    identity: RunIdentity | None  # None for a file whose name has its loss
 
     @property
     def progress(self) -> tuple[float, int]:
         """A sort key: the epoch, with the digits of file names, and the iteration or 0."""
-        if self.record is None:
+        if self.identity is None:
             return self.file.epoch, 0
-        return (round(self.record.epoch, 2) if math.isfinite(self.record.epoch) else 0.0), self.record.i
+        return (round(self.identity.epoch, 2) if math.isfinite(self.identity.epoch) else 0.0), self.identity.i
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +195,7 @@ def _groups(files: Sequence[File], read: Read) -> list[_Group]:
     """The readable files by the names of their runs, the group of the newest file first.
 
     A file that training did not name is a copy or a conversion if another's name has its epoch and loss: it joins that
-    file. Else its record tells its run: the name that it records, often the default lm_lstm, is no proof.
+    file. Else its identity tells its run: the name that it records, often the default lm_lstm, is no proof.
     """
     members: dict[str, list[_Member]] = {}
     known_by_record: set[str] = set()
@@ -204,19 +204,20 @@ def _groups(files: Sequence[File], read: Read) -> list[_Group]:
         if file.loss is not None:
             names.setdefault(_named(file), []).append(file.run)
     for file in files:
-        name, record = file.run, None
+        name, identity = file.run, None
         if file.loss is None:
-            record = read(file.path)
-            if record is None:
+            identity = read(file.path)
+            if identity is None:
                 continue
             if not name:
-                originals = names.get(_as_named(record.epoch, math.nan if record.loss is None else record.loss), [])
-                is_renamed = originals and record.run not in originals
-                name = originals[0] if is_renamed else record.run or os.path.basename(file.path)
+                loss = math.nan if identity.loss is None else identity.loss
+                originals = names.get(_as_named(identity.epoch, loss), [])
+                is_renamed = originals and identity.run not in originals
+                name = originals[0] if is_renamed else identity.run or os.path.basename(file.path)
                 if not originals:
                     known_by_record.add(name)
-            file = replace(file, loss=record.loss)
-        members.setdefault(name, []).append(_Member(file, record))
+            file = replace(file, loss=identity.loss)
+        members.setdefault(name, []).append(_Member(file, identity))
     groups: list[_Group] = []
     for name, own in members.items():
         group = _Group(name, own)
@@ -227,20 +228,20 @@ def _groups(files: Sequence[File], read: Read) -> list[_Group]:
 def _split(group: _Group, read: Read) -> list[_Group]:
     """The runs among files of one name."""
     left = sorted(group.members, key=lambda member: (member.progress, member.file.modified), reverse=True)
-    split: list[tuple[list[_Member], Record]] = []  # the members of each run, the first the newest, and its record
+    split: list[tuple[list[_Member], RunIdentity]] = []  # the members of each run, the newest first, and its identity
     while left:
         newest = left.pop(0)
-        if record := newest.record or read(newest.file.path):
-            belongs = [_is_of_run(member, newest, record, read) for member in left]
-            split.append(([newest, *itertools.compress(left, belongs)], record))
+        if identity := newest.identity or read(newest.file.path):
+            belongs = [_is_of_run(member, newest, identity, read) for member in left]
+            split.append(([newest, *itertools.compress(left, belongs)], identity))
             left = [member for member, is_own in zip(left, belongs, strict=True) if not is_own]
-    for (longer, _), (other, record) in itertools.combinations(split, 2):
-        _give_back(longer, other, record, read)
+    for (longer, _), (other, identity) in itertools.combinations(split, 2):
+        _give_back(longer, other, identity, read)
     return [_Group(group.name, members, is_run=True) for members, _ in split]
 
 
-def _give_back(longer: list[_Member], other: list[_Member], record: Record, read: Read) -> None:
-    """Move the files that `other`, a run with this record, wrote after the training of `longer` to it.
+def _give_back(longer: list[_Member], other: list[_Member], identity: RunIdentity, read: Read) -> None:
+    """Move the files that `other`, a run with this identity, wrote after the training of `longer` to it.
 
     A run that was resumed from a checkpoint of another has the validations before it in common with it. If the other
     one is then trained again, it writes these files anew.
@@ -249,14 +250,14 @@ def _give_back(longer: list[_Member], other: list[_Member], record: Record, read
     for member in longer[1:]:
         is_later = ended + ONE_TIME <= member.file.modified <= other_ended
         is_copy = _same_progress(member, longer[0])  # of the newest, which is written later, too
-        if is_later and not is_copy and _is_of_run(member, other[0], record, read):
+        if is_later and not is_copy and _is_of_run(member, other[0], identity, read):
             longer.remove(member)
             other.append(member)
 
 
-def _run(group: _Group) -> Run:
+def _run(group: _Group) -> FolderRun:
     """The run of a group, without the others."""
-    return Run(group.files, group.members[0].file, _trained(group.members), ())
+    return FolderRun(group.files, group.members[0].file, _trained(group.members), ())
 
 
 def _trained(members: Sequence[_Member]) -> int:
@@ -264,21 +265,21 @@ def _trained(members: Sequence[_Member]) -> int:
     return min(member.file.modified for member in members if _same_progress(member, members[0]))
 
 
-def _is_of_run(member: _Member, newest: _Member, record: Record, read: Read) -> bool:
-    """Whether a file is of the run whose newest file, of the same name, has this record.
+def _is_of_run(member: _Member, newest: _Member, identity: RunIdentity, read: Read) -> bool:
+    """Whether a file is of the run whose newest file, of the same name, has this identity.
 
     A file is read if its name can't tell, since the run records no validations or others than its names have.
     """
-    if member.record is not None:
-        return record.continues(member.record)
-    if newest.record is None:
-        names_are_known = _named(newest.file) in record.validations  # else they have another form than training's
+    if member.identity is not None:
+        return identity.continues(member.identity)
+    if newest.identity is None:
+        names_are_known = _named(newest.file) in identity.validations  # else they have another form than training's
     else:
-        names_are_known = bool(record.validations) or bool(record.first_losses and not record.val_losses)
-    if _named(member.file) in record.validations or names_are_known:
-        return _named(member.file) in record.validations
+        names_are_known = bool(identity.validations) or bool(identity.first_losses and not identity.val_losses)
+    if _named(member.file) in identity.validations or names_are_known:
+        return _named(member.file) in identity.validations
     other = read(member.file.path)
-    return other is None or record.continues(other)
+    return other is None or identity.continues(other)
 
 
 def _same_progress(member: _Member, newest: _Member) -> bool:

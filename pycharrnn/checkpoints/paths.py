@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, recorded_split, run_names
 from pycharrnn.checkpoints.folder_files import File, each_once, newest_first
-from pycharrnn.checkpoints.folder_runs import OtherRun, Record, Run, last_trained_first, record_of
+from pycharrnn.checkpoints.folder_runs import FolderRun, OtherRun, RunIdentity, identity_of, last_trained_first
 from pycharrnn.common.display import escape_line, plural
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.printing import PrintLine
@@ -112,9 +112,9 @@ class _Reader:
         self._unreadable: set[str] = set()
         self._last: tuple[str, Checkpoint] | None = None  # often the best one is the newest one
 
-    def runs(self) -> Iterator[Run]:
+    def runs(self) -> Iterator[FolderRun]:
         """As last_trained_first. Errors: UserError, as newest_first."""
-        return last_trained_first(newest_first(self.folder, self._note), self._record)
+        return last_trained_first(newest_first(self.folder, self._note), self._identity)
 
     def readable(self, files: Iterable[File]) -> Iterator[tuple[File, Checkpoint]]:
         for file in files:
@@ -163,9 +163,9 @@ class _Reader:
                 return path
         return ""
 
-    def _record(self, path: str) -> Record | None:
+    def _identity(self, path: str) -> RunIdentity | None:
         loaded = self.checkpoint(path)
-        return record_of(loaded) if loaded else None
+        return identity_of(loaded) if loaded else None
 
 
 def _validated_on(loaded: Checkpoint) -> tuple[object, ...]:
@@ -176,8 +176,8 @@ def _validated_on(loaded: Checkpoint) -> tuple[object, ...]:
 
 
 def _one_of_each(
-    reader: _Reader, chosen: Iterable[tuple[Sequence[File], Run]]
-) -> Iterator[tuple[File, Checkpoint, Run]]:
+    reader: _Reader, chosen: Iterable[tuple[Sequence[File], FolderRun]]
+) -> Iterator[tuple[File, Checkpoint, FolderRun]]:
     """The first readable one of the files of each run. Errors: UserError if there is none at all."""
     found = False
     for files, run in chosen:
@@ -197,7 +197,7 @@ def _every(reader: _Reader, note: PrintLine) -> list[File]:
     return files
 
 
-def _of_several(run: Run, file: File, others: Sequence[OtherRun], more: int) -> str:
+def _of_several(run: FolderRun, file: File, others: Sequence[OtherRun], more: int) -> str:
     """`more`: the number of other runs that are not named."""
     named = [*map(_in_words, others), *([f"{more} more"] if more else [])]
     which = "the run that trained last, by the files' times"

@@ -46,7 +46,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     where = device.choose(opt.gpuid, 0, note)
     rows: list[tuple[str, float, float | None, str]] = []
     learnt: dict[str, float] = {}
-    splits: list[split_options.Split] = []
+    splits: list[split_options.EvaluatedSplit] = []
     failed: list[tuple[str, UserError]] = []
     for path, loaded in paths.load_every(models, note) if opt.compare else [paths.load_best(models[0], note)]:
         try:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.folder_files import File, newest_first
-from pycharrnn.checkpoints.folder_runs import Record, last_trained_first, record_of
+from pycharrnn.checkpoints.folder_runs import RunIdentity, identity_of, last_trained_first
 from pycharrnn.checkpoints.formats import page_and_model
 from pycharrnn.checkpoints.names import distinct_names
 from pycharrnn.common.errors import UserError
@@ -42,7 +42,7 @@ class CheckpointEntry:
     facts: ModelFacts
     text: RecordedText  # the training text
     losses: Losses
-    record: Record
+    identity: RunIdentity
     nbytes: int  # of its weights in memory
 
 
@@ -161,10 +161,10 @@ class CheckpointScanner:
 
     def _in_order(self, entries: list[CheckpointEntry]) -> list[CheckpointEntry]:
         """By argument; in a folder as folder_runs orders runs and their files."""
-        records = {entry.path: entry.record for entry in entries}
+        identities = {entry.path: entry.identity for entry in entries}
         place: dict[str, int] = {}
         for k in sorted(self.folders):
-            for run in last_trained_first(self._listed.get(k, []), lambda path: records.get(os.path.normpath(path))):
+            for run in last_trained_first(self._listed.get(k, []), lambda path: identities.get(os.path.normpath(path))):
                 for file in run.files:
                     place.setdefault(os.path.normpath(file.path), len(place))
         return sorted(
@@ -203,7 +203,7 @@ def _read(model_id: str, path: str, argument: int) -> tuple[CheckpointEntry, Ser
         facts = facts_of(loaded, model_id, version.modified / 1e9, text.may_be_read_unasked())
         model = served(loaded, facts)
         return CheckpointEntry(
-            path, argument, version, facts, text, losses_of(loaded), record_of(loaded), model.nbytes
+            path, argument, version, facts, text, losses_of(loaded), identity_of(loaded), model.nbytes
         ), model
     except (UserError, FileChanged):
         raise

@@ -27,7 +27,7 @@ _MIN_BITS = 4  # of half a number; fewer give few orders
 _POSITIONS = 1 << 12  # of an order that are computed at a time
 
 
-class Split(NamedTuple):
+class SplitSize(NamedTuple):
     """The number of items of a split, and of their characters with one end for each."""
 
     items: int
@@ -41,7 +41,7 @@ class Splits:
         fractions: (train, val, test) of the items; they are met to within an item and its copies.
 
     Attributes:
-        sizes: split (1 train, 2 val, 3 test) -> Split.
+        sizes: split (1 train, 2 val, 3 test) -> SplitSize.
 
     Errors: UserError for fractions that leave no item to train on.
     """
@@ -60,7 +60,7 @@ class Splits:
             splits = self.of(numbers)
             items += np.bincount(splits, minlength=TEST + 1)
             characters += np.bincount(splits, index["length"][numbers] + 1, TEST + 1).astype(np.int64)
-        self.sizes = {split: Split(int(items[split]), int(characters[split])) for split in (TRAIN, VAL, TEST)}
+        self.sizes = {split: SplitSize(int(items[split]), int(characters[split])) for split in (TRAIN, VAL, TEST)}
         if not self.sizes[TRAIN].items:
             raise UserError(f"no item is left to train on: use a larger {flag('train_frac')}.")
 

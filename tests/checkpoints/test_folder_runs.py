@@ -13,18 +13,18 @@ from folders import CHECKPOINT, make, names, save, set_time, train
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.folder_files import newest_first
-from pycharrnn.checkpoints.folder_runs import Record, last_trained_first, record_of
+from pycharrnn.checkpoints.folder_runs import RunIdentity, identity_of, last_trained_first
 from pycharrnn.common.errors import UserError
 
 
 def runs_of(folder: Path, read: list[str] | None = None) -> list[list[str]]:
     """The file names of each run, best first. `read`: receives the names of the files that are read."""
 
-    def record(path: str) -> Record | None:
+    def record(path: str) -> RunIdentity | None:
         if read is not None:
             read.append(os.path.basename(path))
         try:
-            return record_of(checkpoint.load(path))
+            return identity_of(checkpoint.load(path))
         except UserError:
             return None
 
@@ -143,7 +143,7 @@ def test_files_whose_names_are_not_those_of_training_are_runs_of_their_own(tmp_p
     for k, name in enumerate(renamed):
         losses = {"train_losses": array("d", [5.0 + k]), "opt": {"savefile": "lstm"}}
         set_time(save(tmp_path, name, {10: 2.0 + k}, 2.0 + k, **losses), 2000 + k)
-    first = next(last_trained_first(newest_first(str(tmp_path)), lambda path: record_of(checkpoint.load(path))))
+    first = next(last_trained_first(newest_first(str(tmp_path)), lambda path: identity_of(checkpoint.load(path))))
     assert names(file.path for file in first.files) == ["shakespeare.t7"]
     others = ["opencl.t7", "debates.t7", *(["lm_lstm_epoch2.00_1.0000.t7"] if named else [])]
     assert tuple(other[:3] for other in first.others) == tuple((str(tmp_path / name), "lm_lstm", 1) for name in others)
@@ -171,9 +171,9 @@ def test_runs_that_can_not_be_the_last_are_not_read(tmp_path):
         train(tmp_path, f"x{k}", [2.0, 1.0], 1000 * k, text=k)
     read: list[str] = []
 
-    def record(path: str) -> Record:
+    def record(path: str) -> RunIdentity:
         read.append(os.path.basename(path))
-        return record_of(checkpoint.load(path))
+        return identity_of(checkpoint.load(path))
 
     run = next(last_trained_first(newest_first(str(tmp_path)), record))
     assert tuple(other[:3] for other in run.others) == tuple(
@@ -187,8 +187,8 @@ def test_a_damaged_file_is_none_of_the_other_runs(tmp_path):
     make(tmp_path, "lm_b_epoch1.00_1.0000.t7", 2000)
     set_time(shutil.copy(path, tmp_path / "copy.t7"), 3000)  # makes a's last file the newest, not its training
 
-    def record(path: str) -> Record | None:
-        return record_of(checkpoint.load(path)) if "lm_b" not in path else None
+    def record(path: str) -> RunIdentity | None:
+        return identity_of(checkpoint.load(path)) if "lm_b" not in path else None
 
     (run,) = last_trained_first(newest_first(str(tmp_path)), record)
     assert (len(run.files), run.others) == (2, ())
@@ -197,7 +197,7 @@ def test_a_damaged_file_is_none_of_the_other_runs(tmp_path):
 def test_earlier_runs_of_the_same_name_are_shown_by_a_file(tmp_path):
     train(tmp_path, "lstm", [1.5, 1.0], 1000, text=4)
     train(tmp_path, "lstm", [2.0], 2000, text=5)
-    run = next(last_trained_first(newest_first(str(tmp_path)), lambda path: record_of(checkpoint.load(path))))
+    run = next(last_trained_first(newest_first(str(tmp_path)), lambda path: identity_of(checkpoint.load(path))))
     assert tuple(other[:3] for other in run.others) == ((str(tmp_path / "lm_lstm_epoch2.00_1.0000.t7"), "lm_lstm", 1),)
 
 
