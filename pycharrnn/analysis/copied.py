@@ -107,9 +107,7 @@ def compare(
         return copies.compare(pieces, [read()], threads, left_out=range(1, len(pieces), 2))
 
 
-def curve_of_lines(
-    sample: bytes, text: Text, known_labels: Collection[bytes] = (), threads: int = 1
-) -> list[float | None]:
+def curve_of_lines(sample: bytes, text: Text, known_labels: Collection[bytes], threads: int) -> list[float | None]:
     """The shares of copies.CURVE, of n-grams that go on to no next line, as in a model of lines. Errors: as compare.
 
     `known_labels`: of the model.
@@ -144,7 +142,7 @@ def with_places(sample: bytes, text: Text, found: list[Copy]) -> list[Passage]:
     return [Passage(copy.length, copy.passage, copy.start, *own[copy.start], *others[copy.position]) for copy in found]
 
 
-def novelty_of_model(path: str, loaded: Checkpoint, sample: bytes, threads: int = 1) -> Novelty:
+def novelty_of_model(path: str, loaded: Checkpoint, sample: bytes, threads: int) -> Novelty:
     """A sample, and the validation split, beside the training split, as the checkpoint's training divided the text.
 
     Errors: UserError; OSError.

@@ -15,7 +15,7 @@ from compat.item_options import END_CHARACTERS, TAB
 from pycharrnn.analysis import adapted, scoring, surprise
 from pycharrnn.checkpoints.checkpoint import encoding_of_files
 from pycharrnn.common.display import escape_separators
-from pycharrnn.common.printing import PrintLine, print_nothing
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.sampling import inference, model_labels
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.tokenizer import code_points_with, quote_most_common, unknown_code_points
@@ -59,11 +59,11 @@ def of_file(
     loaded: Checkpoint,
     path: str,
     read: Callable[[str], bytes],
-    device: str = "cpu",
-    threads: int = 1,
-    how: Adaptation | None = None,
-    text_encoding: str = "",
-    note: PrintLine = print_nothing,
+    device: str,
+    threads: int,
+    how: Adaptation | None,
+    text_encoding: str,
+    note: PrintLine,
 ) -> Iterator[Line]:
     """The lines of a text, read one after the other as `score` reads it; for a model of items, the items, each alone.
 

@@ -48,17 +48,17 @@ def has_name_of_run(path: str) -> bool:
     return ending in formats.ALL_ENDINGS and stem.startswith("lm_") and parse(f"{stem}.t7") is not None
 
 
-def named_checkpoint(stem: str, epoch: float, val_loss: float, ending: str = ".t7") -> str:
+def named_checkpoint(stem: str, epoch: float, val_loss: float, ending: str) -> str:
     """The path of the checkpoint of a validation: cv/lm_lstm_epoch1.73_1.9188.t7. Source: train.lua."""
     return f"{stem}_epoch{lua_format.fixed(epoch, 2)}_{lua_format.fixed(val_loss, 4)}{ending}"
 
 
-def latest_checkpoint(stem: str, ending: str = ".t7") -> str:
+def latest_checkpoint(stem: str, ending: str) -> str:
     """The path of the newest state of a run: cv/lm_lstm_latest.t7."""
     return f"{stem}_latest{ending}"
 
 
-def best_checkpoint(stem: str, ending: str = ".t7") -> str:
+def best_checkpoint(stem: str, ending: str) -> str:
     """The path of the checkpoint with the lowest validation loss, its second name: cv/lm_lstm_best.t7."""
     return f"{stem}_best{ending}"
 

@@ -41,7 +41,7 @@ class CheckpointKeeper:
         history: History,
         note: PrintLine,
         commands: NextCommands,
-        resumed: str | None = None,
+        resumed: str | None,
     ):
         self._files, self._ranks, self._ntrain, self._history, self._note = files, ranks, ntrain, history, note
         self._commands, self._stem, self._ending = commands, files.stem, files.ending
@@ -73,10 +73,10 @@ class CheckpointKeeper:
         """The path of the named checkpoint of the validation after iteration `i`."""
         return run_names.named_checkpoint(self._stem, i / self._ntrain, self._history.val_losses[i], self._ending)
 
-    def save_named(self, checkpoint: Checkpoint, latest: Checkpoint | None = None) -> str | None:
+    def save_named(self, checkpoint: Checkpoint, latest: Checkpoint) -> str | None:
         """Write the checkpoint of a validation, update best and latest, and delete by -keep.
 
-        latest: what is written as latest, and resumed, if it is not the same checkpoint.
+        latest: what is written as latest, and resumed: the same checkpoint, or that of a run that is not over.
 
         Returns: the path of the checkpoint; None if it could not be written.
         """

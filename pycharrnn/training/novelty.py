@@ -27,7 +27,7 @@ class Novelty(NamedTuple):
     validation: Comparison
 
 
-def novelty(sample: Sequence[bytes], loader: Batches, threads: int = 1) -> Novelty:
+def novelty(sample: Sequence[bytes], loader: Batches, threads: int) -> Novelty:
     """Compare a sample of one or more pieces with the training split of a text. Errors: UserError; TextChanged."""
     return Novelty(*(compare(pieces, loader, threads) for pieces in (sample, beginning(loader.texts(VAL)))))
 

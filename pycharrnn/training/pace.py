@@ -64,7 +64,7 @@ class Pace:
         done: int,
         validation: float,
         most: float,
-        calibrates: bool = False,
+        calibrates: bool,
     ):
         self._total, self._watch, self._every, self._most = minutes * 60, watch, every, most
         self._calibrates = calibrates

@@ -87,9 +87,7 @@ def replace(path: str, options: TrainOptions, **values: Any) -> TrainOptions:
         raise UserError(f"{path} records an option that can't be used, so give it: {e.args[0]}") from e
 
 
-def to_record(
-    options: TrainOptions, from_texts: bool, label_counts: Mapping[bytes, int] | None = None
-) -> dict[str, Option]:
+def to_record(options: TrainOptions, from_texts: bool, label_counts: Mapping[bytes, int]) -> dict[str, Option]:
     """The options to record: char-rnn's, and those of pycharrnn that describe the run and are not at default.
 
     `label_counts`: label -> number of items in training.
@@ -100,5 +98,5 @@ def to_record(
         for field in dataclasses.fields(options)
         if field.metadata["charrnn"] or (field.metadata["record"] and field.name in changed)
     }
-    recorded |= item_options.record_labels(label_counts or {})
+    recorded |= item_options.record_labels(label_counts)
     return {**recorded, checkpoint.FROM_TEXTS: 1} if from_texts else recorded

@@ -84,7 +84,7 @@ class RunLog:
         sizes: RunSizes,
         training_seconds: Callable[[], float],
         note: PrintLine,
-        every: float = 0,
+        every: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path, self._sizes = path, sizes

@@ -31,7 +31,7 @@ class StatusFigures:
         sizes: RunSizes,
         eval_val_every: int,
         val_losses: dict[int, float],
-        calibrates: bool = False,
+        calibrates: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.iterations = iterations  # the run may change it

@@ -50,7 +50,7 @@ def test_eval_reproduces_the_recorded_loss(corpus, name):
     [
         lambda opt: evaluation.split_loss(CHECKPOINT, LOADED, opt),
         lambda opt: adapted.split_loss(CHECKPOINT, LOADED, opt),
-        lambda opt: copied.novelty_of_model(CHECKPOINT, with_text(opt.data_dir), b"What is the night"),
+        lambda opt: copied.novelty_of_model(CHECKPOINT, with_text(opt.data_dir), b"What is the night", 1),
     ],
     ids=["split_loss", "adapted", "novelty"],
 )

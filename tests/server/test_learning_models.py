@@ -129,7 +129,7 @@ def test_items_with_labels(tmp_path):
         assert bits[:3] == [0, 0, 0] and None not in bits[:6] and bits[6:9] == [0, 0, 0]
         assert sum(bits[:6]) == pytest.approx(answer["lines"][0]["bits"])
         items = line_scores.of_file(
-            checkpoint.load(path), str(labelled(tmp_path)), Path.read_bytes, how=HOW if adapt else None
+            checkpoint.load(path), str(labelled(tmp_path)), Path.read_bytes, "cpu", 1, HOW if adapt else None, "", print
         )
         alone = post(models, "score", model=path.stem, text="ab\tba\ncc\tab\n" * 5, lines=True, adapt=adapt).json()
         assert [line["bits"] for line in alone["lines"]] == pytest.approx([item.bits for item in items])

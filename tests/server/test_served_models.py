@@ -57,7 +57,7 @@ def test_the_lines_are_those_of_the_command_also_with_characters_of_several_byte
     text = "\u2013 The \u00fc\n\u2013\u2013".encode()
     answer = json.loads("".join(scores.score(model, text, lines=True)))
     assert [line["characters"] for line in answer["lines"]] == [8, 2]
-    found = list(line_scores.of_file(loaded, "a text", lambda path: text))
+    found = list(line_scores.of_file(loaded, "a text", lambda path: text, "cpu", 1, None, "", print))
     assert [(line["text"].encode(), line["characters"]) for line in answer["lines"]] == [
         (line.text, line.characters) for line in found
     ]

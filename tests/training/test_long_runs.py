@@ -385,7 +385,7 @@ def a_keeper(folder: Path, monkeypatch, **options) -> tuple[CheckpointKeeper, Tr
     trainer.step()
     history = History(array("d", trainer.new_losses()))
     files = group(FileSettings, TrainOptions(**options), checkpoint_format="t7")
-    return CheckpointKeeper(files, trainer.ranks, 60, history, lambda line: None, NextCommands("a")), trainer
+    return CheckpointKeeper(files, trainer.ranks, 60, history, lambda line: None, NextCommands("a"), None), trainer
 
 
 def after(i: int, trainer: Trainer) -> Checkpoint:
@@ -433,7 +433,7 @@ def test_of_several_processes_the_first_counts_the_time(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint_keeper.time, "monotonic", lambda: now)
     first, trainer = a_keeper(tmp_path, monkeypatch, save_every_minutes=2)
     files = group(FileSettings, TrainOptions(save_every_minutes=2), checkpoint_format="t7")
-    second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None, NextCommands("a"))
+    second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None, NextCommands("a"), None)
     now += 120
     assert first.is_due() or second.is_due()
     for keeper in (first, second):
@@ -444,7 +444,7 @@ def test_of_several_processes_the_first_counts_the_time(tmp_path, monkeypatch):
 def test_another_process_than_the_first_denies_no_checkpoint_when_the_text_changes():
     """The first one may have written some at intervals."""
     files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
-    second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None, NextCommands("a"))
+    second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None, NextCommands("a"), None)
     assert for_command_line(str(second.text_changed("it changed.", None))) == "it changed; continue with -resume."
 
 
@@ -518,16 +518,16 @@ def test_keep_n_best_and_the_newest(tmp_path):
     losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
     assert len(losses) == 8
     best = sorted(losses, key=losses.get)[:2]
-    expected = {named_checkpoint("cv/lm_lstm", i / 60, losses[i]) for i in [*best, 80]}
+    expected = {named_checkpoint("cv/lm_lstm", i / 60, losses[i], ".t7") for i in [*best, 80]}
     assert 80 not in best
     assert {f"cv/{p.name}" for p in named(folder)} == expected | {"cv/lm_lstm_epoch9.00_9.9999.t7"}
     assert (folder / "cv" / "lm_lstm_best.t7").samefile(
-        folder / named_checkpoint("cv/lm_lstm", best[0] / 60, losses[best[0]])
+        folder / named_checkpoint("cv/lm_lstm", best[0] / 60, losses[best[0]], ".t7")
     )
     # a run that goes on knows its earlier checkpoints
     train(folder, "-resume", "cv/lm_lstm_latest.t7", "-keep", "1", "-max_epochs", "1.5", small=[])
     losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
-    kept = {named_checkpoint("cv/lm_lstm", i / 60, losses[i]) for i in [best_iteration(losses), 90]}
+    kept = {named_checkpoint("cv/lm_lstm", i / 60, losses[i], ".t7") for i in [best_iteration(losses), 90]}
     assert {f"cv/{p.name}" for p in named(folder)} == kept | {"cv/lm_lstm_epoch9.00_9.9999.t7"}
 
 

@@ -151,7 +151,7 @@ def test_a_run_grows_from_a_speed_that_was_too_low_for_a_moment(tmp_path, machin
 @pytest.mark.parametrize("reported", [1, 20])  # on a GPU, not every iteration is
 def test_the_pace_needs_no_report_of_every_iteration(reported):
     now = [0.0]
-    pace = Pace(10, Stopwatch(lambda: now[0], 0), every=100, done=40, validation=30, most=1e9)
+    pace = Pace(10, Stopwatch(lambda: now[0], 0), every=100, done=40, validation=30, most=1e9, calibrates=False)
     for i in range(41, 101):
         now[0] += 1
         if i % reported == 0:
@@ -178,7 +178,7 @@ def test_a_gpu_is_timed_before_each_validation(tmp_path, machine, monkeypatch):
 @pytest.mark.parametrize("in_validation", [False, True])
 def test_after_a_pause_the_time_that_is_left_is_used(at, seconds, in_validation):
     now, total, validation = [0.0], 1800, 3.0
-    pace = Pace(30, Stopwatch(lambda: now[0], 0), every=2000, done=0, validation=300, most=1e9)
+    pace = Pace(30, Stopwatch(lambda: now[0], 0), every=2000, done=0, validation=300, most=1e9, calibrates=False)
     i, iterations, paused = 0, 160_000, False
     while i < iterations:
         i += 1
@@ -215,7 +215,7 @@ def test_a_pause_in_the_first_iterations_says_nothing_of_the_speed(paused, secon
 
 def test_a_first_iteration_that_takes_all_of_the_time_is_the_last_one():
     now = [0.0]
-    pace = Pace(10, Stopwatch(lambda: now[0], 0), every=2000, done=0, validation=0, most=1e9)
+    pace = Pace(10, Stopwatch(lambda: now[0], 0), every=2000, done=0, validation=0, most=1e9, calibrates=False)
     now[0] = 601
     pace.stepped(1)
     assert pace.length(1, 11_000) == 1
@@ -223,7 +223,7 @@ def test_a_first_iteration_that_takes_all_of_the_time_is_the_last_one():
 
 def test_a_machine_that_becomes_much_slower_ends_in_time():
     now, total = [0.0], 1800
-    pace = Pace(30, Stopwatch(lambda: now[0], 0), every=100_000, done=0, validation=1, most=1e9)
+    pace = Pace(30, Stopwatch(lambda: now[0], 0), every=100_000, done=0, validation=1, most=1e9, calibrates=False)
     i, iterations = 0, 160_000
     while i < iterations:
         i += 1

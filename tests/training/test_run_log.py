@@ -211,7 +211,7 @@ def test_seconds_are_those_of_the_run(tmp_path):
     path, now = str(tmp_path / "run.csv"), [1000.0]
 
     def part(done: int, *rows: tuple[float, int]) -> None:
-        log = RunLog(path, sizes(done), lambda: now[0], pytest.fail, clock=lambda: now[0])
+        log = RunLog(path, sizes(done), lambda: now[0], pytest.fail, 0, lambda: now[0])
         for seconds, i in rows:
             now[0] += seconds
             log.train(i, 2.5, 0.1, 1e-3)

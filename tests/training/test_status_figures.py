@@ -18,7 +18,7 @@ class Clock:
 
 def test_figures():
     clock, losses = Clock(), {}
-    figures = StatusFigures(200, RunSizes(done=0, ntrain=50, nval=6, characters=1000), 60, losses, clock=clock)
+    figures = StatusFigures(200, RunSizes(done=0, ntrain=50, nval=6, characters=1000), 60, losses, False, clock)
     assert figures.training(0) == ["epoch 0.00 of 4"]
     clock.now += 10
     # 2 s an iteration; validations after 60, 120, 180 and 200, guessed at 6 * 2 / 3 s each
@@ -37,20 +37,20 @@ def test_figures():
 
 def test_figures_of_a_resumed_run():
     clock = Clock()
-    figures = StatusFigures(200, RunSizes(done=100, ntrain=50, nval=6, characters=1000), 1000, {}, clock=clock)
+    figures = StatusFigures(200, RunSizes(done=100, ntrain=50, nval=6, characters=1000), 1000, {}, False, clock)
     clock.now += 10
     assert figures.training(110)[1:] == [f"ETA {duration(90 + 2)}", "1,000 characters/s"]
 
 
 def test_a_validation_as_a_bar():
-    figures = StatusFigures(200, RunSizes(done=0, ntrain=50, nval=6, characters=1000), 60, {})
+    figures = StatusFigures(200, RunSizes(done=0, ntrain=50, nval=6, characters=1000), 60, {}, False)
     assert figures.validating(2) == [f"validating [{'#' * 10}{'-' * 20}] 2/6"]
     assert figures.validating(6) == [f"validating [{'#' * 30}] 6/6"]
 
 
 def test_the_speed_is_that_of_the_last_hundred_redraws():
     now = [0.0]
-    figures = StatusFigures(1000, RunSizes(done=0, ntrain=100, nval=1, characters=10), 10**6, {}, clock=lambda: now[0])
+    figures = StatusFigures(1000, RunSizes(done=0, ntrain=100, nval=1, characters=10), 10**6, {}, False, lambda: now[0])
     for i in range(1, 101):
         now[0] += 4
         figures.training(i)
@@ -66,7 +66,7 @@ def test_the_best_loss_is_the_lowest_number():
     now = [0.0]
     losses = {1: float("nan"), 2: 1.5, 3: 1.25, 4: 2.0}
     figures = StatusFigures(
-        1000, RunSizes(done=0, ntrain=100, nval=1, characters=10), 10**6, losses, clock=lambda: now[0]
+        1000, RunSizes(done=0, ntrain=100, nval=1, characters=10), 10**6, losses, False, lambda: now[0]
     )
     assert figures.training(5)[-1] == "best val_loss 1.2500"
     losses.clear()
