@@ -10,15 +10,14 @@ import math
 import os
 import re
 import typing
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pycharrnn.cli import help_layout, left_over_words
+from pycharrnn.cli import help_layout, left_over_words, unknown_flags
 from pycharrnn.common import shell_words, standard_streams
-from pycharrnn.common.display import series
 from pycharrnn.common.option_fields import SWITCH, Ramp
 
 if TYPE_CHECKING:
@@ -36,20 +35,6 @@ _SCRIPTS = {  # of char-rnn, and the commands in their place
     "sample.lua": "sample",
     "inspect_checkpoint.lua": "inspect",
     "convert_gpu_cpu_checkpoint.lua": "convert",
-}
-_TORCH_RNN = {  # flag of torch-rnn -> (that of char-rnn with the same meaning, what else to say)
-    "start_text": ("-primetext", ""),
-    "gpu": ("-gpuid", ""),
-    "gpu_backend": ("-opencl", ", 1 for opencl"),
-    "model_type": ("-model", ""),
-    "lr_decay_factor": ("-learning_rate_decay", ""),
-    "lr_decay_every": ("-learning_rate_decay_after", ", after which each epoch decays the rate"),
-    "checkpoint_every": ("-eval_val_every", ""),
-    "checkpoint_name": ("-savefile", ", and its folder -checkpoint_dir"),
-    "reset_iterations": ("-resume", ": for 0 give it in place of -init_from, for 1 leave it out"),
-    "speed_benchmark": ("-accurate_gpu_timing", ""),
-    "input_h5": ("-data_dir", ", a folder that has the text as input.txt"),
-    "input_json": ("-data_dir", ", a folder that has the text as input.txt"),
 }
 _SHELL_FINDS_FILES = os.name != "nt"  # which *.txt stands for; Windows' shells leave that to the program
 
@@ -131,9 +116,6 @@ class _Path(click.Path):
 FILE = _Path()
 _FOLDER = _Path(file_okay=False)
 _PATHS = {"": None, "file": FILE, "dir": _FOLDER, "any": FILE}
-_INSTEAD_OF_FLAGS = {  # (command, flag that it lacks): what to write
-    ("convert", "-o"): "end the command with the file to write, as in pycharrnn convert cv page.html",
-}
 
 
 class Files(click.Argument):
@@ -304,6 +286,8 @@ class Group(click.Group):
         script = f"{name}.lua" if f"{name}.lua" in _SCRIPTS else os.path.basename(name)
         if ours := _SCRIPTS.get(script):
             raise click.UsageError(f"char-rnn's {script} is pycharrnn {ours} here.", ctx)
+        if name == "th":
+            raise click.UsageError("pycharrnn runs without th: type pycharrnn train in place of th train.lua.", ctx)
         if os.path.basename(name) == "preprocess.py":
             raise click.UsageError(
                 "torch-rnn's preprocess.py is not needed: pycharrnn train reads the text itself.", ctx
@@ -324,7 +308,6 @@ def _command_for(path: str) -> str:
     return shell_words.joined(["pycharrnn", verb, path])
 
 
-_MOST_NAMED = 3  # commands in a message
 _LONG_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212"  # which word processors write in the place of -
 
 
@@ -347,38 +330,5 @@ def _check_flags(command: click.Command, ctx: click.Context, args: list[str]) ->
             typed = f"-{flag.lstrip(_LONG_DASHES)}"
             raise click.UsageError(f"{flag} begins with a long dash instead of a hyphen: type {typed}", ctx)
         elif word.startswith("-") and word != "-":
-            raise click.UsageError(f"there is no flag {flag}{_instead(command, ctx, word, by_flag, words)}", ctx)
-
-
-def _instead(command: click.Command, ctx: click.Context, word: str, known: Collection[str], rest: Iterable[str]) -> str:
-    """The end of the message about an unknown flag: what to write. `word`: as typed. `rest`: the words after it."""
-    flag = word.split("=", 1)[0]
-    if hint := _of_torch_rnn(flag, known):
-        more = dict.fromkeys(_of_torch_rnn(other.split("=", 1)[0], known) for other in rest)
-        return f"; {' '.join(filter(None, (hint, *more)))}"
-    if os.path.exists(word):
-        what = "folder" if os.path.isdir(word) else "file"
-        return f"; for the {what} of this name, write {shell_words.quoted(shell_words.operand(word))}."
-    if instead := _INSTEAD_OF_FLAGS.get((command.name or "", flag)):
-        return f": {instead}."
-    if names := _commands_with(flag, ctx):
-        return f"; pycharrnn {series(names, 'and')} {'have' if len(names) > 1 else 'has'} it."
-    close = difflib.get_close_matches(flag.lstrip("-"), [name.lstrip("-") for name in known], 1, 0.7)
-    return f"; did you mean -{close[0]}?" if close else "."
-
-
-def _commands_with(flag: str, ctx: click.Context) -> list[str]:
-    """The names of other commands that have this flag; [] if there are none, or more than a message can hold."""
-    group = ctx.find_root().command
-    commands = group.commands.items() if isinstance(group, click.Group) else ()
-    found = [name for name, other in commands if any(flag in param.opts for param in other.params)]
-    return found if len(found) <= _MOST_NAMED else []
-
-
-def _of_torch_rnn(flag: str, known: Collection[str]) -> str:
-    """What to write for a flag of torch-rnn; "" for another flag, or if the command has no such flag."""
-    name = flag.lstrip("-")
-    if name == "checkpoint" and "-primetext" in known:
-        return "name the checkpoint without a flag: pycharrnn sample cv/checkpoint.t7."
-    ours, more = _TORCH_RNN.get(name, ("", ""))
-    return f"torch-rnn's {flag} is {ours} here{more}." if ours in known else ""
+            said = unknown_flags.instead(command, ctx, [word, *words], by_flag)
+            raise click.UsageError(f"there is no flag {flag}{said}", ctx)

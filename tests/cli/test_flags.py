@@ -236,6 +236,7 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
         (["train", "-model_type", "lstm"], "torch-rnn's -model_type is -model here."),
         (["train", "-checkpoint_name", "cv/x"], "-checkpoint_name is -savefile here, and its folder -checkpoint_dir."),
         (["sample", "x.t7", "-gpu_backend", "opencl"], "torch-rnn's -gpu_backend is -opencl here, 1 for opencl."),
+        (["th", "train.lua"], "pycharrnn runs without th: type pycharrnn train in place of th train.lua."),
         (["inspect_checkpoint", "x.t7"], "char-rnn's inspect_checkpoint.lua is pycharrnn inspect here."),
         (["train", "-input_h5", "x.h5"], "-data_dir here, a folder that has the text as input.txt."),
         (["sample", "x.t7", "-temperature", "0,5"], "-temperature needs a number, not '0,5': write 0.5."),
@@ -282,7 +283,33 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
         (["train", "x", "-primetext", "a"], "there is no flag -primetext; pycharrnn sample and activations have it."),
         (["score", "cv", "-text", "a"], "no flag -text; pycharrnn sample, chat and copied have it."),
         (["-data_dir", "data/x"], "there is no flag -data_dir; pycharrnn train and eval have it."),
-        (["train", "x", "-o", "y"], "there is no flag -o."),
+        (["train", "x", "-o", "y"], "there is no flag -o; -o is -checkpoint_dir here."),
+        (["copied", "x", "-o", "y"], "there is no flag -o."),
+        (
+            ["train", "config/x.py", "--device=cpu", "--compile=False", "--block_size=64", "--max_iters", "2000"],
+            "no flag --device; --device is -gpuid here, -1 for the CPU. --compile has no counterpart here: leave it"
+            " out. --block_size is -seq_length here. --max_iters is -max_epochs here, in epochs.",
+        ),
+        (
+            ["train", "-i", "names.txt", "-o", "names"],
+            "no flag -i; name the text without a flag: pycharrnn train names.tx",
+        ),
+        (
+            ["train", "--input_txt=a.txt", "--test_frac", "0.1"],
+            "pycharrnn train a.txt. torch-rnn's --test_frac is -train",
+        ),
+        (["train", "x.txt", "--max-steps", "9"], "no flag --max-steps; --max-steps is -max_epochs here, in epochs."),
+        (
+            ["sample", "--out_dir=out", "--start=A", "--num_samples=5"],
+            "name the folder without a flag: pycharrnn sample",
+        ),
+        (
+            ["sample", "-m", "a b.t7", "-n", "9"],
+            f"pycharrnn sample {shell_words.quoted('a b.t7')}. -n is -length here.",
+        ),
+        (["sample", "cv", "--maxlen", "9"], "no flag --maxlen; --maxlen is -length here."),
+        (["sample", "cv", "--quiet"], "no flag --quiet; --quiet is -verbose here, with the value 0."),
+        (["eval", "-checkpoint", "cv/x.t7"], "name the checkpoint without a flag: pycharrnn eval cv/x.t7."),
         (["convert", "cv", "-o", "x.html"], "no flag -o: end the command with the file to write, as in pycharrnn conv"),
     ],
 )

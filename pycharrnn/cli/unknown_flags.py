@@ -1,0 +1,131 @@
+"""What to write in place of a flag that a command lacks: one of another program, of another command, or misspelled."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Collection, Sequence
+
+import click
+
+from pycharrnn.common import shell_words
+from pycharrnn.common.display import series
+
+_MOST_NAMED = 3  # commands in a message
+_INSTEAD = {  # (command, flag that it lacks): what to write
+    ("convert", "-o"): "end the command with the file to write, as in pycharrnn convert cv page.html",
+}
+_TORCH_RNN = {  # flag of torch-rnn -> (that of char-rnn with the same meaning, what else to say)
+    "start_text": ("-primetext", ""),
+    "gpu": ("-gpuid", ""),
+    "gpu_backend": ("-opencl", ", 1 for opencl"),
+    "model_type": ("-model", ""),
+    "lr_decay_factor": ("-learning_rate_decay", ""),
+    "lr_decay_every": ("-learning_rate_decay_after", ", after which each epoch decays the rate"),
+    "checkpoint_every": ("-eval_val_every", ""),
+    "checkpoint_name": ("-savefile", ", and its folder -checkpoint_dir"),
+    "reset_iterations": ("-resume", ": for 0 give it in place of -init_from, for 1 leave it out"),
+    "speed_benchmark": ("-accurate_gpu_timing", ""),
+    "input_h5": ("-data_dir", ", a folder that has the text as input.txt"),
+    "input_json": ("-data_dir", ", a folder that has the text as input.txt"),
+    "test_frac": ("-train_frac", " and -val_frac: the rest of the text is for testing"),
+}
+# Flags of makemore, nanoGPT, textgenrnn and of char-RNNs in TensorFlow and PyTorch: ours, what else to say, theirs. Of
+# two that are ours, a command has one.
+_OTHERS = (
+    ("-max_epochs", ", in epochs", "max_iters max_steps num_steps num_iters n_iters iterations iters steps"),
+    ("-max_epochs", "", "epochs num_epochs n_epochs"),
+    ("-rnn_size", "", "hidden_size hidden_dim hidden n_hidden num_hidden n_embd rnn_units"),
+    ("-num_layers", "", "n_layer n_layers layers"),
+    ("-model", "", "cell cell_type rnn_type unit_type network"),
+    ("-seq_length", "", "block_size chunk_len seq_len sequence_length maxlen"),
+    ("-learning_rate", "", "lr alpha step_size"),
+    ("-warmup", "", "warmup_iters warmup_steps"),
+    ("-grad_clip", "", "clip grad_norm max_grad_norm"),
+    ("-dropout", ", 1 minus that value", "keep_prob output_keep_prob input_keep_prob"),
+    ("-train_frac", "", "train_size train_split"),
+    ("-val_frac", "", "val_size val_split valid_frac validation_split"),
+    ("-eval_val_every", "", "eval_interval eval_every save_every save_interval save_steps checkpoint_interval"),
+    ("-print_every", "", "log_every log_interval print_freq"),
+    ("-checkpoint_dir", "", "o out output out_dir output_dir save_dir work_dir model_dir"),
+    ("-gpuid", ", -1 for the CPU", "device cpu cuda use_gpu no_cuda no_gpu"),
+    ("-primetext", "", "start start_string prompt prefix prime prime_str primer seed_text"),
+    ("-length", "", "n maxlen max_length max_new_tokens max_gen_length predict_len gen_length num_chars num_tokens"),
+    ("-samples", "", "num_samples"),
+    ("-temperature", "", "temp diversity"),
+    ("-verbose", ", with the value 0", "quiet"),
+    ("-o", ", a folder for samples; for one text end the command with > FILE", "out output"),
+)
+_WITHOUT_COUNTERPART = (
+    "always_save_checkpoint batchnorm beta1 beta2 bidirectional compile eval_iters gradient_accumulation_steps"
+    " max_words memory_benchmark n_head num_workers optimizer state_size wandb_log weight_decay word_level wordvec_size"
+)
+_OF_A_MODEL = "activations chat eval inspect sample score serve which"
+_ARGUMENTS = (  # what is an argument here, of which commands, flags of other programs for it, an example
+    (
+        "checkpoint",
+        _OF_A_MODEL,
+        "checkpoint checkpoint_path ckpt ckpt_path load_model m model model_file model_path weights",
+        "cv/checkpoint.t7",
+    ),
+    ("folder", _OF_A_MODEL, "out_dir save_dir", "cv"),
+    (
+        "text",
+        "train",
+        "corpus data dataset file filename i input input_file input_txt text_file train_file",
+        "my_text.txt",
+    ),
+)
+
+
+def instead(command: click.Command, ctx: click.Context, words: Sequence[str], known: Collection[str]) -> str:
+    """The end of the message about an unknown flag: what to write.
+
+    Args:
+        words: the command line from this flag on. Other unknown flags of other programs are answered, too.
+        known: the flags of the command.
+    """
+    word = words[0]
+    flag = word.split("=", 1)[0]
+    if os.path.exists(word):
+        what = "folder" if os.path.isdir(word) else "file"
+        return f"; for the {what} of this name, write {shell_words.quoted(shell_words.operand(word))}."
+    if hint := _of_another_program(command, words, known):
+        more = (_of_another_program(command, words[k:], known) for k in range(1, len(words)))
+        return f"; {' '.join(filter(None, dict.fromkeys((hint, *more))))}"
+    if said := _INSTEAD.get((command.name or "", flag)):
+        return f": {said}."
+    if names := _commands_with(flag, ctx):
+        return f"; pycharrnn {series(names, 'and')} {'have' if len(names) > 1 else 'has'} it."
+    close = difflib.get_close_matches(flag.lstrip("-"), [name.lstrip("-") for name in known], 1, 0.7)
+    return f"; did you mean -{close[0]}?" if close else "."
+
+
+def _of_another_program(command: click.Command, words: Sequence[str], known: Collection[str]) -> str:
+    """What to write for the first word, a flag of another program; "" for others, and for flags of the command."""
+    flag, _, value = words[0].partition("=")
+    name = flag.lstrip("-").replace("-", "_")
+    if flag in known or not flag.startswith("-"):
+        return ""
+    value = value or next((word for word in words[1:2] if not word.startswith("-")), "")
+    for what, commands, names, example in _ARGUMENTS:
+        if command.name in commands.split() and name in names.split():
+            typed = shell_words.joined(["pycharrnn", command.name, value or example])
+            return f"name the {what} without a flag: {typed}."
+    if name in _WITHOUT_COUNTERPART.split():
+        return f"{flag} has no counterpart here: leave it out."
+    ours, more = _TORCH_RNN.get(name, ("", ""))
+    if ours in known:
+        return f"torch-rnn's {flag} is {ours} here{more}."
+    for ours, more, names in _OTHERS:
+        if ours in known and name in names.split():
+            return f"{flag} is {ours} here{more}."
+    return ""
+
+
+def _commands_with(flag: str, ctx: click.Context) -> list[str]:
+    """The names of other commands that have this flag; [] if there are none, or more than a message can hold."""
+    group = ctx.find_root().command
+    commands = group.commands.items() if isinstance(group, click.Group) else ()
+    found = [name for name, other in commands if any(flag in param.opts for param in other.params)]
+    return found if len(found) <= _MOST_NAMED else []
