@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from compat.charrnn import Checkpoint
-from pycharrnn.checkpoints import checkpoint, folder_files, paths
+from pycharrnn.checkpoints import checkpoint, folder_files, paths, run_names
+from pycharrnn.checkpoints.folder_files import File
+from pycharrnn.checkpoints.folder_runs import RunIdentity, continues, identity_of, last_trained_first
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.training import recorded_options, run_files
@@ -64,7 +68,8 @@ def load(options: TrainOptions, given: Collection[str], say: PrintLine, note: Pr
 def _newest(folder: str, savefile: str | None, say: PrintLine, note: PrintLine) -> tuple[str, Checkpoint]:
     """The newest checkpoint in a folder that is complete and finite; of `savefile` alone unless None.
 
-    A file that training did not name is taken only where none that it named can be: a copy is newer than its state.
+    A file that training did not name is taken only where none that it named can be: a copy is newer than its state. A
+    later state of the same run is taken before it: many programs that copy files change their times.
     """
     found = folder_files.newest_first(folder, note)
     own = [file for file in found if (file.run == f"lm_{savefile}" if savefile else file.run.startswith("lm_"))]
@@ -77,8 +82,40 @@ def _newest(folder: str, savefile: str | None, say: PrintLine, note: PrintLine) 
                 say(f"skipping {file.path}: {e}")
                 continue
             if loaded.network.is_finite():
+                if later := _later_state(file, loaded, files):
+                    newest, last = (escape_line(os.path.basename(path)) for path in (file.path, later[0]))
+                    note(
+                        f"{escape_line(folder, None)}: {newest} is the newest file, but {last} is a later state of its"
+                        " run, which goes on from there; name a file to choose another."
+                    )
+                    return later
                 paths.say_choice(note, folder, file, "newest", len(files))
                 return file.path, loaded
             say(f"skipping {file.path}: its weights are not finite numbers.")
     of_run = f" lm_{savefile}_*.t7 or lm_{savefile}_*.safetensors" if savefile else ""
     raise UserError(f"{folder} has no complete checkpoint{of_run} to resume from.")
+
+
+def _later_state(newest: File, loaded: Checkpoint, files: Sequence[File]) -> tuple[str, Checkpoint] | None:
+    """The last state of the run whose newest file holds `loaded`; None if it is that one.
+
+    The file `latest` is the last state of its run: other files may be of a training that was given up for it.
+    """
+    name = run_names.parse(os.path.basename(newest.path))
+    if name is None or name.alias == "latest":
+        return None
+    read = {newest.path: loaded}
+
+    def identity(path: str) -> RunIdentity | None:
+        with contextlib.suppress(UserError):
+            read[path] = read.get(path) or checkpoint.load(path)
+            return identity_of(read[path])
+        return None
+
+    of_its_name = [file for file in files if file.run == newest.run]
+    for run in last_trained_first(of_its_name, identity):
+        if newest.path in [file.path for file in run.files]:
+            last = read.get(run.newest.path)
+            is_later = last is not None and last.i > loaded.i and continues(last, loaded) and last.network.is_finite()
+            return (run.newest.path, last) if last and is_later else None
+    return None

@@ -14,7 +14,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import GOLDEN, working_in
+from conftest import GOLDEN, with_slashes, working_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pretended_device import pretended_gpu
@@ -241,6 +241,41 @@ def test_the_newest_of_a_clone_is_that_of_the_last_epoch(tmp_path, stopped):
         os.utime(path, ns=(0, 1_500_000_001_000_000_000 + 20_000_000 * k))
     lines = train(folder, "-resume", "cv", "-max_epochs", "10.2", small=[])
     assert lines[0].startswith(f"resuming from cv/{ended.name}")
+
+
+def test_copies_whose_times_are_in_another_order_go_on_from_the_last_state(tmp_path):
+    """As of a shell's cp, a download or a sync, which give each file the time at which it was written there."""
+    folder = folder_with_text(tmp_path)
+    train(folder, *EVALS, "-save_every_minutes", "0")
+    *_, third, last = named(folder)
+    names = [last, folder / "cv/lm_lstm_best.t7", *named(folder)[:-2], third]
+    for k, path in enumerate(names):
+        copy = path.read_bytes()
+        path.unlink()
+        path.write_bytes(copy)
+        os.utime(path, (1.5e9 + 10 * k, 1.5e9 + 10 * k))
+    with working_in(folder):
+        result = CliRunner().invoke(cli, ["train", "-resume", "cv", "-max_epochs", "1.75"])
+    assert f"resuming from cv/{last.name}, iteration 102" in with_slashes(result.stdout)
+    assert (
+        f"cv: {third.name} is the newest file, but {last.name} is a later state of its run, which goes on from there;"
+        " name a file to choose another."
+    ) in result.stderr
+
+
+def test_a_training_that_went_back_goes_on_from_its_own_newest_state(tmp_path):
+    """The later files of the training that was given up are not of its run."""
+    folder = folder_with_text(tmp_path)
+    train(folder, *EVALS, "-save_every_minutes", "0")
+    first, *_, last = named(folder)
+    back = ["-resume", f"cv/{first.name}", "-learning_rate", "0.0005", "-overwrite", "1", "-max_epochs"]
+    train(folder, *back, "1", small=[])
+    for path in folder.glob("cv/*"):
+        if path.stat().st_mtime_ns <= last.stat().st_mtime_ns:
+            os.utime(path, (1e9, 1e9))
+    lines = train(folder, "-resume", "cv", "-max_epochs", "1.05", small=[])
+    (start,) = (line for line in lines if line.startswith("resuming from"))
+    assert ", iteration 60, epoch 1.00" in start and any(line.startswith("61/63 ") for line in lines)
 
 
 def test_the_newest_of_two_in_one_second(tmp_path):
