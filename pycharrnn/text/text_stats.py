@@ -165,7 +165,7 @@ def _file_in_words(path: str, quoted: str) -> str:
         return f"{found.name}, not a folder: {found.way_out}"
     if found is None:
         return "a file without text, not a folder: name a folder that has an input.txt"
-    return f"a file, not a folder: pycharrnn train {quoted} trains on it"
+    return f"a file, not a folder: put it into one as input.txt, or train a new model with pycharrnn train {quoted}"
 
 
 def input_size(data_dir: str) -> int:

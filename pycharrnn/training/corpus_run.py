@@ -31,8 +31,8 @@ def corpus_run(
         raise UserError(f"{flag('data_dir')} names a text, too: leave out {flag('data_dir')} or {named}.")
     if "resume" in given:
         raise UserError(
-            f"{flag('resume')} goes on with the text of its run: leave out {named}, or train on it with"
-            f" {flag('init_from', opt.resume)} in place of {flag('resume')}."
+            f"{flag('resume')} goes on with the text of its run, in the folder of {flag('data_dir')}: leave out"
+            f" {named}, or train on it with {flag('init_from', opt.resume)} in place of {flag('resume')}."
         )
     if process_from_environment().size > 1:
         raise UserError(

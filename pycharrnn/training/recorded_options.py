@@ -67,7 +67,7 @@ def require_text(path: str, folder: str) -> None:
     """Errors: UserError that names -data_dir if the recorded folder of the text of `path` has no text here."""
     text = os.path.join(folder, "input.txt")
     if not os.path.isfile(text):
-        advice = f"name the folder of its text with {flag('data_dir')}"
+        advice = f"copy it from where the model was trained, or name the folder that has it with {flag('data_dir')}"
         raise UserError(
             f"{path} was trained on {escape_line(text)}, which is not here: {cached_text.remedy(folder) or advice}."
         )

@@ -297,7 +297,7 @@ def test_missing_text(tmp_path):
 
 def test_a_file_for_a_folder_and_a_folder_for_a_file(corpus, tmp_path):
     error = sentence(run("train", "-data_dir", str(corpus / "input.txt"), *SMALL, cwd=tmp_path))
-    assert "input.txt is a file, not a folder: pycharrnn train " in error
+    assert "input.txt is a file, not a folder: put it into one as input.txt, or train a new model with" in error
     for command in (["sample"], ["eval"], ["chat"], ["inspect"], ["convert"]):
         assert "has no checkpoint (.t7 or .safetensors)" in sentence(run(*command, str(corpus), cwd=tmp_path))
 
@@ -684,4 +684,6 @@ def test_wrong_turns_are_answered_by_the_way(tmp_path):
     assert "letter.txt is a text: use pycharrnn score " in sentence(run("eval", model, str(text)), 2)
     assert "text, or several. - = standard input" in sentence(run("score", model), 2)
     assert "or name its file: -primefile " in sentence(run("activations", model, str(text)), 2)
-    assert "which is not here: name the folder of its text with -data_dir" in sentence(run("eval", model, cwd=tmp_path))
+    assert "which is not here: copy it from where the model was trained, or" in sentence(
+        run("eval", model, cwd=tmp_path)
+    )

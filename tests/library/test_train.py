@@ -331,7 +331,7 @@ def test_without_a_text_it_takes_data_dir(here, capsys):
         ("poems.txt", {"rnn_size": "big"}, TypeError, "rnn_size must be a whole number, not 'big'"),
         ("poems.txt", {"rnn_size": 0}, pycharrnn.UserError, "rnn_size must be at least 1, not 0."),
         ("poems.txt", {"data_dir": "x"}, pycharrnn.UserError, "data_dir names a text, too: leave out data_dir or poe"),
-        ("a\nb", {"resume": "x"}, pycharrnn.UserError, "resume goes on with the text of its run: leave out the text"),
+        ("a\nb", {"resume": "x"}, pycharrnn.UserError, "resume goes on with the text of its run, in the fol"),
         ("nowhere.txt", {}, pycharrnn.UserError, "can't read nowhere.txt (NOT_FOUND)"),
         ("Hello!", {}, pycharrnn.UserError, "can't read Hello! (NOT_FOUND): name a text file or a folder of them, or"),
         ("", {}, pycharrnn.UserError, "text is empty: give a text, or the path of a file or folder."),

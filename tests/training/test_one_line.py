@@ -260,8 +260,8 @@ def test_a_name_that_is_no_text(home):
         (["my text.txt", "-data_dir", "data/x"], "-data_dir names a text, too: leave out -data_dir or my text.txt."),
         (
             ["my text.txt", "-resume", "cv"],
-            "-resume goes on with the text of its run: leave out my text.txt, or train on it with -init_from cv in"
-            " place of -resume.",
+            "-resume goes on with the text of its run, in the folder of -data_dir: leave out my text.txt, or train on"
+            " it with -init_from cv in place of -resume.",
         ),
         (["my text.txt", "-rnn_size", "0"], "-rnn_size must be at least 1, not 0."),
         (
@@ -272,7 +272,7 @@ def test_a_name_that_is_no_text(home):
         ([], "there is no folder data/tinyshakespeare: train on a file of yours with pycharrnn train FILE"),
         (
             ["-data_dir", "my text.txt"],
-            f"{quoted('my text.txt')} is a file, not a folder: pycharrnn train {quoted('my text.txt')} trains on",
+            f"{quoted('my text.txt')} is a file, not a folder: put it into one as input.txt, or train a new model with",
         ),
     ],
 )

@@ -31,7 +31,7 @@ from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.text.loader import CharSplitLMMinibatchLoader
 from pycharrnn.text.token_text import TextChanged
-from pycharrnn.training import initial_checkpoint, loop, session
+from pycharrnn.training import initial_checkpoint, loop, new_model, session
 from pycharrnn.training.machine import Process
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.trainer import Trainer
@@ -342,7 +342,7 @@ def test_a_file_from_elsewhere_asks_for_the_folder_of_its_text(tmp_path):
     stranger = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
     with working_in(tmp_path):
         error, _, _ = result_of(tmp_path, "-resume", stranger, small=[])
-    assert "/input.txt, which is not here: name the folder of its text with -data_dir." in str(error)
+    assert "/input.txt, which is not here: copy it from where the model was trained, or" in str(error)
 
 
 @pytest.mark.parametrize("decay_after", ["0", "1", "2"])
@@ -621,7 +621,7 @@ def test_a_list_resets_no_states_on_resuming(tmp_path):
     assert str(error) == said
 
 
-@pytest.mark.parametrize("where, name", [(session, "_new_model"), (loop, "_history")])
+@pytest.mark.parametrize("where, name", [(new_model, "model_of"), (loop, "_history")])
 def test_a_run_that_fails_before_its_first_step_closes_its_text(tmp_path, monkeypatch, where, name):
     monkeypatch.setattr(where, name, mock.Mock(side_effect=UserError("no")))
     with mock.patch.object(CharSplitLMMinibatchLoader, "close", autospec=True) as close:
