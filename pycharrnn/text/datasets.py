@@ -90,15 +90,13 @@ def strip_gutenberg(text: bytes) -> bytes:
     before the first sentence counts. Errors: UserError if the text is not Ulysses.
     """
     text = text.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
-    opening = text.find(b"Stately, plump Buck Mulligan")
-    headings = list(
-        re.finditer(rb"^[ \t]*((?:\xe2\x80\x94|--) ?I ?(?:\xe2\x80\x94|--))[ \t]*$", text[: max(opening, 0)], re.M)
-    )
-    ending = re.compile(rb"1914(?:-|\xe2\x80\x93|\xe2\x80\x94)1921").search(text, max(opening, 0))
-    if opening < 0 or not ending:
+    beginning, opening, rest = text.partition(b"Stately, plump Buck Mulligan")
+    headings = list(re.finditer(rb"^[ \t]*((?:\xe2\x80\x94|--) ?I ?(?:\xe2\x80\x94|--))[ \t]*$", beginning, re.M))
+    ending = re.search(rb"1914(?:-|\xe2\x80\x93|\xe2\x80\x94)1921", rest)
+    if not ending:  # as where the opening is missing, which leaves no rest
         raise UserError("the download is not Project Gutenberg's Ulysses: get the text by hand.")
-    start = headings[-1].start(1) if headings else opening
-    return text[start : ending.end()] + b"\n"
+    start = headings[-1].start(1) if headings else len(beginning)
+    return beginning[start:] + opening + rest[: ending.end()] + b"\n"
 
 
 def _download(url: str, path: str) -> bytes:
