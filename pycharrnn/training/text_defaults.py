@@ -131,9 +131,9 @@ def _splits(found: Mapping[str, Value], length: int, typed: Collection[str]) -> 
 
 def _batches(found: Mapping[str, Value], length: int, typed: Collection[str]) -> dict[str, Value]:
     batch_size, seq_length = int(found["batch_size"]), int(found["seq_length"])
-    if "seq_length" not in typed:
-        rows = batch_size if "batch_size" in typed else 1
-        seq_length = max(1, min(seq_length, length // (rows * _LEAST_BATCHES)))
+    rows = batch_size if "batch_size" in typed else 1
+    # A typed -seq_length stays, see defaults; if it is longer than this, there is one row all the same.
+    seq_length = max(1, min(seq_length, length // (rows * _LEAST_BATCHES)))
     return {
         "batch_size": max(1, min(batch_size, length // (seq_length * _LEAST_BATCHES))),
         "seq_length": seq_length,
