@@ -8,6 +8,8 @@ from pycharrnn.common.display import (
     character_name,
     column_width,
     control_pictures,
+    escape_controls,
+    escape_for_terminal,
     escape_html,
     escape_line,
     quote_characters,
@@ -42,6 +44,12 @@ def test_control_characters_have_pictures():
     assert found[:32] == "".join("\t\n"[k - 9] if k in (9, 10) else chr(0x2400 + k) for k in range(32))
     assert found[32:127] == content[32:127]
     assert found[127:] == "\u2421" + "\ufffd" * 32 + "\xa0"
+
+
+def test_what_is_not_seen_is_replaced_but_joiners_are_not():
+    text = "a\x1b[31m\n\u202e\u2028\ue000b\u200d\u00e9"
+    assert escape_for_terminal(text) == "a\u241b[31m\n\ufffd\ufffd\ufffdb\u200d\u00e9"
+    assert escape_controls(text) == "a\\x1b[31m\n\\u202e\\u2028\\ue000b\u200d\u00e9"
 
 
 def test_html_is_escaped():

@@ -23,6 +23,9 @@ def test_values_are_written_as_the_shell_and_python_read_them():
     error = UserError(f"{flag('resume', 'my cv')} {flag('seed', -1)} {flag('learning_rate', 2e-3)}")
     assert str(error) == "-resume 'my cv' -seed -1 -learning_rate 0.002"
     assert in_a_program(error) == "resume='my cv' seed=-1 learning_rate=0.002"
+    assert str(UserError(f"{flag('seed', 2**64 - 1)} {flag('length', 10**300)}")) == (
+        "-seed 18446744073709551615 -length 1e+300"
+    )
 
 
 def test_a_name_that_looks_like_a_flag_stays():

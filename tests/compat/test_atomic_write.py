@@ -11,7 +11,7 @@ import sys
 import threading
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, is_open
 
 from compat import atomic_write as module
 from compat.atomic_write import atomic_link, atomic_write
@@ -172,6 +172,8 @@ def test_a_rename_reaches_the_disk(tmp_path, monkeypatch, write):
         with pytest.raises(OSError) as error:
             make()
         assert error.value.errno == number
+    if sys.platform == "linux":
+        assert not is_open(tmp_path)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows limits whole paths, not names")

@@ -225,6 +225,13 @@ def test_a_sample_with_a_broken_character_needs_no_chardet(tmp_path, monkeypatch
         source_files.read(str(tmp_path / "s.txt"), print, of_model=b"caf ")
 
 
+def test_a_file_of_a_known_kind_is_no_sample(tmp_path):
+    """Also for a model of all bytes, which may generate any file."""
+    (tmp_path / "s.pdf").write_bytes(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
+    with pytest.raises(UserError, match="is a PDF file, not plain text"):
+        source_files.read(str(tmp_path / "s.pdf"), print, of_model=bytes(range(256)))
+
+
 @pytest.mark.parametrize("name", ["koi8-r", "cp1251"])
 def test_html_that_declares_its_encoding(tmp_path, name):
     """Without the declaration, the statistics take this word in koi8-r for koi8-u."""

@@ -11,7 +11,7 @@ from list_loader import list_loader
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.targets import IGNORED
-from pycharrnn.text import corpus, item_index, item_loader
+from pycharrnn.text import corpus, item_index, item_loader, labels
 from pycharrnn.text.batches import TRAIN, VAL
 from pycharrnn.text.item_loader import ItemLoader
 
@@ -189,3 +189,12 @@ def test_no_label_loses_a_character(tmp_path, encoding):
         loader(tmp_path, model_characters=known, **how)
     (tmp_path / "input.txt").write_bytes(text.replace("\u00e8", "\u00e9").encode())
     assert loader(tmp_path, model_characters=known, **how).label_counts.keys() == {"a\u00e9".encode(), b"ab"}
+
+
+def test_a_spelling_of_several_labels_is_that_of_none():
+    """Two labels of an older model may look the same; which of them is meant, only their own spellings say."""
+    composed, partly, apart = (spelled.encode() for spelled in ("\u01d8", "\u00fc\u0301", "u\u0308\u0301"))
+    assert labels.spelling_of(apart, [b"a", composed]) == composed
+    assert labels.spelling_of(apart, [composed, partly]) == b""
+    assert labels.spelling_of(partly, [composed, partly]) == partly
+    assert labels.spelling_of(b"b", [b"a", composed]) == b""

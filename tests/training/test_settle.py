@@ -75,6 +75,15 @@ def test_code_points_are_advised_for_a_text_with_many_multibyte_characters():
     assert notes(12_000, encoding="utf8") == notes(12_000, encoding="bytes") == ()
 
 
+def test_code_points_of_a_recipe_are_not_those_of_a_checkpoint():
+    settings = settle(
+        TrainOptions(recipe="quick", gpuid=-1), {"recipe"}, None, TextStats(160_000, 100_000, 60_000), CPU
+    )
+    assert settings.data.encoding == "utf8"
+    assert "-encoding utf8" in settings.log[0]
+    assert not any("checkpoint" in line for line in settings.log)
+
+
 @pytest.mark.parametrize(
     "options, machine, products",
     [
