@@ -47,6 +47,19 @@ def test_the_model_reads_each_character_once():
     assert predictor.text == [0, 1, 2, 2, 2, 0, 0, 1, 2, 2]
 
 
+def test_each_answer_has_a_seed_of_its_own():
+    """Else the same line would have the same answer."""
+
+    def chat(seed: int) -> Chat:
+        evenly = Always(0)
+        evenly._log_probs = np.log(np.full(3, 1 / 3))
+        return Chat(evenly, {b"a": 1, b"b": 2, b"c": 3}, ChatOptions(length=40, seed=seed))
+
+    first, second = chat(5), chat(6)
+    assert [answered(first, b"a") for _ in range(2)] == [answered(chat(5), b"a"), answered(second, b"a")]
+    assert answered(first, b"a") == answered(second, b"a") != answered(second, b"a")
+
+
 def test_an_answer_ends_with_its_line():
     predictor = Always(1)
     chat = Chat(predictor, VOCAB, ChatOptions())

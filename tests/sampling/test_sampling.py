@@ -49,14 +49,18 @@ def test_given_characters_come_with_the_models_own_probability():
 
 
 def test_each_drawn_character_comes_with_its_distribution():
-    for d in drawn(length=50, temperature=0.7):
+    found = drawn(length=50, temperature=0.7)
+    assert len(found) == 50
+    for d in found:
         assert d.probs.sum() == pytest.approx(1)
         assert d.probability == d.probs[d.token_id] > 0
         assert LOADED.vocab[d.character] == d.token_id + 1
 
 
 def test_topk_keeps_the_k_likeliest():
-    for d in drawn(length=50, topk=3):
+    found = drawn(length=50, topk=3)
+    assert len(found) == 50
+    for d in found:
         assert np.count_nonzero(d.probs) == 3
         assert d.probs.sum() == pytest.approx(1)
 
