@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import os
 import shutil
 from array import array
@@ -13,7 +15,7 @@ from folders import CHECKPOINT, make, names, save, set_time, train
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.folder_files import newest_first
-from pycharrnn.checkpoints.folder_runs import RunIdentity, identity_of, last_trained_first
+from pycharrnn.checkpoints.folder_runs import RunIdentity, continues, identity_of, last_trained_first
 from pycharrnn.common.errors import UserError
 
 
@@ -209,3 +211,15 @@ def test_a_conversion_of_a_renamed_checkpoint_is_no_run_that_trained_last(tmp_pa
     shutil.copy(tmp_path / "lm_gru_epoch2.00_1.0000.t7", tmp_path / "mine.t7")
     gru = {"lm_gru_epoch1.00_1.5000.t7", "lm_gru_epoch2.00_1.0000.t7", "mine.t7"}
     assert [set(run) for run in runs_of(tmp_path)] == [{"lm_x_epoch1.00_2.0000.t7"}, gru]
+
+
+def test_a_run_continues_though_some_losses_are_not_known():
+    """As those before the checkpoint of -resume, if it did not have them."""
+
+    def state(*losses: float):
+        return dataclasses.replace(checkpoint.load(CHECKPOINT), i=len(losses), train_losses=array("d", losses))
+
+    earlier = state(math.nan, 2.5)
+    assert continues(state(math.nan, 2.5, 2.25), earlier)
+    assert not continues(state(math.nan, 2.25, 2.25), earlier)
+    assert not continues(state(2.75, 2.5, 2.25), earlier)
