@@ -184,6 +184,25 @@ def test_a_text_that_no_sizes_fit(tmp_path):
         CharSplitLMMinibatchLoader(tmp_path, 50, 50, (0.95, 0.05, 0), say=SILENT)
 
 
+@pytest.mark.parametrize(
+    "changed, error, words",
+    [
+        ({"data_dir": 5}, TypeError, "data_dir must be a str or a path, not 5"),
+        ({"batch_size": 10.0}, TypeError, "batch_size must be a whole number, not 10.0"),
+        ({"seq_length": True}, TypeError, "seq_length must be a whole number, not True"),
+        ({"batch_size": 0}, UserError, "-batch_size must be at least 1, not 0."),
+        ({"seq_length": -1}, UserError, "-seq_length must be at least 1, not -1."),
+        ({"split_fractions": (0.9, 0.1)}, TypeError, "split_fractions must be three numbers (train, val, test), not"),
+        ({"split_fractions": "abc"}, TypeError, "split_fractions must be three numbers (train, val, test), not 'abc'"),
+    ],
+)
+def test_arguments_that_are_refused(corpus, changed, error, words):
+    """The loader is part of the library, where no command has checked them."""
+    arguments = {"data_dir": corpus, "batch_size": 10, "seq_length": 20, "split_fractions": (0.9, 0.1, 0), **changed}
+    with pytest.raises(error, match=f"^{re.escape(words)}"):
+        CharSplitLMMinibatchLoader(**arguments, say=SILENT)
+
+
 @pytest.mark.parametrize("fraction", [-0.01, 1.01, float("nan")])
 @pytest.mark.parametrize("name, place", [("train", 0), ("val", 1), ("test", 2)])
 def test_fractions_that_are_none(corpus, fraction, name, place):
