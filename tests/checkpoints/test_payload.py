@@ -207,3 +207,10 @@ def test_a_field_of_another_length(field, length, words):
     value = {**payload.encode(checkpoint.load(LSTM)), field: packed(bytes(length))}
     with pytest.raises(CheckpointError, match=words):
         payload.decode(value)
+
+
+def test_names_of_the_models_in_a_page():
+    """What has no name in it can't be asked for by one."""
+    models = ({"name": "a"}, ["name"], {"name": 5}, {"name": ""}, {}, {"name": "b"})
+    page = b"".join(payload.ELEMENT + json.dumps(model).encode() + payload.ELEMENT_END for model in models)
+    assert payload.names_in_page(page) == ["a", "b"]
