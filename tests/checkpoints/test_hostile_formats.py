@@ -210,6 +210,13 @@ def test_truncated_json_is_damaged(tmp_path):
         refused(tmp_path, ".json", whole[:length], "ends too early.*; use another copy of the file")
 
 
+@pytest.mark.parametrize("end", [10, 200])
+def test_truncated_safetensors_are_damaged(tmp_path, end):
+    whole = written(tmp_path, ".safetensors")
+    assert int.from_bytes(whole[:8], "little") > 200
+    refused(tmp_path, ".safetensors", whole[:end], "it ends too early, within its header")
+
+
 def test_many_short_numbers_take_no_more_than_their_share(tmp_path):
     """Two bytes of text for eight of memory: refused where that is much."""
     content = json.loads(written(tmp_path, ".json", "utf8"))

@@ -191,6 +191,15 @@ def test_a_text_is_read_once(tmp_path, monkeypatch):
     assert text_stats.text_stats(str(tmp_path)).fingerprint != first.fingerprint
 
 
+def test_statistics_of_a_text_that_was_just_written_are_not_recorded(tmp_path, monkeypatch):
+    """Within a tick of the clock it may be written to again, and keep its time."""
+    for tick in ("_TICK", "_SECONDS"):
+        monkeypatch.setattr(cache_record, tick, 1 << 62)
+    make_cache(tmp_path, b"abcd" * 9)
+    load(tmp_path)
+    assert cache_record.load(str(tmp_path)).text is None
+
+
 def test_statistics_that_claim_much_memory_are_made_anew(tmp_path, monkeypatch):
     make_cache(tmp_path, b"abcd" * 9)
     os.utime(tmp_path / "input.txt", (1e9 + 0.5, 1e9 + 0.5))
