@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -189,6 +190,18 @@ def test_a_text_is_read_once(tmp_path, monkeypatch):
     monkeypatch.undo()
     (tmp_path / "input.txt").write_bytes(b"dcba" * 9)
     assert text_stats.text_stats(str(tmp_path)).fingerprint != first.fingerprint
+
+
+def test_a_text_on_a_disk_that_fails(tmp_path, monkeypatch):
+    def failing(path, advance):
+        yield b"abcd"
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(text_stats, "file_pieces", failing)
+    (tmp_path / "input.txt").write_bytes(b"abcd" * 9)
+    with pytest.raises(UserError) as error:
+        text_stats.text_stats(str(tmp_path))
+    assert str(error.value) == f"can't read {tmp_path / 'input.txt'}: Input/output error."
 
 
 def test_statistics_of_a_text_that_was_just_written_are_not_recorded(tmp_path, monkeypatch):
