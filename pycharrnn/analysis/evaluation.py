@@ -166,7 +166,7 @@ def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
     data = group(DataSettings, options, encoding=checkpoint.encoding(loaded), vocab="keep" if keeps else options.vocab)
     if "data_dir" not in given:
         recorded_options.require_text(path, data.data_dir)
-    elif not os.path.isfile(os.path.join(data.data_dir, "input.txt")):
+    elif not os.path.isfile(data.input_file):
         advice = "name the folder of the text, or give a file to pycharrnn score"
         raise UserError(
             f"{flag('data_dir', data.data_dir)} is not a folder that has an input.txt:"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from dataclasses import replace
@@ -14,6 +13,7 @@ from pycharrnn.checkpoints import c_weights, checkpoint
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.text.recorded_text import MAX_UNASKED, recorded_text
+from pycharrnn.text.text_folder import input_file
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
@@ -56,7 +56,7 @@ def losses(path: str, loaded: Checkpoint, weights: str) -> RoundingLosses:
     rounded = replace(loaded, network=c_weights.rounded(loaded.network, weights))
     try:
         with tempfile.TemporaryDirectory(prefix="pycharrnn-") as folder:  # beside the text may be the cache of another
-            shutil.copyfile(text.path, os.path.join(folder, "input.txt"))
+            shutil.copyfile(text.path, input_file(folder))
             of_text = EvalOptions(data_dir=folder)
             after = evaluation.split_loss(path, rounded, of_text)
             exact = checkpoint.validation_loss(loaded) if text.fingerprint else None

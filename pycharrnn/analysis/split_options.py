@@ -14,6 +14,7 @@ from pycharrnn.common.display import escape_line, join_words
 from pycharrnn.common.errors import flag
 from pycharrnn.text.fingerprint import with_short_hash
 from pycharrnn.text.recorded_text import RecordedText, recorded_text
+from pycharrnn.text.text_folder import input_file
 from pycharrnn.text.text_stats import text_stats
 from pycharrnn.training import recorded_options
 
@@ -90,7 +91,7 @@ def other_texts(texts: Iterable[RecordedText], data_dir: str) -> Iterator[str]:
         are_many = len(found) > 1
         of_losses = "the losses can't be compared with those" if are_many else "the loss can't be compared with that"
         yield (
-            f"{escape_line(os.path.join(folder, 'input.txt'))} is not the text that {join_words(found)}"
+            f"{escape_line(input_file(folder))} is not the text that {join_words(found)}"
             f" {'were' if are_many else 'was'} trained on: that was {was}; this is {now}. So {of_losses} of the"
             f" training: the {'models' if are_many else 'model'} may have been trained on parts of this text."
         )

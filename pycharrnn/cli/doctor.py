@@ -30,6 +30,7 @@ from pycharrnn.engine.rmsprop import RMSprop
 from pycharrnn.sampling import sampler
 from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.text.text_folder import input_file
 from pycharrnn.training import step_line
 from pycharrnn.training.loop import train
 from pycharrnn.training.options import TrainOptions
@@ -92,7 +93,7 @@ def examine(say: PrintLine, meter: cores.Meter | None = None) -> None:
 def self_tests() -> Iterator[tuple[str, Callable[[], str | None]]]:
     """(name, test), to be run in this order. A test returns the difference, or None."""
     with tempfile.TemporaryDirectory(prefix="pycharrnn-doctor-", ignore_cleanup_errors=True) as folder:
-        with open(os.path.join(folder, "input.txt"), "wb") as f:
+        with open(input_file(folder), "wb") as f:
             f.write(training_text())
         yield "training", lambda: differences(recorded_run(folder), _RECORDED.splitlines())
         yield (

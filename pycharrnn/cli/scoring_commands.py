@@ -15,6 +15,7 @@ from pycharrnn.cli.outputs import Output
 from pycharrnn.common import near_paths, shell_words
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.shell_words import quoted
+from pycharrnn.text.text_folder import input_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,7 +82,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
 def _check_models(models: tuple[str, ...], opt: EvalOptions) -> None:
     """Errors: click.UsageError, with the command that was probably meant."""
     for folder in models[1:]:
-        if is_text(os.path.join(folder, "input.txt")) and is_folder_of_texts(folder):
+        if is_text(input_file(folder)) and is_folder_of_texts(folder):
             compare = ["-compare", "1"] if opt.compare else []
             others = [path for path in models if path != folder]
             use = shell_words.joined(["pycharrnn", "eval", *others, "-data_dir", folder, *compare])

@@ -18,6 +18,7 @@ from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.text import cache_files
 from pycharrnn.text.encodings import ENCODINGS, Encoding, token_ids
+from pycharrnn.text.text_folder import input_file
 
 _BLOCK = 1 << 20  # ids in memory at a time
 
@@ -27,7 +28,7 @@ def remedy(folder: str) -> str:
     for code in ENCODINGS.values():
         vocab, data = (os.path.join(folder, name) for name in (code.vocab_name, code.data_name))
         if os.path.isfile(vocab) and os.path.isfile(data):
-            command = shell_words.joined(["pycharrnn", "convert", data, os.path.join(folder, "input.txt")])
+            command = shell_words.joined(["pycharrnn", "convert", data, input_file(folder)])
             return f"{escape_line(command, None)} writes it from char-rnn's cache"
     return ""
 

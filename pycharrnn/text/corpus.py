@@ -27,6 +27,7 @@ from pycharrnn.text import cache_record, file_kinds, list_text, source_files, te
 from pycharrnn.text.fingerprint import TextHash, fingerprint_of_blocks
 from pycharrnn.text.joined_files import JoinedFiles, decoded
 from pycharrnn.text.source_files import SOURCES, SourceFile
+from pycharrnn.text.text_folder import INPUT_NAME, input_file
 from pycharrnn.text.text_stats import TextStats
 
 _LOCK = ".lock"  # in the folder of all texts; held while a text gets its folder
@@ -55,15 +56,15 @@ class Corpus:
 
     def write(self) -> TextStats:
         """Write input.txt if it is new; return its statistics. Errors: UserError."""
-        input_file = os.path.join(self.folder, "input.txt")
+        path = input_file(self.folder)
         if self.is_new:
-            self.stats = self._written(input_file)
+            self.stats = self._written(path)
         files = self.joined.files
         if how := source_files.sentence_on_decoding(files):
             self._note(how)
         size = f"{self.stats.size:,} bytes{' with labels' if self.joined.label in ('file', 'folder') else ''}"
-        said = f"{escape_line(input_file)}: {size}, {'new' if self.is_new else 'as before'}"
-        if len(files) == 1 and os.path.samefile(files[0].path, input_file):
+        said = f"{escape_line(path)}: {size}, {'new' if self.is_new else 'as before'}"
+        if len(files) == 1 and os.path.samefile(files[0].path, path):
             self._note(f"{said}.")
         else:
             sources = f"{len(files)} {plural(len(files), 'file')}: {join_words(list(map(str, files)))}"
@@ -87,7 +88,7 @@ class Corpus:
             learnt += ", and is validated on the last lines only"
         command = shell_words.joined(["pycharrnn", "train", *self._named, "-items", kind])
         remedy = f"{command} learns each {unit}" if self._named else f"{flag('items', kind)} learns each"
-        shown = escape_line(os.path.join(self.folder, "input.txt"))
+        shown = escape_line(input_file(self.folder))
         return f"{shown} looks like a {self.list_kind}: {learnt}; {remedy} by itself, in a new order every epoch."
 
     def advice_on_headers(self) -> list[str]:
@@ -102,7 +103,7 @@ class Corpus:
                 )
         return found
 
-    def _written(self, input_file: str) -> TextStats:
+    def _written(self, path: str) -> TextStats:
         sources = os.path.join(self.folder, SOURCES)
         text_hash = TextHash()
         joined = self.joined
@@ -117,7 +118,7 @@ class Corpus:
                         source_files.how_decoded(joined.files),
                     ]
                     f.write(os.fsencode("".join(f"{line}\n" for line in lines if line)))
-                with atomic_write(input_file) as f, bar("gathering", joined.size, self._progress) as advance:
+                with atomic_write(path) as f, bar("gathering", joined.size, self._progress) as advance:
                     for piece in joined.pieces(advance):
                         text_hash.update(piece)
                         f.write(piece)
@@ -128,12 +129,12 @@ class Corpus:
                     os.unlink(sources)
                     os.rmdir(self.folder)
                 raise
-            fingerprint = self.stats.fingerprint or fingerprint_of_blocks(input_file)
+            fingerprint = self.stats.fingerprint or fingerprint_of_blocks(path)
         except OSError as e:
-            where = f"{escape_line(e.filename)}: " if e.filename not in (None, input_file) else ""
+            where = f"{escape_line(e.filename)}: " if e.filename not in (None, path) else ""
             way_out = ": change to a folder of your own" if isinstance(e, PermissionError) else ""
-            raise UserError(f"can't make {escape_line(input_file)} ({where}{e.strerror or e}){way_out}.") from e
-        return replace(self.stats, fingerprint=fingerprint, state=cache_record.file_state(input_file))
+            raise UserError(f"can't make {escape_line(path)} ({where}{e.strerror or e}){way_out}.") from e
+        return replace(self.stats, fingerprint=fingerprint, state=cache_record.file_state(path))
 
 
 @contextlib.contextmanager
@@ -202,7 +203,7 @@ def name_of(paths: Sequence[str]) -> str:
         name = "stdin"
     else:
         folder, name = os.path.split(os.path.abspath(paths[0]))
-        if name == "input.txt":
+        if name == INPUT_NAME:
             name = os.path.basename(folder)
         elif not os.path.isdir(paths[0]):
             name = os.path.splitext(name)[0]
@@ -285,20 +286,20 @@ def _is_free(folder: str) -> bool:
     if not os.path.lexists(folder):
         return True
     return os.path.isdir(folder) and all(
-        name == SOURCES or (name.startswith((".input.txt.", f".{SOURCES}.")) and name.endswith(".tmp"))
+        name == SOURCES or (name.startswith((f".{INPUT_NAME}.", f".{SOURCES}.")) and name.endswith(".tmp"))
         for name in os.listdir(folder)
     )
 
 
 def _held(folder: str, joined: JoinedFiles, stats: TextStats) -> TextStats | None:
     """The statistics of a folder's input.txt if it is the text of `stats`. Errors: OSError; UserError."""
-    input_file = os.path.join(folder, "input.txt")
-    if not os.path.isfile(input_file) or os.path.getsize(input_file) != stats.size:
+    path = input_file(folder)
+    if not os.path.isfile(path) or os.path.getsize(path) != stats.size:
         return None
     held = text_stats.text_stats(folder)
     if stats.fingerprint:
         return held if held.fingerprint == stats.fingerprint else None
-    with open(input_file, "rb") as f:
+    with open(path, "rb") as f:
         return held if all(f.read(len(piece)) == piece for piece in joined.pieces()) else None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pycharrnn.text import text_folder
+
 
 @dataclass(frozen=True)
 class DataSettings:
@@ -19,6 +21,11 @@ class DataSettings:
     items: str
     label: str
     seed: int
+
+    @property
+    def input_file(self) -> str:
+        """The path of the text."""
+        return text_folder.input_file(self.data_dir)
 
     @property
     def split_fractions(self) -> tuple[float, float, float]:

@@ -14,6 +14,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.progress import bar
 from pycharrnn.text.source_files import SOURCES
+from pycharrnn.text.text_folder import input_file
 
 TINYSHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 ULYSSES_URL = "https://www.gutenberg.org/files/4300/4300-0.txt"
@@ -31,7 +32,7 @@ def write(name: str, data_dir: str = "data", say: PrintLine = print) -> str:
             f"there is no data set {name!r}: choose {', '.join(DATASETS)}, or train on a text of your own by pycharrnn"
             " train FILE."
         )
-    path = os.path.join(data_dir, name, "input.txt")
+    path = input_file(os.path.join(data_dir, name))
     text = DATASETS[name](path)
     folder = os.path.dirname(path)
     try:

@@ -23,6 +23,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.text import cache_record
 from pycharrnn.text.items import ItemSplitter, ListCheck
+from pycharrnn.text.text_folder import input_file
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -61,7 +62,7 @@ def load(
                 return found
     try:
         with atomic_write(path) as f, bar("finding items", len(text), progress) as advance:
-            check = ListCheck(kind, os.path.join(data_dir, "input.txt"), label)
+            check = ListCheck(kind, input_file(data_dir), label)
             for block in _blocks(text, check, end, is_utf8, advance, dtype):
                 f.write(block.tobytes())
         found = _open(path, dtype)

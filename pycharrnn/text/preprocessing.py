@@ -20,6 +20,7 @@ from pycharrnn.common.progress import bar
 from pycharrnn.text import cache_files, cache_record
 from pycharrnn.text.encodings import ENCODINGS, InvalidUtf8, encoding_of
 from pycharrnn.text.file_pieces import file_pieces
+from pycharrnn.text.text_folder import input_file
 from pycharrnn.text.text_stats import TextStats, text_stats
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def cached(
     """
     code = ENCODINGS[encoding]
     names = code.vocab_name, code.data_name
-    input_file, *cache = (os.path.join(data_dir, name) for name in ("input.txt", *names))
+    in_textfile = input_file(data_dir)
+    cache = [os.path.join(data_dir, name) for name in names]
     if stats is None:
         stats = text_stats(data_dir, progress)
     made_of = cache_record.load(data_dir).made_of(data_dir, *names)
@@ -54,10 +56,10 @@ def cached(
     def load() -> tuple[dict[bytes, int], TensorFile]:
         say("loading data files...")
         vocab = cache_files.load_vocabulary(cache[0], code)
-        return vocab, cache_files.load_text(cache[1], code, vocab, None if made else input_file, progress)
+        return vocab, cache_files.load_text(cache[1], code, vocab, None if made else in_textfile, progress)
 
     loaded = None
-    fault = _fault_of_cache(input_file, cache, made_of, made)
+    fault = _fault_of_cache(in_textfile, cache, made_of, made)
     if not fault:
         try:
             loaded = load()
@@ -65,9 +67,9 @@ def cached(
             fault = f"{code.vocab_name} or {code.data_name} is not of this input.txt ({e}). Re-running preprocessing..."
     if not loaded:
         say(fault)
-        say(f"one-time setup: preprocessing input text file {input_file}...")
+        say(f"one-time setup: preprocessing input text file {in_textfile}...")
         try:
-            _encode(input_file, cache[0], cache[1], stats, say, progress, encoding)
+            _encode(in_textfile, cache[0], cache[1], stats, say, progress, encoding)
         except OSError as e:
             advice = f"copy input.txt to a folder that can be written, and name that with {flag('data_dir')}"
             raise UserError(f"can't write the cache {cache[0]} and {cache[1]} ({e.strerror or e}): {advice}.") from e
@@ -75,7 +77,7 @@ def cached(
         try:
             loaded = load()
         except T7Error as e:
-            raise UserError(f"{input_file} changed while it was read ({e}); start again.") from e
+            raise UserError(f"{in_textfile} changed while it was read ({e}); start again.") from e
     record = cache_record.load(data_dir)  # others may have added to it meanwhile
     record.add_cache(data_dir, stats.fingerprint, *names)
     if stats.state and cache_record.is_settled(stats.state):
@@ -160,7 +162,7 @@ def without_characters(
     return less
 
 
-def _fault_of_cache(input_file: str, cache: Collection[str], made_of: str | None, made: bool) -> str:
+def _fault_of_cache(in_textfile: str, cache: Collection[str], made_of: str | None, made: bool) -> str:
     """Why the cache can't be used, in the original's words; "" if it can, or if its content must be compared."""
     names = [os.path.basename(f) for f in cache]
     exist = [os.path.exists(f) for f in cache]
@@ -168,7 +170,7 @@ def _fault_of_cache(input_file: str, cache: Collection[str], made_of: str | None
         return f"{' and '.join(names)} do not exist. Running preprocessing..."
     if not all(exist):
         return f"{' or '.join(names)} does not exist. Running preprocessing..."
-    is_older = any(os.stat(input_file).st_mtime_ns > os.stat(f).st_mtime_ns for f in cache)
+    is_older = any(os.stat(in_textfile).st_mtime_ns > os.stat(f).st_mtime_ns for f in cache)
     if is_older if made_of is None else not made:
         return f"{' or '.join(names)} detected as stale. Re-running preprocessing..."
     return ""

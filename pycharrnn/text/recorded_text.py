@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, wordings
 from pycharrnn.text import cached_text
+from pycharrnn.text.text_folder import input_file
 from pycharrnn.text.text_stats import text_stats
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class RecordedText(NamedTuple):
     @property
     def path(self) -> str:
         """The path of the text."""
-        return os.path.join(self.folder, "input.txt")
+        return input_file(self.folder)
 
     @property
     def missing(self) -> str:

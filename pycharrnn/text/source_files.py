@@ -23,6 +23,7 @@ from pycharrnn.text.encodings import invalid_utf8_at
 from pycharrnn.text.file_kinds import HTML, Kind
 from pycharrnn.text.file_pieces import file_pieces
 from pycharrnn.text.fingerprint import TextHash, fingerprint_of_blocks
+from pycharrnn.text.text_folder import input_file
 
 SOURCES = ".sources"  # marks a folder as the text of earlier sources; it holds their paths, one a line
 LEFT_OUT = "left out, since"  # begins a note of files that are not taken
@@ -154,7 +155,7 @@ def _earlier_texts(paths: Sequence[str]) -> list[str]:
         for name in sorted(os.listdir(path))
         if os.path.lexists(os.path.join(path, name, SOURCES))
     )
-    return [text for folder in folders if os.path.isfile(text := os.path.join(folder, "input.txt"))]
+    return [text for folder in folders if os.path.isfile(text := input_file(folder))]
 
 
 def _refusal(not_plain: Mapping[str, Kind]) -> str:

@@ -20,6 +20,7 @@ from pycharrnn.text.cache_record import FileState
 from pycharrnn.text.encodings import CODE_POINTS, InvalidUtf8, Utf8Decoder, code_points
 from pycharrnn.text.file_pieces import file_pieces
 from pycharrnn.text.fingerprint import TextHash, fingerprint_of_blocks
+from pycharrnn.text.text_folder import input_file
 
 _ASCII = bytes(range(0x80))
 
@@ -79,7 +80,7 @@ class TextStats:
 
 def text_stats(data_dir: str, progress: int = 0) -> TextStats:
     """The statistics of data_dir/input.txt, from .cache.json or else from one pass over the text. Errors: UserError."""
-    path = os.path.join(data_dir, "input.txt")
+    path = input_file(data_dir)
     size = input_size(data_dir)
     record = cache_record.load(data_dir)
     if record.text is not None and record.text == cache_record.file_state(path):
@@ -170,7 +171,7 @@ def _file_in_words(path: str, quoted: str) -> str:
 
 def input_size(data_dir: str) -> int:
     """Bytes of data_dir/input.txt. Errors: UserError for a missing text, with advice on where to get one."""
-    path = os.path.join(data_dir, "input.txt")
+    path = input_file(data_dir)
     name = shell_words.quoted(data_dir)
     if os.path.isfile(data_dir):
         raise UserError(f"{flag('data_dir', data_dir)} is {_file_in_words(data_dir, name)}.")

@@ -13,6 +13,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.text import corpus
 from pycharrnn.text.corpus import Corpus
+from pycharrnn.text.text_folder import input_file
 from pycharrnn.training import log_rows
 from pycharrnn.training.machine import process_from_environment
 from pycharrnn.training.options import TrainOptions
@@ -50,5 +51,5 @@ def is_product(path: str) -> bool:
     """Whether the file is a log, a checkpoint, or part of the cache of an input.txt in its folder."""
     folder, name = os.path.split(path)
     if file_magic.CACHE_NAME.fullmatch(name):
-        return os.path.isfile(os.path.join(folder, "input.txt"))
+        return os.path.isfile(input_file(folder))
     return run_names.has_name_of_run(path) or log_rows.is_log_file(path)

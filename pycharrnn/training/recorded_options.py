@@ -20,6 +20,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text import cached_text
+from pycharrnn.text.text_folder import input_file
 from pycharrnn.training.options import TrainOptions
 
 _TYPES = typing.get_type_hints(TrainOptions)
@@ -65,7 +66,7 @@ def require(path: str, loaded: Checkpoint, name: str) -> Any:
 
 def require_text(path: str, folder: str) -> None:
     """Errors: UserError that names -data_dir if the recorded folder of the text of `path` has no text here."""
-    text = os.path.join(folder, "input.txt")
+    text = input_file(folder)
     if not os.path.isfile(text):
         advice = f"copy it from where the model was trained, or name the folder that has it with {flag('data_dir')}"
         raise UserError(

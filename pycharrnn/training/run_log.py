@@ -17,6 +17,7 @@ from compat.charrnn import Checkpoint
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.same_file import same_file
+from pycharrnn.text.text_folder import input_file
 from pycharrnn.training import log_rows
 from pycharrnn.training.log_rows import Row
 from pycharrnn.training.run_sizes import RunSizes
@@ -31,7 +32,7 @@ def check(files: FileSettings, data_dir: str, resumed: Checkpoint | None, note: 
     path = files.log
     if not path:
         return
-    if same_file(path, f"{data_dir}/input.txt"):
+    if same_file(path, input_file(data_dir)):
         raise UserError(f"{flag('log', path)} would overwrite the text of the training: choose another name.")
     folder = os.path.dirname(path) or "."
     made = {os.path.normpath(path) for path in (data_dir, os.path.dirname(files.stem))}  # by the training

@@ -11,6 +11,7 @@ from pycharrnn.common.display import escape_line, plural
 from pycharrnn.common.errors import UserError
 from pycharrnn.text.batches import VAL
 from pycharrnn.text.recorded_text import MAX_UNASKED
+from pycharrnn.text.text_folder import input_file
 from pycharrnn.training import novelty
 from pycharrnn.training.sample_lines import MARGIN
 from pycharrnn.training.signals import RunStopped
@@ -35,7 +36,7 @@ class ShownCopies:
         self._samples: list[bytes] = []
         self._validation: Comparison | None = None
         try:
-            self._is_on = os.path.getsize(os.path.join(data_dir, "input.txt")) <= MAX_UNASKED
+            self._is_on = os.path.getsize(input_file(data_dir)) <= MAX_UNASKED
         except OSError:
             self._is_on = False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Collection
 
 import torch
@@ -44,7 +43,7 @@ def advice_on_bytes(data: DataSettings, text: TextStats) -> str:
     """A sentence for an input.txt in another encoding, which -data_dir keeps as char-rnn does; "" for UTF-8."""
     if data.encoding != "bytes" or text.invalid_at is None:
         return ""
-    file = os.path.join(data.data_dir, "input.txt")
+    file = data.input_file
     train = wordings(shell_words.joined(["pycharrnn", "train", file]), f"pycharrnn.train({file!r})")
     return (
         f"{escape_line(file)} is not UTF-8 at offset {text.invalid_at}, and its bytes are kept as they are: if it is a"
@@ -98,9 +97,8 @@ def _check_same_vocabulary(data: DataSettings, start: InitialCheckpoint, ours: C
         if characters
     ]
     if differences:
-        text = os.path.join(data.data_dir, "input.txt")
         raise UserError(
-            f"the characters of {text} ({len(ours)}) are not those of {start.path} ({len(theirs)}):"
+            f"the characters of {data.input_file} ({len(ours)}) are not those of {start.path} ({len(theirs)}):"
             f" {'; '.join(differences)}; {flag('init_from', start.path)} with {flag('vocab', 'extend')} adds the new"
             f" ones to the model, {flag('vocab', 'keep')} leaves them out of the text."
         )
