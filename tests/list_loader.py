@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from pycharrnn.text.data_settings import DataSettings
-from pycharrnn.text.item_loader import ItemLoader, open_items
+from pycharrnn.text.item_loader import ItemLoader
+from pycharrnn.text.loaders import open_batches
 
 Fractions = tuple[float, float, float]
 
@@ -22,7 +23,9 @@ def list_loader(
     vocab: str = "strict",
     **more,
 ) -> ItemLoader:
-    """The batches of a list; `more`: as for open_items."""
+    """The batches of a list; `more`: as for open_batches."""
     train, val, _ = fractions
     data = DataSettings(os.fspath(folder), batch_size, seq_length, train, val, vocab, encoding, kind, label, seed)
-    return open_items(data, **{"say": lambda line: None, **more})
+    batches = open_batches(data, **{"say": lambda line: None, "model_characters": None, **more})
+    assert isinstance(batches, ItemLoader)
+    return batches

@@ -28,6 +28,11 @@ class DataSettings:
         return text_folder.input_file(self.data_dir)
 
     @property
+    def keeps_vocab(self) -> bool:
+        """Whether characters that the model's vocabulary lacks are left out of the text."""
+        return self.vocab == "keep"
+
+    @property
     def split_fractions(self) -> tuple[float, float, float]:
         """The fractions of the train, val and test splits. Source: train.lua."""
         return self.train_frac, self.val_frac, max(0.0, 1 - (self.train_frac + self.val_frac))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import numpy as np
 from compat.item_options import END_CHARACTERS, TAB
 from pycharrnn.common.display import escape_line, plural, quote_character, quote_characters
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.common.printing import PrintLine, print_nothing
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.targets import IGNORED
 from pycharrnn.text import item_index, items, labels
 from pycharrnn.text.batches import SPLIT_NAMES, TEST, TRAIN, VAL, Batches, check_fractions, no_data
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from pycharrnn.text.encodings import TokenIds
-    from pycharrnn.text.text_stats import TextStats
 
     Numbers = npt.NDArray[np.int64]
 
@@ -197,37 +195,23 @@ def _spans(first: Numbers, counts: Numbers) -> tuple[Numbers, Numbers]:
     return np.repeat(first, counts) + within, within
 
 
-def open_items(
-    data: DataSettings,
-    *,
-    say: PrintLine,
-    rows: slice = slice(None),
-    progress: int = 0,
-    model_characters: Collection[bytes] | None = None,
-    stats: TextStats | None = None,
-    in_order: bool = False,
-) -> ItemLoader:
-    """The batches of the list in data.data_dir. Other arguments: as for ItemLoader and TokenText. Errors: UserError."""
-    leaves_out = data.vocab == "keep"
-    read = functools.partial(TokenText, data.data_dir, progress=progress, encoding=data.encoding, stats=stats)
-    text = read(say=say, model_characters=model_characters, leave_out_others=leaves_out)
-    try:
-        if data.label and leaves_out and TAB not in text.vocab:
-            raise _lacks(TAB, f"the labels of {flag('label', data.label)}")
-        if data.label and text.left_out:
-            with closing(read(say=print_nothing)) as whole:
-                _refuse_cut_labels(whole, text.left_out, END_CHARACTERS[data.items], data.label)
-        return ItemLoader(text, data, say=say, rows=rows, progress=progress, in_order=in_order)
-    except BaseException:
-        text.close()
-        raise
+def check_labels(text: TokenText, data: DataSettings, open_whole: Callable[[], TokenText]) -> None:
+    """Check that no label lost a character, and none its tab, with those that -vocab keep leaves out of a text.
+
+    `open_whole` opens the text with all of its characters. Errors: UserError.
+    """
+    if data.keeps_vocab and TAB not in text.vocab:
+        raise _lacks(TAB, f"the labels of {flag('label', data.label)}")
+    if text.left_out:
+        with closing(open_whole()) as whole:
+            _refuse_cut_labels(whole, text.left_out, END_CHARACTERS[data.items], data.label)
 
 
 def _end_id(text: TokenText, data: DataSettings) -> int:
     end = END_CHARACTERS[data.items]
     if end in text.vocab:
         return text.vocab[end] - 1
-    if data.vocab == "keep":
+    if data.keeps_vocab:
         raise _lacks(end, f"the items of {flag('items', data.items)}")
     if data.items == "line":
         raise UserError(f"{data.data_dir}/input.txt has one line: {flag('items', data.items)} needs some.")

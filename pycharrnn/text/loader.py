@@ -30,7 +30,104 @@ _MOST_BATCHES = 10_000  # to search for the least that give each split a batch
 Fractions = tuple[float, float, float]  # of the batches, in the train, val and test splits
 
 
-class CharSplitLMMinibatchLoader(Batches):
+class TextLoader(Batches):
+    """Batches of an open text, which `close` closes. Layout and arguments: as for CharSplitLMMinibatchLoader.
+
+    Errors: UserError.
+    """
+
+    def __init__(
+        self,
+        text: TokenText,
+        batch_size: int,
+        seq_length: int,
+        split_fractions: Fractions,
+        *,
+        say: PrintLine,
+        rows: slice = slice(None),
+        advise: bool = True,
+    ):
+        super().__init__(text.vocab, batch_size, seq_length)
+        self._text = text
+        self._rows = range(batch_size)[rows]
+        length = len(text) - len(text) % (batch_size * seq_length)
+        if length != len(text):
+            say("cutting off end of data so that the batches/sequences divide evenly")
+        if not length:
+            raise too_short(len(text), batch_size, seq_length, split_fractions)
+        say("reshaping tensor...")
+        self._row_length = length // batch_size
+        nbatches = self._row_length // seq_length
+        self._window: TokenIds | None = None  # columns of the rows, read ahead
+        self._columns = range(0)  # the columns in `_window`
+        if nbatches < 50 and advise:
+            say(
+                "WARNING: less than 50 batches in the data in total? Looks like very small dataset."
+                " You probably want to use smaller batch_size and/or seq_length."
+            )
+        self._split(nbatches, *split_fractions)
+        say(f"data load done. Number of data batches in train: {self.ntrain}, val: {self.nval}, test: {self.ntest}")
+
+    def _split(self, nbatches: int, train: float, val: float, test: float) -> None:
+        check_fractions(train, val, test)
+        ntrain, nval, ntest = split(nbatches, (train, val, test))
+        if nval < 0 or ntest < 0:
+            raise UserError(
+                f"the split fractions {train:g}, {val:g} and {test:g} sum to more than 1; lower one of them."
+            )
+        self._set_sizes(ntrain, nval, ntest)
+        self._first = {TRAIN: 0, VAL: ntrain, TEST: ntrain + nval}
+
+    def next_batch(self, split_index: int) -> tuple[TokenIds, TokenIds]:
+        """The next (x, y) of a split (1 train, 2 val, 3 test); the first batch follows the last.
+
+        Returns: two new (rows, seq_length) arrays of token ids; uint8, or int32 if the vocabulary may be too large for
+            it. y is x shifted by one character; the first character of the text follows the very last.
+        Errors: UserError for a split without batches; ValueError for another number; TextChanged, after which the same
+            batch is still the next.
+        """
+        if split_index not in self.split_sizes:
+            raise ValueError(f"split_index must be 1 (train), 2 (val) or 3 (test), not {reprlib.repr(split_index)}")
+        size = self.split_sizes[split_index]
+        if size == 0:
+            raise no_data(split_index)
+        k = self.batch_ix[split_index] % size
+        start = (self._first[split_index] + k) * self.seq_length
+        end = start + self.seq_length  # the column of y's last character
+        window = self._window
+        if window is None or not (self._columns.start <= start and end < self._columns.stop):
+            ahead = min(_READ_AHEAD, _MAX_AHEAD // len(self._rows))
+            window = self._read_columns(start, max(end + 1, start + ahead))
+        self.batch_ix[split_index] = k + 1
+        batch = window[:, start - self._columns.start : end + 1 - self._columns.start].copy()
+        return batch[:, :-1], batch[:, 1:]
+
+    def texts(self, split_index: int) -> Iterator[Iterator[bytes]]:
+        """The columns of a split, row by row; the characters that are only targets are left out."""
+        first = self._first[split_index] * self.seq_length
+        last = first + self.split_sizes[split_index] * self.seq_length
+        for row in range(0, self.batch_size * self._row_length, self._row_length):
+            yield self._text.pieces_of(row + first, row + last)
+
+    def _read_columns(self, start: int, stop: int) -> TokenIds:
+        """Read columns `start` to `stop` - 1, if they exist, into `_window`, (rows, columns). Errors: TextChanged."""
+        length = self._row_length
+        stop = min(stop, length + 1)  # the column after the last holds the character after each row
+        text_length = self.batch_size * length
+        window: TokenIds = np.empty((len(self._rows), stop - start), self._text.dtype)
+        for to, row in zip(window, self._rows, strict=True):
+            first, last = row * length + start, row * length + stop
+            to[: min(last, text_length) - first] = self._text.read(first, min(last, text_length))
+            if last > text_length:
+                to[-1:] = self._text.read(0, 1)
+        self._window, self._columns = window, range(start, stop)
+        return window
+
+    def close(self) -> None:
+        self._text.close()
+
+
+class CharSplitLMMinibatchLoader(TextLoader):
     """Batches of a text, in char-rnn's order.
 
     The text is cut to a multiple of batch_size*seq_length characters and laid out as batch_size rows. Batch k is the
@@ -95,87 +192,10 @@ class CharSplitLMMinibatchLoader(Batches):
             stats=stats,
         )
         try:
-            super().__init__(text.vocab, batch_size, seq_length)
-            self._text = text
-            self._rows = range(batch_size)[rows]
-            length = len(text) - len(text) % (batch_size * seq_length)
-            if length != len(text):
-                say("cutting off end of data so that the batches/sequences divide evenly")
-            if not length:
-                raise too_short(len(text), batch_size, seq_length, split_fractions)
-            say("reshaping tensor...")
-            self._row_length = length // batch_size
-            nbatches = self._row_length // seq_length
-            self._window: TokenIds | None = None  # columns of the rows, read ahead
-            self._columns = range(0)  # the columns in `_window`
-            if nbatches < 50 and advise:
-                say(
-                    "WARNING: less than 50 batches in the data in total? Looks like very small dataset."
-                    " You probably want to use smaller batch_size and/or seq_length."
-                )
-            self._split(nbatches, *split_fractions)
-            say(f"data load done. Number of data batches in train: {self.ntrain}, val: {self.nval}, test: {self.ntest}")
+            super().__init__(text, batch_size, seq_length, split_fractions, say=say, rows=rows, advise=advise)
         except BaseException:
             text.close()
             raise
-
-    def _split(self, nbatches: int, train: float, val: float, test: float) -> None:
-        check_fractions(train, val, test)
-        ntrain, nval, ntest = split(nbatches, (train, val, test))
-        if nval < 0 or ntest < 0:
-            raise UserError(
-                f"the split fractions {train:g}, {val:g} and {test:g} sum to more than 1; lower one of them."
-            )
-        self._set_sizes(ntrain, nval, ntest)
-        self._first = {TRAIN: 0, VAL: ntrain, TEST: ntrain + nval}
-
-    def next_batch(self, split_index: int) -> tuple[TokenIds, TokenIds]:
-        """The next (x, y) of a split (1 train, 2 val, 3 test); the first batch follows the last.
-
-        Returns: two new (rows, seq_length) arrays of token ids; uint8, or int32 if the vocabulary may be too large for
-            it. y is x shifted by one character; the first character of the text follows the very last.
-        Errors: UserError for a split without batches; ValueError for another number; TextChanged, after which the same
-            batch is still the next.
-        """
-        if split_index not in self.split_sizes:
-            raise ValueError(f"split_index must be 1 (train), 2 (val) or 3 (test), not {reprlib.repr(split_index)}")
-        size = self.split_sizes[split_index]
-        if size == 0:
-            raise no_data(split_index)
-        k = self.batch_ix[split_index] % size
-        start = (self._first[split_index] + k) * self.seq_length
-        end = start + self.seq_length  # the column of y's last character
-        window = self._window
-        if window is None or not (self._columns.start <= start and end < self._columns.stop):
-            ahead = min(_READ_AHEAD, _MAX_AHEAD // len(self._rows))
-            window = self._read_columns(start, max(end + 1, start + ahead))
-        self.batch_ix[split_index] = k + 1
-        batch = window[:, start - self._columns.start : end + 1 - self._columns.start].copy()
-        return batch[:, :-1], batch[:, 1:]
-
-    def texts(self, split_index: int) -> Iterator[Iterator[bytes]]:
-        """The columns of a split, row by row; the characters that are only targets are left out."""
-        first = self._first[split_index] * self.seq_length
-        last = first + self.split_sizes[split_index] * self.seq_length
-        for row in range(0, self.batch_size * self._row_length, self._row_length):
-            yield self._text.pieces_of(row + first, row + last)
-
-    def _read_columns(self, start: int, stop: int) -> TokenIds:
-        """Read columns `start` to `stop` - 1, if they exist, into `_window`, (rows, columns). Errors: TextChanged."""
-        length = self._row_length
-        stop = min(stop, length + 1)  # the column after the last holds the character after each row
-        text_length = self.batch_size * length
-        window: TokenIds = np.empty((len(self._rows), stop - start), self._text.dtype)
-        for to, row in zip(window, self._rows, strict=True):
-            first, last = row * length + start, row * length + stop
-            to[: min(last, text_length) - first] = self._text.read(first, min(last, text_length))
-            if last > text_length:
-                to[-1:] = self._text.read(0, 1)
-        self._window, self._columns = window, range(start, stop)
-        return window
-
-    def close(self) -> None:
-        self._text.close()
 
 
 def split(nbatches: int, fractions: Fractions) -> tuple[int, int, int]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection
 
-from pycharrnn.common.printing import PrintLine
+from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.text.batches import Batches
 from pycharrnn.text.data_settings import DataSettings
-from pycharrnn.text.item_loader import open_items
-from pycharrnn.text.loader import CharSplitLMMinibatchLoader
+from pycharrnn.text.item_loader import ItemLoader, check_labels
+from pycharrnn.text.loader import TextLoader
 from pycharrnn.text.text_stats import TextStats
+from pycharrnn.text.token_text import TokenText
 
 
 def open_batches(
@@ -26,29 +28,17 @@ def open_batches(
     """The batches of a text, or with `data.items`, those of a list. Errors: UserError.
 
     Args:
-        in_order: of a list: as for ItemLoader. advise: of a text: as for CharSplitLMMinibatchLoader. Others: as there.
+        in_order: of a list: as for ItemLoader. advise: of a text. Others: as for CharSplitLMMinibatchLoader.
     """
-    if data.items:
-        return open_items(
-            data,
-            say=say,
-            rows=rows,
-            progress=progress,
-            model_characters=model_characters,
-            stats=stats,
-            in_order=in_order,
-        )
-    return CharSplitLMMinibatchLoader(
-        data.data_dir,
-        data.batch_size,
-        data.seq_length,
-        data.split_fractions,
-        say=say,
-        rows=rows,
-        progress=progress,
-        encoding=data.encoding,
-        model_characters=model_characters,
-        leave_out_others=data.vocab == "keep",
-        stats=stats,
-        advise=advise,
-    )
+    read = functools.partial(TokenText, data.data_dir, progress=progress, encoding=data.encoding, stats=stats)
+    text = read(say=say, model_characters=model_characters, leave_out_others=data.keeps_vocab)
+    try:
+        if not data.items:
+            sizes = data.batch_size, data.seq_length, data.split_fractions
+            return TextLoader(text, *sizes, say=say, rows=rows, advise=advise)
+        if data.label:
+            check_labels(text, data, functools.partial(read, say=print_nothing))
+        return ItemLoader(text, data, say=say, rows=rows, progress=progress, in_order=in_order)
+    except BaseException:
+        text.close()
+        raise

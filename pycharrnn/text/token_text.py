@@ -29,14 +29,7 @@ class TextChanged(UserError):
 
 
 class TokenText:
-    """The text of a folder as token ids, read from its cache.
-
-    Args:
-        say: prints the original's messages, line by line.
-        encoding: "bytes" or "utf8" (code points).
-        model_characters: characters that the vocabulary has besides those of the text.
-        leave_out_others: leave all characters but `model_characters` out of the text.
-        stats: text_stats(data_dir), if the caller has it.
+    """The text of a folder as token ids, read from its cache. Arguments: as for CharSplitLMMinibatchLoader.
 
     Attributes:
         vocab: character -> token id from 1, in the order of their bytes. path: of the file with the ids.
@@ -55,7 +48,7 @@ class TokenText:
         encoding: str,
         model_characters: Collection[bytes] | None = None,
         leave_out_others: bool = False,
-        stats: TextStats | None,
+        stats: TextStats | None = None,
     ):
         vocab, text = preprocessing.cached(data_dir, say, progress, encoding, stats)
         self.vocab, self._cached_vocab = vocab, vocab

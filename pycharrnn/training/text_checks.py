@@ -28,7 +28,7 @@ def check(settings: RunSettings, text: TextStats) -> None:
     characters = text.characters(data.encoding)
     if not characters:
         return
-    if data.vocab != "keep" and not data.items:  # the loader counts what is left of the text, and the items
+    if not data.keeps_vocab and not data.items:  # the loader counts what is left of the text, and the items
         _check_batches(data, text.length(data.encoding))
     if start is None:
         dtype = precision.PARAMETERS[settings.machine.parameters]

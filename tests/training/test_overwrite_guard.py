@@ -315,7 +315,7 @@ def test_a_text_that_is_changed_costs_no_run(tmp_path, monkeypatch, when):
     folder = folder_with_text(tmp_path / "changed")
     train(folder, "-max_epochs", "0.001")
     data = folder / "data/data.t7"
-    read = loader.CharSplitLMMinibatchLoader.next_batch
+    read = loader.TextLoader.next_batch
     splits: list[int] = []
 
     def change_once(self, split):
@@ -324,9 +324,9 @@ def test_a_text_that_is_changed_costs_no_run(tmp_path, monkeypatch, when):
             data.write_bytes(data.read_bytes()[:-1] + b"\1")
         return read(self, split)
 
-    monkeypatch.setattr(loader.CharSplitLMMinibatchLoader, "next_batch", change_once)
+    monkeypatch.setattr(loader.TextLoader, "next_batch", change_once)
     error, out, _ = result_of(folder, "-max_epochs", "1", "-eval_val_every", "20")
-    monkeypatch.setattr(loader.CharSplitLMMinibatchLoader, "next_batch", read)
+    monkeypatch.setattr(loader.TextLoader, "next_batch", read)
     done = 29 if when == "step" else 20
     said = f"it is made anew from input.txt; stopped after iteration {done}; go on with: pycharrnn train -resume cv/lm_"
     assert error.status == 1 and said in str(error), error
@@ -349,7 +349,7 @@ def test_a_text_that_changes_before_anything_is_trained(tmp_path, monkeypatch):
         raise loader.TextChanged("gone")
 
     left = []
-    monkeypatch.setattr(loader.CharSplitLMMinibatchLoader, "next_batch", changed)
+    monkeypatch.setattr(loader.TextLoader, "next_batch", changed)
     monkeypatch.setattr(Ranks, "destroy", lambda ranks: left.append(ranks))
     error, _, _ = result_of(folder_with_text(tmp_path), "-max_epochs", "1")
     assert not left  # other processes would know nothing of it, and wait for this one
@@ -365,7 +365,7 @@ def test_the_state_before_a_validation_comes_back(tmp_path, monkeypatch):
     exact = ["-exact", "0", "-max_epochs", "1", "-eval_val_every", "20"]
     whole = steps(train(folder_with_text(tmp_path / "whole"), *exact))
     folder = folder_with_text(tmp_path / "changed")
-    read, failed = loader.CharSplitLMMinibatchLoader.next_batch, []
+    read, failed = loader.TextLoader.next_batch, []
 
     def fail_once(self, split):
         if split == 2 and self.batch_ix[2] == 2 and not failed:
@@ -373,7 +373,7 @@ def test_the_state_before_a_validation_comes_back(tmp_path, monkeypatch):
             raise loader.TextChanged("gone")
         return read(self, split)
 
-    monkeypatch.setattr(loader.CharSplitLMMinibatchLoader, "next_batch", fail_once)
+    monkeypatch.setattr(loader.TextLoader, "next_batch", fail_once)
     assert "after iteration 20" in str(result_of(folder, *exact)[0])
     lines = steps(train(folder, "-resume", "cv", small=[]))
     trained = [line for line in whole if line.startswith(tuple(f"{i}/" for i in range(21, 61)))]

@@ -29,7 +29,7 @@ from pycharrnn.checkpoints import checkpoint, formats, inspection
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
-from pycharrnn.text.loader import CharSplitLMMinibatchLoader
+from pycharrnn.text.loader import TextLoader
 from pycharrnn.text.token_text import TextChanged
 from pycharrnn.training import initial_checkpoint, loop, new_model, session
 from pycharrnn.training.machine import Process
@@ -624,7 +624,7 @@ def test_a_list_resets_no_states_on_resuming(tmp_path):
 @pytest.mark.parametrize("where, name", [(new_model, "model_of"), (loop, "_history")])
 def test_a_run_that_fails_before_its_first_step_closes_its_text(tmp_path, monkeypatch, where, name):
     monkeypatch.setattr(where, name, mock.Mock(side_effect=UserError("no")))
-    with mock.patch.object(CharSplitLMMinibatchLoader, "close", autospec=True) as close:
+    with mock.patch.object(TextLoader, "close", autospec=True) as close:
         error, _, _ = result_of(folder_with_text(tmp_path))
     assert str(error) == "no"
     assert close.called
