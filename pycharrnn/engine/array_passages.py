@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pycharrnn.common.splitmix64 import mix_bits
-from pycharrnn.engine.passages import BITS_OF_CONTEXT, BITS_OF_PASSAGE, CopyLimit, Passages
+from pycharrnn.engine.passages import BITS_OF_CONTEXT, BITS_OF_PASSAGE, CopyLimit, PassageFilter, PassageRules, Passages
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -17,65 +18,72 @@ if TYPE_CHECKING:
 
 
 class ArrayPassages(Passages):
-    """The passages of a text, sorted by the hash of their first N characters; with `words`, a filter.
+    """Passages in NumPy."""
 
-    Args, errors: as KernelPassages.
-    """
-
-    def __init__(
-        self,
-        N: int,
-        vocab_size: int,
-        free_id: int,
-        text: npt.NDArray[np.int32] | None,
-        words: npt.NDArray[np.uint64] | None,
-        utf8_bytes: npt.NDArray[np.uint8] | None = None,
-    ) -> None:
-        super().__init__(N, vocab_size, free_id, words, utf8_bytes)
-        if text is not None:
-            self._text = text
-            starts, hashes = _passages_of(text, N)
-            order = np.argsort(hashes, kind="stable")
-            self._starts, self._hashes = starts[order], hashes[order]
-
-    @property
-    def nbytes(self) -> int:
-        """See Passages.nbytes."""
-        arrays = (self._text, self._starts, self._hashes) if self.words is None else (self.words,)
-        return sum(array.nbytes for array in arrays)
+    @abstractmethod
+    def following(self, context: npt.NDArray[np.int32]) -> npt.NDArray[np.integer]:
+        """Token ids that complete a passage after N characters, (N,)."""
 
     def limit(self) -> ArrayLimit:
         """See Passages.limit."""
         return ArrayLimit(self)
 
+
+class ArrayIndex(ArrayPassages):
+    """An exact index: where passages begin, sorted by the hash of their first N characters. `text`: as KernelIndex."""
+
+    def __init__(self, rules: PassageRules, text: npt.NDArray[np.int32]) -> None:
+        super().__init__(rules)
+        self._text = text
+        starts, hashes = _passages_of(text, rules.N)
+        order = np.argsort(hashes, kind="stable")
+        self._starts, self._hashes = starts[order], hashes[order]
+
+    @property
+    def nbytes(self) -> int:
+        """See Passages.nbytes."""
+        return self._text.nbytes + self._starts.nbytes + self._hashes.nbytes
+
+    def following(self, context: npt.NDArray[np.int32]) -> npt.NDArray[np.integer]:
+        """See ArrayPassages.following."""
+        N = self.rules.N
+        (of_context,) = _window_hashes(context, N)
+        first, end = np.searchsorted(self._hashes, of_context), np.searchsorted(self._hashes, of_context, "right")
+        starts = self._starts[first:end]
+        same = (self._text[starts[:, None] + np.arange(N)] == context).all(1)
+        return np.unique(self._text[starts[same] + N])
+
+
+class ArrayFilter(ArrayPassages, PassageFilter):
+    """A filter."""
+
+    def __init__(self, rules: PassageRules, words: npt.NDArray[np.uint64]) -> None:
+        super().__init__(rules)
+        self.words = words
+
     def add(self, piece: npt.NDArray[np.int32]) -> None:
-        """See Passages.add."""
-        assert self.words is not None  # else the index is complete
-        starts, hashes = _passages_of(piece, self.N)
+        """See PassageFilter.add."""
+        starts, hashes = _passages_of(piece, self.rules.N)
         blocks = self._blocks_of(hashes)
-        passage = _passage_bits(hashes, piece[starts + self.N])
+        passage = _passage_bits(hashes, piece[starts + self.rules.N])
         for bits, count in ((mix_bits(~hashes), BITS_OF_CONTEXT), (passage, BITS_OF_PASSAGE)):
             for word, bit in _places(bits, count):
                 np.bitwise_or.at(self.words, (blocks, word), bit)
 
     def following(self, context: npt.NDArray[np.int32]) -> npt.NDArray[np.integer]:
-        """Token ids that complete a passage after N characters, (N,)."""
-        (of_context,) = _window_hashes(context, self.N)
-        if self.words is None:
-            first, end = np.searchsorted(self._hashes, of_context), np.searchsorted(self._hashes, of_context, "right")
-            starts = self._starts[first:end]
-            same = (self._text[starts[:, None] + np.arange(self.N)] == context).all(1)
-            return np.unique(self._text[starts[same] + self.N])
+        """See ArrayPassages.following."""
+        V = self.rules.vocab_size
+        (of_context,) = _window_hashes(context, self.rules.N)
         block = self.words[int(self._blocks_of(of_context[None])[0])]
         if not _has_bits(block, mix_bits(~of_context[None]), BITS_OF_CONTEXT)[0]:
             return np.empty(0, np.int64)
-        every = np.arange(self.vocab_size)
-        bits = _passage_bits(np.full(self.vocab_size, of_context), every)
-        found: npt.NDArray[np.integer] = every[_has_bits(block, bits, BITS_OF_PASSAGE) & (every != self.free_id)]
+        every = np.arange(V)
+        bits = _passage_bits(np.full(V, of_context), every)
+        is_found = _has_bits(block, bits, BITS_OF_PASSAGE) & (every != self.rules.free_id)
+        found: npt.NDArray[np.integer] = every[is_found]
         return found
 
     def _blocks_of(self, hashes: _Hashes) -> npt.NDArray[np.int64]:
-        assert self.words is not None
         blocks: npt.NDArray[np.int64] = ((mix_bits(hashes) >> 32) * np.uint64(len(self.words)) >> 32).astype(np.int64)
         return blocks
 
@@ -90,18 +98,18 @@ class ArrayLimit(CopyLimit):
 
     def append(self, token_ids: npt.NDArray[np.int64]) -> None:
         """See CopyLimit.append."""
-        self._recent = np.concatenate([self._recent, token_ids.astype(np.int32)])[-self._passages.N :]
-        if self._passages.utf8_bytes is not None:
-            for byte in self._passages.utf8_bytes[token_ids].tolist():
+        self._recent = np.concatenate([self._recent, token_ids.astype(np.int32)])[-self._passages.rules.N :]
+        if self._passages.rules.utf8_bytes is not None:
+            for byte in self._passages.rules.utf8_bytes[token_ids].tolist():
                 self._append_byte(byte)
 
     def forbid(self, log_probs: npt.NDArray[np.float64]) -> bool:
         """See CopyLimit.forbid."""
         forbidden = np.zeros(len(log_probs), bool)
-        if len(self._recent) == self._passages.N and not self._due:
+        if len(self._recent) == self._passages.rules.N and not self._due:
             forbidden[self._passages.following(self._recent)] = True
         self._is_changed |= bool(forbidden.any())
-        values = self._passages.utf8_bytes
+        values = self._passages.rules.utf8_bytes
         if values is not None and self._is_changed:
             first, last = self._range
             is_begin = (values < 0x80) | ((values >= 0xC2) & (values <= 0xF4))

@@ -253,7 +253,7 @@ def _pointers(limits: Sequence[CopyLimit | None], M: int, V: int) -> ctypes.Arra
             continue
         if not isinstance(limit, KernelLimit):
             raise TypeError("a limit must be of the kernel")
-        if limit.passages.vocab_size != V:
-            raise ValueError(f"a limit is for {limit.passages.vocab_size} characters, not {V}")
+        if limit.passages.rules.vocab_size != V:
+            raise ValueError(f"a limit is for {limit.passages.rules.vocab_size} characters, not {V}")
         found[m] = ctypes.addressof(limit.structure)
     return found

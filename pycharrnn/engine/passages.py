@@ -1,6 +1,6 @@
 """An index of the passages of a text, and what may not follow in a stream that must not copy them (-max_copy).
 
-A passage has N+1 characters. In an `exact` index the text itself answers. In a filter, for longer texts, a passage sets
+A passage has N+1 characters. In an exact index the text itself answers. In a filter, for longer texts, a passage sets
 BITS_OF_CONTEXT + BITS_OF_PASSAGE bits of a block: it may forbid a little too much, and never too little.
 
 Where the characters are the bytes of UTF-8, the continuation bytes of a character may always follow its first byte, so
@@ -12,6 +12,7 @@ kernel_copies.h defines both; array_passages.py computes the same without the ke
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,31 +48,37 @@ class CopyLimit(ABC):
         """The same limit after the same characters, for a stream that goes on differently."""
 
 
-class Passages(ABC):
-    """The passages of one text. Errors: ValueError for an N below 1.
+@dataclass(frozen=True, eq=False)
+class PassageRules:
+    """What a copy is, for one model and one N.
 
     Attributes:
         N: how many characters in a row may be copied.
         vocab_size: V.
         free_id: a token id that completes no passage; -1 for none.
-        words: of a filter, uint64 (blocks, 8); None in an exact index.
         utf8_bytes: uint8 (V,), the byte of each token id in a model of the bytes of UTF-8; None in other models.
+
+    Errors: ValueError for an N below 1, or other `utf8_bytes`.
     """
 
-    def __init__(
-        self,
-        N: int,
-        vocab_size: int,
-        free_id: int,
-        words: npt.NDArray[np.uint64] | None,
-        utf8_bytes: npt.NDArray[np.uint8] | None,
-    ) -> None:
-        if N < 1:
-            raise ValueError(f"N must be at least 1, not {N}")
-        if utf8_bytes is not None and (utf8_bytes.shape != (vocab_size,) or utf8_bytes.dtype != np.uint8):
-            raise ValueError(f"utf8_bytes must be uint8 ({vocab_size},)")
-        self.N, self.vocab_size, self.free_id = N, vocab_size, free_id
-        self.words, self.utf8_bytes = words, utf8_bytes
+    N: int
+    vocab_size: int
+    free_id: int = -1
+    utf8_bytes: npt.NDArray[np.uint8] | None = None
+
+    def __post_init__(self) -> None:
+        if self.N < 1:
+            raise ValueError(f"N must be at least 1, not {self.N}")
+        found = self.utf8_bytes
+        if found is not None and (found.shape != (self.vocab_size,) or found.dtype != np.uint8):
+            raise ValueError(f"utf8_bytes must be uint8 ({self.vocab_size},)")
+
+
+class Passages(ABC):
+    """The passages of one text."""
+
+    def __init__(self, rules: PassageRules) -> None:
+        self.rules = rules
 
     @property
     @abstractmethod
@@ -82,71 +89,69 @@ class Passages(ABC):
     def limit(self) -> CopyLimit:
         """A limit for a stream that has read nothing."""
 
+
+class PassageFilter(Passages):
+    """The passages of a text as bits. `words`: uint64 (blocks, 8)."""
+
+    words: npt.NDArray[np.uint64]
+
+    @property
+    def nbytes(self) -> int:
+        """See Passages.nbytes."""
+        return self.words.nbytes
+
     @abstractmethod
     def add(self, piece: npt.NDArray[np.int32]) -> None:
-        """Add the passages within a piece of the text to the filter. Ids as for `index`."""
+        """Add the passages within a piece of the text. Ids as for `index`."""
 
 
 def index(
-    pieces: Iterable[npt.NDArray[np.int32]],
-    length: int,
-    N: int,
-    vocab_size: int,
-    free_id: int = -1,
-    max_exact: int = MAX_EXACT,
-    utf8_bytes: npt.NDArray[np.uint8] | None = None,
+    pieces: Iterable[npt.NDArray[np.int32]], length: int, rules: PassageRules, max_exact: int = MAX_EXACT
 ) -> Passages:
-    """Index a text of `length` characters.
+    """Index a text of `length` characters: exactly, or a longer one, or for a large N, by a PassageFilter.
 
     Args:
         pieces: its token ids, from 0 to vocab_size - 1; -1 for a character that is in no passage.
         max_exact: the longest text for which the index is exact.
 
-    Errors: ValueError for other token ids, another length, or an N below 1.
+    Errors: ValueError for other token ids, or another length.
     """
-    if length <= max_exact and N <= MAX_EXACT_N:
-        text = np.concatenate([np.empty(0, np.int32), *(_checked(piece, vocab_size) for piece in pieces)])
+    if length <= max_exact and rules.N <= MAX_EXACT_N:
+        text = np.concatenate([np.empty(0, np.int32), *(_checked(piece, rules.vocab_size) for piece in pieces)])
         if len(text) != length:
             raise ValueError(f"the text has {len(text)} characters, not {length}")
-        return _passages(N, vocab_size, free_id, text, None, utf8_bytes)
-    found = _passages(N, vocab_size, free_id, None, np.zeros(filter_shape(length), np.uint64), utf8_bytes)
-    for piece in _overlapping(pieces, N):
-        found.add(_checked(piece, vocab_size))
+        return _exact_index(rules, text)
+    found = from_filter(np.zeros(filter_shape(length), np.uint64), rules)
+    for piece in _overlapping(pieces, rules.N):
+        found.add(_checked(piece, rules.vocab_size))
     return found
 
 
-def from_filter(
-    words: npt.NDArray[np.uint64],
-    N: int,
-    vocab_size: int,
-    free_id: int = -1,
-    utf8_bytes: npt.NDArray[np.uint8] | None = None,
-) -> Passages:
-    """The index of a text from the words of its filter."""
-    return _passages(N, vocab_size, free_id, None, words, utf8_bytes)
+def _exact_index(rules: PassageRules, text: npt.NDArray[np.int32]) -> Passages:
+    """An exact index in C, or in NumPy without the kernel."""
+    if kernel_library.library():
+        from pycharrnn.engine.kernel_passages import KernelIndex
+
+        return KernelIndex(rules, text)
+    from pycharrnn.engine.array_passages import ArrayIndex
+
+    return ArrayIndex(rules, text)
+
+
+def from_filter(words: npt.NDArray[np.uint64], rules: PassageRules) -> PassageFilter:
+    """The index of a text from the words of its filter; with words of zeros, an empty one. In C or NumPy."""
+    if kernel_library.library():
+        from pycharrnn.engine.kernel_passages import KernelFilter
+
+        return KernelFilter(rules, words)
+    from pycharrnn.engine.array_passages import ArrayFilter
+
+    return ArrayFilter(rules, words)
 
 
 def filter_shape(length: int) -> tuple[int, int]:
     """The shape of the filter of a text of so many characters."""
     return max(1, -(-length // CHARACTERS_PER_BLOCK)), FILTER_WORDS
-
-
-def _passages(
-    N: int,
-    vocab_size: int,
-    free_id: int,
-    text: npt.NDArray[np.int32] | None,
-    words: npt.NDArray[np.uint64] | None,
-    utf8_bytes: npt.NDArray[np.uint8] | None,
-) -> Passages:
-    """An index in C, or in NumPy without the kernel."""
-    if kernel_library.library():
-        from pycharrnn.engine.kernel_passages import KernelPassages
-
-        return KernelPassages(N, vocab_size, free_id, text, words, utf8_bytes)
-    from pycharrnn.engine.array_passages import ArrayPassages
-
-    return ArrayPassages(N, vocab_size, free_id, text, words, utf8_bytes)
 
 
 def _checked(piece: npt.NDArray[np.int32], vocab_size: int) -> npt.NDArray[np.int32]:

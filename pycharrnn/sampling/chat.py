@@ -81,7 +81,7 @@ class Chat:
             if len(copies.ended) > num_ended:  # early, so the last character has been read
                 self._unread = b""
             before = [*copies.before, *ids[: len(ids) - bool(self._unread)]]
-            self._copies = dataclasses.replace(copies, before=tuple(before[-copies.passages.N :]))
+            self._copies = dataclasses.replace(copies, before=tuple(before[-copies.passages.rules.N :]))
         self.is_empty = self._has_default_stop and num_sampled == 1 and self._unread == b"\n"
         self._opt = dataclasses.replace(self._opt, seed=self._opt.seed + 1)
         self._learn(ids[: len(ids) - num_sampled], ids[len(ids) - num_sampled :])

@@ -21,7 +21,7 @@ _Key = tuple[object, ...]  # of ModelText.key
 
 @dataclass(frozen=True)
 class CopyLimits:
-    """What keeps samples from copying: no more than passages.N characters in a row of them stand in the text.
+    """What keeps samples from copying: no more than passages.rules.N characters in a row of them stand in the text.
 
     Attributes:
         before: token ids that a stream has read before its primetext.
@@ -44,8 +44,8 @@ class CopyLimits:
         if len(self.ended) > 1:
             which = f"{len(self.ended)} samples, the first that of -seed {min(self.ended)}, end"
         return (
-            f"{which} early: every character that could follow would copy more than {self.passages.N} characters of"
-            " the text; raise -max_copy."
+            f"{which} early: every character that could follow would copy more than {self.passages.rules.N} characters"
+            " of the text; raise -max_copy."
         )
 
 

@@ -22,7 +22,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import print_nothing
 from pycharrnn.engine import passages
-from pycharrnn.engine.passages import Passages
+from pycharrnn.engine.passages import PassageFilter, PassageRules, Passages
 from pycharrnn.text import cache_record, item_file, source_files
 from pycharrnn.text.encodings import BYTES, UTF8, InvalidUtf8, invalid_utf8_at
 from pycharrnn.text.file_pieces import file_pieces
@@ -72,7 +72,7 @@ class ModelText:
                     f"{flag('max_copy')} can't take {flag('text')} from a pipe: save the text as a file, and name that."
                 )
             read = self._reader_of(text)
-            return self._index(read, text, None, N, self._utf8_bytes(read))
+            return self._index(read, text, None, self._rules(N, self._utf8_bytes(read)))
         return self._index_of_recorded(N, keep)
 
     def key(self, N: int, text: str = "") -> tuple[object, ...]:
@@ -80,17 +80,14 @@ class ModelText:
         path = text or (self.recorded.path if self.recorded.folder else "")
         return N, text, self.recorded, self._hash(), cache_record.file_state(path) if path else None
 
-    def _index(
-        self, read: _Bytes, shown: str, length: int | None, N: int, utf8_bytes: npt.NDArray[np.uint8] | None
-    ) -> Passages | None:
+    def _index(self, read: _Bytes, shown: str, length: int | None, rules: PassageRules) -> Passages | None:
         """Index a text, named so in messages, of `length` characters if that is known. Errors: OSError; UserError."""
         try:
             if length is None:
                 length = sum(map(len, self._pieces(read)))
-            if length <= N:
+            if length <= rules.N:
                 return None
-            V = len(self._characters)
-            return passages.index(self._pieces(read), length, N, V, self._end_id, passages.MAX_EXACT, utf8_bytes)
+            return passages.index(self._pieces(read), length, rules, passages.MAX_EXACT)
         except InvalidUtf8 as e:
             raise UserError(
                 f"{shown} is not UTF-8 at offset {e.offset}, and the model's characters are code points: convert"
@@ -102,33 +99,35 @@ class ModelText:
         path, folder = self.recorded.checked_path(), self.recorded.folder
         stats = text_stats(folder, -1)
         read = functools.partial(file_pieces, path)
-        utf8_bytes = self._utf8_bytes(read, stats.invalid_at is None)
+        rules = self._rules(N, self._utf8_bytes(read, stats.invalid_at is None))
         if self._encoding is UTF8 and stats.invalid_at is not None:
             length = None  # `index` says where it is invalid
         else:
             length = stats.length(self._encoding.name)
         if length is None or length <= max(N, passages.MAX_EXACT):
-            return self._index(read, path, length, N, utf8_bytes)
+            return self._index(read, path, length, rules)
         name = f"passages_{N}_{self._hash()}.bin"
         shape = passages.filter_shape(length)
         if cache_record.load(folder).made_of(folder, name) == stats.fingerprint:
             with contextlib.suppress(OSError, ValueError):
                 words = np.fromfile(os.path.join(folder, name), np.uint64).reshape(shape)
-                return passages.from_filter(words, N, len(self._characters), self._end_id, utf8_bytes)
+                return passages.from_filter(words, rules)
         state = cache_record.file_state(path)
         try:
-            found = self._index(read, path, length, N, utf8_bytes)
+            found = self._index(read, path, length, rules)
         except ValueError:
             found = None
         if found is None or cache_record.file_state(path) != state:
             raise UserError(f"{path} changed while it was read; start again.")
-        if keep:
+        if keep and isinstance(found, PassageFilter):
             with contextlib.suppress(OSError):  # a folder that can't be written: it is made anew the next time
-                assert found.words is not None  # a text of this length has a filter
                 with atomic_write(os.path.join(folder, name)) as f:
                     found.words.tofile(f)
                 cache_record.add(folder, stats.fingerprint, name)
         return found
+
+    def _rules(self, N: int, utf8_bytes: npt.NDArray[np.uint8] | None) -> PassageRules:
+        return PassageRules(N, len(self._characters), self._end_id, utf8_bytes)
 
     def _utf8_bytes(self, read: _Bytes, is_utf8: bool | None = None) -> npt.NDArray[np.uint8] | None:
         """The characters of a model of the bytes of UTF-8, else None. `is_utf8`: of the text, if known."""

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 
 import numpy as np
 import pytest
 
 from pycharrnn.engine import kernel_library, passages
-from pycharrnn.engine.array_passages import ArrayPassages
-from pycharrnn.engine.kernel_passages import KernelPassages
-from pycharrnn.engine.passages import Passages
+from pycharrnn.engine.array_passages import ArrayFilter, ArrayIndex
+from pycharrnn.engine.kernel_passages import KernelFilter, KernelIndex
+from pycharrnn.engine.passages import PassageFilter, PassageRules, Passages
 
 needs_kernel = pytest.mark.skipif(kernel_library.library() is None, reason="needs the C kernel")
 
 
 def indexes(
     text: np.ndarray, N: int, V: int, free_id: int = -1, utf8_bytes: np.ndarray | None = None
-) -> tuple[list[Passages], list[Passages]]:
+) -> tuple[list[Passages], list[PassageFilter]]:
     """The exact indexes and the filters of a text, from three pieces."""
-    kinds = [ArrayPassages, *([KernelPassages] if kernel_library.library() else [])]
+    has_kernel, rules = bool(kernel_library.library()), PassageRules(N, V, free_id, utf8_bytes)
     shape = passages.filter_shape(len(text))
-    filters = [kind(N, V, free_id, None, np.zeros(shape, np.uint64), utf8_bytes) for kind in kinds]
+    filters = [kind(rules, np.zeros(shape, np.uint64)) for kind in (ArrayFilter, KernelFilter)[: 1 + has_kernel]]
     for found in filters:
         for piece in passages._overlapping(np.array_split(text, 3), N):
             found.add(np.ascontiguousarray(piece))
-    return [kind(N, V, free_id, text, None, utf8_bytes) for kind in kinds], filters
+    return [kind(rules, text) for kind in (ArrayIndex, KernelIndex)[: 1 + has_kernel]], filters
 
 
 def forbidden(limit: passages.CopyLimit, V: int) -> set[int]:
@@ -75,7 +76,7 @@ def test_characters_of_several_bytes_stay_whole():
     drawn = "€€ba€ä😀€\n€b\ud7ffb\ue000aࠀ߿ä\U00010000\U0010ffffa€b".encode()
     N, V, values = 3, 256, np.arange(256, dtype=np.uint8)
     exact, filters = indexes(text.astype(np.int32), N, V, utf8_bytes=values)
-    limits, known, is_changed = [one.limit() for one in exact + filters], following(text, N), False
+    limits, known, is_changed = [one.limit() for one in (*exact, *filters)], following(text, N), False
     for k, byte in enumerate(drawn):
         is_within = byte & 0xC0 == 0x80
         expected = set() if is_within else known.get(tuple(drawn[max(0, k - N) : k]), set())
@@ -99,7 +100,7 @@ def may_be_utf8(beginning: bytes) -> bool:
 
 def test_a_stream_that_is_not_utf8_becomes_it():
     text = np.frombuffer(b"aaa", np.uint8)
-    for index in sum(indexes(text.astype(np.int32), 1, 256, utf8_bytes=np.arange(256, dtype=np.uint8)), []):
+    for index in itertools.chain(*indexes(text.astype(np.int32), 1, 256, utf8_bytes=np.arange(256, dtype=np.uint8))):
         limit = index.limit()
         limit.append(np.frombuffer(b"\x80\xf8\xc3a", np.uint8).astype(np.int64))
         assert forbidden(limit, 256) == {ord("a"), *range(0x80, 0xC2), *range(0xF5, 0x100)}
@@ -131,8 +132,8 @@ def test_how_much_a_filter_forbids_by_chance():
     """About one in a thousand characters."""
     random = np.random.default_rng(2)
     text = random.integers(0, 64, 100_000).astype(np.int32)
-    index = passages.index([text], len(text), 8, 64, max_exact=0)
-    assert index.words is not None and index.words.nbytes <= 2.01 * len(text)
+    index = passages.index([text], len(text), PassageRules(8, 64), max_exact=0)
+    assert isinstance(index, PassageFilter) and index.words.nbytes <= 2.01 * len(text)
     limit, count = index.limit(), 0
     for token_id in random.integers(0, 64, 3000):
         limit.append(np.array([token_id]))
@@ -142,20 +143,21 @@ def test_how_much_a_filter_forbids_by_chance():
 
 def test_long_texts_get_a_filter_and_short_ones_an_exact_index():
     text = np.zeros(100, np.int32)
-    assert passages.index([text[:60], text[60:]], 100, 5, 1).words is None
-    assert passages.index([text[:60], text[60:]], 100, 5, 1, max_exact=99).words is not None
-    assert passages.index([np.zeros(2000, np.int32)], 2000, 1001, 1).words is not None
+    pieces, rules = [text[:60], text[60:]], PassageRules(5, 1)
+    assert not isinstance(passages.index(pieces, 100, rules), PassageFilter)
+    assert isinstance(passages.index(pieces, 100, rules, max_exact=99), PassageFilter)
+    assert isinstance(passages.index([np.zeros(2000, np.int32)], 2000, PassageRules(1001, 1)), PassageFilter)
 
 
 def test_what_is_no_text_is_refused():
     with pytest.raises(ValueError, match="beyond -1 to 1"):
-        passages.index([np.array([0, 2], np.int32)], 2, 1, 2)
+        passages.index([np.array([0, 2], np.int32)], 2, PassageRules(1, 2))
     with pytest.raises(ValueError, match="beyond -1 to 1"):
-        passages.index([np.array([-2, 1], np.int32)], 2, 1, 2, max_exact=0)
+        passages.index([np.array([-2, 1], np.int32)], 2, PassageRules(1, 2), max_exact=0)
     with pytest.raises(ValueError, match="has 2 characters, not 3"):
-        passages.index([np.array([0, 1], np.int32)], 3, 1, 2)
+        passages.index([np.array([0, 1], np.int32)], 3, PassageRules(1, 2))
     with pytest.raises(ValueError, match="N must be at least 1, not 0"):
-        passages.index([np.array([0, 1], np.int32)], 2, 0, 2)
+        PassageRules(0, 2)
 
 
 @needs_kernel
@@ -163,8 +165,8 @@ def test_what_c_can_not_check_is_refused():
     text = np.array([0, 1], np.int32)
     for words in (np.zeros((2, 8), np.int64), np.zeros((2, 7), np.uint64), np.zeros((0, 8), np.uint64)):
         with pytest.raises(ValueError, match="a filter must be"):
-            KernelPassages(1, 2, -1, None, words)
-    limit = KernelPassages(1, 2, -1, text, None).limit()
+            KernelFilter(PassageRules(1, 2), words)
+    limit = KernelIndex(PassageRules(1, 2), text).limit()
     for log_probs in (np.zeros(3), np.zeros(2, np.float32), np.zeros(4)[::2]):
         with pytest.raises((TypeError, ValueError), match="log_probs must"):
             limit.forbid(log_probs)

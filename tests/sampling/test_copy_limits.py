@@ -14,8 +14,9 @@ from compat.lua_random import LuaRandom
 from compat.vocabulary import characters_by_id
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import kernel_library, passages
-from pycharrnn.engine.array_passages import ArrayPassages
-from pycharrnn.engine.kernel_passages import KernelPassages
+from pycharrnn.engine.array_passages import ArrayFilter, ArrayIndex
+from pycharrnn.engine.kernel_passages import KernelFilter, KernelIndex
+from pycharrnn.engine.passages import PassageFilter, PassageRules
 from pycharrnn.sampling import beam, copy_limits, inference, items, sampler
 from pycharrnn.sampling.chat import Chat
 from pycharrnn.sampling.copy_limits import CopyLimits, KeptPassages
@@ -35,10 +36,11 @@ def text_of(seed: int, length: int = 200) -> np.ndarray:
 
 def limits_of(text: np.ndarray, N: int, with_kernel: bool, max_exact: int = passages.MAX_EXACT, V: int = V):
     """-max_copy N, in C or NumPy, exact or (max_exact=0) by a filter."""
-    kind = KernelPassages if with_kernel else ArrayPassages
+    rules = PassageRules(N, V)
     if max_exact:
-        return CopyLimits(kind(N, V, -1, text, None))
-    found = kind(N, V, -1, None, np.zeros(passages.filter_shape(len(text)), np.uint64))
+        return CopyLimits((KernelIndex if with_kernel else ArrayIndex)(rules, text))
+    words = np.zeros(passages.filter_shape(len(text)), np.uint64)
+    found = (KernelFilter if with_kernel else ArrayFilter)(rules, words)
     found.add(text)
     return CopyLimits(found)
 
@@ -331,7 +333,7 @@ def test_the_filter_of_a_long_text_is_kept_beside_it(folder, monkeypatch):
     text = bytes(np.random.default_rng(3).choice([*b"abc\n"], 300).tolist())
     copies, loaded, path = of_text(folder, text)
     (file,) = (folder / "data/list").glob("passages_3_*.bin")
-    assert copies.passages.words is not None and file.stat().st_size == copies.passages.words.nbytes
+    assert isinstance(copies.passages, PassageFilter) and file.stat().st_size == copies.passages.words.nbytes
 
     def again() -> CopyLimits:
         found = copy_limits.for_options(path, loaded, 3)
@@ -359,10 +361,10 @@ def test_the_filter_of_a_long_text_is_kept_beside_it(folder, monkeypatch):
 def test_the_indexes_that_were_used_last_are_kept(folder, monkeypatch):
     _, loaded, path = of_text(folder, b"abcabcb")
     built = []
-    monkeypatch.setattr(passages, "index", lambda *a, index=passages.index: built.append(a[2]) or index(*a))
+    monkeypatch.setattr(passages, "index", lambda *a, index=passages.index: built.append(a[2].N) or index(*a))
     text, kept = ModelText(path, loaded), KeptPassages(0)
     for N in (2, 2, 3, 2):
-        assert kept.limits(text, N).passages.N == N
+        assert kept.limits(text, N).passages.rules.N == N
     assert built == [2, 3, 2]
     kept, built[:] = KeptPassages(1 << 20), []
     for N in (2, 3, 2, 3, 0, 1000):

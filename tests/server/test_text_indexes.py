@@ -59,9 +59,9 @@ def test_equal_requests_share_an_index_and_too_many_are_refused(made):
         waiting[1].cancel()  # its client has left
         may_end.set()
         found = await asyncio.gather(*waiting, return_exceptions=True)
-        assert [one.passages.N for one in found if not isinstance(one, BaseException)] == [4, 6, 7, 4, 4]
+        assert [one.passages.rules.N for one in found if not isinstance(one, BaseException)] == [4, 6, 7, 4, 4]
         assert found[0].passages is found[4].passages
-        assert (await indexes.limits(text, 8, is_open)).passages.N == 8
+        assert (await indexes.limits(text, 8, is_open)).passages.rules.N == 8
 
     assert MAX_MAKING == 4
     asyncio.run(ask())
