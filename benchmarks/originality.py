@@ -58,8 +58,8 @@ def trained(text: Path, recipe: str, seed: int, more: list[str]) -> str:
     return str(best)
 
 
-def texts_of(loaded: Checkpoint, temperature: float, limits: CopyLimits | None) -> list[bytes]:
-    """Samples of CHARACTERS characters together, or more; of a list an item each."""
+def texts_of(loaded: Checkpoint, temperature: float, limits: CopyLimits | None) -> tuple[list[bytes], int]:
+    """Samples of CHARACTERS characters together, or more; of a list an item each. And how many ended early."""
     end, characters = loaded.network.end_id, characters_by_id(loaded.vocab)
     model = inference.on_cpu(loaded.network)
     if end is not None:
@@ -68,13 +68,14 @@ def texts_of(loaded: Checkpoint, temperature: float, limits: CopyLimits | None) 
         drawn = items.draw(of_list, opt)
         while sum(map(len, found)) < CHARACTERS:
             found.append(b"".join(characters[k] for k in next(drawn).token_ids.tolist()))
-        return found
+        return found, 0
     opt, B = SampleOptions(length=LENGTH, temperature=temperature), CHARACTERS // LENGTH
-    texts, primes = [b""] * B, [[b"\n"]] * B
+    texts, primes, num_early = [b""] * B, [[b"\n"]] * B, 0
     for chunk in sampler.sample_streams(model.fresh(streams=B), primes, loaded.vocab, opt, range(B), copies=limits):
         if not chunk.given:
             texts[chunk.stream] += b"".join(chunk.characters)
-    return texts
+        num_early += chunk.ended_early
+    return texts, num_early
 
 
 def cells(found: Comparison, loaded: Checkpoint, other: Checkpoint, texts: list[bytes], N: int) -> list[str]:
@@ -102,9 +103,9 @@ def table(name: str, models: dict[str, str], other_path: str, N: int) -> None:
             columns, early = [], ""
             for of_row in (0, N):
                 limits = copy_limits.for_options(path, loaded, of_row)
-                texts = texts_of(loaded, temperature, limits)
+                texts, num_early = texts_of(loaded, temperature, limits)
                 columns.append(cells(copies.compare(texts, [[text]]), loaded, other, texts, N))
-                early = f" {len(limits.ended)} end early" if limits and limits.ended else ""
+                early = f" {num_early} end early" if num_early else ""
             both = " | ".join(f"{one} | {limited}" for one, limited in zip(*columns, strict=True))
             print(f"| {name}, {recipe}, temperature {temperature} | {both} |{early}", flush=True)
     validation = copied.novelty_of_model(path, loaded, b"x").validation

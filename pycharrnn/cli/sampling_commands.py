@@ -96,10 +96,9 @@ def sample_command(model: str, **values: Any) -> None:
     if end is not None:
         item_printing.print_items(loaded, opt, prompt.characters, labels, known, where, tell, copies)
     elif opt.samples > 1 or opt.json:
-        _draw_many(loaded, opt, prompt.characters, where, tell, copies)
+        _explain_early_ends(_draw_many(loaded, opt, prompt.characters, where, tell, copies), opt)
     else:
-        _draw_one(loaded, opt, b"".join(prompt.characters), where, tell, copies)
-    _explain_early_ends(copies)
+        _explain_early_ends(_draw_one(loaded, opt, b"".join(prompt.characters), where, tell, copies), opt)
 
 
 class _Prompt(NamedTuple):
@@ -191,11 +190,12 @@ def _copy_limits(path: str, loaded: Checkpoint, opt: SampleOptions | ChatOptions
     return copy_limits.for_options(path, loaded, opt.max_copy, opt.text)
 
 
-def _explain_early_ends(copies: CopyLimits | None) -> None:
-    """Say which samples ended early by -max_copy, once."""
-    if copies and copies.ended:
-        note(copies.why_they_ended())
-        copies.ended.clear()
+def _explain_early_ends(seeds: list[int], opt: SampleOptions | ChatOptions) -> None:
+    """Say that the samples of these seeds ended early by -max_copy, if there are any."""
+    if seeds:
+        from pycharrnn.sampling import copy_limits
+
+        note(copy_limits.why_they_ended(seeds, opt.max_copy))
 
 
 def _draw_one(
@@ -205,8 +205,11 @@ def _draw_one(
     where: str,
     tell: PrintLine,
     copies: CopyLimits | None,
-) -> None:
-    """Sample one text, or search for it with beams, and print it while sampling; -o writes it to a file instead."""
+) -> list[int]:
+    """Sample one text, or search for it with beams, and print it while sampling; -o writes it to a file instead.
+
+    Returns: its seed if it ended early.
+    """
     from compat.atomic_write import atomic_write
     from pycharrnn.checkpoints import checkpoint
     from pycharrnn.sampling import beam, inference, sample_files, sampler
@@ -220,6 +223,7 @@ def _draw_one(
         sample_files.write_sample(out, opt, characters, live=not opt.o, whole_end=whole_end)
     if opt.o:
         tell(f"saved {path}")
+    return [opt.seed] if characters.ended_early else []
 
 
 def _draw_many(
@@ -229,13 +233,16 @@ def _draw_many(
     where: str,
     tell: PrintLine,
     copies: CopyLimits | None,
-) -> None:
-    """Sample the texts of -samples in batches and print them one after the other; -o keeps them in files."""
+) -> list[int]:
+    """Sample the texts of -samples in batches and print them one after the other; -o keeps them in files.
+
+    Returns: the seeds of those that ended early.
+    """
     from pycharrnn.sampling import sample_files
 
     with contextlib.nullcontext(opt.o) if opt.o else tempfile.TemporaryDirectory() as folder:
         try:
-            sample_files.write_samples(loaded, opt, prime, folder, where, copies)
+            ended_early = sample_files.write_samples(loaded, opt, prime, folder, where, copies)
         except OSError as e:
             if opt.o or e.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -247,19 +254,19 @@ def _draw_many(
                 tell(f"saved {path}")
                 continue
             if opt.json:
-                _print_json(path, seed, copies)
+                _print_json(path, seed, {"early": seed in ended_early} if copies else {})
                 continue
             tell(f"-------- -seed {seed}")
             with open(path, "rb") as f:
                 shutil.copyfileobj(f, sys.stdout.buffer)
+    return ended_early
 
 
-def _print_json(path: str, seed: int, copies: CopyLimits | None) -> None:
+def _print_json(path: str, seed: int, more: dict[str, bool]) -> None:
     """Print the sample in a file as a JSON object on a line, with U+FFFD for what is not UTF-8. Errors: OSError."""
     with open(path, "rb") as f:
         text = f.read().removesuffix(b"\n").decode("utf-8", "replace")
-    early = {"early": seed in copies.ended} if copies else {}
-    sys.stdout.buffer.write(json.dumps({"text": text, "seed": seed, **early}).encode() + b"\n")
+    sys.stdout.buffer.write(json.dumps({"text": text, "seed": seed, **more}).encode() + b"\n")
 
 
 @click.command(
@@ -298,13 +305,13 @@ def chat_command(model: str, **values: Any) -> None:
         where = device.choose(opt.gpuid, opt.opencl, print_nothing)
         start = b"".join(tokenizer.item_start(loaded))
         chat = Chat(inference.make_predictor(loaded, where), loaded.vocab, opt, copies, start)
-        _converse(chat, opt, copies, checkpoint.is_from_texts(loaded))
+        _converse(chat, opt, checkpoint.is_from_texts(loaded))
         return
     kept.check(opt.text)  # the model's file may be replaced: it has been read
     learning = LearningChat(loaded, opt, copies)
     saves = bool(opt.o)
     try:
-        _converse(learning, opt, copies, checkpoint.is_from_texts(loaded))
+        _converse(learning, opt, checkpoint.is_from_texts(loaded))
     except UserError:  # such as a -stop that never occurs
         saves = saves and learning.has_learned
         raise
@@ -314,7 +321,7 @@ def chat_command(model: str, **values: Any) -> None:
             note(f"saved {opt.o}")
 
 
-def _converse(chat: Chat, opt: ChatOptions, copies: CopyLimits | None, whole_end: bool) -> None:
+def _converse(chat: Chat, opt: ChatOptions, whole_end: bool) -> None:
     """Answer the lines of standard input until it ends. `whole_end`: as for SampleWriter."""
     from pycharrnn.sampling import sample_files
 
@@ -332,8 +339,9 @@ def _converse(chat: Chat, opt: ChatOptions, copies: CopyLimits | None, whole_end
         line, left_out = chat.without_unknown(line)
         if left_out:
             note(f"left out: {left_out}")
+        seed = chat.seed
         sample_files.write_sample(out, opt.sampling(), chat.answer(line), live=True, whole_end=whole_end)
-        _explain_early_ends(copies)
+        _explain_early_ends([seed] if chat.ended_early else [], opt)
         if chat.is_empty and not is_explained:
             note(r'the answer is an empty line; with -stop "\n\n" an answer ends at an empty line.')
             is_explained = True

@@ -114,7 +114,7 @@ def sample_text(
     """Sample one text after `prime` with a predictor of one stream. Errors: UserError if the model predicts NaN."""
     hidden = len(prime.characters) if opt.hide_prime else prime.hidden
     sampled = sampler.sample(predictor, vocab, opt, b"".join(prime.characters), copies=copies)
-    return itertools.islice(for_a_program(sampled), hidden, None)
+    return itertools.islice(for_a_program(iter(sampled)), hidden, None)
 
 
 def sample_batch(
@@ -123,9 +123,10 @@ def sample_batch(
     opt: SampleOptions,
     primes: Sequence[Prime],
     copies: CopyLimits | None,
-) -> list[list[Character]]:
+) -> tuple[list[list[Character]], list[bool]]:
     """Sample a text for each prompt, as `sample_text` does with the seeds opt.seed, opt.seed + 1, ...
 
+    Returns: the texts, and whether each ended early, since `copies` left no character.
     Errors: UserError if the model predicts NaN, or if the texts would not end or not fit into memory.
     """
     if not (opt.length or opt.stop):
@@ -134,6 +135,7 @@ def sample_batch(
         with in_words_of_a_program():
             memory.check(_CHARACTER_BYTES * opt.length * len(primes), flag("length", opt.length))
     texts: list[list[Character]] = [[] for _ in primes]
+    ended_early = [False for _ in primes]
     for start in range(0, len(primes), MAX_STREAMS):
         batch = [prime.characters for prime in primes[start : start + MAX_STREAMS]]
         seeds = range(opt.seed + start, opt.seed + start + len(batch))
@@ -142,5 +144,6 @@ def sample_batch(
                 k = start + chunk.stream
                 probs = chunk.token_probs.tolist()
                 texts[k] += zip(chunk.characters, probs, itertools.repeat(chunk.given))
+                ended_early[k] = chunk.ended_early
     hidden = [len(prime.characters) if opt.hide_prime else prime.hidden for prime in primes]
-    return [text[count:] for text, count in zip(texts, hidden, strict=True)]
+    return [text[count:] for text, count in zip(texts, hidden, strict=True)], ended_early

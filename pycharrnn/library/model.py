@@ -207,14 +207,14 @@ class Model:
         primes = [self._prime(prompt, opt.ignore_bad_primetext) for prompt in prompts]
         opt = self._of_one_item(opt, primes)
         copies = self._copy_limits(opt)
-        texts = generation.sample_batch(self._weights.predictor, self.vocab, opt, primes, copies)
+        texts, ended_early = generation.sample_batch(self._weights.predictor, self.vocab, opt, primes, copies)
         found: list[Any]
         if as_bytes:
             found = [b"".join(character for character, _, _ in text) for text in texts]
         else:
             found = [text_of(text, opt.seed + k) for k, text in enumerate(texts)]
-            for generated in found:
-                generated.ended_early = copies is not None and generated.seed in copies.ended
+            for generated, is_early in zip(found, ended_early, strict=True):
+                generated.ended_early = is_early
         return found[0] if single else found
 
     @overload

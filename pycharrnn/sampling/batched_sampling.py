@@ -11,11 +11,12 @@ import numpy as np
 
 from pycharrnn.engine.kernel_streams import SampleRequest
 from pycharrnn.sampling.distribution import nan_error, softmax
+from pycharrnn.sampling.sampled_text import sampled_text
 from pycharrnn.sampling.sampler import sample
 from pycharrnn.sampling.stream import Stream, sampling_params
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     import numpy.typing as npt
 
@@ -50,7 +51,7 @@ class BatchedStream(Stream):
         predictor: of the model; its own streams are not used.
         prime_ids: token ids of the primetext.
         unit: (layer, unit), from 0, whose activations to return, or None.
-        copies: of opt.max_copy; None for no limit. A text that ends early for it is recorded there.
+        copies: of opt.max_copy; None for no limit.
         characters: token id -> character; needed for opt.stop only.
 
     Attributes:
@@ -69,7 +70,6 @@ class BatchedStream(Stream):
         characters: Sequence[bytes] = (),
     ) -> None:
         super().__init__(opt, opt.seed, predictor.vocab_size, copies.limit([*prime_ids]) if copies else None)
-        self._seed, self._copies = opt.seed, copies
         self._characters = characters
         self.predictor, self.unit = predictor, unit
         self.error: UserError | None = None
@@ -92,12 +92,6 @@ class BatchedStream(Stream):
             if not self.left:
                 return sampled.first(count)
         return sampled
-
-    def end_early(self) -> None:
-        """Sample no more, since no character is left."""
-        self.end()
-        if self._copies:
-            self._copies.ended.append(self._seed)
 
     def read(self, count: int, num_candidates: int) -> Characters:
         """Read the next characters of the primetext, up to `count`, with so many top candidates each."""
@@ -149,6 +143,7 @@ def step_batch(streams: Sequence[BatchedStream], count: int, num_candidates: Seq
     return found
 
 
+@sampled_text
 def sample_alone(
     predictor: LocalPredictor,
     vocab: dict[bytes, int],
@@ -157,19 +152,21 @@ def sample_alone(
     unit: tuple[int, int] | None,
     num_candidates: int,
     copies: CopyLimits | None = None,
-) -> Iterator[Characters]:
+) -> Generator[Characters, None, bool]:
     """The same for any predictor, one character at a time, with the primetext. Errors: as sampler.sample's."""
     before: SampledCharacter | None = None
-    for one in sample(predictor, vocab, opt, primetext, ahead=False, copies=copies):
+    sampled = sample(predictor, vocab, opt, primetext, ahead=False, copies=copies)
+    for one in sampled:
         if unit is None:
             yield _single(one, num_candidates, np.empty(0))
         elif before is not None:  # it has been read by now
             yield _single(before, num_candidates, predictor.activations()[unit[0], 0, :1, unit[1]])
         before = one
     if unit is not None and before is not None:
-        if not (copies and copies.ended):
+        if not sampled.ended_early:
             predictor.step(before.token_id)  # `sample` does not read the last character
         yield _single(before, num_candidates, predictor.activations()[unit[0], 0, :1, unit[1]])
+    return sampled.ended_early
 
 
 def _request(streams: Sequence[BatchedStream], num_candidates: Sequence[int]) -> SampleRequest | None:

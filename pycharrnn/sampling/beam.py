@@ -10,12 +10,13 @@ from compat.vocabulary import characters_by_id, ids_of
 from pycharrnn.common import memory
 from pycharrnn.common.errors import flag
 from pycharrnn.sampling.distribution import nan_error
+from pycharrnn.sampling.sampled_text import sampled_text
 from pycharrnn.sampling.sampler import SampledCharacter
 from pycharrnn.sampling.stop_text import StopText, require_possible_stop
 from pycharrnn.sampling.tokenizer import primetext_characters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     import numpy.typing as npt
 
@@ -43,13 +44,14 @@ def check_memory(network: Network, beams: int) -> None:
     memory.check(8 * beams * (history + gates_and_states), f"{flag('beam', beams)}")
 
 
+@sampled_text
 def search(
     predictor: Predictor,
     vocab: dict[bytes, int],
     opt: SampleOptions,
     primetext: bytes,
     copies: CopyLimits | None = None,
-) -> Iterator[SampledCharacter]:
+) -> Generator[SampledCharacter, None, bool]:
     """The characters of `primetext`, then those of the most probable text that `opt.beam` beams find.
 
     Each timestep keeps the W most probable texts, the beams. A character is returned once all beams agree on it, or
@@ -80,8 +82,7 @@ def search(
         best = np.argsort(-candidates, kind="stable")[:W]
         if copies and candidates[best[0]] == -np.inf:  # no beam can go on
             yield from _characters(history, len(history), characters, stop)
-            copies.ended.append(opt.seed)
-            return
+            return True
         totals = candidates[best] - candidates[best[0]]  # only differences count
         parents, token_ids = np.divmod(best, V)
         history.append(_Timestep(parents, token_ids, log_probs))
@@ -93,11 +94,12 @@ def search(
         decided = len(history) if found == opt.length else decided
         yield from _characters(history, decided, characters, stop)
         if stop.is_complete:
-            return
+            return False
         del history[:decided]
         if found != opt.length:
             predictor.select_streams(parents)
             log_probs = predictor.read(token_ids[None])[0]
+    return False
 
 
 def _characters(

@@ -34,9 +34,10 @@ class Chat:
 
     Attributes:
         is_empty: whether the last answer was only the newline with which an answer ends without -stop.
+        ended_early: whether the last answer ended because -max_copy left no character.
     """
 
-    is_empty = False
+    is_empty = ended_early = False
 
     def __init__(
         self,
@@ -52,6 +53,11 @@ class Chat:
             self._opt = dataclasses.replace(self._opt, stop="")  # a model without newlines
         self._unread = start  # later the last character of an answer: sampled, but not read yet
         self._copies = copies
+
+    @property
+    def seed(self) -> int:
+        """Of the next answer."""
+        return self._opt.seed
 
     def without_unknown(self, line: bytes) -> tuple[bytes, str]:
         """As tokenizer.without_unknown, but without a message about a CR or LF at the end that the vocabulary lacks."""
@@ -69,17 +75,19 @@ class Chat:
         Errors: UserError for a character of `line` that the vocabulary lacks, or a model that predicts NaN.
         """
         copies, ids, num_sampled = self._copies, list[int](), 0
-        num_ended = len(copies.ended) if copies else 0
-        for one in sampler.sample(self._predictor, self._vocab, self._opt, self._unread + line, copies=copies):
+        self.ended_early = False  # also if the answer is interrupted
+        sampled = sampler.sample(self._predictor, self._vocab, self._opt, self._unread + line, copies=copies)
+        for one in sampled:
             ids.append(one.token_id)
             if not one.given:
                 self._unread = one.character
                 num_sampled += 1
                 if not (self._is_line and one.character == b"\n"):
                     yield one
+        self.ended_early = sampled.ended_early
+        if self.ended_early:  # the last character has been read
+            self._unread = b""
         if copies:
-            if len(copies.ended) > num_ended:  # early, so the last character has been read
-                self._unread = b""
             before = [*copies.before, *ids[: len(ids) - bool(self._unread)]]
             self._copies = dataclasses.replace(copies, before=tuple(before[-copies.passages.rules.N :]))
         self.is_empty = self._has_default_stop and num_sampled == 1 and self._unread == b"\n"

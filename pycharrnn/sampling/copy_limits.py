@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,8 @@ from pycharrnn.engine.passages import CopyLimit, Passages
 from pycharrnn.sampling.model_text import ModelText
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from compat.charrnn import Checkpoint
 
 _Key = tuple[object, ...]  # of ModelText.key
@@ -25,12 +27,10 @@ class CopyLimits:
 
     Attributes:
         before: token ids that a stream has read before its primetext.
-        ended: seeds of the samples that ended early, since no character was left.
     """
 
     passages: Passages
     before: tuple[int, ...] = ()
-    ended: list[int] = field(default_factory=list)
 
     def limit(self, token_ids: list[int]) -> CopyLimit:
         """The limit of a stream that has read these characters of its primetext."""
@@ -38,15 +38,16 @@ class CopyLimits:
         found.append(np.array([*self.before, *token_ids], np.int64))
         return found
 
-    def why_they_ended(self) -> str:
-        """A sentence for the command line about the samples in `ended`."""
-        which = f"the sample of -seed {min(self.ended)} ends"
-        if len(self.ended) > 1:
-            which = f"{len(self.ended)} samples, the first that of -seed {min(self.ended)}, end"
-        return (
-            f"{which} early: every character that could follow would copy more than {self.passages.rules.N} characters"
-            " of the text; raise -max_copy."
-        )
+
+def why_they_ended(seeds: Collection[int], max_copy: int) -> str:
+    """A sentence for the command line about the samples of these seeds, which ended early."""
+    which = f"the sample of -seed {min(seeds)} ends"
+    if len(seeds) > 1:
+        which = f"{len(seeds)} samples, the first that of -seed {min(seeds)}, end"
+    return (
+        f"{which} early: every character that could follow would copy more than {max_copy} characters of the text;"
+        " raise -max_copy."
+    )
 
 
 def for_options(path: str, loaded: Checkpoint, max_copy: int, text: str = "") -> CopyLimits | None:

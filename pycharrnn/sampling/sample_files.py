@@ -40,20 +40,22 @@ def write_samples(
     folder: str,
     device: str,
     copies: CopyLimits | None = None,
-) -> None:
+) -> list[int]:
     """Write `opt.samples` samples of a checkpoint into `folder`, with -o atomically.
 
     Each file equals the output of `pycharrnn sample -verbose 0` with its seed.
 
+    Returns: the seeds of the samples that ended early, since `copies` left no character; in any order.
     Errors: OSError; UserError for a model that predicts NaN.
     """
     samples = _Samples(loaded.vocab, opt, prime, folder, copies, checkpoint.is_from_texts(loaded))
     seeds = range(opt.seed, opt.seed + opt.samples)
     if device == "cpu":
-        _write_on_threads(inference.on_cpu(loaded.network), samples, seeds)
-        return
+        return _write_on_threads(inference.on_cpu(loaded.network), samples, seeds)
+    ended_early = []
     for group in _groups(seeds, 1, MAX_STREAMS):
-        samples.write(inference.make_predictor(loaded, device, len(group)), group)
+        ended_early += samples.write(inference.make_predictor(loaded, device, len(group)), group)
+    return ended_early
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,14 @@ class _Samples:
     copies: CopyLimits | None
     whole_end: bool
 
-    def write(self, predictor: Predictor, seeds: Sequence[int], should_end: Callable[[], bool] = lambda: False) -> None:
-        """Write the samples of `seeds`, sampled side by side.
+    def write(
+        self, predictor: Predictor, seeds: Sequence[int], should_end: Callable[[], bool] = lambda: False
+    ) -> list[int]:
+        """Write the samples of `seeds`, sampled side by side; return the seeds of those that ended early.
 
         `should_end` is polled; if it is True, the writing ends, and no file of -o is left.
         """
-        opt = self.opt
+        opt, ended_early = self.opt, []
         with contextlib.ExitStack() as files:
             paths = [sample_file(self.folder, seed) for seed in seeds]
             # Files that are only printed need no atomic write, which waits for the disk.
@@ -81,14 +85,20 @@ class _Samples:
             primes = [self.prime] * len(seeds)
             for chunk in sampler.sample_streams(predictor, primes, self.vocab, opt, seeds, copies=self.copies):
                 writers[chunk.stream].put_all(chunk.characters, chunk.token_probs, chunk.given)
+                if chunk.ended_early:
+                    ended_early.append(seeds[chunk.stream])
                 if should_end():
                     raise _EndedEarly
             for writer in writers:
                 writer.end()
+        return ended_early
 
 
-def _write_on_threads(model: LocalPredictor, samples: _Samples, seeds: Sequence[int]) -> None:
-    """Share the samples among threads: whichever is free takes the next group. The first error ends all of them."""
+def _write_on_threads(model: LocalPredictor, samples: _Samples, seeds: Sequence[int]) -> list[int]:
+    """Share the samples among threads: whichever is free takes the next group. The first error ends all of them.
+
+    Returns: as write_samples.
+    """
     from concurrent.futures import ThreadPoolExecutor  # slow to import, not needed for one sample
 
     from pycharrnn.common.thread_results import results_of
@@ -101,14 +111,16 @@ def _write_on_threads(model: LocalPredictor, samples: _Samples, seeds: Sequence[
         with lock:
             return next(groups, None)
 
-    def work() -> None:
+    def work() -> list[int]:
+        ended_early = []
         while (group := next_group()) is not None:
-            samples.write(model.fresh(streams=len(group)), group, ended.is_set)
+            ended_early += samples.write(model.fresh(streams=len(group)), group, ended.is_set)
+        return ended_early
 
     pool = ThreadPoolExecutor(threads)
     try:
-        for _ in results_of([pool.submit(work) for _ in range(min(threads, len(seeds)))]):
-            pass  # for the first exception
+        working = [pool.submit(work) for _ in range(min(threads, len(seeds)))]
+        return [seed for ended_early in results_of(working) for seed in ended_early]
     finally:
         ended.set()
         pool.shutdown()

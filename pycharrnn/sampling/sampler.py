@@ -11,12 +11,13 @@ import numpy as np
 
 from compat.vocabulary import characters_by_id, ids_of
 from pycharrnn.sampling.distribution import choose, nan_error, softmax
+from pycharrnn.sampling.sampled_text import sampled_text
 from pycharrnn.sampling.stop_text import require_possible_stop
 from pycharrnn.sampling.stream import Stream, sampling_params
 from pycharrnn.sampling.tokenizer import primetext_characters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -50,7 +51,11 @@ class SampledCharacter(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """N consecutive characters of one stream; see SampledCharacter."""
+    """N consecutive characters of one stream; see SampledCharacter.
+
+    Attributes:
+        ended_early: whether the stream ends after them because -max_copy left no character. N may then be 0.
+    """
 
     stream: int
     characters: list[bytes]
@@ -58,8 +63,10 @@ class Chunk(NamedTuple):
     token_probs: npt.NDArray[np.float64]  # (N,), of these characters
     probs: npt.NDArray[np.float64] | None  # (N, V), of all characters, if requested
     given: bool
+    ended_early: bool = False
 
 
+@sampled_text
 def sample(
     predictor: Predictor,
     vocab: dict[bytes, int],
@@ -67,7 +74,7 @@ def sample(
     primetext: bytes,
     ahead: bool = True,
     copies: CopyLimits | None = None,
-) -> Iterator[SampledCharacter]:
+) -> Generator[SampledCharacter, None, bool]:
     """Sample one text: the characters of `primetext`, then sampled ones, up to `opt.length` (0: no end) or `opt.stop`.
 
     At the end the predictor has read all but the last character; also the last one if `copies` ended the text early.
@@ -80,10 +87,13 @@ def sample(
     Errors: UserError for a character of primetext that the vocabulary lacks, or a model that predicts NaN.
     """
     prime = primetext_characters(primetext, vocab)
+    ended_early = False
     for chunk in sample_streams(predictor, [prime], vocab, opt, [opt.seed], ahead, with_probs=True, copies=copies):
         assert chunk.probs is not None
         for character, token_id, probs in zip(chunk.characters, chunk.token_ids.tolist(), chunk.probs, strict=True):
             yield SampledCharacter(character, token_id, probs, chunk.given)
+        ended_early = chunk.ended_early
+    return ended_early
 
 
 def sample_streams(
@@ -137,7 +147,6 @@ class _Batch:
         require_possible_stop(opt, vocab)
         self._prime_ids = [ids_of(prime, vocab) for prime in primes]
         self._streams = [Stream(opt, seed, V) for seed in seeds]
-        self._seeds, self._copies = seeds, copies
         if copies:
             for stream, ids in zip(self._streams, self._prime_ids, strict=True):
                 stream.limit = copies.limit(ids if own is None else ids[len(ids) - own :])
@@ -194,12 +203,11 @@ class _Batch:
             ids = token_ids[: len(token_ids) - is_early, m]
             characters = [self._characters[token_id] for token_id in ids.tolist()]
             of_all = None if probs is None else probs[: len(ids), m]
-            if characters:
-                chunks.append(Chunk(b, characters, ids, token_probs[: len(ids), m], of_all, given))
+            if characters or is_early:
+                chunks.append(Chunk(b, characters, ids, token_probs[: len(ids), m], of_all, given, is_early))
             if not given:
                 self._streams[b].advance(len(characters), b"".join(characters))
-            if is_early and self._copies:
-                self._streams[b].end()
-                self._copies.ended.append(self._seeds[b])
+            if is_early:
+                self._streams[b].end_early()
         self.live = [b for b in self.live if self._streams[b].left]
         return chunks

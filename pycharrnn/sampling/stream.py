@@ -30,13 +30,14 @@ class Stream:
         left: how many characters are still to be sampled; sys.maxsize for -length 0.
         temperature, topk, topp, greedy: see SamplingParams; a temperature may be (A, B).
         limit: of -max_copy, or None.
+        ended_early: whether the text has ended because `limit` left no character.
     """
 
     def __init__(self, opt: SampleOptions, seed: int, vocab_size: int, limit: CopyLimit | None = None) -> None:
         self.left = opt.length or sys.maxsize
         self.temperature, self.greedy = opt.temperature, not opt.sample
         self.topk, self.topp = min(opt.topk, vocab_size), float(opt.topp)
-        self.limit = limit
+        self.limit, self.ended_early = limit, False
         self._stop = StopText(opt.stop)
         self._length = opt.length
         self._num_sampled = 0
@@ -64,9 +65,9 @@ class Stream:
         self._num_sampled += count
         self.left = 0 if self._stop.completed_by(text) else self.left - count
 
-    def end(self) -> None:
-        """Sample no more."""
-        self.left = 0
+    def end_early(self) -> None:
+        """Sample no more, since no character is left."""
+        self.left, self.ended_early = 0, True
 
 
 def temperatures_at(at: npt.NDArray[np.int64], temperature: Ramp, length: int) -> npt.NDArray[np.float64]:

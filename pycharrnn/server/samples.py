@@ -84,7 +84,7 @@ class Sample:
         if self.stream.error:
             lines += error_line(self.stream.error)
         elif not self.stream.left:
-            lines += self._end()
+            lines += self._writer.end(self.stream.ended_early)
         if self.stream.error or not self.stream.left:
             self.stream = None
         return lines
@@ -101,11 +101,7 @@ class Sample:
         except UserError as e:
             yield error_line(e)
         else:
-            yield self._end()
-
-    def _end(self) -> str:
-        copies = self._params.copies
-        return self._writer.end(bool(copies and copies.ended))
+            yield self._writer.end(sampled.ended_early)
 
 
 @contextlib.contextmanager

@@ -173,7 +173,7 @@ def test_what_is_agreed_on_comes_out_every_16_timesteps():
         return read(indices)
 
     predictor.read = counted
-    found = beam.search(predictor, LOADED.vocab, SampleOptions(beam=1, length=40), b"T")
+    found = iter(beam.search(predictor, LOADED.vocab, SampleOptions(beam=1, length=40), b"T"))
     next(found)
     assert [reads for _ in found] == [16] * 16 + [32] * 16 + [40] * 8
 

@@ -90,7 +90,7 @@ def test_one_text_is_that_of_the_rule(N, with_kernel):
         drawn = sampler.sample(predictor(with_kernel), VOCAB, opt, b"ab", copies=copies)
         expected = by_the_rule(text, N, opt, prime)
         assert [one.token_id for one in drawn] == expected
-        assert copies.ended == ([opt.seed] if len(expected) < 2 + opt.length else [])
+        assert drawn.ended_early == (len(expected) < 2 + opt.length)
 
 
 @pytest.mark.parametrize("with_kernel", KERNELS)
@@ -102,12 +102,14 @@ def test_no_drawing_copies_more_than_it_may(options, max_exact, with_kernel):
         text, opt = text_of(7 * N, 4**N // 2), SampleOptions(length=60, max_copy=N, **options)
         primes = [[b"a", b"b"], [b"c"], [b"b", b"c", b"a", b"a", b"b"]]
         copies, found = limits_of(text, N, with_kernel, max_exact), [list[int]() for _ in primes]
+        ended_early = [False] * len(primes)
         model = predictor(with_kernel, 3)
         for chunk in sampler.sample_streams(model, primes, VOCAB, opt, [5, 6, 7], copies=copies):
             found[chunk.stream] += chunk.token_ids.tolist()
+            ended_early[chunk.stream] = chunk.ended_early
         for k, (ids, prime) in enumerate(zip(found, primes, strict=True)):
             assert not copies_in(ids, len(prime), text, N)
-            assert (len(ids) < len(prime) + opt.length) == (5 + k in copies.ended)
+            assert (len(ids) < len(prime) + opt.length) == ended_early[k]
             of_one = dataclasses.replace(opt, seed=5 + k)
             alone = sampler.sample(predictor(with_kernel), VOCAB, of_one, b"".join(prime), copies=copies)
             assert [one.token_id for one in alone] == ids
@@ -157,9 +159,10 @@ def test_beams_do_not_copy(with_kernel):
     for N in (1, 2, 4):
         text, opt = text_of(N, 60), SampleOptions(length=70, beam=3, max_copy=N)
         copies = limits_of(text, N, with_kernel)
-        ids = [one.token_id for one in beam.search(predictor(with_kernel, 3), VOCAB, opt, b"ab", copies)]
+        drawn = beam.search(predictor(with_kernel, 3), VOCAB, opt, b"ab", copies)
+        ids = [one.token_id for one in drawn]
         assert not copies_in(ids, 2, text, N)
-        assert (len(ids) < 72) == bool(copies.ended)
+        assert (len(ids) < 72) == drawn.ended_early
 
 
 def test_the_best_beam_is_the_most_probable_text_without_copies():

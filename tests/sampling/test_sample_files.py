@@ -70,7 +70,7 @@ def test_as_many_threads_as_cores_unless_asked(tmp_path, monkeypatch):
     def noted(*args):
         drawing.add(threading.get_ident())
         everybody.wait(SECONDS)  # all of them draw at once
-        write(*args)
+        return write(*args)
 
     monkeypatch.setattr(sample_files._Samples, "write", noted)
     for threads in (0, 3):
@@ -84,7 +84,7 @@ def test_as_many_threads_as_cores_unless_asked(tmp_path, monkeypatch):
 def test_a_gpu_is_not_shared(tmp_path, monkeypatch):
     """There, all is drawn by this thread."""
     called = []
-    write = lambda samples, predictor, seeds: called.append((predictor, threading.get_ident()))  # noqa: E731
+    write = lambda samples, predictor, seeds: called.append((predictor, threading.get_ident())) or []  # noqa: E731
     monkeypatch.setattr(sample_files._Samples, "write", write)
     monkeypatch.setattr(sample_files.inference, "make_predictor", lambda loaded, device, streams: (device, streams))
     sample_files.write_samples(LOADED, SampleOptions(samples=70, seed=1), [], str(tmp_path), "cuda:0")

@@ -385,9 +385,6 @@ def test_samples_with_and_without_a_limit_share_a_batch(of_text, monkeypatch):
 
     alone = [ids_of(*one) for one in by_seed]
     assert [len(ids) < 90 for ids in alone] == [False, False, False, True]
-    for copies in limits:
-        if copies:
-            copies.ended.clear()
     predictor = on_kernel(loaded).predictor
     prime = [loaded.vocab[b"a"] - 1, loaded.vocab[b"b"] - 1]
     streams = [batched_sampling.BatchedStream(predictor, one, prime, None, copies) for one, copies in by_seed]
@@ -398,7 +395,7 @@ def test_samples_with_and_without_a_limit_share_a_batch(of_text, monkeypatch):
         for stream, characters in zip(live, batched_sampling.step_batch(live, 7, [0] * len(live)), strict=True):
             found[streams.index(stream)] += characters.token_ids.tolist()
     assert found == alone
-    assert [bool(copies and copies.ended) for copies in limits] == [False, False, False, True]
+    assert [stream.ended_early for stream in streams] == [False, False, False, True]
 
 
 @pytest.mark.parametrize("of", [on_kernel, on_numpy])
