@@ -23,7 +23,7 @@ from compat.vocabulary import characters_by_id
 
 if TYPE_CHECKING:
     from compat.checkpoint_fields import Option
-    from compat.t7_objects import Array, Encoding
+    from compat.t7_objects import Array, T7Encoding
 
 CHAR_RNN = "char-rnn"
 PYCHARRNN = "pycharrnn"  # the program, and the key of its part of a checkpoint
@@ -103,7 +103,7 @@ def save(
     path: str | os.PathLike[str],
     checkpoint: Checkpoint,
     dtype: str = "float64",
-    encoding: Encoding = "binary",
+    encoding: T7Encoding = "binary",
     long_size: int = 8,
     written: Callable[[int], None] = lambda count: None,
 ) -> None:

@@ -41,7 +41,7 @@ else:
 
 T7Value: TypeAlias = Union[None, bool, int, float, bytes, "Table", "TorchObject", "Tensor", "Storage", "LuaFunction"]
 Array: TypeAlias = "npt.NDArray[Any]"
-Encoding = Literal["binary", "ascii"]
+T7Encoding = Literal["binary", "ascii"]
 
 
 class T7Error(OSError, ValueError):
@@ -56,7 +56,7 @@ class DamagedT7Error(T7Error):
 class Dialect:
     """The encoding of a .t7 file; in binary, C longs have 8 bytes, or 4 from Windows and 32-bit systems."""
 
-    encoding: Encoding = "binary"
+    encoding: T7Encoding = "binary"
     long_size: int = 8
 
 

@@ -22,7 +22,7 @@ from compat.t7_objects import BooleanKey, LuaFunction, Storage, Tensor, TorchObj
 if TYPE_CHECKING:
     from typing import Any
 
-    from compat.t7_objects import Array, Encoding
+    from compat.t7_objects import Array, T7Encoding
 
     _TableLike = dict[Any, Any] | list[Any] | tuple[Any, ...] | array[float]
 
@@ -34,7 +34,7 @@ _PIECE = 1 << 20  # elements written at a time
 def save_t7(
     path: str | os.PathLike[str],
     value: object,
-    encoding: Encoding = "binary",
+    encoding: T7Encoding = "binary",
     long_size: int = 8,
     written: Callable[[int], None] = lambda count: None,
 ) -> None:

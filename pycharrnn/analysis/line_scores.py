@@ -13,7 +13,7 @@ import numpy as np
 
 from compat.item_options import END_CHARACTERS, TAB
 from pycharrnn.analysis import adapted, scoring, surprise
-from pycharrnn.checkpoints.checkpoint import encoding_of_files
+from pycharrnn.checkpoints.checkpoint import text_encoding_for
 from pycharrnn.common.display import escape_separators
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.sampling import inference, model_labels
@@ -82,7 +82,7 @@ def of_file(
         return
     end = END_CHARACTERS[kind]
     labels = loaded.labels
-    read_as = encoding_of_files(loaded, text_encoding)
+    read_as = text_encoding_for(loaded, text_encoding)
     items = items_for_model(path, loaded.vocab, loaded.opt, read_as, note)
     if how:  # the items are one text, in which the state is zero before each end
         text = between_ends(items, end)

@@ -107,7 +107,7 @@ def is_from_utf8(loaded: charrnn.Checkpoint) -> bool:
     return is_from_texts(loaded) and loaded.opt.get("text_encoding") != "bytes"
 
 
-def encoding_of_files(loaded: charrnn.Checkpoint, text_encoding: str = "") -> str:
+def text_encoding_for(loaded: charrnn.Checkpoint, text_encoding: str = "") -> str:
     """The -text_encoding with which files are read for a model: "bytes", unless it is of texts that became UTF-8.
 
     `text_encoding`: what the user gives, "" for nothing. Errors: UserError if the model reads the bytes all the same.

@@ -16,7 +16,7 @@ from pycharrnn.common.errors import UserError
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
-    from compat.t7_objects import Encoding
+    from compat.t7_objects import T7Encoding
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Choices:
     """
 
     dtype: str = ""
-    encoding: Encoding = "binary"
+    encoding: T7Encoding = "binary"
     long_size: int = 8
     weights: str = ""
 

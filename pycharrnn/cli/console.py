@@ -143,7 +143,7 @@ def read_text(file: str, loaded: Checkpoint | None, text_encoding: str) -> bytes
             ask_for_text()
         of_model = b"".join(loaded.vocab) if loaded and checkpoint.encoding(loaded) == "bytes" else b""
         return source_files.read(file, note, text_encoding, of_model)
-    checkpoint.encoding_of_files(loaded, text_encoding)
+    checkpoint.text_encoding_for(loaded, text_encoding)
     content = read(file)
     if content and file.endswith(file_kinds.CHECKPOINT_ENDINGS) and not file_magic.is_text(content):
         # By what was read: file_kinds.kind_of opens the file again, and a pipe would wait for another writer.

@@ -82,11 +82,11 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     if target.lower().endswith(".txt"):
         from pycharrnn.text import cached_text
 
-        if code := cached_text.encoding_of(sources[0]):
+        if encoding := cached_text.encoding_of_data_file(sources[0]):
             if opt != ConvertOptions(overwrite=opt.overwrite):
                 raise UserError("a text is written as it is: of the options, only -overwrite is for it.")
             Output(target, "", opt.overwrite).check(sources[0])
-            cached_text.write(sources[0], code, target)
+            cached_text.write(sources[0], encoding, target)
             say(f"saved {target}")
             return
         raise UserError(f"only data.t7, char-rnn's cache of a text, becomes a .txt file: for a model use {_ENDINGS}.")

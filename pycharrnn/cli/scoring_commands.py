@@ -249,7 +249,7 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
 
     threads = opt.threads or cores.default_threads()
     classifier = classify.Classifier(checkpoint_file, loaded, predictor_of, opt.prior, threads)
-    kind, read_as = loaded.items, checkpoint.encoding_of_files(loaded, opt.text_encoding)
+    kind, read_as = loaded.items, checkpoint.text_encoding_for(loaded, opt.text_encoding)
     labelled = 0
 
     def items() -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from compat.checkpoint_fields import Option
 from compat.graph_match import Network
 from compat.lua_random import LuaRandom
 from compat.nngraph import MODELS, STATES_PER_LAYER, parameter_shapes
-from compat.t7_objects import Encoding
+from compat.t7_objects import T7Encoding
 from pycharrnn._version import __version__
 from pycharrnn.checkpoints import checkpoint, formats, metadata, torch_names
 from pycharrnn.engine import validation
@@ -142,7 +142,7 @@ class CharRNN(nn.Module):
         path: str | os.PathLike[str],
         *,
         dtype: str = formats.DEFAULT.dtype,
-        encoding: Encoding = formats.DEFAULT.encoding,
+        encoding: T7Encoding = formats.DEFAULT.encoding,
         long_size: int = formats.DEFAULT.long_size,
     ) -> None:
         """Write a checkpoint in the format of the path's suffix, as `pycharrnn convert` does: model.save("mine.t7").

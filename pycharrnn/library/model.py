@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from compat.charrnn import Checkpoint
-    from compat.t7_objects import Encoding
+    from compat.t7_objects import T7Encoding
     from pycharrnn.analysis.activations import Reading
     from pycharrnn.analysis.copied import Passage
     from pycharrnn.analysis.scoring import Score
@@ -463,7 +463,7 @@ class Model:
         path: str | os.PathLike[str],
         *,
         dtype: str = formats.DEFAULT.dtype,
-        encoding: Encoding = formats.DEFAULT.encoding,
+        encoding: T7Encoding = formats.DEFAULT.encoding,
         long_size: int = formats.DEFAULT.long_size,
         half: bool = False,
         weights: str = formats.DEFAULT.weights,

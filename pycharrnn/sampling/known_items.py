@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from compat.item_options import END_CHARACTERS
-from pycharrnn.checkpoints.checkpoint import encoding_of_files
+from pycharrnn.checkpoints.checkpoint import text_encoding_for
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.text import items
@@ -49,7 +49,7 @@ def for_options(
     """
     recorded = recorded_items(path, loaded)
     if opt.text:
-        read_as = encoding_of_files(loaded)
+        read_as = text_encoding_for(loaded)
         return frozenset(items_for_model(opt.text, loaded.vocab, loaded.opt, read_as, note))
     if opt.new:
         return frozenset(recorded.read())

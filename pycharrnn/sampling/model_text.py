@@ -49,7 +49,7 @@ class ModelText:
     def __init__(self, path: str, loaded: Checkpoint) -> None:
         self.recorded = recorded_text(path, loaded)
         self._vocab, self._opt, self._is_from_texts = loaded.vocab, loaded.opt, checkpoint.is_from_texts(loaded)
-        self._read_as = checkpoint.encoding_of_files(loaded)
+        self._read_as = checkpoint.text_encoding_for(loaded)
         self._characters = characters_by_id(loaded.vocab)
         self._encoding = UTF8 if checkpoint.encoding(loaded) == "utf8" else BYTES
         end = loaded.network.end_id

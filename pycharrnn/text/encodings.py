@@ -119,17 +119,17 @@ class _Utf8(Encoding):
 
 
 BYTES, UTF8 = _Bytes(), _Utf8()
-ENCODINGS: dict[str, Encoding] = {code.name: code for code in (BYTES, UTF8)}
+ENCODINGS: dict[str, Encoding] = {encoding.name: encoding for encoding in (BYTES, UTF8)}
 
 
-def encoding_of(dtype: np.dtype[Any]) -> Encoding:
+def encoding_of_dtype(dtype: np.dtype[Any]) -> Encoding:
     """The encoding that stores ids with this dtype."""
     return BYTES if dtype == np.uint8 else UTF8
 
 
 def token_ids(stored: TokenIds, vocab_size: int) -> TokenIds:
     """Stored ids as ids from 0 to vocab_size - 1, of the same dtype. Errors: T7Error for an id out of range."""
-    found = encoding_of(stored.dtype).from_stored(stored)
+    found = encoding_of_dtype(stored.dtype).from_stored(stored)
     unsigned = found.view(f"u{found.itemsize}")  # a negative id is a very large one
     if len(found) and int(unsigned.max()) >= vocab_size:
         wrong = int(found[unsigned.argmax()]) + 1

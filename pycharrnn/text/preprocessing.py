@@ -18,7 +18,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.progress import bar
 from pycharrnn.text import cache_files, cache_record
-from pycharrnn.text.encodings import ENCODINGS, InvalidUtf8, encoding_of
+from pycharrnn.text.encodings import BYTES, UTF8, Encoding, InvalidUtf8, encoding_of_dtype
 from pycharrnn.text.file_pieces import file_pieces
 from pycharrnn.text.text_folder import input_file
 from pycharrnn.text.text_stats import TextStats, text_stats
@@ -33,7 +33,7 @@ def cached(
     data_dir: str,
     say: PrintLine,
     progress: int = 0,
-    encoding: str = "bytes",
+    encoding: Encoding = BYTES,
     stats: TextStats | None = None,
 ) -> tuple[dict[bytes, int], TensorFile]:
     """The vocabulary and the token ids of data_dir/input.txt, from the cache beside it. Errors: UserError.
@@ -44,8 +44,7 @@ def cached(
     Returns: character -> id from 1, in the order of the characters' bytes; the stored ids, on disk, uint8 for bytes
         (which store 256 as 0), int32 for utf8.
     """
-    code = ENCODINGS[encoding]
-    names = code.vocab_name, code.data_name
+    names = encoding.vocab_name, encoding.data_name
     in_textfile = input_file(data_dir)
     cache = [os.path.join(data_dir, name) for name in names]
     if stats is None:
@@ -55,8 +54,8 @@ def cached(
 
     def load() -> tuple[dict[bytes, int], TensorFile]:
         say("loading data files...")
-        vocab = cache_files.load_vocabulary(cache[0], code)
-        return vocab, cache_files.load_text(cache[1], code, vocab, None if made else in_textfile, progress)
+        vocab = cache_files.load_vocabulary(cache[0], encoding)
+        return vocab, cache_files.load_text(cache[1], encoding, vocab, None if made else in_textfile, progress)
 
     loaded = None
     fault = _fault_of_cache(in_textfile, cache, made_of, made)
@@ -64,7 +63,7 @@ def cached(
         try:
             loaded = load()
         except T7Error as e:
-            fault = f"{code.vocab_name} or {code.data_name} is not of this input.txt ({e}). Re-running preprocessing..."
+            fault = f"{' or '.join(names)} is not of this input.txt ({e}). Re-running preprocessing..."
     if not loaded:
         say(fault)
         say(f"one-time setup: preprocessing input text file {in_textfile}...")
@@ -93,17 +92,16 @@ def _encode(
     stats: TextStats,
     say: PrintLine,
     progress: int,
-    encoding: str,
+    encoding: Encoding,
 ) -> None:
-    code = ENCODINGS[encoding]
-    if encoding == "utf8" and stats.invalid_at is not None:
+    if encoding is UTF8 and stats.invalid_at is not None:
         raise UserError(
             f"{in_textfile} is not UTF-8 at offset {stats.invalid_at}{_byte_at(in_textfile, stats.invalid_at)}: convert"
             f" it, or use {flag('encoding', 'bytes')}."
         )
     say("loading text file...")
     say("creating vocabulary mapping...")
-    characters = stats.characters(encoding)
+    characters = stats.characters(encoding.name)
     say("putting data into tensor...")
     say(f"saving {out_vocabfile}")
     cache_files.save_vocabulary(out_vocabfile, characters)
@@ -112,9 +110,9 @@ def _encode(
         try:
             cache_files.save_text(
                 out_tensorfile,
-                code,
-                stats.length(encoding),
-                lambda: code.encode(file_pieces(in_textfile, advance), characters),
+                encoding,
+                stats.length(encoding.name),
+                lambda: encoding.encode(file_pieces(in_textfile, advance), characters),
             )
         except InvalidUtf8 as e:
             raise UserError(f"{in_textfile} changed while it was read ({e}); start again.") from e
@@ -129,12 +127,12 @@ def without_characters(
 
     `text`, `vocab`: as `cached` returns them. Errors: UserError, also if no character is left.
     """
-    code = encoding_of(text.dtype)
+    encoding = encoding_of_dtype(text.dtype)
     hash_of_left_out = hashlib.sha256(repr(sorted(left_out)).encode()).hexdigest()[:12]
-    name = f"{code.data_name.removesuffix('.t7')}_without_{hash_of_left_out}.t7"
+    name = f"{encoding.data_name.removesuffix('.t7')}_without_{hash_of_left_out}.t7"
     path = os.path.join(data_dir, name)
     is_left_out = np.zeros(max(256, len(vocab) + 1), bool)  # by stored id
-    is_left_out[[code.stored_id(vocab[c]) for c in left_out]] = True
+    is_left_out[[encoding.stored_id(vocab[c]) for c in left_out]] = True
 
     def remaining(advance: Callable[[int], None]) -> Iterator[TokenIds]:
         for block in text.blocks(_BLOCK):
@@ -142,17 +140,17 @@ def without_characters(
             advance(len(block))
 
     record = cache_record.load(data_dir)
-    made_of = record.made_of(data_dir, code.data_name)
+    made_of = record.made_of(data_dir, encoding.data_name)
     if made_of and record.made_of(data_dir, name) == made_of:
         with contextlib.suppress(OSError, T7Error):
-            return cache_files.load_text(path, code, vocab)
+            return cache_files.load_text(path, encoding, vocab)
     with bar("leaving out", 2 * len(text), progress) as advance:
         try:
             length = sum(map(len, remaining(advance)))
             if not length:
                 raise UserError(f"{data_dir}/input.txt holds none of the checkpoint's characters.")
-            cache_files.save_text(path, code, length, lambda: remaining(advance))
-            less = cache_files.load_text(path, code, vocab)
+            cache_files.save_text(path, encoding, length, lambda: remaining(advance))
+            less = cache_files.load_text(path, encoding, vocab)
         except T7Error as e:
             raise UserError(f"can't leave characters out of {text.path} ({e}): start again.") from e
         except OSError as e:

@@ -50,7 +50,7 @@ class TokenText:
         leave_out_others: bool = False,
         stats: TextStats | None = None,
     ):
-        vocab, text = preprocessing.cached(data_dir, say, progress, encoding, stats)
+        vocab, text = preprocessing.cached(data_dir, say, progress, encodings.ENCODINGS[encoding], stats)
         self.vocab, self._cached_vocab = vocab, vocab
         self.left_out: list[bytes] = []
         if model_characters is not None:
@@ -83,7 +83,7 @@ class TokenText:
     def pieces_of(self, first: int, last: int) -> Iterator[bytes]:
         """Characters `first` to `last` - 1 as bytes, in pieces. Errors: TextChanged."""
         characters = characters_by_id(self._cached_vocab)
-        encoding = encodings.encoding_of(self._text.dtype)
+        encoding = encodings.encoding_of_dtype(self._text.dtype)
         for start in range(first, last, _BLOCK):
             yield encoding.decode(self._stored_ids(start, min(start + _BLOCK, last)), characters)
 

@@ -52,7 +52,7 @@ def test_the_cache_of_each_encoding(tmp_path, encoding, text):
     """With all 256 byte values, token id 256 is stored as 0."""
     source = tmp_path / "input.txt"
     source.write_bytes(text)
-    preprocessing.cached(str(tmp_path), lambda line: None, encoding=encoding)
+    preprocessing.cached(str(tmp_path), lambda line: None, encoding=ENCODINGS[encoding])
     (data,) = tmp_path.glob("data*.t7")
     source.unlink()
     assert cached_text.remedy(str(tmp_path))

@@ -33,7 +33,7 @@ def replace_by(folder, text: bytes) -> None:
 
 def load(folder, encoding: str = "bytes") -> list[str]:
     lines: list[str] = []
-    preprocessing.cached(str(folder), lines.append, encoding=encoding)
+    preprocessing.cached(str(folder), lines.append, encoding=ENCODINGS[encoding])
     return lines
 
 
@@ -55,7 +55,7 @@ def test_every_byte_that_is_read_counts_as_progress(tmp_path, monkeypatch, encod
 def test_the_first_and_the_last_code_point(tmp_path):
     text = "\0a\U0010ffff"
     make_cache(tmp_path, text.encode(), "utf8")
-    vocab, numbers = preprocessing.cached(str(tmp_path), SILENT, encoding="utf8")
+    vocab, numbers = preprocessing.cached(str(tmp_path), SILENT, encoding=UTF8)
     assert vocab == {character.encode(): number for number, character in enumerate(text, 1)}
     assert numbers.read(0, 3).tolist() == [1, 2, 3]
 
@@ -156,7 +156,7 @@ def test_a_text_of_the_same_size_with_an_old_date(tmp_path, encoding, recorded):
     replace_by(tmp_path, "dcéba".encode() * 9)
     said = load(tmp_path, encoding)
     assert ("stale" in said[0]) if recorded else ("it holds another text" in said[1])
-    vocab, text = preprocessing.cached(str(tmp_path), SILENT, encoding=encoding)
+    vocab, text = preprocessing.cached(str(tmp_path), SILENT, encoding=ENCODINGS[encoding])
     decoded = ENCODINGS[encoding].decode(encodings.token_ids(text.read(0, len(text)), len(vocab)), sorted(vocab))
     assert decoded == (tmp_path / "input.txt").read_bytes()
 
@@ -346,7 +346,7 @@ def test_the_last_of_many_characters_is_left_out(tmp_path, encoding, count):
     """For bytes it is stored as 0."""
     characters = [bytes([k]) if encoding == "bytes" else chr(k).encode() for k in range(count)]
     make_cache(tmp_path, b"".join(characters), encoding)
-    vocab, text = preprocessing.cached(str(tmp_path), SILENT, encoding=encoding)
+    vocab, text = preprocessing.cached(str(tmp_path), SILENT, encoding=ENCODINGS[encoding])
     less = preprocessing.without_characters(str(tmp_path), text, vocab, characters[-1:])
     assert less.read(0, len(less)).tolist() == list(range(1, count))
 
