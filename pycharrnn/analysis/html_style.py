@@ -30,7 +30,9 @@ pre {{ padding: .7rem; overflow: auto; border: 1px solid var(--line); border-rad
   font: .95rem/1.6 ui-monospace, monospace; white-space: break-spaces; overflow-wrap: anywhere;
   unicode-bidi: plaintext }}
 pre .newline::before {{ content: "\\21b5"; opacity: .55 }}
-.unknown {{ text-decoration: underline dotted var(--quiet); text-underline-offset: .25em }}
+/* Safari knows all three in one since 26.2. */
+.unknown {{ text-decoration: underline; text-decoration-style: dotted; text-decoration-color: var(--quiet);
+  text-underline-offset: .25em }}
 .scale {{ display: flex; flex-wrap: wrap; align-items: center; gap: 0 .5rem; color: var(--quiet) }}
 .scale span {{ display: flex; outline: 1px solid var(--line) }}
 .scale i {{ display: inline-block; width: 1.1em; height: 1.1em; forced-color-adjust: none }}
