@@ -24,7 +24,8 @@ _BASE = f"""
 @media (prefers-color-scheme: dark) {{
   :root {{ --page: #16181c; --ink: #f2f2f2; --quiet: #aab0b8; --line: #767d87; --opacity: .8 }}
 }}
-body {{ margin: 0 auto; background: var(--page); color: var(--ink); font: 1rem/1.45 system-ui, sans-serif }}
+body {{ margin: 0 auto; background: var(--page); color: var(--ink); font: 1rem/1.45 system-ui, sans-serif;
+  -webkit-text-size-adjust: 100%; text-size-adjust: 100% }} /* a phone on its side would enlarge some texts */
 h1, h2 {{ overflow-wrap: anywhere }}
 pre {{ padding: .7rem; overflow: auto; border: 1px solid var(--line); border-radius: .3rem;
   font: .95rem/1.6 ui-monospace, monospace; white-space: break-spaces; overflow-wrap: anywhere;
