@@ -37,8 +37,11 @@ pre .newline::before {{ content: "\\21b5"; opacity: .55 }}
 .scale {{ display: flex; flex-wrap: wrap; align-items: center; gap: 0 .5rem; color: var(--quiet) }}
 .scale span {{ display: flex; outline: 1px solid var(--line) }}
 .scale i {{ display: inline-block; width: 1.1em; height: 1.1em; forced-color-adjust: none }}
-/* On paper nothing scrolls. */
-@media print {{ pre, ol, #about {{ max-height: none !important; overflow: visible !important }} }}
+/* On paper nothing scrolls, and the colors stay, which browsers would leave out to save ink. */
+@media print {{
+  pre, ol, #about {{ max-height: none !important; overflow: visible !important }}
+  pre *, .scale i {{ -webkit-print-color-adjust: exact; print-color-adjust: exact }}
+}}
 """
 
 
