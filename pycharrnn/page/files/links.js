@@ -20,7 +20,8 @@ export function takeToken() {
   const token = params.get("token") ?? "";
   if (!token) return "";
   params.delete("token");
-  history.replaceState(null, "", params.size ? `#${params}` : location.pathname);
+  const others = String(params);
+  history.replaceState(null, "", others ? `#${others}` : location.pathname);
   return token;
 }
 

@@ -99,7 +99,7 @@ async function updateModels() {
 async function poll() {
   for (polling = true; ; ) {
     await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
-    if (document.hidden || !$("main").checkVisibility()) continue;
+    if (document.hidden || !$("main").getClientRects().length) continue; // it is not in sight
     await updateModels();
     if (!refresh() || !(models.followed || needsText())) continue;
     if (running) outdated = true;
