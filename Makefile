@@ -3,6 +3,7 @@
 # make test        linters and all but the slowest tests
 # make coverage    the same tests, and which files they cover by less than 90 %
 # make slow        the slowest tests
+# make test-browser    the tests of the pages in another browser: BROWSER=firefox or BROWSER=webkit
 # make sanitize    the C kernel under GCC's sanitizers, if gcc is installed
 # make bench       benchmarks
 # make test-versions    the tests with each installed Python, the lowest and the newest packages
@@ -12,7 +13,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo lint types style check test coverage slow sanitize bench test-versions test-gpu bench-gpu gpu-packages clean
+.PHONY: demo lint types style check test coverage slow sanitize bench test-browser test-versions test-gpu bench-gpu gpu-packages clean
 
 # Installs again only after a change to the build or the C kernel.
 .venv/installed: setup.py pyproject.toml $(wildcard pycharrnn/kernel*.[ch])
@@ -84,6 +85,15 @@ coverage: .venv/test-installed
 
 slow: .venv/test-installed
 	$(TESTS) --no-loadscope-reorder -m slow
+
+# The tests that open pages.
+PAGES = tests/page tests/server/test_page*.py tests/server/test_copied_passages.py \
+	tests/analysis/test_pages_in_browser.py tests/checkpoints/test_onnx.py tests/examples/test_readers.py
+
+# WebKitGTK's browser is always a window: xvfb-run makes a screen for it. One process, since a screen has one clipboard.
+test-browser: .venv/test-installed
+	$(if $(filter webkit,$(BROWSER)),xvfb-run -a -s "-screen 0 1700x1300x24") env PYCHARRNN_BROWSER=$(BROWSER) \
+		$(TESTS) --numprocesses 0 -m "not slow" -rs $(PAGES)
 
 sanitize: .venv/test-installed
 	tests/sanitize/run

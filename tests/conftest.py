@@ -270,9 +270,9 @@ def address():
 @pytest.fixture
 def page(chromium, address):
     """The page of two models, on which nothing goes wrong that the browser would log."""
-    from page_tools import visit
+    from page_tools import logged, visit
 
-    chromium.get_log("browser")
+    logged(chromium)
     visit(chromium, address)
     yield chromium
-    assert [entry["message"] for entry in chromium.get_log("browser")] == []
+    assert logged(chromium) == []

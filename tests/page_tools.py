@@ -1,70 +1,55 @@
-"""A browser for tests of the page: headless Chromium, where it and its driver are installed."""
+"""The browser of the tests of the page, where it and its driver are installed: see browsers.py."""
 
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-
-from selenium.webdriver.chrome.options import Options  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402, F401
-from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402, F401
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-
-_MISSING = "" if CHROMIUM and DRIVER else "chromium and chromedriver are not installed"
+from browsers import BROWSER, webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: F401
 
 # For a test whose other fixtures should not be made in vain: that of the browser skips, too.
-needs_browser = pytest.mark.skipif(bool(_MISSING), reason=_MISSING)
+needs_browser = pytest.mark.skipif(bool(BROWSER.missing), reason=BROWSER.missing)
 
 
 def skip_without_browser() -> None:
-    if _MISSING:
-        pytest.skip(_MISSING)
-
-
-_FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--window-size=1200,900",
-]
+    if BROWSER.missing:
+        pytest.skip(BROWSER.missing)
 
 
 @contextlib.contextmanager
-def browser(folder: Path) -> Iterator[webdriver.Chrome]:
+def browser(folder: Path) -> Iterator[webdriver.Remote]:
     """A browser that keeps its things in a folder; each test opens its pages with `visit`."""
-    options = Options()
-    options.binary_location = CHROMIUM
     downloads = folder / "downloads"
-    for flag in [*_FLAGS, f"--user-data-dir={folder / 'profile'}"]:
-        options.add_argument(flag)
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    running = webdriver.Chrome(options=options, service=Service(DRIVER))
+    downloads.mkdir()
+    running = BROWSER.start(folder, downloads)
     running.downloads = downloads
     running.set_script_timeout(300)
-    running.execute_cdp_cmd(
-        "Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
-    )
     try:
         yield running
     finally:
         running.quit()
+
+
+def logged(browser) -> list[str]:
+    """What went wrong on the page, as the browser logs it, since the last call."""
+    return BROWSER.logged(browser)
+
+
+def copied(browser) -> str:
+    """The text on the clipboard, which not every browser gives to a script: it is pasted."""
+    browser.execute_script(
+        "window.left = document.activeElement; document.body.append(document.createElement('textarea'))"
+    )
+    area = browser.find_elements(By.TAG_NAME, "textarea")[-1]
+    area.send_keys(Keys.CONTROL + "v")
+    pasted = area.get_property("value")
+    browser.execute_script("arguments[0].remove(); left.focus()", area)
+    return pasted
 
 
 # One script, since each of selenium's questions about an element takes as long as all of it.
@@ -79,6 +64,7 @@ def visit(browser, address: str) -> None:
     """Load an address anew, its fragment included; wait for the text with which it opens, if it has a model."""
     browser.get("about:blank")
     browser.get(address)
+    BROWSER.listen(browser)
     wait(browser, lambda: browser.execute_script(_IS_OPEN, ["", "generating\u2026"]))
 
 
@@ -150,12 +136,15 @@ def begins_at_the_right(browser, selector: str) -> bool:
 @contextlib.contextmanager
 def screen(browser, width: int, height: int = 740, scheme: str = "light") -> Iterator[None]:
     """Another size of the screen; a narrow one is a phone's."""
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    try:
+    with media(browser, color_scheme=scheme), BROWSER.screen(browser, width, height):
         yield
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def media(browser, medium: str = "", **features: str) -> contextlib.AbstractContextManager[None]:
+    """Another medium, such as print, or features that a user prefers, such as reduced_motion."""
+    return BROWSER.media(browser, medium, {name.replace("_", "-"): value for name, value in features.items()})
+
+
+def network(browser, **limits) -> contextlib.AbstractContextManager[None]:
+    """A network that is `offline`, or of a `throughput` in bytes a second."""
+    return BROWSER.network(browser, **limits)

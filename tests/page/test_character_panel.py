@@ -57,5 +57,5 @@ def test_a_given_character_has_its_probability_without_temperature(chromium, byt
     visit(chromium, bytes_page + "#primetext=a&temperature=0.5&length=5")
     for chosen, words in ((0, ", given: at temperature 1"), (1, "")):
         spans(chromium)[chosen].click()
-        shown = chromium.find_element("id", "character").text
+        shown = chromium.find_element("id", "character").get_property("innerText")
         assert f"11 %{words}\n" in shown and ("given" in shown) == bool(words)

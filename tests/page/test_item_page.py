@@ -14,8 +14,10 @@ from page_tools import (
     Select,
     begins_at_the_right,
     click,
+    copied,
     element,
     fill,
+    logged,
     needs_browser,
     saved,
     screen,
@@ -82,10 +84,10 @@ def poems(chromium, pages):
 
 
 def opened(chromium, address):
-    chromium.get_log("browser")
+    logged(chromium)
     visit(chromium, address)
     yield chromium
-    assert [entry["message"] for entry in chromium.get_log("browser")] == []
+    assert logged(chromium) == []
 
 
 def shown(browser, where: str = "item-list") -> list[str]:
@@ -134,7 +136,7 @@ def test_a_label_is_chosen(labelled, pages):
     labelled.execute_script(f"document.getElementById('primetext').value = '{'a' * 2000}'")  # with a label, more
     click(labelled, "generate")
     wait(labelled, lambda: shown(labelled) and all(item.startswith("a" * 2000) for item in shown(labelled)))
-    labelled.get_log("browser")  # where a refusal of the server stands
+    logged(labelled)  # where a refusal of the server stands
 
 
 def test_a_score_is_that_of_the_label(labelled):
@@ -165,7 +167,7 @@ def test_labels_count_in_the_length_of_a_text_to_score(labelled):
 def test_the_list_is_what_sample_prints(both, pages):
     expected = printed(pages)
     assert [text or "(empty)" for text in expected] == drawn(both)
-    known = [row.text.split()[-1] for row in both.find_elements(By.CSS_SELECTOR, "#item-list li")]
+    known = [note.text for note in both.find_elements(By.CSS_SELECTOR, "#item-list li > .note:last-child")]
     assert known == ["known" if text.encode() in NAMES.split() else "new" for text in expected]
     assert set(known) == {"known", "new"}
     assert status(both) == f"10 items, {known.count('known')} known"
@@ -206,7 +208,7 @@ def test_kept_items_survive_another_drawing(names, pages):
     assert shown(names, "kept-list") == kept
     click(names, "copy-kept")
     wait(names, lambda: status(names) == "kept items copied")
-    assert names.execute_script("return navigator.clipboard.readText()") == "".join(f"{item}\n" for item in kept)
+    assert copied(names) == "".join(f"{item}\n" for item in kept)
     stars(names, "kept-list")[1].click()
     assert shown(names, "kept-list") == [kept[0], kept[2]]
     fill(names, "seed", 123)
@@ -215,7 +217,7 @@ def test_kept_items_survive_another_drawing(names, pages):
     assert pressed == [str(item in (kept[0], kept[2])).lower() for item in first]
     click(names, "copy")
     wait(names, lambda: status(names) == "text copied")
-    assert names.execute_script("return navigator.clipboard.readText()") == "".join(f"{item}\n" for item in first)
+    assert copied(names) == "".join(f"{item}\n" for item in first)
 
 
 def test_by_keyboard(names):
@@ -265,7 +267,7 @@ def test_without_its_text_nothing_is_called_new(both):
     Select(element(both, "new")).select_by_visible_text("left out")
     wait(both, lambda: status(both).startswith("Known items: "))
     assert "problem" in element(both, "status").get_attribute("class")
-    both.get_log("browser")  # where a refusal of the server stands
+    logged(both)  # where a refusal of the server stands
 
 
 def test_a_link_recalls_the_items(names):
@@ -308,7 +310,7 @@ def test_items_of_several_lines_are_blocks(poems, pages):
     click(poems, "copy-kept")
     wait(poems, lambda: status(poems) == "kept items copied")
     kept = [item.replace("(empty)", "") for item in shown(poems, "kept-list")]
-    assert poems.execute_script("return navigator.clipboard.readText()") == "\n".join(f"{item}\n" for item in kept)
+    assert copied(poems) == "\n".join(f"{item}\n" for item in kept)
 
 
 def test_all_fits_the_screen(chromium, pages):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from page_modules import modules, script
-from page_tools import needs_browser
+from page_tools import media, needs_browser
 
 pytestmark = needs_browser
 
@@ -20,10 +20,5 @@ def test_with_reduced_motion_a_text_appears_at_once(chromium, motion, lists):
         for await (const items of paced(source())) lists.push(items);
         return lists;
     """
-    features = [{"name": "prefers-reduced-motion", "value": motion}]
-    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    try:
-        with modules(chromium, []):
-            assert script(chromium, code) == lists
-    finally:
-        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    with media(chromium, reduced_motion=motion), modules(chromium, []):
+        assert script(chromium, code) == lists

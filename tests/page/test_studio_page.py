@@ -14,9 +14,12 @@ from page_tools import (
     Select,
     begins_at_the_right,
     click,
+    copied,
     element,
     fill,
+    logged,
     needs_browser,
+    network,
     screen,
     text,
     wait,
@@ -44,13 +47,13 @@ def server():
 def studio(chromium, server):
     """What the pretended server knows; a test changes it, and opens the page."""
     address, studio = server
-    chromium.get_log("browser")
+    logged(chromium)
     studio.__init__()
     studio.address = address
     yield studio
     studio.held.set()
     refusals = ("status of 4", "status of 5")
-    messages = [entry["message"] for entry in chromium.get_log("browser")]
+    messages = logged(chromium)
     assert [message for message in messages if not any(refusal in message for refusal in refusals)] == []
 
 
@@ -90,13 +93,13 @@ def focused(browser) -> str:
 
 
 def drop(browser, zone: str, files: dict[str, str]) -> None:
-    """Drop files with these contents, as a browser's drag and drop does."""
+    """Drop files with these contents; entries that scripts make of them are none that each browser can read."""
     browser.execute_script(
-        "const data = new DataTransfer();"
-        "for (const [name, text] of Object.entries(arguments[1])) data.items.add(new File([text], name));"
+        "const files = Object.entries(arguments[1]).map(([name, text]) => new File([text], name));"
+        "const dataTransfer = {items: [], files, types: ['Files'], getData: () => ''};"
         "const zone = document.getElementById(arguments[0]);"
         "for (const kind of ['dragenter', 'dragover', 'drop'])"
-        " zone.dispatchEvent(new DragEvent(kind, {bubbles: true, cancelable: true, dataTransfer: data}))",
+        " zone.dispatchEvent(Object.assign(new Event(kind, {bubbles: true, cancelable: true}), {dataTransfer}))",
         zone,
         files,
     )
@@ -374,7 +377,7 @@ def test_a_pasted_text_and_its_command(chromium, studio):
     wait(chromium, lambda: text(chromium, "command") == pretended.COMMAND)
     click(chromium, "copy-command")
     shown(chromium, "copied", "command copied")
-    assert chromium.execute_script("return navigator.clipboard.readText()") == pretended.COMMAND
+    assert copied(chromium) == pretended.COMMAND
     chromium.execute_script("document.querySelector('[name=choice][value=minutes]').click()")
     for wrong in ("abc", "0", "-3", "1000001"):
         fill(chromium, "run-minutes", "1")
@@ -856,13 +859,12 @@ def test_another_token_is_asked_for_after_an_outage(chromium, studio, section):
     element(chromium, "token").send_keys("secret" + Keys.ENTER)
     wait(chromium, lambda: chromium.execute_script("return document.body.dataset.section"))
     click(chromium, f"show-{section}")
-    chromium.set_network_conditions(offline=True, latency=0, throughput=-1)
-    shown(chromium, "studio-notice", "The server can't be reached.")
-    if section == "play":
-        wait(chromium, lambda: text(chromium, "notice") == "The server can't be reached.")
-    studio.token = "another"
-    chromium.delete_network_conditions()
-    chromium.get_log("browser")  # where the outage stands
+    with network(chromium, offline=True):
+        shown(chromium, "studio-notice", "The server can't be reached.")
+        if section == "play":
+            wait(chromium, lambda: text(chromium, "notice") == "The server can't be reached.")
+        studio.token = "another"
+    logged(chromium)  # where the outage stands
     wait(chromium, lambda: element(chromium, "token-problem").text == "This token is wrong.")
     wait(chromium, lambda: text(chromium, "studio-notice") == text(chromium, "notice") == "")
     assert not element(chromium, "sections").is_displayed()

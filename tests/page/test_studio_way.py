@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import sampled
-from page_tools import By, Keys, click, element, generated, needs_browser, status, text, wait
+from page_tools import By, Keys, click, element, generated, logged, needs_browser, status, text, wait
 from serving_tools import LSTM, server
 from test_studio_page import drop, press, shown
 
@@ -107,7 +107,7 @@ def test_the_whole_way(chromium, folder):
         click(chromium, "show-learn")
         send(chromium)
         delete_and_undo(chromium, folder)
-    chromium.get_log("browser")  # where the server's absence stands
+    logged(chromium)  # where the server's absence stands
 
 
 def send(browser) -> None:
@@ -236,4 +236,4 @@ def test_an_old_checkpoint_and_a_file_that_is_none(chromium, folder, tmp_path):
         element(chromium, "model-file").send_keys(str(tmp_path / "photo.t7"))
         shown(chromium, "bring-problem", "photo.t7")
         assert [path.name for path in folder.glob("models/*")] == [LSTM.name]
-    chromium.get_log("browser")  # where the refusal stands
+    logged(chromium)  # where the refusal stands

@@ -11,7 +11,7 @@ import item_models
 import pytest
 from conftest import run, working_in
 from page_modules import modules, script
-from page_tools import Keys, Select, click, element, fill, generated, needs_browser, status, visit, wait
+from page_tools import click, element, fill, generated, logged, needs_browser, status, visit, wait
 from serving_tools import server
 
 from pycharrnn.analysis import copied
@@ -150,15 +150,13 @@ def test_the_color_of_copies_leaves_the_problem_of_a_later_prompt(chromium, home
             "  return response;"
             "};"
         )
-        for key, value in (("c", "copied"), ("p", "probability")):  # typed, since selenium's choice is no input event
-            element(chromium, "color").send_keys(key)
-            assert Select(element(chromium, "color")).first_selected_option.get_attribute("value") == value
+        for value in ("copied", "probability"):
+            fill(chromium, "color", value)
             wait(chromium, lambda: chromium.execute_script("return window.answered"))
             wait(chromium, lambda: not element(chromium, "stop").is_enabled())
             assert status(chromium) == said
             opacity = "return getComputedStyle(document.getElementById('text')).opacity"
             assert chromium.execute_script(opacity) == "0.35"
-            element(chromium, "color").send_keys(Keys.TAB)
         fill(chromium, "primetext", "")
         assert status(chromium) == ""
-    chromium.get_log("browser")  # the refusal of the prompt
+    logged(chromium)  # the refusal of the prompt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from pathlib import Path
@@ -12,10 +13,12 @@ from page_tools import (
     Keys,
     Select,
     click,
+    copied,
     element,
     fill,
     generated,
     needs_browser,
+    network,
     spans,
     status,
     text,
@@ -53,15 +56,9 @@ def test_a_sample_and_another_temperature(page):
 def slow_network(page):
     """Half a minute for the longest sample, which is drawn in less time than a busy machine may take for a click."""
 
-    def limit(throughput: int) -> None:  # bytes a second; -1: none
-        conditions = {"offline": False, "latency": 0, "downloadThroughput": throughput, "uploadThroughput": -1}
-        page.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
-
-    page.execute_cdp_cmd("Network.enable", {})
-    limit(20_000)
-    yield limit
-    limit(-1)
-    page.execute_cdp_cmd("Network.disable", {})
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(network(page, throughput=20_000))
+        yield stack
 
 
 def test_stop(page, slow_network):
@@ -91,7 +88,7 @@ def test_a_link_brings_the_sample_back(page, address):
     assert link.startswith(address + "#")
     element(page, "link").click()
     wait(page, lambda: status(page) == "link copied")
-    assert page.execute_script("return navigator.clipboard.readText()") == link
+    assert copied(page) == link
     visit(page, link)
     wait(page, lambda: status(page).endswith("characters"))
     assert text(page) == first
@@ -130,7 +127,7 @@ def test_candidates_by_keyboard_and_mouse(page):
     shown = page.find_element(By.CSS_SELECTOR, "#candidates caption").text
     chosen = page.find_element(By.CSS_SELECTOR, "#text .here").get_attribute("textContent")
     assert shown.startswith({" ": "space", "\n": "newline", "\t": "tab"}.get(chosen, chosen))
-    shares = [float(row.text.split()[-2]) for row in rows]
+    shares = [float(row.get_property("innerText").split()[-2]) for row in rows]
     assert shares == sorted(shares, reverse=True)
     element(page, "text").send_keys(Keys.END)
     spans = page.find_elements(By.CSS_SELECTOR, "#text span")
@@ -245,7 +242,7 @@ def test_copy_and_download(page):
     whole = text(page)
     element(page, "copy").click()
     wait(page, lambda: status(page) == "text copied")
-    assert page.execute_script("return navigator.clipboard.readText()") == whole
+    assert copied(page) == whole
     element(page, "download").click()
     file = Path(page.downloads) / "sample.txt"
     wait(page, file.exists)
@@ -290,7 +287,7 @@ def test_continue_after_stop(page, slow_network):
     wait(page, lambda: status(page).startswith("stopped after"))
     before = text(page)
     click(page, "continue")
-    slow_network(-1)
+    slow_network.close()
     wait(page, lambda: status(page).endswith("characters") and "stopped" not in status(page))
     assert text(page).startswith(before[:-1])
     assert element(page, "length").get_attribute("value") == "3000"
@@ -393,7 +390,7 @@ def test_score_tints_a_text_of_ones_own(page):
     click(page, "tab-score")
     assert not element(page, "text").is_displayed()
     assert not element(page, "temperature").is_displayed()
-    element(page, "own").send_keys("The \u00fc night\n")
+    element(page, "own").send_keys("The \u00fc night", Keys.ENTER)
     click(page, "score-button")
     wait(page, lambda: "bits per character" in element(page, "score-status").text)
     assert text(page, "scored") == "The \u00fc night\n"

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from conftest import GOLDEN, run
-from page_tools import click, element, fill, generated, needs_browser, status, text, visit, wait
+from page_tools import click, copied, element, fill, generated, logged, needs_browser, status, text, visit, wait
 from serving_tools import LSTM, get, server, until
 
 pytestmark = needs_browser
@@ -31,11 +31,11 @@ def folder(chromium, followed):
     for file in path.iterdir():
         file.unlink()
     until(lambda: not get(f"{url}api/models").json()["models"])
-    chromium.get_log("browser")
+    logged(chromium)
     visit(chromium, url)
     yield path
     chromium.get("about:blank")
-    assert [entry["message"] for entry in chromium.get_log("browser")] == []
+    assert logged(chromium) == []
 
 
 def write(file, folder) -> None:
@@ -94,7 +94,7 @@ def test_the_text_and_the_losses_follow_the_newest(chromium, folder):
     assert "follow=newest" in chromium.current_url
     click(chromium, "link")
     wait(chromium, lambda: status(chromium) == "link copied")
-    link = chromium.execute_script("return navigator.clipboard.readText()")
+    link = copied(chromium)
     assert f"model={LSTM.stem}" in link  # whose text a friend gets, whatever is the newest then
     assert "follow" not in link
 
