@@ -86,9 +86,10 @@ def _frame(headed: dict[str, str], footer: str) -> tuple[str, str]:
     """The parts of the page before and after its models. `headed`: as heading.replacements returns it."""
     files = {name: content.decode() for name, content in page_files().items()}
     script, worker, style = bundle("file.js", files), bundle("worker.js", files), files["style.css"]
+    check = files["old_browser.js"]
     policy = (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; worker-src blob:; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {_hash(script)} {_hash(check)}; style-src {_hash(style)}; img-src data:; "
+        "worker-src blob:; base-uri 'none'; form-action 'none'"
     )
     icon = base64.b64encode(files["icon.svg"].encode()).decode()
     page = replace_parts(
@@ -100,6 +101,7 @@ def _frame(headed: dict[str, str], footer: str) -> tuple[str, str]:
             'href="icon.svg" type="image/svg+xml"': f'href="data:image/svg+xml;base64,{icon}"',
             '<link rel="stylesheet" href="style.css">': f"<style>{style}</style>",
             '<script type="module" src="server.js"></script>\n': "",
+            '<script src="old_browser.js"></script>': f"<script>{check}</script>",
             "</main>\n</body>": f'</main>\n<footer class="quiet">{escape_html(footer)}</footer>\n</body>',
         },
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -482,7 +483,8 @@ def test_a_hostile_model_stays_data(chromium, pages, offline):
     assert element(chromium, "facts").text.startswith(HOSTILE_NAME)
     assert f"This page holds {HOSTILE_NAME} and" in chromium.find_element(By.TAG_NAME, "footer").text
     assert chromium.find_elements(By.TAG_NAME, "img") == []
-    assert len(chromium.find_elements(By.TAG_NAME, "script")) == 3  # a model, the worker, the page
+    # The check of the browser's age, a model, the worker, the page.
+    assert len(chromium.find_elements(By.TAG_NAME, "script")) == 4
 
 
 def test_its_policy_forbids_whatever_is_not_in_it(chromium, pages):
@@ -508,6 +510,22 @@ def test_its_policy_forbids_whatever_is_not_in_it(chromium, pages):
         wait(chromium, lambda directive=directive: directive in chromium.execute_script("return violations"))
         assert chromium.execute_script("return window.ran") is None, attempt
     logged(chromium)  # which tells of each
+
+
+@pytest.mark.parametrize("missing", ["Array.prototype.toReversed", "window.DecompressionStream"])
+def test_a_browser_that_is_too_old_is_told_so(chromium, pages, tmp_path, missing):
+    """Also one that can't read the page's modules, in which a word is no JavaScript here."""
+    visit(chromium, pages["one"])
+    assert not element(chromium, "old-browser").is_displayed()
+    page = Path(url2pathname(urlsplit(pages["one"]).path)).read_text(encoding="utf-8")
+    page = re.sub("<meta http-equiv=[^>]*>", "", page)
+    assert "<title>" in page and '<script type="module">' in page
+    page = page.replace("<title>", f"<script>delete {missing}</script><title>", 1)
+    page = page.replace('<script type="module">', '<script type="module">word word;', 1)
+    (tmp_path / "old.html").write_text(page, encoding="utf-8")
+    chromium.get((tmp_path / "old.html").as_uri())
+    assert element(chromium, "old-browser").text.startswith("This browser is too old for this page, which needs Safari")
+    logged(chromium)  # what it could not read
 
 
 def test_generate_gives_another_text_if_nothing_has_changed(file):
