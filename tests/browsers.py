@@ -7,6 +7,7 @@ all skips the test.
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ import pytest
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
 from selenium.webdriver import chrome, firefox, webkitgtk  # noqa: E402
+
+_MINI_BROWSER = "webkit2gtk-4.*/MiniBrowser"
 
 
 class Chromium:
@@ -170,7 +173,7 @@ class WebKit(_WithoutLog):
     """Safari's engine, in the small browser that comes with WebKitGTK. It needs a display, such as that of xvfb-run."""
 
     name = "WebKit"
-    program = max(map(str, Path("/usr").glob("lib*/**/webkit2gtk-4.*/MiniBrowser")), default=None)
+    program = max(glob.glob(f"/usr/lib*/{_MINI_BROWSER}") + glob.glob(f"/usr/lib*/*/{_MINI_BROWSER}"), default=None)
     driver = shutil.which("WebKitWebDriver")
     missing = "" if program and driver else "MiniBrowser and WebKitWebDriver of WebKitGTK are not installed"
     if not missing and not os.environ.get("DISPLAY"):
