@@ -81,7 +81,7 @@ def texts_of(loaded: Checkpoint, temperature: float, limits: CopyLimits | None) 
 def cells(found: Comparison, loaded: Checkpoint, other: Checkpoint, texts: list[bytes], N: int) -> list[str]:
     """Longest passage, shares of the 2N/3-grams and N-grams, bits per character under another model."""
     ends = b"" if loaded.network.end_id is None else characters_by_id(loaded.vocab)[loaded.network.end_id]
-    scores = list(scoring.scores(other, [ends + text + ends for text in texts], len(texts)))
+    scores = list(scoring.scores(other, [ends + text + ends for text in texts], [""] * len(texts)))
     bits = sum(one.bits[1:][one.known[1:]].sum() for one in scores) / sum(one.known[1:].sum() for one in scores)
     shares = ["" if (share := found.share(n)) is None else f"{100 * share:.1f} %" for n in n_grams(N)]
     return [f"{found.lengths.max()}", *shares, f"{bits:.3f}"]

@@ -48,7 +48,7 @@ def score(loaded: charrnn.Checkpoint, length: int = 40_000, texts: int = 1, thre
     lengths = [length * (k + 1) // texts for k in range(texts)]
     given = [text(length) for length in lengths]
     start = time.perf_counter()
-    for _ in scoring.scores(loaded, given, texts, threads=threads):
+    for _ in scoring.scores(loaded, given, [""] * texts, threads=threads):
         pass
     return sum(lengths) / (time.perf_counter() - start)
 

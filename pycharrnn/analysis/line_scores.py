@@ -77,7 +77,7 @@ def of_file(
     kind = loaded.items
     if not kind:
         text = read(path)
-        score = adapted.score(loaded, text, how, threads, path) if how else scoring.score(loaded, text, device)
+        score = adapted.score(loaded, text, how, threads, path) if how else scoring.score(loaded, text, device, path)
         yield from split(score, _NEWLINE)
         return
     end = END_CHARACTERS[kind]

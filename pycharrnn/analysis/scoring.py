@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter, deque
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from pycharrnn.analysis import likelihood, surprise
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import plural
+from pycharrnn.common.progress import bar
 from pycharrnn.sampling import inference, tokenizer
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.tokenizer import TokenizedText, code_points_with, quote_most_common, unknown_code_points
@@ -46,7 +48,7 @@ class Score:
     counted: npt.NDArray[np.bool_]
     code_points: bool = False
 
-    @property
+    @functools.cached_property
     def counted_code_points(self) -> int:
         """The number of code points to which the counted characters belong: fewer than these, if these are bytes."""
         return len(code_points_with(self.characters, self.counted))
@@ -74,24 +76,24 @@ class Score:
         return f"<Score bits per character {self.bits_per_character:.4f}, {facts}>"
 
 
-def score(loaded: Checkpoint, text: bytes, device: str = "cpu") -> Score:
-    """The surprise of each character of `text`, computed on a device of PyTorch's name."""
-    return next(scores(loaded, [text], 1, device))
+def score(loaded: Checkpoint, text: bytes, device: str = "cpu", name: str = "") -> Score:
+    """The surprise of each character of `text`, computed on a device of PyTorch's name. `name`: see score_by."""
+    return score_by(lambda steps: inference.make_predictor(loaded, device, 1, steps), loaded, text, name=name)
 
 
 def scores(
-    loaded: Checkpoint, texts: Iterable[bytes], count: int, device: str = "cpu", threads: int = 1
+    loaded: Checkpoint, texts: Iterable[bytes], names: Sequence[str], device: str = "cpu", threads: int = 1
 ) -> Iterator[Score]:
-    """The scores of `count` texts, in their order. The C kernel reads many of them side by side.
+    """The scores of the texts of these names, in their order. The C kernel reads many of them side by side.
 
     An exception of `texts` is raised after the scores of the texts before it.
     """
     predictor = inference.on_cpu(loaded.network) if device == "cpu" else None
-    if not isinstance(predictor, KernelPredictor):
-        for text in texts:
-            yield score_by(lambda steps: inference.make_predictor(loaded, device, 1, steps), loaded, text)
+    if len(names) == 1 or not isinstance(predictor, KernelPredictor):
+        for name, text in zip(names, texts, strict=True):
+            yield score(loaded, text, device, name)
         return
-    streams = max(1, min(count, threads * predictor.rows_per_step))
+    streams = max(1, min(len(names), threads * predictor.rows_per_step))
     waiting = deque[TokenizedText]()
 
     def known_ids() -> Iterator[npt.NDArray[np.int64]]:
@@ -104,17 +106,24 @@ def scores(
 
 
 def score_by(
-    predictor_of: Callable[[int], Predictor], loaded: Checkpoint, text: bytes, given_mask: GivenMask | None = None
+    predictor_of: Callable[[int], Predictor],
+    loaded: Checkpoint,
+    text: bytes,
+    given_mask: GivenMask | None = None,
+    name: str = "",
 ) -> Score:
     """As `score`.
 
     Args:
         predictor_of: number of steps -> a predictor of one stream, hidden state zeros.
         given_mask: the N characters -> which of them the model only reads, (N,); these have 0 bits. None: none.
+        name: of the text, for a progress bar; "" for none.
     """
     steps = likelihood.steps_at_once(loaded.network)
     encoded = encode(loaded, text)
-    bits = surprise.bits(predictor_of(steps), steps, encoded.token_ids[encoded.known])
+    ids = encoded.token_ids[encoded.known]
+    with bar(name, len(ids), -1 if name else 0) as advance:
+        bits = surprise.bits(predictor_of(steps), steps, ids, advance)
     return score_of(loaded, encoded, bits, given_mask(encoded.characters) if given_mask else None)
 
 

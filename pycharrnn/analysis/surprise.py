@@ -14,7 +14,7 @@ from pycharrnn.sampling import tokenizer
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -36,12 +36,25 @@ def surprises(
         yield character, next(found) if is_known else None
 
 
-def bits(predictor: Predictor, steps: int, token_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def bits(
+    predictor: Predictor,
+    steps: int,
+    token_ids: npt.NDArray[np.int64],
+    advance: Callable[[int], None] = lambda count: None,
+) -> npt.NDArray[np.float64]:
     """The surprise of each character of a text, (N,). The first has log2 V bits.
 
-    The predictor has one stream and `steps` steps; its hidden state is zeros.
+    Args:
+        predictor: of one stream and `steps` steps; its hidden state is zeros.
+        advance: receives how many characters have been read.
     """
-    return np.concatenate(list(_blocks(predictor, steps, token_ids)))[: len(token_ids)]
+    found = np.empty(len(token_ids))
+    position = 0
+    for block in _blocks(predictor, steps, token_ids):
+        found[position : position + len(block)] = block[: len(token_ids) - position]  # an empty text has no first one
+        position += len(block)
+        advance(len(block))
+    return found
 
 
 def _blocks(predictor: Predictor, steps: int, token_ids: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.float64]]:

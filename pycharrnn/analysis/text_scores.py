@@ -32,7 +32,7 @@ GIVE_LABELS = "give each item after a label and a tab"  # advice on items withou
 
 
 def scores(
-    loaded: Checkpoint, texts: Iterable[bytes], count: int, device: str = "cpu", threads: int = 1
+    loaded: Checkpoint, texts: Iterable[bytes], names: Sequence[str], device: str = "cpu", threads: int = 1
 ) -> Iterator[Score]:
     """As scoring.scores, for a model without labels. Errors: also UserError for an item that is too long."""
     waiting = deque[ItemizedText]()
@@ -42,7 +42,7 @@ def scores(
             waiting.append(ItemizedText(loaded, text))
             yield waiting[-1].content
 
-    for score in scoring.scores(loaded, read(), count, device, threads):
+    for score in scoring.scores(loaded, read(), names, device, threads):
         yield waiting.popleft().along_text(score)
 
 

@@ -140,7 +140,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
         texts.append(read_text(file, loaded, opt.text_encoding))
         return texts[-1]
 
-    found = text_scores.scores(loaded, map(read_next, files), len(files), where, opt.threads or 1)
+    found = text_scores.scores(loaded, map(read_next, files), files, where, opt.threads or 1)
     for file, score in zip(files, found, strict=True):
         text = texts.popleft()
         if not score.characters:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
 
 _MOST_NAMED_UNKNOWN = 20  # characters in a message
+_BLOCK = 1 << 16  # characters
 _BYTES = [bytes([byte]) for byte in range(256)]
 
 # Characters that a keyboard gives for one another: a phone types U+2019 for an apostrophe. The page has the same.
@@ -184,11 +185,19 @@ def code_points_with(characters: Sequence[bytes], chosen: npt.NDArray[np.bool_])
 
     Returns: U+DC80 to U+DCFF for a byte of invalid UTF-8.
     """
-    if not chosen.any():
-        return np.empty(0, np.uint32)
-    points, at = points_and_boundaries(b"".join(characters))
-    chosen_bytes = np.repeat(chosen, [len(character) for character in characters])
-    return points[np.logical_or.reduceat(chosen_bytes, at[:-1])]
+    found = [np.empty(0, np.uint32)]
+    first = 0
+    while first < len(characters):  # in blocks, which take much more memory than the text
+        last = first + _BLOCK
+        while last < len(characters) and characters[last][0] & 0xC0 == 0x80:  # a block ends with a whole code point
+            last += 1
+        block, chosen_in_block = characters[first:last], chosen[first:last]
+        if chosen_in_block.any():
+            points, at = points_and_boundaries(b"".join(block))
+            chosen_bytes = np.repeat(chosen_in_block, [len(character) for character in block])
+            found.append(points[np.logical_or.reduceat(chosen_bytes, at[:-1])])
+        first = last
+    return np.concatenate(found)
 
 
 def code_point_length(text: bytes, position: int) -> int:

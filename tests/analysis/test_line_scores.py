@@ -14,10 +14,10 @@ from conftest import GOLDEN, run, sentence
 from pycharrnn.analysis import scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import kernel_library
-from pycharrnn.sampling import copy_limits, known_items
+from pycharrnn.sampling import copy_limits, known_items, tokenizer
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.sampling.tokenizer import unknown_code_points
+from pycharrnn.sampling.tokenizer import code_points_with, unknown_code_points
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 ITEMS = "cv/lm_list_best.t7"
@@ -137,6 +137,16 @@ def test_unknown_bytes_are_named_by_their_character(tmp_path):
     known = np.array([True, False, True, False, False, True, False, False])
     expected = {"€".encode(): 1, "😀".encode(): 1, b"\xed": 1, b"\x80": 1, "ü".encode(): 1}
     assert unknown_code_points(mixed, known) == expected
+
+
+@pytest.mark.parametrize("block", [1, 3])
+def test_code_points_of_long_texts_are_found_in_blocks(monkeypatch, block):
+    characters = [*map(bytes, zip("aü€😀".encode() * 3)), b"\xf0\x9f", b"\x98\x80", b"\xed", b"\x80", b"\xff", b"\xe2"]
+    count = len(characters)
+    masks = [*np.eye(count, dtype=bool), np.arange(count) % 2 > 0, np.ones(count, bool), np.zeros(count, bool)]
+    whole = [code_points_with(characters, chosen).tolist() for chosen in masks]
+    monkeypatch.setattr(tokenizer, "_BLOCK", block)
+    assert [code_points_with(characters, chosen).tolist() for chosen in masks] == whole
 
 
 def test_what_is_refused(tmp_path):

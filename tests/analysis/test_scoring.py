@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import math
@@ -107,7 +108,7 @@ def test_eval_finds_the_data_of_training(corpus, tmp_path):
     shutil.copytree(corpus, tmp_path / "data" / "corpus")
     assert LOADED.opt["data_dir"] == "data/corpus"
     assert b"val_loss in the checkpoint" in run("eval", CHECKPOINT, cwd=tmp_path).stdout
-    assert "input.txt, which is not here: name the folder of its text" in sentence(run("eval", CHECKPOINT, cwd=corpus))
+    assert "input.txt, which is not here: copy it from where the" in sentence(run("eval", CHECKPOINT, cwd=corpus))
 
 
 def test_eval_of_a_checkpoint_that_does_not_know_its_data(corpus, tmp_path):
@@ -338,6 +339,22 @@ def test_code_points_are_counted_where_a_byte_is_known(text, counted):
     assert math.isnan(score.bits_per_character) == (counted == 0)
 
 
+def test_a_text_alone_has_a_progress_bar(monkeypatch):
+    shown = []
+
+    @contextlib.contextmanager
+    def bar(label, length, choice=-1):
+        done = list[int]()
+        yield done.append
+        shown.append((label, choice, length, sum(done)))
+
+    monkeypatch.setattr(scoring, "bar", bar)
+    text = b"The night " * 100
+    for name in ("poem.txt", ""):
+        assert next(scoring.scores(LOADED, [text], [name])).known.sum() == 1000
+    assert shown == [("poem.txt", -1, 1000, 1000), ("", 0, 1000, 1000)]
+
+
 def with_vocab(**renamed: str):
     """The checkpoint, with other characters in the places of some."""
     others = {old.encode(): new.encode() for old, new in renamed.items()}
@@ -404,7 +421,7 @@ def test_a_character_has_the_same_bits_in_blocks_of_any_length_and_beside_any_te
         # Beside texts that end before it, at the same time and after it, and begin once there is room.
         texts = [TEXT[:k] for k in (700, 1, 30, 699, 2, 700, 0, 257, 258)] * 3
         for threads in (1, 2, 5) if steps == 7 else (2,):
-            beside = list(scoring.scores(loaded, texts, len(texts), threads=threads))
+            beside = list(scoring.scores(loaded, texts, [""] * len(texts), threads=threads))
             assert [score.characters for score in beside] == [[bytes([b]) for b in text] for text in texts]
             for score in beside:
                 np.testing.assert_array_equal(score.bits, found[steps][: len(score.bits)])
@@ -444,7 +461,7 @@ def test_a_text_that_cannot_be_had_ends_the_others_in_order():
         yield from (TEXT[:40], TEXT[:5])
         raise OSError("no more")
 
-    found = scoring.scores(LOADED, texts(), 9)
+    found = scoring.scores(LOADED, texts(), [""] * 9)
     assert [len(next(found).bits) for _ in range(2)] == [40, 5]
     with pytest.raises(OSError, match="no more"):
         next(found)
