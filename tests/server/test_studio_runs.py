@@ -20,6 +20,7 @@ from studio_tools import StudioApp, use_fake_training
 
 from pycharrnn.common import file_lock
 from pycharrnn.common.errors import UserError
+from pycharrnn.page.facts import thinned_series
 from pycharrnn.server.studio import run_process, run_progress, studio_paths
 from pycharrnn.training import log_rows, step_line
 from pycharrnn.training.log_rows import Row
@@ -141,12 +142,15 @@ def test_a_body_that_is_no_json_is_named(studio):
 
 
 def test_a_thinned_curve_keeps_its_lowest_loss():
-    points = [(k, 3.0 - k / 10_000) for k in range(3000)]
-    points[1501] = (1501, 0.5)
-    series = run_progress._series([*points, (3001, None), (3002, math.nan)])
+    curve = run_progress._Curve()
+    for k in range(3000):
+        curve.append(k, 0.5 if k == 1501 else 3.0 - k / 10_000)
+    for k, loss in ((3001, None), (3002, math.nan)):
+        curve.append(k, loss)
+    series = thinned_series(*curve.finite())
     assert len(series.losses) <= 300 and min(series.losses) == 0.5
     assert (series.iterations[0], series.iterations[-1]) == (0, 2999)
-    assert run_progress._series([]).losses == []
+    assert thinned_series(*run_progress._Curve().finite()).losses == []
 
 
 def test_the_flags_with_the_help_of_train(studio):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 import time
+from array import array
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +18,11 @@ from pycharrnn.server.studio.run_process import lines_of
 from pycharrnn.server.studio.run_record import RunRecord
 from pycharrnn.training import log_rows, step_line
 from pycharrnn.training.log_rows import Row
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Doubles = npt.NDArray[np.float64]
 
 _RECENT = 12  # rows at least, and a third of all, over which the speed is averaged
 
@@ -36,13 +43,63 @@ class Figures:
     seconds_left: float | None = None
 
 
+class _Curve:
+    """Values after iterations, in 16 bytes each: the log of a long run has a million rows."""
+
+    def __init__(self) -> None:
+        self._iterations, self._values = array("q"), array("d")
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def append(self, iteration: int, value: float | None) -> None:
+        self._iterations.append(iteration)
+        self._values.append(math.nan if value is None else value)
+
+    def finite(self) -> tuple[Doubles, Doubles]:
+        """The iterations, and their values, of those that are known and finite."""
+        iterations, values = np.array(self._iterations, float), np.array(self._values)
+        finite = np.isfinite(values)
+        return iterations[finite], values[finite]
+
+
 @dataclass
 class _Log:
-    """The rows of a log that were read, and where they end. `attempt`: after which a resumed run may cut rows off."""
+    """What the rows of a log say that were read, and where they end.
+
+    Attributes:
+        attempt: of the run; a resumed one may cut rows off.
+        last, train: the last row, and the last one with a training loss.
+        seconds: of all rows. train_losses, val_losses: of those of each kind.
+    """
 
     attempt: int = 0
     end: int = 0
-    rows: list[Row] = field(default_factory=list)
+    last: Row | None = None
+    train: Row | None = None
+    seconds: _Curve = field(default_factory=_Curve)
+    train_losses: _Curve = field(default_factory=_Curve)
+    val_losses: _Curve = field(default_factory=_Curve)
+
+    def add(self, row: Row, end: int) -> None:
+        """Add the next row, and where it ends."""
+        self.last, self.end = row, end
+        self.seconds.append(row.iteration, row.seconds)
+        if row.kind == "train":
+            self.train = row
+            self.train_losses.append(row.iteration, row.train_loss)
+        else:
+            self.val_losses.append(row.iteration, row.val_loss)
+
+    def speed(self) -> float:
+        """Iterations in a second, validations included; 0 if it is not known yet."""
+        iterations, seconds = (values[-max(_RECENT, len(self.seconds) // 3) :] for values in self.seconds.finite())
+        if not len(seconds):
+            return 0.0
+        first, then, last, now = iterations[0], seconds[0], iterations[-1], seconds[-1]
+        if last == first:
+            first, then = 0, 0.0
+        return float((last - first) / (now - then)) if now > then else 0.0
 
 
 @dataclass
@@ -60,8 +117,8 @@ class Progress:
         self._logs: dict[str, _Log] = {}  # by run id
         self._said: dict[str, _Said] = {}
 
-    def rows(self, record: RunRecord) -> list[Row]:
-        """The rows of a run's log so far; none if there is no log, or it can't be read."""
+    def _log(self, record: RunRecord) -> _Log:
+        """What a run's log says so far; nothing if there is no log, or it can't be read."""
         path, log = log_of(record.name), self._logs.setdefault(record.id, _Log())
         try:
             size = os.path.getsize(path)
@@ -69,11 +126,10 @@ class Progress:
                 log = self._logs[record.id] = _Log(record.attempts)
             if size > log.end:
                 for row, end in log_rows.rows(path, log.end):
-                    log.rows.append(row)
-                    log.end = end
+                    log.add(row, end)
         except (OSError, UserError):
             pass
-        return log.rows
+        return log
 
     def forget(self, run_id: str) -> None:
         self._logs.pop(run_id, None)
@@ -95,20 +151,18 @@ class Progress:
 
     def figures(self, record: RunRecord, clock: float | None = None) -> Figures:
         """The figures of a run. `clock`: the present time, in seconds since 1970."""
-        rows = self.rows(record)
-        iterations = self._iterations(record)
-        if not rows:
+        log = self._log(record)
+        iterations, last, train = self._iterations(record), log.last, log.train
+        if last is None:
             return Figures(iterations=iterations)
-        last = rows[-1]
-        train = next((row for row in reversed(rows) if row.kind == "train"), None)
-        losses = [row.val_loss for row in rows if row.kind == "validation" and _is_finite(row.val_loss)]
+        losses = log.val_losses.finite()[1].tolist()
         is_running = record.is_active
         left = None
         written = _modified(log_of(record.name))
         has_begun = record.began is None or written >= record.began  # a resumed run has none of its own rows at first
-        if is_running and has_begun and iterations and _speed(rows):
+        if is_running and has_begun and iterations and (speed := log.speed()):
             age = (clock or time.time()) - written
-            left = max(0.0, (iterations - last.iteration) / _speed(rows) - max(0.0, age))
+            left = max(0.0, (iterations - last.iteration) / speed - max(0.0, age))
         return Figures(
             iteration=last.iteration,
             iterations=iterations,
@@ -116,7 +170,7 @@ class Progress:
             epochs=iterations * last.epoch / last.iteration if iterations else None,
             train_loss=_finite(train.train_loss) if train else None,
             val_loss=losses[-1] if losses else None,
-            best_val_loss=min((loss for loss in losses if loss is not None), default=None),
+            best_val_loss=min(losses, default=None),
             characters_per_second=_finite(train.characters_per_second) if train else None,
             seconds=last.seconds,
             seconds_left=left,
@@ -124,27 +178,8 @@ class Progress:
 
     def curves(self, record: RunRecord) -> tuple[LossSeries, LossSeries]:
         """The training and the validation losses, as thinned_series has them."""
-        rows = self.rows(record)
-        train = [(row.iteration, row.train_loss) for row in rows if row.kind == "train"]
-        val = [(row.iteration, row.val_loss) for row in rows if row.kind == "validation"]
-        return _series(train), _series(val)
-
-
-def _series(points: list[tuple[int, float | None]]) -> LossSeries:
-    finite = [(i, loss) for i, loss in points if loss is not None and math.isfinite(loss)]
-    iterations, losses = np.array(finite, float).reshape(-1, 2).T
-    return thinned_series(iterations, losses)
-
-
-def _speed(rows: list[Row]) -> float:
-    """Iterations in a second, validations included; 0 if it is not known yet."""
-    timed = [(row.iteration, row.seconds) for row in rows[-max(_RECENT, len(rows) // 3) :] if row.seconds is not None]
-    if not timed:
-        return 0.0
-    (first, then), (last, now) = timed[0], timed[-1]
-    if last == first:
-        first, then = 0, 0.0
-    return (last - first) / (now - then) if now > then else 0.0
+        log = self._log(record)
+        return thinned_series(*log.train_losses.finite()), thinned_series(*log.val_losses.finite())
 
 
 def _modified(path: str) -> float:
@@ -154,9 +189,5 @@ def _modified(path: str) -> float:
         return time.time()
 
 
-def _is_finite(x: float | None) -> bool:
-    return x is not None and math.isfinite(x)
-
-
 def _finite(x: float | None) -> float | None:
-    return x if _is_finite(x) else None
+    return x if x is not None and math.isfinite(x) else None
