@@ -176,10 +176,11 @@ def _with_recipe(
         lines.log.append(f"-recipe {options.recipe}: {recipes.command_line(applied)}")
     else:
         seconds = options.minutes * 60 - timing.used
-        if seconds <= 0:
+        if timing.used > seconds:
+            learns = "little" if seconds > 0 else "next to nothing"
             lines.notes.append(
-                f"the start took {timing.used:.1f} seconds, all of {flag('minutes', options.minutes)}: the model learns"
-                f" next to nothing; give a longer {flag('minutes')}."
+                f"reading the text and timing steps took {timing.used:.1f} of the {60 * options.minutes:g} seconds of"
+                f" {flag('minutes', options.minutes)}: the model learns {learns}; give a longer {flag('minutes')}."
             )
         applied = time_plan.plan(request, seconds, timing.steps)
         lines.log.append(f"{time_plan.named(options.minutes)}: {recipes.command_line(applied)}")

@@ -21,6 +21,7 @@ from pycharrnn.training.pace import Stopwatch
 from pycharrnn.training.settings import RunSettings
 from pycharrnn.training.settle import settle
 from pycharrnn.training.text_defaults import RunRequest
+from pycharrnn.training.time_plan import Timing
 
 ENGLISH = TextStats(1_000_000, 1_000_000)
 CPU, TWO_GPUS, MPS = Machine(), GPUs("cuda", 2), GPUs("mps", 1)
@@ -313,3 +314,18 @@ def test_variables_that_torchrun_does_not_set_so(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=f"the environment variable {name} is '?{value}"):
         process_from_environment()
+
+
+@pytest.mark.parametrize(
+    "used, said",
+    [
+        (29.0, ""),
+        (31.0, "took 31.0 of the 60 seconds of -minutes 1: the model learns little; give a longer -minutes."),
+        (61.0, "took 61.0 of the 60 seconds of -minutes 1: the model learns next to nothing; give a longer"),
+    ],
+)
+def test_a_start_that_took_most_of_the_minutes_is_noted(used, said):
+    opt = TrainOptions(gpuid=-1, minutes=1)
+    notes = settle(opt, {"gpuid", "minutes"}, None, ENGLISH, CPU, Timing(used, {64: 0.01})).notes
+    found = [for_command_line(note) for note in notes if note.startswith("reading the text and timing steps")]
+    assert [said in note for note in found] == [True] * bool(said)
