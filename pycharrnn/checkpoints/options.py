@@ -17,6 +17,7 @@ class InspectOptions:
         group="display",
         allowed=SWITCH,
     )
+    gpuid: int = option(0, "accepted as in char-rnn; files are read on the CPU", group="machine")
 
     def __post_init__(self) -> None:
         check(self)
@@ -58,6 +59,8 @@ class ConvertOptions:
     )
     about: str = option("", "plain text below the heading of a .html page", group="output", value="TEXT")
     overwrite: int = option(0, "1 = replace <out> if it exists", group="output", allowed=SWITCH)
+    gpuid: int = option(0, "accepted as in char-rnn; files are read on the CPU", group="machine")
+    opencl: int = option(0, "accepted as in char-rnn", group="machine", allowed=SWITCH)
 
     def __post_init__(self) -> None:
         check(self)

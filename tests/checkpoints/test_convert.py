@@ -224,6 +224,13 @@ def test_other_weights_keep_a_graph_without_names():
         assert again.program == ours.program and (ours.era, again.era) == (era, era)
 
 
+def test_the_flags_of_the_lua_programs_are_accepted(tmp_path):
+    shutil.copy(LSTM, tmp_path / "m.t7")
+    plain = run("inspect", "m.t7", cwd=tmp_path)
+    assert run("inspect", "m.t7", "-gpuid", "-1", cwd=tmp_path).stdout == plain.stdout
+    assert run("convert", "m.t7", "-gpuid", "0", "-opencl", "1", cwd=tmp_path).stdout == b"saved m.t7_cpu.t7\n"
+
+
 def test_a_file_without_its_origin_in_words_is_refused(tmp_path):
     table = charrnn.to_table(loaded("torch-rnn lstm"))
     table[b"pycharrnn"][b"origin"][b"program"] = 5
