@@ -18,6 +18,9 @@ from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
 from pycharrnn.training.settings import ModelSettings, RunSettings
 
+_BYTE_ORDER_MARK = "\ufeff".encode()
+_OF_WINDOWS = {b"\r", _BYTE_ORDER_MARK, *(bytes([byte]) for byte in _BYTE_ORDER_MARK)}
+
 
 def check(settings: RunSettings, text: TextStats) -> None:
     """Errors: UserError for a text without batches, a network beyond memory, or other characters than a checkpoint's.
@@ -96,9 +99,17 @@ def _check_same_vocabulary(data: DataSettings, start: InitialCheckpoint, ours: C
         for side, characters in (("only the checkpoint has", only_theirs), ("only the text has", only_ours))
         if characters
     ]
-    if differences:
-        raise UserError(
-            f"the characters of {data.input_file} ({len(ours)}) are not those of {start.path} ({len(theirs)}):"
-            f" {'; '.join(differences)}; {flag('init_from', start.path)} with {flag('vocab', 'extend')} adds the new"
-            f" ones to the model, {flag('vocab', 'keep')} leaves them out of the text."
+    if not differences:
+        return
+    way_out = (
+        f"{flag('init_from', start.path)} with {flag('vocab', 'extend')} adds the new ones to the model,"
+        f" {flag('vocab', 'keep')} leaves them out of the text"
+    )
+    if isinstance(start, ResumedRun) and not only_theirs and only_ours <= _OF_WINDOWS:
+        way_out = (
+            "Windows has added line ends or a byte order mark: take the file as it was, or repair it by dos2unix -r"
         )
+    raise UserError(
+        f"the characters of {data.input_file} ({len(ours)}) are not those of {start.path} ({len(theirs)}):"
+        f" {'; '.join(differences)}; {way_out}."
+    )

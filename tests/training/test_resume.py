@@ -194,6 +194,15 @@ def test_another_text_is_noticed(tmp_path, change):
     assert any(line.startswith("the text changed: the run goes on at the start of the text") for line in lines)
 
 
+def test_a_text_that_went_through_windows_is_named(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.2")
+    text = folder / "data/input.txt"
+    text.write_bytes(b"\xef\xbb\xbf" + text.read_bytes().replace(b"\n", b"\r\n"))
+    with pytest.raises(UserError, match=r"'\\xef'; Windows has added line ends or a byte order mark: take the file as"):
+        train(folder, "-resume", "cv", "-max_epochs", "0.6", small=[])
+
+
 def test_another_batch_size_starts_the_text_anew(tmp_path):
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "0.5")
