@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _START = 4096  # bytes at the start of a file
+DESCRIPTION = 1 << 20  # bytes at its start in which other programs write what the file holds
 _PYTORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # start of torch.save's files before it wrote zip archives
 _OUR_JSON = re.compile(rb'\{"model": "(lstm|gru|rnn)", "rnn_size": ')
 _TORCH_RNN_NAMES = (b'"val_loss_history"', b'"token_to_idx"')  # in the files of its train.lua and preprocess.py
@@ -16,23 +17,30 @@ _OUR_ONNX_START = b"\x08\x07\x12\x09pycharrnn"
 CACHE_NAME = re.compile(r"(vocab|data)(_utf8)?(_without_\w+)?\.t7")  # of the files beside input.txt
 _T7_STARTS = (b"\3\0\0\0\1\0\0\0", b"\4\0\0\0\1\0\0\0")  # a table, an object
 _ASCII_T7_WITH_CR = re.compile(rb"[0-8](\r\n?)\d+\1")
+_OUR_METADATA = re.compile(rb'"pycharrnn"\s*:')  # in the header of a .safetensors file
 _LONGEST_HEADER = 100_000_000  # bytes of a .safetensors file's header, as the library allows
 _READS = "pycharrnn reads the .t7 files of char-rnn and torch-rnn, and what its convert writes"
+_GZIP = "compressed by gzip"
+_GIVE_NAME = "give it a name that ends in"
 _AS_TEXT = "save it as plain text to train on it"
+_NANOGPT = f"a transformer of nanoGPT, which pycharrnn has not: {_READS}"
+_NANOGPT_KEYS = (b"model_args", b"iter_num")  # of the dict that its train.py saves
 _DOCUMENT_NAMES = (b"[Content_Types].xml", b"mimetypeapplication/")  # of .docx and .xlsx; of .odt and .epub
+_PYTORCH = f"a file of PyTorch's torch.save, which only the program that wrote it understands: {_READS}"
+OTHER_SAFETENSORS = "a safetensors file of another program: pycharrnn reads those that its train and convert write"
 TEXT = "a text; `pycharrnn train` makes a model of it"
 # (the first bytes of a file, what such a file is and what to do with it)
 _BEGINNINGS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file it stands for: fetch that with git lfs pull"),
     (b"PK", "a zip archive: unpack it, and name the .t7 file in it"),
-    (b"\x1f\x8b", "compressed by gzip: unpack it with gunzip"),
+    (b"\x1f\x8b", f"{_GZIP}: unpack it with gunzip"),
     (b"BZh", "compressed by bzip2: unpack it with bunzip2"),
     (b"\xfd7zXZ\0", "compressed by xz: unpack it with unxz"),
     (b"\x28\xb5\x2f\xfd", "compressed by zstd: unpack it with unzstd"),
     (b"7z\xbc\xaf'\x1c", "a 7z archive: unpack it, and name the .t7 file in it"),
     (b"Rar!", "a rar archive: unpack it, and name the .t7 file in it"),
     (b"\x89HDF", "an HDF5 file, such as torch-rnn makes of a text: name a checkpoint, cv/checkpoint_*.t7"),
-    (_OUR_ONNX_START, "an ONNX model of pycharrnn convert: give it a name that ends in .onnx"),
+    (_OUR_ONNX_START, f"an ONNX model of pycharrnn convert: {_GIVE_NAME} .onnx"),
     (b"\x93NUMPY", f"an array of NumPy's: {_READS}"),
     (b"%PDF-", f"a PDF file: {_AS_TEXT}"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", f"a document of an office program: {_AS_TEXT}"),
@@ -47,17 +55,19 @@ def name_of(content: bytes | bytearray) -> str:
     start = bytes(content[:_START])
     if start[:1] == b"\x80" or (start[:2] == b"PK" and b"data.pkl" in start):
         if _OUR_JSON.search(start):
-            return "a PyTorch file of pycharrnn convert: give it a name that ends in .pt"
-        pytorch = start[:2] == b"PK" or _PYTORCH_MAGIC in start[:32]
-        kind = "a file of PyTorch's torch.save" if pytorch else "a Python pickle"
-        return f"{kind}, which only the program that wrote it understands: {_READS}"
+            return f"a PyTorch file of pycharrnn convert: {_GIVE_NAME} .pt"
+        if all(key in content[:DESCRIPTION] for key in _NANOGPT_KEYS):
+            return _NANOGPT
+        if start[:2] == b"PK" or _PYTORCH_MAGIC in start[:32]:
+            return _PYTORCH
+        return f"a Python pickle, which only the program that wrote it understands: {_READS}"
     if start[:2] == b"PK" and any(name in start for name in _DOCUMENT_NAMES):
         return f"a document of an office program, or a book: {_AS_TEXT}"
     for beginning, kind in _BEGINNINGS:
         if start.startswith(beginning):
             return kind
-    if is_safetensors(content):
-        return "a safetensors file: give it a name that ends in .safetensors"
+    if is_safetensors(content) or is_cut_safetensors(content):
+        return f"a safetensors file: {_GIVE_NAME} .safetensors" if is_our_safetensors(content) else OTHER_SAFETENSORS
     if start[257:262] == b"ustar":
         return "a tar archive: unpack it, and name the .t7 file in it"
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -67,13 +77,19 @@ def name_of(content: bytes | bytearray) -> str:
         return _json(text)
     if re.match(rb"<(!doctype|html|head|body|\?xml|!--)", text, re.IGNORECASE):
         if MODEL_IN_PAGE in content:
-            return "a page of pycharrnn convert: give it a name that ends in .html"
+            return f"a page of pycharrnn convert: {_GIVE_NAME} .html"
         return "a web page that was saved in the file's place: open it in a browser, and download the file itself"
     if _ASCII_T7_WITH_CR.match(start):
         return "an ASCII .t7 file whose line ends were changed, perhaps by a transfer as text: copy it in binary mode"
     if is_text(start):
         return TEXT
     return ""
+
+
+def other_program(content: bytes | bytearray) -> str:
+    """As name_of, without advice; "" for a checkpoint, too, by whatever name."""
+    kind, _, advice = name_of(content).partition(": ")
+    return "" if kind == _GZIP or advice.startswith(_GIVE_NAME) else kind
 
 
 def is_text(content: bytes | bytearray) -> bool:
@@ -111,9 +127,14 @@ def is_safetensors(content: bytes | bytearray) -> bool:
     return 2 <= length <= len(content) - 8 and re.match(rb'\{\s*["}]', content[8:64]) is not None
 
 
+def is_our_safetensors(content: bytes | bytearray) -> bool:
+    """Whether the header of a .safetensors file has an entry of pycharrnn's."""
+    return _OUR_METADATA.search(content, 8, 8 + int.from_bytes(content[:8], "little")) is not None
+
+
 def _json(text: bytes) -> str:
     if _OUR_JSON.match(text):
-        return "the JSON that pycharrnn convert writes: give it a name that ends in .json"
+        return f"the JSON that pycharrnn convert writes: {_GIVE_NAME} .json"
     return f"JSON text: {_READS}"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import pickletools
+import re
 import warnings
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ _MAKES = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "PERSI
 _REMEMBERS = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}
 _RECALLS = {"GET", "BINGET", "LONG_BINGET"}
 _NUMBERS = ("BININT", "BININT1", "BININT2", "LONG1", "LONG4")
+_PACKED = re.compile(rb"PK\x03\x04.{4}[^\0].{21}[^/]*/data\.pkl", re.DOTALL)  # whose HEADER can't be seen
 _Pushed = tuple[str, Any]  # (opcode, its argument)
 _NOTHING: _Pushed = ("", None)
 
@@ -62,7 +64,8 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     content = bytes(file_content(path))
     if content.startswith(b"\x80") and HEADER.encode() in content:
         raise CheckpointError("it is in the format of PyTorch before 1.6: write it again with a later torch.save")
-    if not content.startswith(b"PK\3\4"):
+    may_be_ours = HEADER.encode() in content or _PACKED.match(content)
+    if not content.startswith(b"PK\3\4") or not may_be_ours:
         raise CheckpointError(f"it is {file_magic.name_of(content) or 'not a file of torch.save'}")
     try:
         _check_archive(content)

@@ -51,6 +51,8 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         raise DamagedCheckpointError("it ends too early, within its header")
     if not file_magic.is_safetensors(content):
         raise CheckpointError(f"it is {file_magic.name_of(content) or 'not a safetensors file'}")
+    if not file_magic.is_our_safetensors(content):
+        raise CheckpointError(f"it is {file_magic.OTHER_SAFETENSORS}")
     facts, claimed = _header(content)
     checkpoint, shapes = metadata.from_facts(facts, len(content))
     has_state = isinstance(facts, dict) and "run_state" in facts

@@ -74,7 +74,7 @@ def find(
     files: dict[object, SourceFile] = {}  # by file_id
     skipped: list[str] = []
     not_plain: dict[str, Kind] = {}
-    without_text: dict[str, int] = {}  # name -> bytes
+    without_text: dict[str, tuple[str, int]] = {}  # name -> path, bytes
     for path, name, given, status in _walk(paths, skipped, is_product, until_copied, or_else):
         file_id = folder_walk.file_id(path, status)
         if file_id in files:
@@ -89,13 +89,14 @@ def find(
         elif found:
             not_plain[shown] = found
         else:
-            without_text[name] = status.st_size
+            without_text[name] = path, status.st_size
     if not files and not_plain:
         raise UserError(_refusal(not_plain))
     if len(paths) == len(without_text) == 1 and not os.path.isdir(paths[0]):
-        raise UserError(_without_text(*without_text.popitem()))
+        (name, (path, size)), *_ = without_text.items()
+        raise UserError(_without_text(path, name, size))
     kinds = [f"{shown} ({kind.name})" for shown, kind in not_plain.items()]
-    empty_or_binary = [escape_line(name) + ("" if size else " (empty)") for name, size in without_text.items()]
+    empty_or_binary = [escape_line(name) + ("" if size else " (empty)") for name, (_, size) in without_text.items()]
     for words, names, advice in (
         ("they can't be followed", skipped, ""),
         ("they contain no text", empty_or_binary, ""),
@@ -136,14 +137,15 @@ def sentences_on_copies(files: Iterable[SourceFile]) -> Iterator[str]:
                 yield f"{shown} {learned}: remove {them} for a true val_loss."
 
 
-def _without_text(name: str, size: int) -> str:
-    """That a file is no text, and what to do."""
+def _without_text(path: str, name: str, size: int) -> str:
+    """That a file is no text, and what to do. Errors: OSError. `path`: of the content, `name`: for messages."""
     shown = escape_line(name)
     if not size:
         return f"{shown} is empty: name a text."
-    if name.endswith(file_kinds.CHECKPOINT_ENDINGS):
+    other = file_kinds.other_program(path)
+    if name.endswith(file_kinds.CHECKPOINT_ENDINGS) and not other:
         return f"{shown} is a checkpoint, not a text: {file_kinds.TEXT_FOR_A_MODEL}."
-    return f"{shown} is binary data: name a text."
+    return f"{shown} is {other or 'binary data'}: name a text."
 
 
 def _earlier_texts(paths: Sequence[str]) -> list[str]:
@@ -217,7 +219,7 @@ def read(path: str, note: PrintLine, text_encoding: str = "", of_model: bytes = 
                 return content
         found, shown = source_file(copy, name, size, text_encoding), escape_line(name)
         if not isinstance(found, SourceFile):
-            raise UserError(file_kinds.refusal(shown, found) if found else _without_text(name, size))
+            raise UserError(file_kinds.refusal(shown, found) if found else _without_text(copy, name, size))
         if sentence := sentence_on_decoding([found]):
             note(sentence)
         return b"".join(decode_text.pieces(found.path, found.decoding, shown))

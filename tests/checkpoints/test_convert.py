@@ -140,7 +140,7 @@ def test_bad_conversions(tmp_path):
     import safetensors.numpy
 
     safetensors.numpy.save_file({"x": np.zeros(3)}, tmp_path / "c.safetensors")
-    assert "metadata are not pycharrnn's" in sentence(run("sample", str(tmp_path / "c.safetensors")))
+    assert "it is a safetensors file of another program" in sentence(run("sample", str(tmp_path / "c.safetensors")))
 
 
 def test_without_safetensors_the_extra_is_named(tmp_path, monkeypatch):

@@ -555,6 +555,18 @@ def test_metadata_of_safetensors(tmp_path, safetensors_file, change, words):
     assert escape_line(str(caught.value), 1000) == str(caught.value)
 
 
+@pytest.mark.parametrize("metadata", [{}, {"__metadata__": {"format": "pt"}}, {"__metadata__": 5}])
+def test_safetensors_of_other_programs(tmp_path, metadata):
+    header = json.dumps({**metadata, "a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    for name in ("x.safetensors", "x.t7"):
+        (tmp_path / name).write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+        with pytest.raises(UserError) as caught:
+            checkpoint.load(tmp_path / name)
+        assert str(caught.value).endswith(
+            "it is a safetensors file of another program: pycharrnn reads those that its train and convert write."
+        )
+
+
 def test_odd_but_harmless_metadata(tmp_path, safetensors_file):
     def change(facts, header):
         facts["opt"].update(nested={"a": [1]}, nothing=None, huge=10**400, text="x\ud8ff"[:1])
@@ -577,7 +589,14 @@ OTHERS = {
     "PyTorch, old": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", "a file of PyTorch's torch.save"),
     "pickle": (b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00}\x94\x8c\x01a\x94K\x01s.", "a Python pickle"),
     "zip": (b"PK\x03\x04\x14\x00\x00\x00\x08\x00" + bytes(40), "a zip archive: unpack it"),
-    "safetensors": (struct.pack("<Q", 16) + b'{"__metadata__":{}}', "give it a name that ends in .safetensors"),
+    "safetensors": (
+        struct.pack("<Q", 30) + b'{"__metadata__":{"format":"pt"}}',
+        "a safetensors file of another program: pycharrnn reads those that its train and convert write",
+    ),
+    "safetensors of ours": (
+        struct.pack("<Q", 32) + b'{"__metadata__":{"pycharrnn":""}}',
+        "a safetensors file: give it a name that ends in .safetensors",
+    ),
     "JSON": (b' {"a": 1}', "JSON text"),
     "RTF": (b"{\\rtf1 Hello}", "an RTF file: save it as plain text"),
     "PDF": (b"%PDF-1.4\n%\xc2\xa5\n1 0 obj Hello there", "a PDF file: save it as plain text to train on it"),

@@ -214,7 +214,7 @@ def test_a_text_with_a_zero_byte(home):
     assert refusal("one.txt", text_encoding="cp1252") == f"{said} by -text_encoding bytes."
     assert gather("one.txt", text_encoding="bytes")[1] == b"A poem.\n" * 200 + b"\0"
     put(home / "photo.jpg", NO_TEXT)
-    assert refusal("photo.jpg", text_encoding="bytes") == "photo.jpg is binary data: name a text."
+    assert refusal("photo.jpg", text_encoding="bytes") == "photo.jpg is a picture: name a text."
     put(home / "two.txt", "A poem.\n")
     left_out = "they are not plain text: one.txt (binary data, with the byte 0 at offset 1,600)"
     assert left_out in gather("one.txt", "two.txt")[2]
@@ -344,7 +344,7 @@ def test_what_can_not_be_taken_is_said(home):
     assert refusal("https://x.org/a.txt") == "https://x.org/a.txt is an address: download the text, and name the file."
     assert refusal("a\0b").startswith(with_slashes("can't read a\\x00b ("))
     assert refusal("none") == "there is no text in none: name files of plain text, or folders that hold some."
-    assert refusal("none/photo.jpg") == "none/photo.jpg is binary data: name a text."
+    assert refusal("none/photo.jpg") == "none/photo.jpg is a picture: name a text."
     assert refusal("broken").startswith("there is no text in broken: ")
     assert refusal(os.devnull) == f"{os.devnull} is neither a file nor a folder: name a text."
     assert not (home / "data").exists()
