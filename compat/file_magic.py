@@ -1,4 +1,4 @@
-"""Recognises kinds of files by their first bytes, for error messages."""
+"""Recognises kinds of files by their first bytes, and archives by their last ones, for error messages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 
 _START = 4096  # bytes at the start of a file
 DESCRIPTION = 1 << 20  # bytes at its start in which other programs write what the file holds
+ZIP_END = 1 << 17  # bytes at its end in which a zip archive lists its files, some thousand of them
 _PYTORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # start of torch.save's files before it wrote zip archives
 _OUR_JSON = re.compile(rb'\{"model": "(lstm|gru|rnn)", "rnn_size": ')
 _TORCH_RNN_NAMES = (b'"val_loss_history"', b'"token_to_idx"')  # in the files of its train.lua and preprocess.py
@@ -29,17 +30,24 @@ _DOCUMENT_NAMES = (b"[Content_Types].xml", b"mimetypeapplication/")  # of .docx 
 _PYTORCH = f"a file of PyTorch's torch.save, which only the program that wrote it understands: {_READS}"
 OTHER_SAFETENSORS = "a safetensors file of another program: pycharrnn reads those that its train and convert write"
 TEXT = "a text; `pycharrnn train` makes a model of it"
+HDF5 = "an HDF5 file, such as torch-rnn makes of a text: name a checkpoint, cv/checkpoint_*.t7"
+OTHER_PROGRAM = "a file of another program, not a .t7 file: name a checkpoint"
+_KERAS_NAMES = (b"keras_version", b"layer_names")  # of attributes of its HDF5 files
+_LLAMA_CPP_STARTS = (b"GGUF", b"ggml", b"lmgg", b"fmgg", b"tjgg")
+_IN_ZIP = re.compile(rb"PK\x01\x02.{24}(..).{16}", re.DOTALL)  # before each name in the list at the end of an archive
+_LONGEST_NAME = 1000  # bytes of a name in an archive, of longer ones
+_MODELS_IN_ZIP = (b".t7", b".safetensors", b".pt")
+_T7_CLASS = re.compile(rb"torch\.[A-Z][a-z]+(Storage|Tensor)")
 # (the first bytes of a file, what such a file is and what to do with it)
 _BEGINNINGS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file it stands for: fetch that with git lfs pull"),
-    (b"PK", "a zip archive: unpack it, and name the .t7 file in it"),
     (b"\x1f\x8b", f"{_GZIP}: unpack it with gunzip"),
     (b"BZh", "compressed by bzip2: unpack it with bunzip2"),
     (b"\xfd7zXZ\0", "compressed by xz: unpack it with unxz"),
     (b"\x28\xb5\x2f\xfd", "compressed by zstd: unpack it with unzstd"),
     (b"7z\xbc\xaf'\x1c", "a 7z archive: unpack it, and name the .t7 file in it"),
     (b"Rar!", "a rar archive: unpack it, and name the .t7 file in it"),
-    (b"\x89HDF", "an HDF5 file, such as torch-rnn makes of a text: name a checkpoint, cv/checkpoint_*.t7"),
+    (b"\x89HDF", HDF5),
     (_OUR_ONNX_START, f"an ONNX model of pycharrnn convert: {_GIVE_NAME} .onnx"),
     (b"\x93NUMPY", f"an array of NumPy's: {_READS}"),
     (b"%PDF-", f"a PDF file: {_AS_TEXT}"),
@@ -63,6 +71,14 @@ def name_of(content: bytes | bytearray) -> str:
         return f"a Python pickle, which only the program that wrote it understands: {_READS}"
     if start[:2] == b"PK" and any(name in start for name in _DOCUMENT_NAMES):
         return f"a document of an office program, or a book: {_AS_TEXT}"
+    if start[:2] == b"PK":
+        return _zip(content)
+    if start[:4] == b"\x89HDF" and any(name in content[:DESCRIPTION] for name in _KERAS_NAMES):
+        return f"weights of Keras: {_READS}"
+    if start.startswith(_LLAMA_CPP_STARTS) and not is_text(start):
+        return f"a GGUF or GGML model, as llama.cpp runs: {_READS}"
+    if start[4:8] == b"TFL3":
+        return f"a model of TensorFlow Lite: {_READS}"
     for beginning, kind in _BEGINNINGS:
         if start.startswith(beginning):
             return kind
@@ -90,6 +106,11 @@ def other_program(content: bytes | bytearray) -> str:
     """As name_of, without advice; "" for a checkpoint, too, by whatever name."""
     kind, _, advice = name_of(content).partition(": ")
     return "" if kind == _GZIP or advice.startswith(_GIVE_NAME) else kind
+
+
+def has_t7_class(content: bytes | bytearray) -> bool:
+    """Whether `content` has a class name as each checkpoint of Torch7: its first bytes may be missing or damaged."""
+    return _T7_CLASS.search(content) is not None
 
 
 def is_text(content: bytes | bytearray) -> bool:
@@ -130,6 +151,31 @@ def is_safetensors(content: bytes | bytearray) -> bool:
 def is_our_safetensors(content: bytes | bytearray) -> bool:
     """Whether the header of a .safetensors file has an entry of pycharrnn's."""
     return _OUR_METADATA.search(content, 8, 8 + int.from_bytes(content[:8], "little")) is not None
+
+
+def _zip(content: bytes | bytearray) -> str:
+    names, is_whole = _names_in_zip(content)
+    for ending in _MODELS_IN_ZIP:
+        if any(name.lower().endswith((ending, ending + b".gz")) for name in names):
+            return f"a zip archive: unpack it, and name the {ending.decode()} file in it"
+    if any(name.endswith(b"model.weights.h5") for name in names):
+        return f"a model of Keras: {_READS}"
+    if any(name.endswith(b".npy") for name in names):
+        return f"an archive of NumPy's arrays: {_READS}"
+    if is_whole:
+        return "a zip archive without a checkpoint: name another file"
+    return "a zip archive: unpack it, and name the .t7 file in it"
+
+
+def _names_in_zip(content: bytes | bytearray) -> tuple[list[bytes], bool]:
+    """The names at the end of a zip archive, in a limited part of it, and whether these are all; unpacks nothing."""
+    end = bytes(content[-ZIP_END:])
+    last = end.rfind(b"PK\5\6")
+    names = []
+    for found in _IN_ZIP.finditer(end, 0, max(last, 0)):
+        length = int.from_bytes(found[1], "little")
+        names.append(end[found.end() : found.end() + min(length, _LONGEST_NAME)])
+    return names, last >= 0 and len(names) == int.from_bytes(end[last + 10 : last + 12], "little")
 
 
 def _json(text: bytes) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torchfile
 
+from compat import file_magic
 from compat.t7_content import memory_for
 from compat.t7_element_types import NUMBER_ENTRY, element_dtype, is_tensor_class
 from compat.t7_frames import UNFINISHED, UnfinishedFunction, UnfinishedObject, UnfinishedTable, UnfinishedTensor
@@ -159,8 +160,8 @@ class T7Reader(_TorchfileReader):
             return self.read_int() == 1
         if kind not in _REFERENCE_TYPES:
             self.position -= 4
-            if not self.position:
-                raise self.fault(f"it is not a .t7 file: type {kind} is none of Torch7's", T7Error)
+            if not self.position and not file_magic.has_t7_class(self.content):
+                raise T7Error(f"it is {file_magic.OTHER_PROGRAM}")
             raise self.fault(f"type {kind} is none of Torch7's")
         if kind == torchfile.TYPE_FUNCTION:  # the oldest way to write a function: without a number
             return self._begin_function(kind, waiting)

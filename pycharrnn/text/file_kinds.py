@@ -72,6 +72,10 @@ _PACKED = {
     b"7z\xbc\xaf'\x1c": Kind("a 7z archive", "unpack it"),
     b"Rar!": Kind("a rar archive", "unpack it"),
 }
+_HDF5 = Kind(
+    "an HDF5 file, such as torch-rnn makes of a text",
+    "train on the text file from which its preprocess.py made it",
+)
 _ZIP = Kind("a zip archive", "unpack it")  # by its ending: other programs' files are zip archives, too
 
 
@@ -110,6 +114,8 @@ def kind_of_binary(path: str, name: str, is_almost_text: bool) -> Kind | None:
             return kind
     if start.startswith(b"PK") and name.lower().endswith(".zip"):
         return _ZIP
+    if file_magic.name_of(start) == file_magic.HDF5:
+        return _HDF5
     if is_almost_text and (zero := start.find(0)) >= 0:
         way_out = f"remove such bytes, or keep all bytes by {flag('text_encoding', 'bytes')}"
         return Kind(f"binary data, with the byte 0 at offset {zero:,}", way_out)
@@ -120,8 +126,8 @@ def other_program(path: str) -> str:
     """The kind of a file that no checkpoint is, as words after "it is"; "" if unknown. Errors: OSError."""
     with open(path, "rb") as f:
         start = f.read(file_magic.DESCRIPTION)
-        f.seek(max(os.fstat(f.fileno()).st_size - _END, len(start)))
-        return file_magic.other_program(start + f.read(_END))
+        f.seek(max(os.fstat(f.fileno()).st_size - file_magic.ZIP_END, len(start)))
+        return file_magic.other_program(start + f.read())
 
 
 def _or_page(kind: Kind, start: bytes) -> Kind:

@@ -250,7 +250,7 @@ def test_a_file_that_was_cut_off_has_a_way_out(tmp_path, ending):
         assert length or "it is empty" in str(error.value)
 
 
-@pytest.mark.parametrize("change", ["line ends", "a byte", "zeros"])
+@pytest.mark.parametrize("change", ["line ends", "a byte", "zeros", "first bytes"])
 def test_a_damaged_file_has_a_way_out(tmp_path, change):
     whole = (GOLDEN / "variants" / "float.t7").read_bytes()
     name = whole.index(b"nn.Linear")  # after its length and its version, "V 1"
@@ -258,6 +258,7 @@ def test_a_damaged_file_has_a_way_out(tmp_path, change):
         "line ends": whole.replace(b"\n", b"\r\n"),  # by a transfer in text mode
         "a byte": whole[: name - 19] + b"\xff" + whole[name - 18 :],
         "zeros": bytes(len(whole)),
+        "first bytes": whole[1:],
     }[change]
     (tmp_path / "x.t7").write_bytes(damaged)
     what = "begins with zeros" if change == "zeros" else "is none of Torch7's at byte"

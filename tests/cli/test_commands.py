@@ -308,7 +308,7 @@ def test_files_that_are_no_checkpoints(corpus, tmp_path):
     (tmp_path / "text.t7").write_text("Once upon a time", encoding="utf-8")
     assert "it is a text; `pycharrnn train` makes a model of it" in sentence(run("sample", "text.t7", cwd=tmp_path))
     (tmp_path / "noise.t7").write_bytes(bytes(range(100, 0, -1)))
-    assert "it is not a .t7 file: type" in sentence(run("sample", "noise.t7", cwd=tmp_path))
+    assert "it is a file of another program, not a .t7 file" in sentence(run("sample", "noise.t7", cwd=tmp_path))
     save_t7(tmp_path / "table.t7", {b"\n": 1, b"a": 2})
     assert r"a table with '\n', a, not" in sentence(run("sample", "table.t7", cwd=tmp_path))
 

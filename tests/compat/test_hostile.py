@@ -8,6 +8,7 @@ import json
 import math
 import struct
 import tracemalloc
+import zipfile
 from array import array
 
 import numpy as np
@@ -583,12 +584,43 @@ def test_odd_but_harmless_metadata(tmp_path, safetensors_file):
 
 # -- files of other kinds ------------------------------------------------------------------------------------------
 
+
+def zipped(*names: str) -> bytes:
+    """An archive of files whose content is damaged."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as f:
+        for name in names:
+            f.writestr(zipfile.ZipInfo(name), b"<content>")
+    return packed.getvalue().replace(b"<content>", b"<damaged>")
+
+
 PYTORCH = b"PK\x03\x04\x00\x00\x08\x08" + bytes(18) + b"\x10\x00\x00\x00archive/data.pkl" + bytes(40)
 OTHERS = {
     "PyTorch, zip": (PYTORCH, "a file of PyTorch's torch.save"),
     "PyTorch, old": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", "a file of PyTorch's torch.save"),
     "pickle": (b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00}\x94\x8c\x01a\x94K\x01s.", "a Python pickle"),
-    "zip": (b"PK\x03\x04\x14\x00\x00\x00\x08\x00" + bytes(40), "a zip archive: unpack it"),
+    "zip, cut off": (b"PK\x03\x04\x14\x00\x00\x00\x08\x00" + bytes(40), "a zip archive: unpack it"),
+    "zip of a checkpoint": (zipped("lm.txt", "cv/LM.T7"), "a zip archive: unpack it, and name the .t7 file in it"),
+    "zip of safetensors": (zipped("lm.safetensors"), "a zip archive: unpack it, and name the .safetensors file in it"),
+    "zip of others": (zipped("poems/a.txt"), "a zip archive without a checkpoint: name another file"),
+    "zip of nothing": (zipped(), "a zip archive without a checkpoint: name another file"),
+    "zip, its list damaged": (
+        zipped("a.txt").replace(b"PK\1\2", b"PK\1\3"),
+        "a zip archive: unpack it, and name the .t7",
+    ),
+    "zip, long names": (zipped("a.txt", "b" * 60_000, "c" * 60_000), "a zip archive without a checkpoint"),
+    "zip, many files": (zipped(*(f"{k}.txt" for k in range(5_000))), "a zip archive: unpack it, and name the .t7 file"),
+    "zip, only a list": (b"PK" + b"PK\1\2" * 50_000 + b"PK\5\6" + bytes(18), "a zip archive: unpack it"),
+    "NumPy": (zipped("x.npy", "y.npy"), "an archive of NumPy's arrays: pycharrnn reads the .t7 files"),
+    "Keras": (zipped("metadata.json", "config.json", "model.weights.h5"), "a model of Keras: pycharrnn reads the .t7"),
+    "Keras, HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(2000) + b"keras_version", "weights of Keras: pycharrnn reads the .t7"),
+    "GGUF": (b"GGUF\3\0\0\0" + bytes(40), "a GGUF or GGML model, as llama.cpp runs: pycharrnn reads the .t7 files"),
+    "GGML": (b"lmgg" + bytes(40), "a GGUF or GGML model, as llama.cpp runs: pycharrnn reads the .t7 files"),
+    "text on GGUF": (b"GGUF is a format of models.\n" * 50, "a text; `pycharrnn train` makes a model of it"),
+    "zip of arrays and a checkpoint": (zipped("x.npy", "lm.t7"), "unpack it, and name the .t7 file in it"),
+    "TFLite": (b"\x1c\0\0\0TFL3" + bytes(40), "a model of TensorFlow Lite: pycharrnn reads the .t7 files"),
+    "TensorFlow": (b"\x08\1\x12\x2b\n\7" + bytes(40), "a file of another program, not a .t7 file: name a checkpoint"),
+    "train.bin of nanoGPT": (np.arange(40, 99, dtype="<u2").tobytes(), "a file of another program, not a .t7 file"),
     "safetensors": (
         struct.pack("<Q", 30) + b'{"__metadata__":{"format":"pt"}}',
         "a safetensors file of another program: pycharrnn reads those that its train and convert write",

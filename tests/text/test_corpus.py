@@ -220,6 +220,16 @@ def test_a_text_with_a_zero_byte(home):
     assert left_out in gather("one.txt", "two.txt")[2]
 
 
+def test_the_text_of_torch_rnn(home):
+    """Its preprocess.py makes an HDF5 file of a text; Keras keeps weights in such files."""
+    put(home / "my_data.h5", b"\x89HDF\r\n\x1a\n" + bytes(99))
+    made = "train on the text file from which its preprocess.py made it"
+    what = "an HDF5 file, such as torch-rnn makes of a text"
+    assert refusal("my_data.h5") == f"my_data.h5 is {what}, not plain text: {made}."
+    put(home / "model.h5", b"\x89HDF\r\n\x1a\n" + bytes(99) + b"layer_names")
+    assert refusal("model.h5") == "model.h5 is weights of Keras: name a text."
+
+
 @pytest.mark.parametrize("module, what", [(gzip, "a gzip"), (bz2, "a bzip2"), (lzma, "an xz")])
 def test_packed_texts(home, module, what):
     put(home / "a.txt.packed", module.compress(bytes(range(256)) * 40))

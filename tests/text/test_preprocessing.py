@@ -298,14 +298,18 @@ def test_folders_without_a_text(tmp_path, monkeypatch):
     "content, words",
     [
         (
-            b"\x89HDF\r\n\x1a\n" + bytes(range(256)),
+            b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
             "a file without text, not a folder: name a folder that has an input",
         ),
         (b"", "a file without text, not a folder: "),
+        (
+            b"\x89HDF\r\n\x1a\n" + bytes(range(256)),
+            "an HDF5 file, such as torch-rnn makes of a text, not a folder: train",
+        ),
         (b"%PDF-1.4", "a PDF file, not a folder: save its text as plain text"),
         (b"<html><p>A text.", "a file, not a folder: pycharrnn train "),
     ],
-    ids=["binary", "empty", "pdf", "html"],
+    ids=["binary", "empty", "HDF5", "pdf", "html"],
 )
 def test_a_file_in_the_place_of_the_folder(tmp_path, content, words):
     file = tmp_path / "x"

@@ -33,7 +33,7 @@ FIELDS: dict[str, tuple[str, dict[str, str]]] = {
     "resume": ("Go on", {}),
 }
 _SENTENCES = (
-    (r"it is not a \.t7 file: type -?\d+ is none of Torch7's.*", "it is none of char-rnn, torch-rnn or pycharrnn."),
+    (r"it is a file of another program, not a \.t7 file: name.*", "it is none of char-rnn, torch-rnn or pycharrnn."),
     (r"it is a text; `pycharrnn train` makes a model of it", "it is a text: Learn makes a model of it"),
     (r"and name the (\.\w+ file) in it", r"and bring the \1 in it"),
     (r"name a checkpoint, cv/checkpoint_\*\.t7", "bring its checkpoint, such as checkpoint_1000.t7"),
