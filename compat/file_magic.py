@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 _START = 4096  # bytes at the start of a file
-DESCRIPTION = 1 << 20  # bytes at its start in which other programs write what the file holds
-ZIP_END = 1 << 17  # bytes at its end in which a zip archive lists its files, some thousand of them
+_DESCRIPTION = 1 << 20  # bytes at its start in which other programs write what the file holds
+_ZIP_END = 1 << 17  # bytes at its end in which a zip archive lists its files, some thousand of them
 _PYTORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # start of torch.save's files before it wrote zip archives
 _OUR_JSON = re.compile(rb'\{"model": "(lstm|gru|rnn)", "rnn_size": ')
 _TORCH_RNN_NAMES = (b'"val_loss_history"', b'"token_to_idx"')  # in the files of its train.lua and preprocess.py
@@ -64,7 +65,7 @@ def name_of(content: bytes | bytearray) -> str:
     if start[:1] == b"\x80" or (start[:2] == b"PK" and b"data.pkl" in start):
         if _OUR_JSON.search(start):
             return f"a PyTorch file of pycharrnn convert: {_GIVE_NAME} .pt"
-        if all(key in content[:DESCRIPTION] for key in _NANOGPT_KEYS):
+        if all(key in content[:_DESCRIPTION] for key in _NANOGPT_KEYS):
             return _NANOGPT
         if start[:2] == b"PK" or _PYTORCH_MAGIC in start[:32]:
             return _PYTORCH
@@ -73,7 +74,7 @@ def name_of(content: bytes | bytearray) -> str:
         return f"a document of an office program, or a book: {_AS_TEXT}"
     if start[:2] == b"PK":
         return _zip(content)
-    if start[:4] == b"\x89HDF" and any(name in content[:DESCRIPTION] for name in _KERAS_NAMES):
+    if start[:4] == b"\x89HDF" and any(name in content[:_DESCRIPTION] for name in _KERAS_NAMES):
         return f"weights of Keras: {_READS}"
     if start.startswith(_LLAMA_CPP_STARTS) and not is_text(start):
         return f"a GGUF or GGML model, as llama.cpp runs: {_READS}"
@@ -102,9 +103,12 @@ def name_of(content: bytes | bytearray) -> str:
     return ""
 
 
-def other_program(content: bytes | bytearray) -> str:
-    """As name_of, without advice; "" for a checkpoint, too, by whatever name."""
-    kind, _, advice = name_of(content).partition(": ")
+def other_program(path: str) -> str:
+    """As name_of of the file at a path, without advice; "" also for a checkpoint, by whatever name. Errors: OSError."""
+    with open(path, "rb") as f:
+        start = f.read(_DESCRIPTION)
+        f.seek(max(os.fstat(f.fileno()).st_size - _ZIP_END, len(start)))
+        kind, _, advice = name_of(start + f.read(_ZIP_END)).partition(": ")
     return "" if kind == _GZIP or advice.startswith(_GIVE_NAME) else kind
 
 
@@ -169,7 +173,7 @@ def _zip(content: bytes | bytearray) -> str:
 
 def _names_in_zip(content: bytes | bytearray) -> tuple[list[bytes], bool]:
     """The names at the end of a zip archive, in a limited part of it, and whether these are all; unpacks nothing."""
-    end = bytes(content[-ZIP_END:])
+    end = bytes(content[-_ZIP_END:])
     last = end.rfind(b"PK\5\6")
     names = []
     for found in _IN_ZIP.finditer(end, 0, max(last, 0)):

@@ -21,6 +21,11 @@ ONE_TIME = 10**8  # nanoseconds: a copy that does not keep times, as of git clon
 COPY = "_cpu.t7"  # added to the name of a checkpoint by convert, as by char-rnn's convert_gpu_cpu_checkpoint.lua
 _MOST_FOLDERS_NAMED = 3
 _MOST_FOLDERS, _MOST_ENTRIES = 20, 1000  # to look into for these: serve lists an empty folder every few seconds
+_PACKED = tuple(f"{ending}.gz" for ending in formats.T7.endings)  # read as they are
+_UNFINISHED = (".part", ".partial", ".crdownload", ".download")
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
+_TENSORFLOW = (".index", ".meta")
+_BY_CONTENT = (".pt", ".pth", ".ckpt", ".keras", ".h5", ".gguf")  # which also files of pycharrnn may have
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,36 @@ def newest_first(folder: str, note: PrintLine = print_nothing) -> list[File]:
         endings = series(formats.IN_FOLDERS, "or")
         named = " or ".join(map(escape_line, _folders_with_checkpoints(folder)))
         another = f"another folder, as {named}" if named else "another folder"
-        raise UserError(f"the folder {folder} has no checkpoint ({endings}): name one, or {another}.")
+        raise UserError(f"the folder {folder} has no checkpoint ({endings}){_in_place_of_one(folder)} {another}.")
     files = [_file(names, status[names[0]].st_mtime_ns) for names in _by_file(status)]
     return _sorted(files)
+
+
+def _in_place_of_one(folder: str) -> str:
+    """What a folder without a checkpoint has that may be a model, and what to do, in words before "another folder"."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        some = itertools.islice(entries, _MOST_ENTRIES)
+        names = sorted(entry.name for entry in some if entry.is_file() and entry.name[0] != ".")
+        for endings, words in (
+            (_PACKED, ": name it, or"),
+            (_UNFINISHED, ", an unfinished download: download it again, or name"),
+            (_ARCHIVES, ", an archive: unpack it, or name"),
+            (_TENSORFLOW, ", a file of TensorFlow: name a checkpoint, or"),
+            (_BY_CONTENT, ""),
+        ):
+            found = [name for name in names if name.lower().endswith(endings) and not _is_packed_cache(name)]
+            if found:
+                return f", but {escape_line(found[0])}{words or _by_content(os.path.join(folder, found[0]))}"
+    return ": name one, or"
+
+
+def _is_packed_cache(name: str) -> bool:
+    return file_magic.CACHE_NAME.fullmatch(name.removesuffix(".gz")) is not None
+
+
+def _by_content(path: str) -> str:
+    other = file_magic.other_program(path)
+    return f", {other}: name a checkpoint, or" if other else ": name it, or"
 
 
 def _folders_with_checkpoints(folder: str) -> list[str]:

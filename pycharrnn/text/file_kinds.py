@@ -122,14 +122,6 @@ def kind_of_binary(path: str, name: str, is_almost_text: bool) -> Kind | None:
     return None
 
 
-def other_program(path: str) -> str:
-    """The kind of a file that no checkpoint is, as words after "it is"; "" if unknown. Errors: OSError."""
-    with open(path, "rb") as f:
-        start = f.read(file_magic.DESCRIPTION)
-        f.seek(max(os.fstat(f.fileno()).st_size - file_magic.ZIP_END, len(start)))
-        return file_magic.other_program(start + f.read())
-
-
 def _or_page(kind: Kind, start: bytes) -> Kind:
     """PAGE for a web page with a model in it: a plain text may have the same words."""
     return PAGE if kind is HTML and file_magic.MODEL_IN_PAGE in start else kind

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from compat import file_magic
 from pycharrnn.common import folder_walk, near_paths
 from pycharrnn.common.display import escape_line, join_words
 from pycharrnn.common.errors import UserError, flag
@@ -142,7 +143,7 @@ def _without_text(path: str, name: str, size: int) -> str:
     shown = escape_line(name)
     if not size:
         return f"{shown} is empty: name a text."
-    other = file_kinds.other_program(path)
+    other = file_magic.other_program(path)
     if name.endswith(file_kinds.CHECKPOINT_ENDINGS) and not other:
         return f"{shown} is a checkpoint, not a text: {file_kinds.TEXT_FOR_A_MODEL}."
     return f"{shown} is {other or 'binary data'}: name a text."

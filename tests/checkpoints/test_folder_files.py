@@ -8,7 +8,9 @@ import shutil
 
 import pytest
 from folders import make, names, save
+from kinds import loaded
 
+from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.folder_files import newest_first
 from pycharrnn.common.errors import UserError
 
@@ -34,6 +36,39 @@ def test_folders_that_have_checkpoints_are_named_where_the_folder_has_none(tmp_p
     a, b, c = (re.escape(str(tmp_path / name)) for name in "abc")
     with pytest.raises(UserError, match=f": name one, or another folder, as {a} or {b} or {c}.$"):
         newest_first(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "files, said",
+    [
+        (["a.txt", "ck.t7.gz", "b.zip"], ", but ck.t7.gz: name it, or another folder."),
+        (["lm.t7.part"], ", but lm.t7.part, an unfinished download: download it again, or name another folder."),
+        (["b.crdownload", "a.crdownload"], ", but a.crdownload, an unfinished download: download it again, or name"),
+        (["CV.ZIP", "m.pt"], ", but CV.ZIP, an archive: unpack it, or name another folder."),
+        (
+            ["checkpoint", "model.ckpt-10.index", "model.ckpt-10.data-00000-of-00001"],
+            ", but model.ckpt-10.index, a file of TensorFlow: name a checkpoint, or another folder.",
+        ),
+        (["m.pt"], ", but m.pt: name it, or another folder."),
+        (
+            ["ckpt.pt"],
+            ", but ckpt.pt, a transformer of nanoGPT, which pycharrnn has not: name a checkpoint, or another folder.",
+        ),
+        (["vocab.t7.gz", ".a.t7.gz", "a.json", "input.txt"], ": name one, or another folder."),
+    ],
+)
+def test_what_a_folder_has_in_place_of_a_checkpoint_is_named(tmp_path, files, said):
+    import torch
+
+    for name in files:
+        (tmp_path / name).touch()
+    if files == ["m.pt"]:
+        checkpoint.convert(loaded("rnn"), tmp_path / "m.pt")
+    if files == ["ckpt.pt"]:
+        torch.save({"model": {}, "model_args": {}, "iter_num": 5}, tmp_path / "ckpt.pt")
+    with pytest.raises(UserError) as caught:
+        newest_first(str(tmp_path))
+    assert str(caught.value).startswith(f"the folder {tmp_path} has no checkpoint (.t7 or .safetensors){said}")
 
 
 def test_what_is_no_checkpoint_is_passed_over(tmp_path):
