@@ -18,10 +18,12 @@ from compat.vocabulary import characters_by_id
 from pycharrnn._version import __version__
 from pycharrnn.checkpoints import formats, metadata, names
 from pycharrnn.common import output_folder, shell_words
-from pycharrnn.common.display import escape_line, replace_surrogates, series
+from pycharrnn.common.display import escape_line, plural, replace_surrogates, series
 from pycharrnn.common.errors import UserError, flag
 
 _START = 16  # bytes at the start of a file that tell its format
+_SHORT = 1000  # bytes: a shorter text is no text to train on, but rather a server's answer
+_MOST_SHOWN = 40  # characters of it
 
 
 def load(path: str | os.PathLike[str]) -> charrnn.Checkpoint:
@@ -35,11 +37,11 @@ def format_of(path: str | os.PathLike[str]) -> formats.Format:
     return formats.T7 if file_magic.is_t7(_start(path)) else formats.of(path) or formats.T7
 
 
-def _start(path: str | os.PathLike[str]) -> bytes:
-    """The first bytes of a file; none of a pipe, on which this would wait, and of what can't be read."""
+def _start(path: str | os.PathLike[str], size: int = _START) -> bytes:
+    """The first `size` bytes of a file; none of a pipe, on which this would wait, and of what can't be read."""
     if os.path.isfile(path):
         with contextlib.suppress(OSError), open(path, "rb") as f:
-            return f.read(_START)
+            return f.read(size)
     return b""
 
 
@@ -67,9 +69,21 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
         if isinstance(e, CheckpointError) and (of_cache := why_no_checkpoint(path)):
             raise UserError(of_cache) from None
         reason = getattr(e, "strerror", None) or str(e)
+        if reason == f"it is {file_magic.TEXT}":
+            reason = _saved_answer(path) or reason
         damaged = isinstance(e, (DamagedT7Error, DamagedCheckpointError))
         way_out = "; use another copy of the file, or an earlier checkpoint" if damaged else ""
         raise UserError(f"can't read {path} as a checkpoint: {reason}{way_out}.") from e
+
+
+def _saved_answer(path: str | os.PathLike[str]) -> str:
+    """Why a file with a checkpoint's name is none, where it is a short text, as an error of a server; else ""."""
+    text = _start(path, _SHORT)
+    if not os.fspath(path).lower().endswith(formats.IN_FOLDERS) or len(text) == _SHORT or not file_magic.is_text(text):
+        return ""
+    shown = escape_line(text.strip(), _MOST_SHOWN)
+    size = f"{len(text)} {plural(len(text), 'byte')}"
+    return f"it is a text of {size}, '{shown}', saved in the file's place: download the file again"
 
 
 def why_no_checkpoint(path: str | os.PathLike[str]) -> str:

@@ -289,6 +289,26 @@ def test_a_text_is_recognised_as_one(tmp_path, ending, encoding):
         checkpoint.load(path)
 
 
+@pytest.mark.parametrize(
+    "content, shown",
+    [
+        (b"404: Not Found\n", "a text of 15 bytes, '404: Not Found'"),
+        (b"<a>\n\xff" + b"x" * 95, r"a text of 100 bytes, '<a>\n\xff" + "x" * 28 + "...'"),
+    ],
+)
+@pytest.mark.parametrize("ending", [".t7", ".safetensors", ".txt", ".t7.gz"])
+def test_the_answer_of_a_server_in_the_place_of_a_checkpoint(tmp_path, content, shown, ending):
+    path = tmp_path / f"x{ending}"
+    path.write_bytes(gzip.compress(content) if ending == ".t7.gz" else content)
+    said = f"it is {shown}, saved in the file's place: download the file again."
+    if ending in (".txt", ".t7.gz"):
+        said = "it is a text; `pycharrnn train` makes a model of it."
+    for load in (checkpoint.load, inspection.look):
+        with pytest.raises(UserError) as error:
+            load(path)
+        assert str(error.value) == f"can't read {path} as a checkpoint: {said}"
+
+
 def test_what_stands_in_the_way_of_reading(tmp_path):
     with pytest.raises(UserError, match="x.t7 does not exist: name one that exists, or a folder of checkpoints"):
         checkpoint.load(tmp_path / "x.t7")

@@ -305,8 +305,8 @@ def test_a_file_for_a_folder_and_a_folder_for_a_file(corpus, tmp_path):
 def test_files_that_are_no_checkpoints(corpus, tmp_path):
     (tmp_path / "pointer.t7").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     assert "is a Git LFS pointer" in sentence(run("sample", "pointer.t7", cwd=tmp_path))
-    (tmp_path / "text.t7").write_text("Once upon a time", encoding="utf-8")
-    assert "it is a text; `pycharrnn train` makes a model of it" in sentence(run("sample", "text.t7", cwd=tmp_path))
+    (tmp_path / "text.t7").write_text("Not Found", encoding="utf-8")
+    assert "it is a text of 9 bytes, 'Not Found'" in sentence(run("sample", "text.t7", cwd=tmp_path))
     (tmp_path / "noise.t7").write_bytes(bytes(range(100, 0, -1)))
     assert "it is a file of another program, not a .t7 file" in sentence(run("sample", "noise.t7", cwd=tmp_path))
     save_t7(tmp_path / "table.t7", {b"\n": 1, b"a": 2})

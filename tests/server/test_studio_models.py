@@ -82,7 +82,7 @@ def test_a_file_may_have_its_ending_in_upper_case(studio, tmp_path):
 @pytest.mark.parametrize(
     "name, content, detail",
     [
-        ("x.t7", b"a text\n" * 99, "can't read x.t7 as a checkpoint: it is a text: Learn makes a model of it."),
+        ("x.t7", b"a text\n" * 199, "can't read x.t7 as a checkpoint: it is a text: Learn makes a model of it."),
         ("x.png", b"\x89PNG\r\n\0" * 9, "can't read x.png as a checkpoint: it is a picture: pycharrnn reads"),
         ("x.t7", b"%PDF-1.4\n", "x.t7 is a PDF file, not a checkpoint: to learn from it, save its text as plain text"),
         ("x.docx", b"PK\3\4", "x.docx is a Word file, not a checkpoint: "),
