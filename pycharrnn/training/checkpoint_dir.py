@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pycharrnn.checkpoints import run_names
-from pycharrnn.common.display import escape_line
+from pycharrnn.common.display import escape_line, replace_surrogates
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training import recorded_options
 from pycharrnn.training.settings import RunSettings
@@ -18,6 +18,11 @@ def check_names(settings: RunSettings) -> None:
     """Errors: UserError for a checkpoint directory that is a file, or names that are longer than a file's can be."""
     files = settings.files
     folder, stem = os.path.split(files.stem)
+    if link := _broken_link(folder):
+        target = escape_line(replace_surrogates(os.readlink(link)))
+        raise UserError(
+            f"{escape_line(link)} is a link to {target}, which does not exist: choose another {flag('checkpoint_dir')}."
+        )
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise _unusable(folder, "it is a file, not a folder")
     recorded = {
@@ -39,6 +44,13 @@ def check_names(settings: RunSettings) -> None:
             f"{flag('savefile')} is too long: the name of a checkpoint, {name}, would have {size} bytes, and a file's"
             f" name may have {_MAX_NAME}: choose a shorter one."
         )
+
+
+def _broken_link(folder: str) -> str:
+    """The first link on the way to a folder that leads nowhere; "" for none."""
+    above = os.path.dirname(folder)
+    found = _broken_link(above) if above not in ("", folder) else ""
+    return found or (folder if os.path.islink(folder) and not os.path.exists(folder) else "")
 
 
 def make(path: str) -> None:

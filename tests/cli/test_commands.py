@@ -339,6 +339,14 @@ def test_unwritable_checkpoint_dir(corpus, tmp_path):
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="not every user of Windows may make links")
+@pytest.mark.parametrize("folder", ["dead", "dead/cv", "dead/"])
+def test_a_checkpoint_dir_that_is_a_broken_link(corpus, tmp_path, folder):
+    (tmp_path / "dead").symlink_to("nowhere/cv")
+    error = sentence(run("train", "-data_dir", str(corpus), *SMALL, "-checkpoint_dir", folder, cwd=tmp_path))
+    assert "dead is a link to nowhere/cv, which does not exist: choose another -checkpoint_dir." in error
+
+
 def test_a_savefile_that_makes_names_too_long(corpus, tmp_path):
     """Said before an epoch is trained: a name has 255 bytes at most."""
     longest = 255 - len("lm__epoch1.00_9.9999.t7")
