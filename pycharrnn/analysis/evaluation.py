@@ -149,7 +149,7 @@ def open_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
 
 def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
     """The batches of a text, divided as in the checkpoint's training unless `opt` says otherwise. Errors: UserError."""
-    if not opt.data_dir and not loaded.data_dir:
+    if not opt.data_dir and not loaded.opt.get("data_dir"):  # an invalid one is refused below
         if file := escape_line(loaded.torch_rnn_file):
             raise UserError(
                 f"{path} was trained on {file}, which torch-rnn's preprocess.py made: name a folder that has that text"

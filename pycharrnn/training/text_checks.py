@@ -106,9 +106,7 @@ def _check_same_vocabulary(data: DataSettings, start: InitialCheckpoint, ours: C
         f" {flag('vocab', 'keep')} leaves them out of the text"
     )
     if isinstance(start, ResumedRun) and not only_theirs and only_ours <= _OF_WINDOWS:
-        way_out = (
-            "Windows has added line ends or a byte order mark: take the file as it was, or repair it by dos2unix -r"
-        )
+        way_out = "Windows has added line ends or a byte order mark: take the file as it was, or run dos2unix -r on it"
     raise UserError(
         f"the characters of {data.input_file} ({len(ours)}) are not those of {start.path} ({len(theirs)}):"
         f" {'; '.join(differences)}; {way_out}."
