@@ -75,6 +75,11 @@ def named(folder: Path) -> list[Path]:
     return sorted(folder.glob("cv/lm_*_epoch*.t7"), key=lambda p: float(p.name.split("epoch")[1].split("_")[0]))
 
 
+def leavings(folder: Path) -> list[str]:
+    """Hidden files in the checkpoint directory: a lock, or what is half written."""
+    return [p.name for p in folder.glob("cv/.*")]
+
+
 def copied(folder: Path, to: Path, *checkpoints: Path) -> Path:
     """A second folder with the same text, and only these checkpoints."""
     shutil.copytree(folder / "data", to / "data")

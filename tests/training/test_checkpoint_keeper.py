@@ -1,0 +1,263 @@
+"""Which checkpoints a run keeps: the latest in time, the best, and the named ones of -keep."""
+
+from __future__ import annotations
+
+import errno
+import os
+from array import array
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import with_slashes, working_in
+from runs import a_trainer, copied, folder_with_text, leavings, named, steps, train
+
+from compat import charrnn
+from compat.charrnn import Checkpoint
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints.run_names import named_checkpoint
+from pycharrnn.common.errors import for_command_line
+from pycharrnn.common.losses import best_iteration
+from pycharrnn.training import checkpoint_keeper
+from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
+from pycharrnn.training.distributed import Ranks
+from pycharrnn.training.history import History
+from pycharrnn.training.next_commands import NextCommands
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.settings import FileSettings, group
+from pycharrnn.training.trainer import Trainer
+
+
+@pytest.mark.slow
+def test_latest_is_kept_in_time_and_changes_no_digit(tmp_path):
+    plain, timed = folder_with_text(tmp_path / "plain"), folder_with_text(tmp_path / "timed")
+    args = ["-max_epochs", "1.3", "-eval_val_every", "30", "-dropout", "0.2"]
+    lines = train(plain, *args, "-save_every_minutes", "0")
+    assert not (plain / "cv" / "lm_lstm_latest.t7").exists()
+    seen: list[int] = []
+
+    def spy(keeper, saved, save_latest=CheckpointKeeper.save_latest):
+        save_latest(keeper, saved)
+        seen.append(checkpoint.load("cv/lm_lstm_latest.t7").i)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointKeeper, "save_latest", spy)
+        timed_lines = train(timed, *args, "-save_every_minutes", "0.000001")
+    assert timed_lines == lines
+    assert len(seen) > 3
+    assert seen == sorted(seen)
+    for ours, theirs in zip(named(timed), named(plain), strict=True):
+        ours, theirs = checkpoint.load(ours), checkpoint.load(theirs)
+        assert ours.train_losses == theirs.train_losses
+        np.testing.assert_array_equal(ours.state.mean_square, theirs.state.mean_square)
+    # at the end it is the last checkpoint
+    assert (timed / "cv" / "lm_lstm_latest.t7").read_bytes() == named(timed)[-1].read_bytes()
+    resumed = train(copied(timed, tmp_path / "c", named(timed)[0]), "-resume", "cv", small=[])
+    assert (
+        steps(resumed)
+        == steps(lines)[lines.index("saving checkpoint to cv/" + named(plain)[0].name) + 2 - len(lines) :]
+    )
+
+
+def a_keeper(folder: Path, monkeypatch, **options) -> tuple[CheckpointKeeper, Trainer]:
+    """Of a run that has trained one iteration in `folder`."""
+    folder_with_text(folder)
+    (folder / "cv").mkdir()
+    monkeypatch.chdir(folder)
+    trainer = a_trainer(folder, **options)
+    trainer.step()
+    history = History(array("d", trainer.new_losses()))
+    files = group(FileSettings, TrainOptions(**options), checkpoint_format="t7")
+    return CheckpointKeeper(files, trainer.ranks, 60, history, lambda line: None, NextCommands("a"), None), trainer
+
+
+def after(i: int, trainer: Trainer) -> Checkpoint:
+    """A checkpoint of a trainer's model that says it is of iteration `i`."""
+    return trainer.model.as_checkpoint(trainer.loader.vocab_mapping, {}, i=i, epoch=i / 60)
+
+
+def test_latest_is_the_end_of_the_run_also_where_it_is_not_kept_in_time(tmp_path):
+    """With -save_every_minutes 0 a signal may have written it; the run that goes on replaces it."""
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.2")
+    (folder / "cv" / "lm_lstm_latest.t7").replace(folder / "old.t7")
+    train(folder, "-max_epochs", "0.3", "-save_every_minutes", "0")
+    assert not (folder / "cv" / "lm_lstm_latest.t7").exists()
+    (folder / "old.t7").replace(folder / "cv" / "lm_lstm_latest.t7")
+    latest = "cv/lm_lstm_latest.t7"
+    train(folder, "-resume", latest, "-max_epochs", "0.4", "-save_every_minutes", "0", small=[])
+    assert checkpoint.load(folder / latest).i == 24
+    train(folder, "-resume", latest, "-max_epochs", "5", "-patience", "1", "-eval_val_every", "7", small=[])
+    newest = checkpoint.load(folder / latest)
+    assert newest.i == max(newest.val_losses) > 24
+
+
+def test_time_is_counted_from_the_last_save(tmp_path, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(checkpoint_keeper.time, "monotonic", lambda: now)
+    keeper, trainer = a_keeper(tmp_path, monkeypatch, save_every_minutes=2)
+    assert not keeper.is_due()
+    now += 119
+    assert not keeper.is_due()
+    now += 1
+    assert keeper.is_due()
+    keeper.save_latest(after(1, trainer))
+    assert not keeper.is_due()
+    now += 120
+    assert keeper.is_due()
+    monkeypatch.setattr(charrnn, "save", _no_space)
+    keeper.save_latest(after(2, trainer))
+    assert not keeper.is_due(), "a save that failed is tried again in its time, not at every step"
+
+
+def test_of_several_processes_the_first_counts_the_time(tmp_path, monkeypatch):
+    """It alone writes: another one would ask for a save after every step."""
+    now = 1000.0
+    monkeypatch.setattr(checkpoint_keeper.time, "monotonic", lambda: now)
+    first, trainer = a_keeper(tmp_path, monkeypatch, save_every_minutes=2)
+    files = group(FileSettings, TrainOptions(save_every_minutes=2), checkpoint_format="t7")
+    second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None, NextCommands("a"), None)
+    now += 120
+    assert first.is_due() or second.is_due()
+    for keeper in (first, second):
+        keeper.save_latest(after(1, trainer))
+    assert not first.is_due() and not second.is_due()
+
+
+def test_another_process_than_the_first_denies_no_checkpoint_when_the_text_changes():
+    """The first one may have written some at intervals."""
+    files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
+    second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None, NextCommands("a"), None)
+    assert for_command_line(str(second.text_changed("it changed.", None))) == "it changed; continue with -resume."
+
+
+def _no_space(*args, **keywords):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_is_not_finite_never_becomes_latest(tmp_path, monkeypatch):
+    keeper, trainer = a_keeper(tmp_path, monkeypatch)
+    trainer.model.flat.detach()[3] = float("inf")
+    keeper.save_latest(after(1, trainer))
+    assert not list((tmp_path / "cv").iterdir())
+
+
+def test_latest_is_written_again_where_it_was_removed(tmp_path, monkeypatch):
+    keeper, trainer = a_keeper(tmp_path, monkeypatch)
+    latest = tmp_path / "cv/lm_lstm_latest.t7"
+    keeper.save_latest(after(1, trainer))
+    written = latest.stat().st_ino
+    keeper.save_latest(after(1, trainer))
+    assert latest.stat().st_ino == written  # nothing new to save
+    latest.unlink()
+    keeper.save_latest(after(1, trainer))
+    assert latest.exists()
+
+
+def test_advice_can_be_pasted_into_a_shell(tmp_path, monkeypatch):
+    keeper, trainer = a_keeper(tmp_path, monkeypatch, checkpoint_dir="my cv; rm x")
+    (tmp_path / "my cv; rm x").mkdir()
+    said = str(keeper.stopped("SIGTERM", 143, after(1, trainer)))
+    assert said.endswith("pycharrnn train -resume 'my cv; rm x/lm_lstm_latest.t7'")
+
+
+def test_keep_n_best_and_the_newest(tmp_path):
+    folder = folder_with_text(tmp_path)
+    args = ["-eval_val_every", "10", "-max_epochs", "1.34", "-learning_rate", "0.3", "-seed", "1"]
+    (folder / "cv").mkdir()
+    foreign = folder / "cv" / "lm_lstm_epoch9.00_9.9999.t7"
+    foreign.write_bytes(b"of another run")
+    train(folder, *args, "-keep", "2")
+    losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
+    assert len(losses) == 8
+    best = sorted(losses, key=losses.get)[:2]
+    expected = {named_checkpoint("cv/lm_lstm", i / 60, losses[i], ".t7") for i in [*best, 80]}
+    assert 80 not in best
+    assert {f"cv/{p.name}" for p in named(folder)} == expected | {"cv/lm_lstm_epoch9.00_9.9999.t7"}
+    assert (folder / "cv" / "lm_lstm_best.t7").samefile(
+        folder / named_checkpoint("cv/lm_lstm", best[0] / 60, losses[best[0]], ".t7")
+    )
+    # a run that goes on knows its earlier checkpoints
+    train(folder, "-resume", "cv/lm_lstm_latest.t7", "-keep", "1", "-max_epochs", "1.5", small=[])
+    losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
+    kept = {named_checkpoint("cv/lm_lstm", i / 60, losses[i], ".t7") for i in [best_iteration(losses), 90]}
+    assert {f"cv/{p.name}" for p in named(folder)} == kept | {"cv/lm_lstm_epoch9.00_9.9999.t7"}
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+def test_best_stays_where_its_other_name_was_removed(tmp_path, monkeypatch, resumes):
+    from pycharrnn.training.loop import train as train_
+
+    losses = iter([1.0, 2.0, 3.0])
+    monkeypatch.setattr(Trainer, "evaluate", lambda *about: next(losses))
+    folder, notes = folder_with_text(tmp_path), list[str]()
+    options = {"data_dir": "data", "gpuid": -1, "rnn_size": 6, "batch_size": 5, "seq_length": 8, "eval_val_every": 20}
+
+    def remove(line: str) -> None:
+        if line.startswith("21/60 "):
+            named(folder)[0].unlink()
+
+    with working_in(folder):
+        if resumes:
+            train_(TrainOptions(**options, max_epochs=0.34))
+            named(folder)[0].unlink()
+            train_(TrainOptions(resume="cv", max_epochs=1), note=notes.append)
+        else:
+            train_(TrainOptions(**options, max_epochs=1), say=remove, note=notes.append)
+    assert next(losses, None) is None
+    assert checkpoint.load(folder / "cv/lm_lstm_best.t7").i == 20
+    (line,) = (note for note in notes if note.startswith("finished"))
+    assert with_slashes(line) == ("finished; the best checkpoint is cv/lm_lstm_best.t7, with validation loss 1.0000.")
+
+
+def test_keep_counts_files_where_several_validations_have_one_name(tmp_path):
+    """The name has two digits of the epoch and four of the loss, which may be those of the validation before."""
+    folder = folder_with_text(tmp_path)
+    args = ["-seq_length", "1", "-eval_val_every", "1", "-max_epochs", "0.0227", "-learning_rate", "1e-300"]
+    train(folder, *args, "-keep", "2")
+    losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
+    assert len(losses) == 11 and len(set(losses.values())) == 1
+    assert [path.name.split("_")[2] for path in named(folder)] == ["epoch0.00", "epoch0.01", "epoch0.02"]
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    "undone, more",
+    [
+        ("best", ()),
+        ("latest", ()),
+        ("best", ("-save_every_minutes", "0")),
+        ("latest", ("-checkpoint_format", "safetensors")),
+    ],
+)
+def test_a_run_killed_after_its_last_checkpoint_has_all_files_once_resumed(tmp_path, monkeypatch, undone, more):
+    args = ("-max_epochs", "0.3", "-eval_val_every", "6", "-keep", "1", *more)
+    whole, killed = (folder_with_text(tmp_path / name) for name in ("whole", "killed"))
+    train(whole, *args)
+    link = checkpoint_keeper.atomic_link
+
+    def until_the_end(source, target):
+        if "epoch0.30" in source and undone in target:
+            raise Killed
+        link(source, target)
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(checkpoint_keeper, "atomic_link", until_the_end)
+        train(killed, *args)
+    train(killed, "-resume", "cv", small=[])
+    found = [{path.name: path.read_bytes() for path in (folder / "cv").iterdir()} for folder in (whole, killed)]
+    assert found[0] == found[1]
+
+
+def test_best_is_a_copy_where_links_do_not_work(tmp_path, monkeypatch):
+    def no_links(*args):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1")
+    assert (folder / "cv" / "lm_lstm_best.t7").read_bytes() == named(folder)[0].read_bytes()
+    assert not leavings(folder)

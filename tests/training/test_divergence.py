@@ -1,0 +1,95 @@
+"""A run whose loss explodes or is NaN ends, and names its last good checkpoint."""
+
+from __future__ import annotations
+
+from conftest import train_as_recorded
+from runs import folder_with_text, named, result_of, train
+
+from pycharrnn.training.distributed import Ranks
+
+
+def test_explosion(tmp_path, monkeypatch):
+    left = []
+    monkeypatch.setattr(Ranks, "destroy", lambda ranks: left.append(ranks))
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.5")
+    (good,) = named(folder)
+    error, out, err = result_of(folder, "-resume", "cv", "-learning_rate", "9", "-max_epochs", "3", small=[])
+    assert len(left) == 2  # each run parts from other processes, for else NCCL would say at the end that it did not
+    assert out[-1] == "loss is exploding, aborting."
+    assert error.status == 3
+    assert str(error) == (
+        "training diverged: lower -learning_rate or -grad_clip;"
+        f" go on from the last good checkpoint, -resume cv/{good.name}."
+    )
+
+
+def test_an_explosion_between_two_log_lines(tmp_path):
+    said, _ = train_as_recorded("exploding", tmp_path, "-print_every", "100")
+    assert said.splitlines()[-2:] == ["number of parameters in the model: 5083", "loss is exploding, aborting."]
+
+
+def test_nan(tmp_path, monkeypatch):
+    """Weights that are not numbers: the original's name, but never without a line, and no latest, no best."""
+    from pycharrnn.engine.rmsprop import RMSprop
+
+    step, count = RMSprop.step, iter(range(1000))
+
+    def break_at_20(self, gradient, clip):
+        step(self, gradient, clip)
+        if next(count) == 19:
+            self.parameters[-1] = float("nan")
+
+    monkeypatch.setattr(RMSprop, "step", break_at_20)
+    folder = folder_with_text(tmp_path)
+    error, out, err = result_of(folder, "-max_epochs", "1", "-eval_val_every", "10")
+    good, bad = named(folder)
+    assert "nan" in bad.name
+    assert out[-1].startswith("loss is NaN.  This usually indicates a bug.")
+    assert err.splitlines() == [
+        f"pycharrnn: cv/{bad.name} holds numbers that are not finite: lower -learning_rate or -grad_clip;"
+        f" the last good checkpoint is cv/{good.name}."
+    ]
+    assert error.status == 3
+    assert f"go on from the last good checkpoint, -resume cv/{good.name}" in str(error)
+    for name in ("latest", "best"):
+        assert (folder / "cv" / f"lm_lstm_{name}.t7").samefile(good)
+    lines = train(folder, "-resume", "cv", "-max_epochs", "0.2", small=[])
+    assert any(line.startswith(f"resuming from cv/{good.name}") for line in lines)
+
+
+def test_the_advice_after_nan_names_the_newest_good_checkpoint(tmp_path, monkeypatch):
+    from pycharrnn.engine.rmsprop import RMSprop
+
+    step, count = RMSprop.step, iter(range(1000))
+
+    def break_at_25(self, gradient, clip):
+        step(self, gradient, clip)
+        if next(count) == 24:
+            self.parameters[-1] = float("nan")
+
+    monkeypatch.setattr(RMSprop, "step", break_at_25)
+    folder = folder_with_text(tmp_path)
+    error, _, _ = result_of(folder, "-max_epochs", "1", "-eval_val_every", "10")
+    first, second = named(folder)
+    assert "epoch0.33" in second.name
+    assert str(error).endswith(f"go on from the last good checkpoint, -resume cv/{second.name}.")
+    # a later lm_lstm_latest.t7 may have diverged already, so the advice is to give it up
+    count = iter(range(1000))
+    error, _, _ = result_of(
+        folder, "-max_epochs", "1", "-eval_val_every", "20", "-save_every_minutes", "1e-9", "-overwrite", "1"
+    )
+    (path,) = set(named(folder)) - {first, second}
+    given_up = f"-resume cv/{path.name}, and give up cv/lm_lstm_latest.t7 with -overwrite 1."
+    assert str(error).endswith(given_up)
+
+
+def test_nan_in_the_last_validation(tmp_path, monkeypatch):
+    from pycharrnn.engine.rmsprop import RMSprop
+
+    monkeypatch.setattr(RMSprop, "step", lambda self, gradient, clip: self.parameters.fill_(float("nan")))
+    folder = folder_with_text(tmp_path)
+    error, out, err = result_of(folder, "-max_epochs", "0.017")
+    assert error.status == 3
+    assert str(error) == ("training diverged: lower -learning_rate or -grad_clip; there is no good checkpoint.")
+    assert "_nan.t7 holds numbers that are not finite" in err

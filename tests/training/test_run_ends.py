@@ -1,0 +1,104 @@
+"""The end of a run, by its length or by -patience, and what it prints then."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+from conftest import working_in
+from runs import folder_with_text, named, result_of, steps, train
+
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.cli.commands import cli
+from pycharrnn.common.losses import best_iteration
+from pycharrnn.training import ending_notes
+from pycharrnn.training.history import out_of_patience
+
+
+def test_patience(tmp_path):
+    folder = folder_with_text(tmp_path)
+    args = ["-eval_val_every", "10", "-max_epochs", "20", "-learning_rate", "0.08", "-seed", "4"]
+    error, out, err = result_of(folder, *args, "-patience", "3")
+    assert error is None
+    losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
+    best = best_iteration(losses)
+    assert len(losses) == best / 10 + 3
+    assert f"stopping after iteration {best + 30}: the last 3 validations (-patience) were no better." in err
+    assert "finished; the best checkpoint is" in err
+    # Without another flag nothing is left to train. Killed before its latest was made, the run makes it.
+    before = {path.name: path.read_bytes() for path in (folder / "cv").iterdir()}
+    (folder / "cv" / "lm_lstm_latest.t7").unlink()
+    error, out, err = result_of(folder, "-resume", "cv", small=[])
+    assert error is None and steps(out) == [line for line in out if line.startswith(f"{best + 30}/")]
+    assert f"stopping after iteration {best + 30}: the last 3 validations (-patience) were no better." in err
+    assert "nothing is left to train; a larger -patience, or -max_epochs, goes on." in err
+    assert "finished; the best checkpoint is" in err
+    assert {path.name: path.read_bytes() for path in (folder / "cv").iterdir()} == before
+    # A run that goes on has another validation before it.
+    error, out, err = result_of(folder, "-resume", "cv/lm_lstm_latest.t7", "-seed", "5", small=[])
+    assert error is None
+    assert f"stopping after iteration {best + 40}: the last 3 validations (-patience) were no better." in err
+    assert ending_notes.patience_in(ending_notes.patience_note(7, 1)) == 1
+    # A run that is given a new length trains for that length.
+    ended = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7")
+    epochs = f"{ended.epoch + 30 / (ended.i / ended.epoch):.4f}"
+    error, out, err = result_of(folder, "-resume", "cv/lm_lstm_latest.t7", "-max_epochs", epochs, small=[])
+    assert error is None
+    assert "goes on without -patience 3" in err and "stopping after" not in err
+    assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").i == pytest.approx(ended.i + 30, abs=1)
+
+
+@pytest.mark.parametrize(
+    "losses, patience, over",
+    [
+        ({}, 1, False),
+        ({1: 2.0}, 1, False),
+        ({1: 2.0, 2: 2.0}, 1, True),
+        ({1: 2.0, 2: 2.0}, 0, False),
+        ({1: float("nan"), 2: 3.0}, 1, False),
+        ({1: 3.0, 2: float("nan")}, 1, True),
+        ({1: float("nan"), 2: float("inf")}, 2, True),
+        ({1: 3.0, 2: 4.0, 3: 2.0, 4: 2.5}, 2, False),
+    ],
+)
+def test_patience_counts(losses, patience, over):
+    assert out_of_patience(losses, patience) is over
+
+
+def test_a_finished_run_says_so(tmp_path):
+    folder = folder_with_text(tmp_path)
+    error, out, err = result_of(folder, "-max_epochs", "0.5", "-eval_val_every", "15")
+    assert error is None
+    losses = {p: float(p.name.split("_")[3][:-3]) for p in named(folder)}
+    best = min(losses, key=losses.get)
+    assert err.splitlines() == [
+        f"pycharrnn: finished; the best checkpoint is cv/{best.name}, with validation loss {losses[best]:.4f}.",
+        "pycharrnn: sample from it with: pycharrnn sample cv/lm_lstm_best.t7 -gpuid -1",
+        "pycharrnn: write a page that runs it with: pycharrnn convert cv/lm_lstm_best.t7 lstm.html",
+    ]
+    assert (folder / "cv" / "lm_lstm_best.t7").samefile(best)
+    with working_in(folder):
+        assert CliRunner().invoke(cli, ["sample", "cv/lm_lstm_best.t7", "-gpuid", "-1"]).exit_code == 0
+        assert CliRunner().invoke(cli, ["convert", "cv/lm_lstm_best.t7", "lstm.html"]).exit_code == 0
+
+
+def test_the_commands_at_the_end_of_a_run_with_names_like_flags(tmp_path):
+    folder = folder_with_text(tmp_path)
+    names = ["-checkpoint_dir", "-c5", "-savefile", "-x"]
+    error, out, err = result_of(folder, "-max_epochs", "0.2", *names)
+    assert error is None
+    commands = [line.partition(" with: pycharrnn ")[2] for line in err.splitlines()[1:]]
+    assert commands == ["sample ./-c5/lm_-x_best.t7 -gpuid -1", "convert ./-c5/lm_-x_best.t7 ./-x.html"]
+    with working_in(folder):
+        for command in commands:
+            assert CliRunner().invoke(cli, command.split()).exit_code == 0
+
+
+def test_resuming_a_finished_run(tmp_path):
+    folder = folder_with_text(tmp_path)
+    lines = train(folder, "-max_epochs", "0.5")
+    error, out, err = result_of(folder, "-resume", "cv", small=[])
+    assert error is None
+    assert steps(out) == [lines[-1]]
+    assert "iteration 30 of 30: nothing is left to train; a larger -max_epochs, or -minutes, goes on." in err
+    assert "the best checkpoint is" in err
+    assert len(named(folder)) == 1

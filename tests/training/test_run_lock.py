@@ -1,0 +1,107 @@
+"""Of two trainings, one alone writes the files of a run; its lock goes with it."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+from runs import LONG, folder_with_text, leavings, result_of, started
+
+from pycharrnn.common import file_lock
+from pycharrnn.common.errors import UserError
+from pycharrnn.training import run_lock
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.settings import FileSettings, group
+
+
+def test_a_second_training_is_refused(tmp_path):
+    folder = folder_with_text(tmp_path)
+    process = started(folder, *LONG, "-eval_val_every", "1000000")  # on a busy machine it may run long
+    try:
+        error, _, _ = result_of(folder, "-max_epochs", "0.1")
+        assert error.status == 1
+        assert f"another training (process {process.pid} on " in str(error)
+        assert "writes lm_lstm_* to cv: choose another -savefile" in str(error)
+        assert result_of(folder, "-max_epochs", "0.1", "-savefile", "other")[0] is None
+        assert result_of(folder, "-max_epochs", "0.1", "-lock", "0")[0] is None
+    finally:
+        process.kill()
+        process.communicate()
+    # a crash leaves no lock behind, and what it left half written goes
+    half = folder / "cv" / ".lm_lstm_epoch1.00_2.0000.t7.tmp"
+    others = folder / "cv" / ".lm_lstm_2_epoch1.00_2.0000.t7.tmp"
+    half.touch()
+    others.touch()
+    assert result_of(folder, "-max_epochs", "0.1")[0] is None
+    assert leavings(folder) == [others.name]
+
+
+def test_what_others_leave_half_written_stays(tmp_path):
+    """Of another -savefile that differs in what a pattern would take for any character; and of any, with -lock 0."""
+    folder = folder_with_text(tmp_path)
+    (folder / "cv").mkdir()
+    ours, others = (folder / f"cv/.lm_{name}_epoch9.00_2.0000.t7.tmp" for name in ("a.b", "aXb"))
+    for path in (ours, others):
+        path.touch()
+    assert result_of(folder, "-max_epochs", "0.05", "-savefile", "a.b", "-lock", "0")[0] is None
+    assert ours.exists() and others.exists()
+    assert result_of(folder, "-max_epochs", "0.05", "-savefile", "a.b")[0] is None
+    assert others.exists() and not ours.exists()
+
+
+def test_where_locks_do_not_work_it_is_said(tmp_path, monkeypatch):
+    def no_locks(fd):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(file_lock, "_lock_descriptor", no_locks)
+    error, _, err = result_of(folder_with_text(tmp_path), "-max_epochs", "0.1")
+    assert error is None
+    assert "can't lock cv/.lm_lstm.lock (No locks available)" in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch, replaced):
+    real, removed = file_lock._lock_descriptor, []
+
+    def remove_once(fd):
+        if not removed:
+            removed.append(os.unlink(tmp_path / ".lm_lstm.lock"))
+            if replaced:
+                (tmp_path / ".lm_lstm.lock").touch()
+        real(fd)
+
+    monkeypatch.setattr(file_lock, "_lock_descriptor", remove_once)
+    with run_lock.lock(group(FileSettings, TrainOptions(checkpoint_dir=str(tmp_path))), print):
+        assert (tmp_path / ".lm_lstm.lock").read_text(encoding="utf-8").startswith(f"process {os.getpid()}")
+        second = run_lock.lock(group(FileSettings, TrainOptions(checkpoint_dir=str(tmp_path))), print)
+        with pytest.raises(UserError, match="another training"), second:
+            pass
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pretends to be Windows elsewhere")
+@pytest.mark.parametrize("system", ["nt", "posix"])
+def test_a_lock_leaves_no_file_and_takes_none_of_another_run(tmp_path, monkeypatch, system):
+    """Windows removes no open file; elsewhere whoever opens it before it is gone must find it locked."""
+    unlink, held = os.unlink, []
+
+    def unlink_as_there(path):
+        with open(path, "rb") as f:
+            try:
+                file_lock._lock_descriptor(f.fileno())
+            except OSError:
+                held.append(True)
+                if system == "nt":
+                    raise PermissionError(errno.EACCES, "in use") from None
+            else:
+                held.append(False)
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", unlink_as_there)
+    with run_lock.lock(group(FileSettings, TrainOptions(checkpoint_dir=str(tmp_path))), pytest.fail):
+        monkeypatch.setattr(os, "name", system)
+    monkeypatch.undo()
+    assert held == [system == "posix"]
+    assert list(tmp_path.iterdir()) == []
