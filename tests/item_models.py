@@ -18,6 +18,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.text.text_stats import text_stats
 
+LIST = b"a\nb\nc\n\xc3\xa9\nab\nbb\n"  # a text of items `line`
 ENDS = {"line": b"\n", "blank": b"\x1e", "file": b"\x1e"}
 
 
@@ -46,6 +47,12 @@ def saved(folder: Path, kind: str = "line", text: bytes | None = None, **more) -
     path.parent.mkdir(exist_ok=True)
     checkpoint.convert(loaded, path)
     return path
+
+
+def list_home(folder: Path) -> Path:
+    """The folder, with a model of items `line` and its text, LIST."""
+    saved(folder, "line", LIST)
+    return folder
 
 
 def _state(text: str, loaded: Checkpoint) -> RunState:

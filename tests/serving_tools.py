@@ -20,13 +20,16 @@ import httpx
 from child_signals import default_signals
 from conftest import GOLDEN, start
 
+from compat.charrnn import Checkpoint
+from pycharrnn.page import facts
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.server import serve
 from pycharrnn.server.connections import OpenConnections
 from pycharrnn.server.registry import Registry
 from pycharrnn.server.samples import Sample, SampleParams
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.schemas import ModelFacts
-from pycharrnn.server.served_models import ServedModel
+from pycharrnn.server.served_models import ServedModel, served_by
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 ROOT = Path(__file__).parents[1]
@@ -66,6 +69,11 @@ def facts_of(models: Registry, model_id: str) -> ModelFacts:
     """The facts of a model that the page gets."""
     (found,) = (facts for facts in models.all_facts() if facts.id == model_id)
     return found
+
+
+def on_numpy(loaded: Checkpoint) -> ServedModel:
+    """A model as it is served without the C kernel."""
+    return served_by(NumpyPredictor(loaded.network), loaded, facts.facts_of(loaded, "x", 0))
 
 
 def lines_of(model: ServedModel, params: SampleParams, turn: float = 0.001) -> list[str]:

@@ -109,6 +109,13 @@ class StudioApp:
     def watch(self) -> None:
         self.studio._queue.watch()
 
+    def end_runs(self) -> None:
+        """End the trainings that are under way."""
+        queue = self.studio._queue
+        for record in queue.records.values():
+            while queue._processes.is_alive(record):
+                queue._processes.ask_to_stop(record)
+
     def run(self, run_id: str) -> dict:
         return self.get(f"/runs/{run_id}").json()
 

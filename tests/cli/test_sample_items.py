@@ -15,19 +15,17 @@ import time
 import item_models
 import pytest
 from conftest import GOLDEN, HEEDS_SIGNALS, ROOT, needs_signals, run, sentence, with_slashes
+from item_models import LIST
 
 from pycharrnn.checkpoints import checkpoint
 
 SAMPLE = ("sample", "cv/lm_list_best.t7", "-gpuid", "-1")
-TEXT = b"a\nb\nc\n\xc3\xa9\nab\nbb\n"
 LSTM = os.fspath(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 
 
 @pytest.fixture
 def home(tmp_path):
-    """A folder with a model of items `line` and its text."""
-    item_models.saved(tmp_path, "line", TEXT)
-    return tmp_path
+    return item_models.list_home(tmp_path)
 
 
 def lines(home, *more: str) -> list[bytes]:
@@ -42,7 +40,7 @@ def test_ten_items_a_line_each_and_the_counts_on_stderr(home):
     assert done.returncode == 0 and len(found) == 10
     said = done.stderr.decode().splitlines()
     assert said[0].startswith("creating an lstm") and "drawing 10 items" in said
-    known = sum(item in TEXT.split(b"\n")[:-1] for item in found)
+    known = sum(item in LIST.split(b"\n")[:-1] for item in found)
     repeated = len(found) - len(set(found))
     assert known and repeated
     assert said[-1] == f"drawn: 10, printed: 10, known: {known}, repeated: {repeated}"
@@ -64,7 +62,7 @@ def test_a_primetext_begins_every_item(home):
 
 
 def test_new_and_unique_items_of_some_lengths(home):
-    known = set(TEXT.split(b"\n")[:-1])
+    known = set(LIST.split(b"\n")[:-1])
     everything = lines(home, "-items", "400", "-length", "100")
     options = ("-items", "12", "-length", "100")
     new = [item for item in everything if item and item not in known]
@@ -120,7 +118,7 @@ def test_a_text_of_ones_own_is_read_as_in_training(tmp_path, kind, own):
 
 def test_the_text_is_missing_or_another(home):
     text = home / "data" / "list" / "input.txt"
-    text.write_bytes(TEXT + b"d\n")
+    text.write_bytes(LIST + b"d\n")
     error = sentence(run(*SAMPLE, "-new", "1", "-verbose", "0", cwd=home))
     assert "data/list/input.txt is not the text of cv/lm_list_best.t7: it was 15 bytes, SHA-256" in error
     assert "known" not in run(*SAMPLE, cwd=home).stderr.decode().splitlines()[-1]
@@ -217,7 +215,7 @@ def test_items_as_json(home):
     done = run(*SAMPLE, "-json", "1", *text, cwd=home)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [item["text"] for item in found] == [line.decode("utf-8", "replace") for line in lines(home, *text)]
-    known = TEXT.decode().splitlines()
+    known = LIST.decode().splitlines()
     for seed, item in enumerate(found, 123):
         cut = len(os.fsencode(item["text"])) == 7 if "\ufffd" not in item["text"] else item["cut"]
         assert item == {"text": item["text"], "known": item["text"] in known, "seed": seed, "cut": cut}

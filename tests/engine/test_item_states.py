@@ -13,7 +13,7 @@ from kernel_levels import LEVELS, kernel_is_on  # noqa: F401
 
 from compat.nngraph import MODELS, STATES_PER_LAYER
 from pycharrnn.common.targets import IGNORED
-from pycharrnn.engine import kernel_library, packed_items
+from pycharrnn.engine import packed_items
 from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.c_backend import CBackend
 from pycharrnn.engine.model import CharRNN
@@ -25,15 +25,6 @@ V, H, END = 6, 9, 2
 PATHS = [*LEVELS, "loops", "torch.nn"]
 CASES = [case for case in itertools.product(PATHS, MODELS) if case != ("torch.nn", "gru")]
 each_case = pytest.mark.parametrize(("path", "model"), CASES, indirect=["path"], ids=map("-".join, CASES))
-
-
-@pytest.fixture
-def path(request, monkeypatch):
-    if request.param in LEVELS:
-        monkeypatch.setenv("PYCHARRNN_KERNEL", request.param)
-        kernel_library.library.cache_clear()
-    yield request.param
-    kernel_library.library.cache_clear()
 
 
 class Batch(NamedTuple):

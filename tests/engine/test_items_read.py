@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from kernel_levels import LEVELS, kernel_is_on  # noqa: F401
-from test_kernel_streams import network
+from random_streams import network
 
 from compat.charrnn import Checkpoint
 from compat.graph_match import Network
@@ -26,15 +26,6 @@ VOCAB = vocabulary_of([b"a", b"b", b"c", b"\n", b"d", b"e", b"f"])
 PATHS = [*LEVELS, "numpy", "torch"]
 each_path = pytest.mark.parametrize("path", PATHS, indirect=True)
 each_model = pytest.mark.parametrize("model", MODELS)
-
-
-@pytest.fixture
-def path(request, monkeypatch):
-    if request.param in LEVELS:
-        monkeypatch.setenv("PYCHARRNN_KERNEL", request.param)
-        kernel_library.library.cache_clear()
-    yield request.param
-    kernel_library.library.cache_clear()
 
 
 def of_items(model: str, layers: int = 2) -> Network:

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from kernel_levels import LEVELS, kernel_is_on, level, needs_kernel  # noqa: F401
+from random_streams import drawn, network, params_of, streams_of, text
 
-from compat.graph_match import Network
-from compat.nngraph import MODELS, parameter_shapes
+from compat.nngraph import MODELS
 from pycharrnn.engine import kernel_library
 from pycharrnn.engine.kernel_network import PackedNetwork
-from pycharrnn.engine.kernel_streams import SampleRequest, SamplingParams, Streams
+from pycharrnn.engine.kernel_streams import SampleRequest, SamplingParams
 from pycharrnn.sampling import distribution
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
@@ -21,24 +21,6 @@ from pycharrnn.sampling.options import SampleOptions
 pytestmark = needs_kernel
 
 SIZES = [(1, 1, 1), (7, 5, 2), (9, 16, 1), (65, 33, 3), (130, 64, 2)]  # V, H, layers
-
-
-def network(model: str, V: int, H: int, layers: int, float32: bool = False) -> Network:
-    """Weights at random; `float32`: such that floats hold them."""
-    random = np.random.RandomState(V + H)
-    shapes = parameter_shapes(model, V, H, layers)
-    weights = {name: random.uniform(-2, 2, shape) / np.sqrt(H) for name, shape in shapes.items()}
-    if float32:
-        weights = {name: weight.astype(np.float32).astype(np.float64) for name, weight in weights.items()}
-    return Network(model, H, layers, V, 0.0, weights)
-
-
-def streams_of(of: Network, streams: int = 1, steps: int = 1) -> Streams:
-    return Streams(PackedNetwork(kernel_library.library(), of), streams, steps)
-
-
-def text(T: int, B: int, V: int) -> np.ndarray:
-    return np.random.RandomState(T + B).randint(0, V, (T, B))
 
 
 @pytest.mark.parametrize("float32", [False, True], ids=["double", "float"])
@@ -152,26 +134,6 @@ def test_wrong_arguments_of_log_likelihoods_are_refused(streams, characters, tar
         streams_of(network("gru", 9, 8, 2), 2).log_likelihoods(
             np.array(streams), np.array(characters), np.array(targets)
         )
-
-
-def params_of(steps: int, M: int, opt: SampleOptions, pause_after: np.ndarray | None = None) -> SamplingParams:
-    random = np.random.RandomState(3).uniform(size=(steps, M))
-    temperatures = np.full((steps, M), float(opt.temperature))
-    return SamplingParams(
-        temperatures, random, np.full(M, not opt.sample), np.full(M, opt.topk), np.full(M, float(opt.topp)), pause_after
-    )
-
-
-def drawn(
-    streams: Streams,
-    steps: int,
-    opt: SampleOptions | None = None,
-    pause_after: np.ndarray | None = None,
-    request: SampleRequest | None = None,
-):
-    M = len(streams.h)
-    params = params_of(steps, M, opt or SampleOptions(), pause_after)
-    return streams.sample(np.arange(M), np.arange(M) % streams.network.structure.V, None, params, True, request)
 
 
 OPTIONS = [

@@ -9,18 +9,12 @@ import threading
 import pytest
 import torch
 
-from pycharrnn.engine import kernel, kernel_library
+from pycharrnn.engine import kernel
 from pycharrnn.engine.model import CharRNN
 
+pytestmark = pytest.mark.usefixtures("kernel_or_loops")
+
 T, B, V = 5, 3, 20
-
-
-@pytest.fixture(params=[True, False], ids=["kernel", "loops"], autouse=True)
-def backend(request, monkeypatch):
-    if not request.param:
-        monkeypatch.setattr(kernel, "usable", lambda parameters: False)
-    elif kernel_library.name() is None:
-        pytest.skip("no kernel was compiled here")
 
 
 def network(model="lstm", H=64):

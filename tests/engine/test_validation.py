@@ -14,7 +14,6 @@ from conftest import GOLDEN
 import pycharrnn
 from pycharrnn import CharRNN
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.engine import kernel, kernel_library
 from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.rmsprop import RMSprop
 from pycharrnn.engine.torch_nn_backend import TorchNNBackend
@@ -25,14 +24,6 @@ T, B, V, H = 3, 2, 5, 4
 DROPOUT = GOLDEN / "gru1_dropout" / "lm_gru1d_epoch1.00_3.1027.t7"
 WHOLE = ("uint8", "int8", "int16", "int32", "uint16", "uint32", "uint64")
 OUTSIDE = [V, -1, 250, 1 << 31, 1 << 40, -(1 << 40), (1 << 63) - 1, -(1 << 63)]
-
-
-@pytest.fixture(params=[True, False], ids=["kernel", "loops"])
-def passes(request, monkeypatch):
-    if not request.param:
-        monkeypatch.setattr(kernel, "usable", lambda parameters: False)
-    elif kernel_library.name() is None:
-        pytest.skip("no kernel was compiled here")
 
 
 def network(model: str = "lstm", dtype=torch.float64, **keywords) -> CharRNN:
@@ -55,7 +46,7 @@ def with_one(value: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("value", OUTSIDE)
 @pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
-def test_a_character_that_the_vocabulary_lacks(passes, model, value):
+def test_a_character_that_the_vocabulary_lacks(kernel_or_loops, model, value):
     for dtype in (torch.float64, torch.float32):
         net = network(model, dtype)
         with pytest.raises(IndexError, match=rf"{value}\b.* 0 to 4"):
@@ -69,7 +60,7 @@ def test_a_character_that_the_vocabulary_lacks(passes, model, value):
 
 
 @pytest.mark.parametrize("dtype", [name for name in WHOLE if hasattr(torch, name)])
-def test_whole_numbers_of_any_type(passes, dtype):
+def test_whole_numbers_of_any_type(kernel_or_loops, dtype):
     net, x = network(), characters()
     assert torch.equal(net(x.to(getattr(torch, dtype)))[0], net(x)[0])
 
@@ -80,25 +71,25 @@ def test_whole_numbers_of_any_type(passes, dtype):
     + [characters().numpy(), characters().tolist(), 3, None, characters().to_sparse()],
     ids=lambda x: str(getattr(x, "dtype", type(x).__name__)),
 )
-def test_no_whole_numbers(passes, x):
+def test_no_whole_numbers(kernel_or_loops, x):
     with pytest.raises(TypeError, match="x must"):
         network()(x)
 
 
 @pytest.mark.parametrize("shape", [(), (T,), (T, B, 1), (T, B, V), (0, B), (T, 0)], ids=str)
-def test_no_batch(passes, shape):
+def test_no_batch(kernel_or_loops, shape):
     with pytest.raises(ValueError, match=re.escape(str(shape))):
         network()(torch.zeros(shape, dtype=torch.int64))
 
 
-def test_a_batch_elsewhere(passes):
+def test_a_batch_elsewhere(kernel_or_loops):
     with pytest.raises(ValueError, match="must be on cpu, not on meta"):
         network()(characters().to("meta"))
     with pytest.raises(ValueError, match="must be on meta, not on cpu"):
         network(device="meta")(characters())
 
 
-def test_shapes_without_numbers(passes):
+def test_shapes_without_numbers(kernel_or_loops):
     """On PyTorch's meta device."""
     chosen = torch.empty(1, 1, device="meta")
     index = torch.zeros(1, dtype=torch.int64, device="meta")
@@ -110,7 +101,7 @@ def test_shapes_without_numbers(passes):
     assert network(device="meta")(characters().to("meta"))[0].shape == (T, B, V)
 
 
-def test_a_batch_that_lies_in_pieces(passes):
+def test_a_batch_that_lies_in_pieces(kernel_or_loops):
     net = network()
     whole = characters(2 * T, 3 * B)
     pieces = {
@@ -131,7 +122,7 @@ def gradient(net: CharRNN, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]
     return log_probs.detach(), torch.autograd.grad(log_probs.square().sum(), net.flat)[0]
 
 
-def test_a_batch_that_changes_before_the_backward_pass(passes):
+def test_a_batch_that_changes_before_the_backward_pass(kernel_or_loops):
     net, x = network(), characters()
     _, expected = gradient(net, x)
     log_probs, _ = net(x)
@@ -139,7 +130,7 @@ def test_a_batch_that_changes_before_the_backward_pass(passes):
     assert torch.equal(torch.autograd.grad(log_probs.square().sum(), net.flat)[0], expected)
 
 
-def test_a_batch_that_was_refused_leaves_the_one_before(passes):
+def test_a_batch_that_was_refused_leaves_the_one_before(kernel_or_loops):
     net, found = network(), []
     for bad in (None, with_one(1 << 40)):
         bptt = net.bptt(T, B)
@@ -177,13 +168,13 @@ def test_a_batch_that_was_refused_leaves_the_one_before(passes):
     ],
 )
 @pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
-def test_states_that_are_none(passes, model, change, error):
+def test_states_that_are_none(kernel_or_loops, model, change, error):
     net = network(model)
     with pytest.raises(error, match="state"):
         net(characters(), change(net.initial_state(B)))
 
 
-def test_states_that_lie_in_pieces(passes):
+def test_states_that_lie_in_pieces(kernel_or_loops):
     net, x = network(), characters()
     states = torch.randn(4, H, B, dtype=torch.float64).transpose(1, 2)
     expected, _ = net(x, [s.contiguous() for s in states])
@@ -194,7 +185,7 @@ def test_states_that_lie_in_pieces(passes):
 # -- weights and gradients ---------------------------------------------------------------------------------------------
 
 
-def test_weights_that_lie_in_pieces(passes):
+def test_weights_that_lie_in_pieces(kernel_or_loops):
     net = network()
     log_probs, expected = gradient(net, characters())
     twice = torch.stack([net.flat.detach(), torch.full_like(net.flat, float("nan"))], 1)
@@ -217,7 +208,7 @@ def test_weights_that_lie_in_pieces(passes):
         lambda net: RMSprop(net.flat.detach(), 1.0, 0.9).step(torch.ones_like(net.flat.detach()), 5),
     ],
 )
-def test_weights_that_change_before_the_backward_pass(passes, change):
+def test_weights_that_change_before_the_backward_pass(kernel_or_loops, change):
     net = network()
     net.flat.grad = torch.ones_like(net.flat)
     log_probs, _ = net(characters())
@@ -226,7 +217,7 @@ def test_weights_that_change_before_the_backward_pass(passes, change):
         log_probs.sum().backward()
 
 
-def test_log_probabilities_that_change_before_the_backward_pass(passes):
+def test_log_probabilities_that_change_before_the_backward_pass(kernel_or_loops):
     net = network()
     for change in (lambda p: p.detach().exp_(), lambda p: p.detach()[0].zero_()):
         log_probs, _ = net(characters())
@@ -235,7 +226,7 @@ def test_log_probabilities_that_change_before_the_backward_pass(passes):
             log_probs.sum().backward()
 
 
-def test_each_forward_pass_has_buffers_of_its_own(passes):
+def test_each_forward_pass_has_buffers_of_its_own(kernel_or_loops):
     net, other = network(), characters().flip(0)
     expected = [gradient(net, x)[1] for x in (characters(), other)]
     results = [net(x)[0].square().sum() for x in (characters(), other)]
@@ -246,7 +237,7 @@ def test_each_forward_pass_has_buffers_of_its_own(passes):
             result.backward()
 
 
-def test_gradients_are_not_differentiated_again(passes):
+def test_gradients_are_not_differentiated_again(kernel_or_loops):
     net = network()
     state = [s.requires_grad_() for s in net.initial_state(B)]
     log_probs, _ = net(characters(), state)
@@ -263,7 +254,7 @@ def test_gradients_are_not_differentiated_again(passes):
         d_state.sum().backward()
 
 
-def test_inference_mode(passes):
+def test_inference_mode(kernel_or_loops):
     net = network()
     expected, after = net(characters())
     with torch.inference_mode():
@@ -305,7 +296,7 @@ def test_passes_over_nothing(sizes):
         network().bptt(*sizes)
 
 
-def test_batches_of_another_shape(passes):
+def test_batches_of_another_shape(kernel_or_loops):
     bptt = network().bptt(T, B)
     for x in (characters(T + 1, B), characters(B, T), characters(T, 1), characters(T * B)):
         with pytest.raises(ValueError, match=r"\(3, 2\)"):
@@ -318,7 +309,7 @@ def test_batches_of_another_shape(passes):
     assert torch.equal(bptt.nll(characters().to(torch.uint8)), bptt.nll(characters()))
 
 
-def test_what_goes_backward_must_fit(passes):
+def test_what_goes_backward_must_fit(kernel_or_loops):
     net = network()
     bptt = net.bptt(T, B)
     bptt.forward(characters())

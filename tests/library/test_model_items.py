@@ -9,18 +9,16 @@ import os
 import item_models
 import pytest
 from conftest import GOLDEN, run, working_in
+from item_models import LIST
 
 import pycharrnn
 from pycharrnn.sampling import sample_hook
-
-TEXT = b"a\nb\nc\n\xc3\xa9\nab\nbb\n"
 
 
 @pytest.fixture
 def home(tmp_path):
     """The current folder, with a model of items and its text."""
-    item_models.saved(tmp_path, "line", TEXT)
-    with working_in(tmp_path):
+    with working_in(item_models.list_home(tmp_path)):
         yield tmp_path
 
 
@@ -41,7 +39,7 @@ def test_probabilities_and_known_items(home):
     found = list(model.items(30, seed=1))
     assert len(found) == 30 and isinstance(found[0], str) and isinstance(found[0], pycharrnn.GeneratedText)
     for item in found:
-        assert item.known == (item.encoded in TEXT.split(b"\n")[:-1])
+        assert item.known == (item.encoded in LIST.split(b"\n")[:-1])
         assert not item.cut
         assert item.probability == pytest.approx(2**-item.bits)
         assert next(model.items(1, seed=item.seed)) == item

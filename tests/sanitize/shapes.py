@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 from kernel_levels import LEVELS, level  # noqa: F401
-from test_kernel_streams import drawn, network, streams_of, text
+from random_streams import drawn, network, streams_of, text
 
 from compat.nngraph import MODELS, parameter_shapes
 from pycharrnn.engine import kernel
@@ -51,7 +51,7 @@ passes.backend._call("charrnn_forward")
 
 PLANTED_IN_STREAMS = """
 import numpy as np
-from test_kernel_streams import drawn, network, streams_of
+from random_streams import drawn, network, streams_of
 streams = streams_of(network("lstm", 70, 7, 2), 4)
 streams.network.structure.{field} += 1
 drawn(streams, 3)

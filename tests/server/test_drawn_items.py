@@ -11,13 +11,12 @@ import item_models
 import numpy as np
 import pytest
 from conftest import run
+from serving_tools import on_numpy
 
-from compat.charrnn import Checkpoint
 from compat.item_options import record_labels
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.page.facts import facts_of
 from pycharrnn.sampling.known_items import recorded_items
-from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import drawn_items, scores, served_models
 from pycharrnn.server.app import create_app
@@ -88,10 +87,6 @@ def test_without_the_kernel_they_are_the_same(tmp_path):
     one, other = (list(drawn_items.lines(model, opt, b"a", {b"a"})) for model in by)
     assert "".join(one) == "".join(other)
     assert other.count("") > 10  # turns end between characters
-
-
-def on_numpy(loaded: Checkpoint):
-    return served_models.served_by(NumpyPredictor(loaded.network), loaded, facts_of(loaded, "x", 0))
 
 
 def test_items_of_several_lines_and_bytes_that_are_no_text(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import working_in
 from fastapi import HTTPException
-from serving_tools import GRU, LSTM, lines_of
+from serving_tools import GRU, LSTM, lines_of, on_numpy
 
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint
@@ -39,10 +39,6 @@ OPTIONS = ("seed", "length", "temperature", "topk", "topp", "stop")
 @pytest.fixture(scope="module")
 def loaded():
     return checkpoint.load(LSTM)
-
-
-def on_numpy(loaded):
-    return served_models.served_by(NumpyPredictor(loaded.network), loaded, facts_of(loaded, "x", 0))
 
 
 def on_kernel(loaded):

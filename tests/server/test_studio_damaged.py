@@ -1,7 +1,5 @@
 """pycharrnn studio in a folder whose files are damaged, of another version, or gone."""
 
-# ruff: noqa: F811 (the fixtures are imported)
-
 from __future__ import annotations
 
 import json
@@ -11,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from studio_tools import files_below
-from test_studio_models import app, studio  # noqa: F401
 
 from pycharrnn.server.studio import run_record
 

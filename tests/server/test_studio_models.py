@@ -11,26 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import GOLDEN, working_in
+from conftest import GOLDEN
 from serving_tools import GRU, LSTM
 from studio_tools import BYTES, StudioApp, files_below
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.page import gallery, single_file
 from pycharrnn.server.studio import run_record, studio_paths, trash
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory):
-    with working_in(tmp_path_factory.mktemp("studio")):
-        return StudioApp()
-
-
-@pytest.fixture
-def studio(tmp_path, monkeypatch, app):
-    monkeypatch.chdir(tmp_path)
-    app.begin_anew()
-    return app
 
 
 def bring(studio: StudioApp, name: str, content: bytes, **headers: str):

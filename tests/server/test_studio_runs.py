@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import GOLDEN, needs_signals, working_in
+from conftest import GOLDEN, needs_signals
 from serving_tools import LSTM, until
 from studio_tools import StudioApp, use_fake_training
 
@@ -27,23 +27,6 @@ from pycharrnn.training.log_rows import Row
 from pycharrnn.training.options import TrainOptions
 
 pytestmark = needs_signals
-
-
-@pytest.fixture
-def studio(tmp_path, monkeypatch, app):
-    """A studio of a folder of its own; trainings that still wait are ended."""
-    monkeypatch.chdir(tmp_path)
-    app.begin_anew()
-    yield app
-    for record in app.studio._queue.records.values():
-        while app.studio._queue._processes.is_alive(record):
-            app.studio._queue._processes.ask_to_stop(record)
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory):
-    with working_in(tmp_path_factory.mktemp("studio")):
-        return StudioApp()
 
 
 def begun(studio: StudioApp, run_id: str) -> dict:
