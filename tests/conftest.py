@@ -18,6 +18,7 @@ import pytest
 from child_signals import default_signals
 from click.testing import CliRunner
 from command_server import CommandServer, ForkedCommand
+from kernel_levels import LEVELS
 from recorded_runs import GOLDEN
 
 from compat import charrnn
@@ -187,6 +188,28 @@ def trained(tmp_path_factory):
         return done[name]
 
     return run
+
+
+@pytest.fixture
+def kernel_is_on(monkeypatch):
+    """The kernel is used, also where all tests are run without it."""
+    if os.environ.get("PYCHARRNN_KERNEL") == "off":
+        monkeypatch.delenv("PYCHARRNN_KERNEL")
+        kernel_library.library.cache_clear()
+        yield
+        kernel_library.library.cache_clear()
+    else:
+        yield
+
+
+@pytest.fixture(params=LEVELS)
+def level(request, monkeypatch):
+    """Runs a test once on each level of the C kernel."""
+    monkeypatch.setenv("PYCHARRNN_KERNEL", request.param)
+    kernel_library.library.cache_clear()
+    assert kernel_library.name() == request.param
+    yield request.param
+    kernel_library.library.cache_clear()
 
 
 @pytest.fixture(params=["numpy", "kernel"])

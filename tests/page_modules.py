@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from compat.charrnn import Checkpoint
+from compat.graph_match import Network
+from compat.nngraph import parameter_shapes
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import payload
 from pycharrnn.page import facts
@@ -17,6 +19,30 @@ from pycharrnn.page.page_files import page_files
 from pycharrnn.sampling import sampler
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
+
+# What the page would do with its source; `log` has the messages that come from the worker.
+OPENED = """
+    const { FileSource } = await import("./file_source.js");
+    const log = [];
+    const makeWorker = () => {
+      const worker = new Worker("worker.js", { type: "module" });
+      worker.addEventListener("message", ({ data }) => log.push(data));
+      return worker;
+    };
+    const source = new FileSource(payloads, makeWorker);
+    const whole = async (request, signal = new AbortController().signal) => {
+      const items = [];
+      for await (const some of source.sample(request, signal)) items.push(...some);
+      return items;
+    };
+"""
+
+
+def of_weights(model: str, vocab: list[bytes], units: int, weight) -> Checkpoint:
+    """A model of one layer whose weights are what weight(shape) gives."""
+    weights = {name: weight(shape) for name, shape in parameter_shapes(model, len(vocab), units, 1).items()}
+    network = Network(model, units, 1, len(vocab), 0.0, weights)
+    return Checkpoint(network, {character: k for k, character in enumerate(vocab, 1)})
 
 
 def payload_of(loaded: Checkpoint, name: str, half: bool = False) -> dict:

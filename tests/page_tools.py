@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 from browsers import BROWSER, webdriver
+from click.testing import CliRunner
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: F401
+
+from pycharrnn.cli.commands import cli
 
 # For a test whose other fixtures should not be made in vain: that of the browser skips, too.
 needs_browser = pytest.mark.skipif(bool(BROWSER.missing), reason=BROWSER.missing)
@@ -50,6 +53,12 @@ def copied(browser) -> str:
     pasted = area.get_property("value")
     browser.execute_script("arguments[0].remove(); left.focus()", area)
     return pasted
+
+
+def convert(*args: object) -> None:
+    """Write a page by `pycharrnn convert` with these arguments."""
+    result = CliRunner().invoke(cli, ["convert", *map(str, args)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
 
 
 # One script, since each of selenium's questions about an element takes as long as all of it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import platform
 import re
@@ -19,6 +18,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 from packaging.requirements import Requirement
+from setup_words import install_requires
 
 from pycharrnn import __version__
 from pycharrnn.engine import kernel_library
@@ -73,13 +73,6 @@ def test_a_numpy_that_works_with_pytorch(system, machine, newest):
     asked = [r.specifier for r in numbers if r.marker is None or r.marker.evaluate(environment)]
     there = ["1.23.5", "1.26.4", "2.0.0", "2.5.5", "3.0.0"]
     assert [version for version in there if all(version in one for one in asked)][-1] == newest
-
-
-def install_requires() -> list[str]:
-    """The packages that setup.py asks for."""
-    words = ast.walk(ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")))
-    (found,) = [word.value for word in words if isinstance(word, ast.keyword) and word.arg == "install_requires"]
-    return ast.literal_eval(found)
 
 
 # -- compiling -------------------------------------------------------------------------------------------------------

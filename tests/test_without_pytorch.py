@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import GOLDEN, ROOT
 from packaging.requirements import Requirement
-from test_installation import install_requires
+from setup_words import install_requires
 
 CHECKPOINT = "lm_lstm2_epoch3.00_2.8734.t7"
 ONLY_TRAINING = {"chardet", "torch"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -15,28 +14,17 @@ from pathlib import Path
 import item_models
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from conftest import GOLDEN, ROOT, run, sentence
+from plots import plot, texts
 
 from pycharrnn.analysis import novelty_plot, plotting
 from pycharrnn.analysis.options import PlotOptions
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.names import short_names
-from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 
 CHECKPOINT = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 FIRST_VERSION = GOLDEN / "legacy_2015-05-21_lstm" / "lm_old_epoch1.00_4.7298.t7"
-
-
-def plot(*args) -> str:
-    result = CliRunner().invoke(cli, ["plot", *map(str, args)], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def texts(svg: Path) -> list[str]:
-    return re.findall(r"<text[^>]*>([^<]*)</text>", svg.read_text(encoding="utf-8"))
 
 
 def png_size(path: Path) -> tuple[int, int]:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from conftest import GOLDEN, run, sentence
+from plots import plot, texts
 from runs import folder_with_text, named, train
-from test_plot import plot, texts
 
 from pycharrnn.analysis import novelty_plot, plotted_runs
 from pycharrnn.checkpoints import checkpoint

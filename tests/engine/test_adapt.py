@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from kernel_levels import level, needs_kernel  # noqa: F401
+from kernel_levels import needs_kernel
 
 from compat.graph_match import Network
 from compat.nngraph import parameter_shapes
@@ -59,7 +59,7 @@ def test_the_kernel_and_pytorch_agree(model, layers, end_id):
 
 @needs_kernel
 @pytest.mark.parametrize(("model", "length"), RECORDED)
-def test_the_same_bits_whatever_the_instructions_and_threads(level, model, length):  # noqa: F811
+def test_the_same_bits_whatever_the_instructions_and_threads(level, model, length):
     if not kernel_library.rounds_as_elsewhere():
         pytest.skip("this level has no fused multiply-add, so it rounds otherwise")
     of = network(model, 2, 3, units=130)  # enough for four threads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from kernel_levels import kernel_is_on, level, needs_kernel  # noqa: F401
+from kernel_levels import needs_kernel
 
 from pycharrnn.engine import kernel_library
 from pycharrnn.engine.backends import choose_backend
@@ -13,6 +13,8 @@ from pycharrnn.engine.c_backend import CBackend
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.torch_backend import TorchBackend
 from pycharrnn.engine.torch_nn_backend import TorchNNBackend
+
+pytestmark = pytest.mark.usefixtures("kernel_is_on")
 
 
 def choice(model, dtype=torch.float64, device="cpu", **options):
@@ -23,7 +25,7 @@ def choice(model, dtype=torch.float64, device="cpu", **options):
 @needs_kernel
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("training_only", [False, True])
-def test_the_kernel_on_the_cpu(level, dtype, training_only):  # noqa: F811
+def test_the_kernel_on_the_cpu(level, dtype, training_only):
     assert choice("lstm", dtype, training_only=training_only) == (CBackend, f"C kernel ({level})")
     bptt = CharRNN("lstm", 5, 4, 1, dtype=dtype).bptt(2, 2, training_only=training_only)
     assert isinstance(bptt.backend, CBackend) and bptt.reason == f"C kernel ({level})"
@@ -53,7 +55,7 @@ def test_torch_nn_for_training_on_a_gpu_and_in_mixed_precision(model):
 
 @needs_kernel
 @pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
-def test_the_kernel_for_bfloat16_on_the_cpu(level, model):  # noqa: F811
+def test_the_kernel_for_bfloat16_on_the_cpu(level, model):
     found = choice(model, torch.float32, training_only=True, precision=torch.bfloat16)
     assert found == (CBackend, f"C kernel ({level})")
 

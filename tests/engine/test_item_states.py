@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_levels import LEVELS, kernel_is_on  # noqa: F401
+from kernel_levels import LEVELS
 
 from compat.nngraph import MODELS, STATES_PER_LAYER
 from pycharrnn.common.targets import IGNORED
@@ -20,6 +20,8 @@ from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.torch_backend import TorchBackend
 from pycharrnn.engine.torch_nn_backend import TorchNNBackend
 from pycharrnn.engine.weight_drop import WeightDrop
+
+pytestmark = pytest.mark.usefixtures("kernel_is_on")
 
 V, H, END = 6, 9, 2
 PATHS = [*LEVELS, "loops", "torch.nn"]

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from kernel_levels import LEVELS, kernel_is_on  # noqa: F401
+from kernel_levels import LEVELS
 from random_streams import network
 
 from compat.charrnn import Checkpoint
@@ -20,6 +20,8 @@ from pycharrnn.engine.model import CharRNN
 from pycharrnn.sampling.inference import TorchPredictor
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
+
+pytestmark = pytest.mark.usefixtures("kernel_is_on")
 
 V, H, END = 7, 21, 3
 VOCAB = vocabulary_of([b"a", b"b", b"c", b"\n", b"d", b"e", b"f"])

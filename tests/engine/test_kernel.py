@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from kernel_levels import kernel_is_on, level, needs_kernel  # noqa: F401
+from kernel_levels import needs_kernel
 
 from compat.nngraph import parameter_shapes
 from pycharrnn.common.targets import IGNORED
@@ -19,7 +19,7 @@ from pycharrnn.engine.nll_head import NLLHead
 from pycharrnn.engine.recurrence import CELLS
 from pycharrnn.engine.rmsprop import RMSprop
 
-pytestmark = needs_kernel
+pytestmark = [needs_kernel, pytest.mark.usefixtures("kernel_is_on")]
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -62,7 +62,7 @@ SHAPES = [(1, 1, 1), (4, 3, 7), (2, 13, 33), (3, 70, 16), (1, 150, 5), (60, 2, 4
 @pytest.mark.parametrize("drops", [False, True], ids=["whole", "dropout"])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "float"])
 @pytest.mark.parametrize("model", CELLS)
-def test_passes_are_those_of_the_definition(level, model, dtype, drops, T, B, H, monkeypatch):  # noqa: F811
+def test_passes_are_those_of_the_definition(level, model, dtype, drops, T, B, H, monkeypatch):
     results = []
     for usable in (False, True):
         monkeypatch.setattr(kernel, "usable", lambda _, usable=usable: usable)
@@ -90,7 +90,7 @@ def test_a_second_backward_pass_is_the_first():
 
 
 @pytest.mark.parametrize("model", CELLS)
-def test_nothing_is_left_of_the_batch_before(level, model):  # noqa: F811
+def test_nothing_is_left_of_the_batch_before(level, model):
     """Neither its masks, nor the gradients of its last states."""
     found = []
     for before in (False, True):
@@ -106,7 +106,7 @@ def test_nothing_is_left_of_the_batch_before(level, model):  # noqa: F811
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7])
-def test_the_loss_of_a_part_of_a_batch(level, batch_size, monkeypatch):  # noqa: F811
+def test_the_loss_of_a_part_of_a_batch(level, batch_size, monkeypatch):
     found = []
     for usable in (False, True):
         monkeypatch.setattr(kernel, "usable", lambda _, usable=usable: usable)
@@ -122,7 +122,7 @@ def test_the_loss_of_a_part_of_a_batch(level, batch_size, monkeypatch):  # noqa:
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "float"])
-def test_a_gradient_that_is_not_a_number_is_not_clipped(level, dtype):  # noqa: F811
+def test_a_gradient_that_is_not_a_number_is_not_clipped(level, dtype):
     """The loss is exploding: a run must see it, in every place of a vector."""
     for at in range(20):
         parameters, gradient = torch.zeros(20, dtype=dtype), torch.full((20,), 9.0, dtype=dtype)
@@ -135,7 +135,7 @@ def test_a_gradient_that_is_not_a_number_is_not_clipped(level, dtype):  # noqa: 
         assert parameters.isnan().nonzero().tolist() == [[at]] and optimizer.mean_square[at].isnan()
 
 
-def test_the_number_of_threads_does_not_change_a_bit(level):  # noqa: F811
+def test_the_number_of_threads_does_not_change_a_bit(level):
     before, found = torch.get_num_threads(), []
     x, y = (torch.randint(6, (9, 70), generator=torch.Generator().manual_seed(1)) for _ in range(2))
     for threads in (1, 2, 3, 8):
@@ -147,7 +147,7 @@ def test_the_number_of_threads_does_not_change_a_bit(level):  # noqa: F811
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-300, 1e-9, -0.1, 0.3, 5.0, -19.0, 40.0, 800.0, -1e6, float("inf")])
-def test_gates_far_from_zero(level, value):  # noqa: F811
+def test_gates_far_from_zero(level, value):
     """sigmoid and tanh to the last digits, near 0 in relative terms too, and no NaN where they are shut."""
     for model in ("rnn", "lstm"):
         network = CharRNN(model, 1, 1, 1, dtype=torch.float64)
@@ -167,7 +167,7 @@ def test_gates_far_from_zero(level, value):  # noqa: F811
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "float"])
 @pytest.mark.parametrize("V", [1, 2, 15, 16, 17, 65, 257, 4000])
-def test_log_probabilities_of_any_logits(level, dtype, V):  # noqa: F811
+def test_log_probabilities_of_any_logits(level, dtype, V):
     """Equal ones, one far above all others, some far below, and infinitely far below."""
     network = CharRNN("rnn", V, 3, 1, dtype=dtype)
     network.flat.detach().zero_()
@@ -185,7 +185,7 @@ def test_log_probabilities_of_any_logits(level, dtype, V):  # noqa: F811
         torch.testing.assert_close(found, logits.log_softmax(0), rtol=2 * eps, atol=4 * eps)
 
 
-def test_not_a_number_stays_one(level):  # noqa: F811
+def test_not_a_number_stays_one(level):
     model = CharRNN("lstm", 5, 3, 1, dtype=torch.float64)
     with torch.no_grad():
         model.flat[0] = float("nan")
@@ -194,7 +194,7 @@ def test_not_a_number_stays_one(level):  # noqa: F811
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "float"])
-def test_rmsprop_is_that_of_the_definition(level, threads, dtype, monkeypatch):  # noqa: F811
+def test_rmsprop_is_that_of_the_definition(level, threads, dtype, monkeypatch):
     generator = torch.Generator().manual_seed(1)
     start, found = torch.randn(10001, dtype=dtype, generator=generator), []
     for usable in (False, True):
@@ -209,12 +209,12 @@ def test_rmsprop_is_that_of_the_definition(level, threads, dtype, monkeypatch): 
         torch.testing.assert_close(b, a, rtol=0, atol=1e-13 if dtype == torch.float64 else 1e-6)
 
 
-def test_only_the_lowest_level_of_x86_rounds_products_by_themselves(level):  # noqa: F811
+def test_only_the_lowest_level_of_x86_rounds_products_by_themselves(level):
     is_x86 = platform.machine().lower() in ("x86_64", "amd64")
     assert kernel_library.rounds_as_elsewhere() == (level != "any" or not is_x86)
 
 
-def test_it_can_be_switched_off(level, monkeypatch):  # noqa: F811
+def test_it_can_be_switched_off(level, monkeypatch):
     assert kernel.usable(torch.zeros(1))
     monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
     kernel_library.library.cache_clear()

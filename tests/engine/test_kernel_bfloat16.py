@@ -9,7 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from conftest import working_in
-from kernel_levels import LEVELS, kernel_is_on, level, needs_kernel  # noqa: F401
+from kernel_levels import LEVELS, needs_kernel
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
@@ -18,7 +18,7 @@ from pycharrnn.engine import kernel_library
 from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.model import CharRNN
 
-pytestmark = needs_kernel
+pytestmark = [needs_kernel, pytest.mark.usefixtures("kernel_is_on")]
 MODELS = ["lstm", "gru", "rnn"]
 SHAPES = [(1, 7, 3, 5), (2, 33, 13, 9), (3, 16, 26, 4), (1, 129, 70, 3), (2, 1, 1, 2)]  # layers, H, B, T
 V, END_ID = 11, 0
@@ -47,7 +47,7 @@ def everything(bptt: BPTT) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_factors_are_rounded_as_pytorch_rounds_them(level, model):  # noqa: F811
+def test_the_factors_are_rounded_as_pytorch_rounds_them(level, model):
     """The decoder alone: its logits by PyTorch, from the state that the kernel gives."""
     bptt = passes_of(model, 1, 47, 5, 1)
     log_probs = bptt.forward(torch.ones(1, 5, dtype=torch.int64))
@@ -82,14 +82,14 @@ def test_every_processor_gives_the_same_bits(model, shape, scale, monkeypatch):
 
 @pytest.mark.parametrize("shape", SHAPES[1:4], ids=str)
 @pytest.mark.parametrize("model", MODELS)
-def test_passes_are_near_those_of_float32(level, model, shape):  # noqa: F811
+def test_passes_are_near_those_of_float32(level, model, shape):
     rounded, exact = (everything(passes_of(model, *shape, products=products)) for products in (torch.bfloat16, None))
     for a, b in zip(rounded, exact, strict=True):
         assert (a - b).norm() <= 0.02 * max(b.norm(), 1e-3)
     assert any(not torch.equal(a, b) for a, b in zip(rounded, exact, strict=True))
 
 
-def test_not_a_number_stays_one(level):  # noqa: F811
+def test_not_a_number_stays_one(level):
     """Of any bits: rounding up would make a number of some."""
     for bits in (0x7FFFFFFF, 0x7F800001, 0x7FC00000):
         bptt = passes_of("rnn", 1, 5, 2, 2)

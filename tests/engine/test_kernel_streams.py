@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from kernel_levels import LEVELS, kernel_is_on, level, needs_kernel  # noqa: F401
+from kernel_levels import LEVELS, needs_kernel
 from random_streams import drawn, network, params_of, streams_of, text
 
 from compat.nngraph import MODELS
@@ -18,14 +18,14 @@ from pycharrnn.sampling import distribution
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 
-pytestmark = needs_kernel
+pytestmark = [needs_kernel, pytest.mark.usefixtures("kernel_is_on")]
 
 SIZES = [(1, 1, 1), (7, 5, 2), (9, 16, 1), (65, 33, 3), (130, 64, 2)]  # V, H, layers
 
 
 @pytest.mark.parametrize("float32", [False, True], ids=["double", "float"])
 @pytest.mark.parametrize("model", MODELS)
-def test_reading_is_that_of_numpy(level, model, float32):  # noqa: F811
+def test_reading_is_that_of_numpy(level, model, float32):
     """Twice, so that the states are carried over; around the sizes of tiles and parts."""
     for V, H, layers in SIZES:
         of = network(model, V, H, layers, float32)
@@ -65,7 +65,7 @@ def test_all_instruction_sets_with_fused_multiply_adds_give_the_same_bits(monkey
 
 @pytest.mark.parametrize("float32", [False, True], ids=["double", "float"])
 @pytest.mark.parametrize("model", MODELS)
-def test_a_stream_does_not_depend_on_others_nor_on_steps_at_once(level, model, float32):  # noqa: F811
+def test_a_stream_does_not_depend_on_others_nor_on_steps_at_once(level, model, float32):
     V, H = 66, 40
     of, characters = network(model, V, H, 2, float32), text(6, 70, 66)
     together = streams_of(of, 70, 6).read(characters)
@@ -77,7 +77,7 @@ def test_a_stream_does_not_depend_on_others_nor_on_steps_at_once(level, model, f
 
 @pytest.mark.parametrize("float32", [False, True], ids=["double", "float"])
 @pytest.mark.parametrize("model", MODELS)
-def test_log_likelihoods_are_what_read_gives_for_any_streams_and_lengths(level, model, float32):  # noqa: F811
+def test_log_likelihoods_are_what_read_gives_for_any_streams_and_lengths(level, model, float32):
     """Around the sizes of tiles, and of the parts of steps and streams that are read at once."""
     V, H, N, B = 21, 20, 70, 66
     of, characters = network(model, V, H, 3, float32), text(N + 1, B, V)
@@ -94,7 +94,7 @@ def test_log_likelihoods_are_what_read_gives_for_any_streams_and_lengths(level, 
         np.testing.assert_array_equal(found, expected[:, which[:1]])
 
 
-def test_a_large_layer_takes_more_streams_at_once(level):  # noqa: F811
+def test_a_large_layer_takes_more_streams_at_once(level):
     """What its weights are read for must not show in the numbers."""
     of, characters = network("rnn", 9, 760, 1), text(2, 70, 9)
     assert of.weights["h2h_1.weight"].nbytes > 1 << 22
@@ -103,7 +103,7 @@ def test_a_large_layer_takes_more_streams_at_once(level):  # noqa: F811
     np.testing.assert_allclose(together, NumpyPredictor(of, 70, 2).read(characters), rtol=0, atol=1e-12)
 
 
-def test_threads_read_in_streams_of_their_own(level):  # noqa: F811
+def test_threads_read_in_streams_of_their_own(level):
     of, characters = network("lstm", 30, 24, 2), text(41, 16, 30)
     expected = streams_of(of, 16).log_likelihoods(np.arange(16), characters[:-1], characters[1:])
     shared = streams_of(of, 16)
@@ -149,7 +149,7 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_drawing_is_that_of_numpy(level, options):  # noqa: F811
+def test_drawing_is_that_of_numpy(level, options):
     opt = SampleOptions(**options)
     for V, H, layers in SIZES[1:]:
         of = network("lstm", V, H, layers)
@@ -164,7 +164,7 @@ def test_drawing_is_that_of_numpy(level, options):  # noqa: F811
             np.testing.assert_array_equal(found.token_probs, of_sampled)
 
 
-def test_topp_counts_equal_characters_exactly(level):  # noqa: F811
+def test_topp_counts_equal_characters_exactly(level):
     """The rounding of sums does not decide how many of them reach it."""
     for V in (10, 50, 60, 65, 96, 100):
         kept = [k / 20 for k in range(1, 20)]
@@ -177,7 +177,7 @@ def test_topp_counts_equal_characters_exactly(level):  # noqa: F811
             assert np.count_nonzero(probs, -1).tolist() == [math.ceil(round(topp * V, 6)) for topp in kept]
 
 
-def test_each_stream_has_options_of_its_own(level):  # noqa: F811
+def test_each_stream_has_options_of_its_own(level):
     of, params = network("gru", 30, 12, 1), params_of(40, 4, SampleOptions())
     params = params._replace(
         greedy=np.array([True, False, False, True]),
@@ -192,7 +192,7 @@ def test_each_stream_has_options_of_its_own(level):  # noqa: F811
     np.testing.assert_array_equal(found.token_ids[:, 0], found.probs[:, 0].argmax(-1))
 
 
-def test_of_equal_ones_the_first_are_kept(level):  # noqa: F811
+def test_of_equal_ones_the_first_are_kept(level):
     of = network("rnn", 9, 4, 1)
     of.weights["decoder.weight"][:], of.weights["decoder.bias"][:] = 0, [0, 1, 0, 1, 1, 0, 1, 0, 0]
     kept = drawn(streams_of(of), 1, SampleOptions(topk=3)).probs[0, 0]
@@ -201,7 +201,7 @@ def test_of_equal_ones_the_first_are_kept(level):  # noqa: F811
 
 
 @pytest.mark.parametrize("V", range(1, 12))
-def test_topk_1_takes_the_most_probable_character_wherever_it_stands(level, V):  # noqa: F811
+def test_topk_1_takes_the_most_probable_character_wherever_it_stands(level, V):
     """The last one of an even vocabulary too, which has no sibling in the heap."""
     streams, params = streams_of(network("rnn", V, 4, 1)), params_of(1, 1, SampleOptions(topk=1))
     for best in range(V):
@@ -212,7 +212,7 @@ def test_topk_1_takes_the_most_probable_character_wherever_it_stands(level, V): 
 
 
 @pytest.mark.parametrize("V", range(1, 12))
-def test_topk_keeps_the_most_probable_in_any_order(level, V):  # noqa: F811
+def test_topk_keeps_the_most_probable_in_any_order(level, V):
     streams, random = streams_of(network("rnn", V, 4, 1)), np.random.RandomState(V)
     for topk in range(1, V + 1):
         log_probs = random.permutation(V)[None] * -0.5
@@ -221,7 +221,7 @@ def test_topk_keeps_the_most_probable_in_any_order(level, V):  # noqa: F811
         assert set(np.flatnonzero(probs)) == set(np.argsort(-log_probs[0])[:topk])
 
 
-def test_what_topk_keeps_may_be_as_improbable_as_it_likes(level):  # noqa: F811
+def test_what_topk_keeps_may_be_as_improbable_as_it_likes(level):
     """The others sum to 1, but -topp 1 leaves nothing out."""
     of, log_probs, opt = network("rnn", 4, 4, 1), np.array([[0.0, -37.0, -40.0, -38.0]]), SampleOptions(topk=3)
     params = params_of(1, 1, opt)
@@ -232,7 +232,7 @@ def test_what_topk_keeps_may_be_as_improbable_as_it_likes(level):  # noqa: F811
 
 
 @pytest.mark.parametrize("options", [{}, {"topk": 3}, {"temperature": 0.1}], ids=str)
-def test_candidates_and_activations_are_told(level, options):  # noqa: F811
+def test_candidates_and_activations_are_told(level, options):
     """Of each stream as many as it asks for, of equally likely ones the first; the drawing goes on as without them."""
     opt = SampleOptions(**options)
     for model in MODELS:
@@ -277,7 +277,7 @@ def test_what_can_not_be_told_is_refused(candidates, units, error):
         streams_of(network("lstm", 9, 8, 2), 3).sample(np.arange(2), np.arange(2), None, params, False, request)
 
 
-def test_some_of_the_streams_draw_and_the_others_stay(level):  # noqa: F811
+def test_some_of_the_streams_draw_and_the_others_stay(level):
     of = network("gru", 20, 12, 2)
     all_of_them, some = streams_of(of, 6), streams_of(of, 6)
     params = params_of(9, 6, SampleOptions())
@@ -291,7 +291,7 @@ def test_some_of_the_streams_draw_and_the_others_stay(level):  # noqa: F811
     assert not some.h[[1, 2, 5]].any()
 
 
-def test_drawing_pauses(level):  # noqa: F811
+def test_drawing_pauses(level):
     """After the first step in which a stream draws one of these characters; the last ones are not read."""
     of, V = network("lstm", 30, 12, 1), 30
     free = drawn(streams_of(of, 4), 50)
@@ -309,7 +309,7 @@ def test_drawing_pauses(level):  # noqa: F811
 
 
 @pytest.mark.parametrize("sample", [0, 1])
-def test_what_is_no_number_fails_in_its_step(level, sample):  # noqa: F811
+def test_what_is_no_number_fails_in_its_step(level, sample):
     """The steps before it count."""
     of = network("rnn", 5, 4, 1)
     opt = SampleOptions(sample=sample)
@@ -320,7 +320,7 @@ def test_what_is_no_number_fails_in_its_step(level, sample):  # noqa: F811
     assert found.failed and found.token_ids.tolist() == [[first]]
 
 
-def test_scores_of_any_size(level):  # noqa: F811
+def test_scores_of_any_size(level):
     """exp overflows, and rounds to zero, as in NumPy."""
     of, V = network("rnn", 12, 4, 1), 12
     for log_probs in (np.linspace(-900, 5, V), np.linspace(-3, 700, V), np.full(V, 1 / V), np.full(V, -1e300)):
@@ -333,7 +333,7 @@ def test_scores_of_any_size(level):  # noqa: F811
                 np.testing.assert_allclose(found.probs[0], expected, rtol=1e-12, atol=1e-300)
 
 
-def test_log_probabilities_of_huge_weights(level):  # noqa: F811
+def test_log_probabilities_of_huge_weights(level):
     of = network("rnn", 12, 4, 1)
     of.weights["decoder.weight"][:] *= 1e4
     found, definition = streams_of(of).read([[3]]), NumpyPredictor(of).read(np.array([[3]]))

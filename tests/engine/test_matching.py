@@ -6,12 +6,14 @@ import random
 
 import numpy as np
 import pytest
-from kernel_levels import kernel_is_on, needs_kernel  # noqa: F401
+from kernel_levels import needs_kernel
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import copies, kernel_library, matching
 from pycharrnn.engine.copies import compare, first_positions
 from pycharrnn.engine.matching import KernelAutomaton, PythonAutomaton
+
+pytestmark = pytest.mark.usefixtures("kernel_is_on")
 
 
 def searched(sample: bytes, texts: list[bytes]) -> tuple[list[int], list[int]]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from kernel_levels import kernel_is_on, level  # noqa: F401
 
 from pycharrnn.common.splitmix64 import draws_of_32_bits
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.torch_nn_backend import TorchNNBackend
 from pycharrnn.engine.weight_drop import WeightDrop
+
+pytestmark = pytest.mark.usefixtures("kernel_is_on")
 
 
 @pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
@@ -67,7 +68,7 @@ def test_it_leaves_the_same_weights_out_in_the_order_of_torch_nn():
 @pytest.mark.parametrize("model, H", [("lstm", 40), ("gru", 33), ("rnn", 3)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("probability", [1e-12, 0.3, 1 - 1e-12])
-def test_the_kernel_and_numpy_leave_the_same_weights_out(level, model, H, dtype, probability):  # noqa: F811
+def test_the_kernel_and_numpy_leave_the_same_weights_out(level, model, H, dtype, probability):
     """In three layers, whose numbers of weights may be odd, on any number of threads."""
     network = CharRNN(model, 11, H, 3, dtype=dtype)
     flat, threads, found = network.flat.detach(), torch.get_num_threads(), []

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from page_tools import needs_browser, screen, spans, visit
-from test_file_page import convert
+from page_tools import convert, needs_browser, screen, spans, visit
 
 from compat import charrnn
 from compat.graph_match import Network

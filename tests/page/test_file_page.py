@@ -13,7 +13,6 @@ from urllib.request import url2pathname
 import numpy as np
 import pytest
 from browsers import BROWSER
-from click.testing import CliRunner
 from conftest import sampled
 from page_modules import static_server
 from page_tools import (
@@ -21,6 +20,7 @@ from page_tools import (
     Keys,
     Select,
     click,
+    convert,
     copied,
     element,
     fill,
@@ -45,7 +45,6 @@ from compat.graph_match import Network
 from compat.nngraph import parameter_shapes
 from pycharrnn.analysis import adapted, scoring
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.cli.commands import cli
 from pycharrnn.engine.adapt_options import AdaptOptions
 from pycharrnn.sampling import sampler
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
@@ -57,11 +56,6 @@ HOSTILE_NAME = "lm_<img src=x onerror=document.title='hit'>&quot;<!--<script>"
 HOSTILE_TEXT = "<img src=x onerror=document.title='hit'>&quot;"
 EURO = "\u20ac".encode()
 HOSTILE_WORDS = "</script><script>document.title='hit'</script><!-- \u2028 \udcff\" '"
-
-
-def convert(*args: object) -> None:
-    result = CliRunner().invoke(cli, ["convert", *map(str, args)], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
 
 
 @pytest.fixture(scope="module")

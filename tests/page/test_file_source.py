@@ -7,13 +7,11 @@ import json
 
 import numpy as np
 import pytest
-from page_modules import modules, payload_of, script
+from page_modules import OPENED, modules, of_weights, payload_of, script
 from page_tools import needs_browser
 from serving_tools import GRU, LSTM
 
 from compat.charrnn import Checkpoint
-from compat.graph_match import Network
-from compat.nngraph import parameter_shapes
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.page.facts import facts_of
 from pycharrnn.sampling import distribution, tokenizer
@@ -24,29 +22,6 @@ pytestmark = needs_browser
 
 CODE_POINTS = ["\n", " ", "a", "e", "h", "t", "é", "\u2013", "\ufffd", "𝄞", "the"]
 REQUEST = {"primetext": "", "length": 200, "temperature": 1, "topk": 0, "topp": 1, "seed": 5, "candidates": 8}
-# What the page would do with its source; `log` has the messages that come from the worker.
-OPENED = """
-    const { FileSource } = await import("./file_source.js");
-    const log = [];
-    const makeWorker = () => {
-      const worker = new Worker("worker.js", { type: "module" });
-      worker.addEventListener("message", ({ data }) => log.push(data));
-      return worker;
-    };
-    const source = new FileSource(payloads, makeWorker);
-    const whole = async (request, signal = new AbortController().signal) => {
-      const items = [];
-      for await (const some of source.sample(request, signal)) items.push(...some);
-      return items;
-    };
-"""
-
-
-def of_weights(model: str, vocab: list[bytes], units: int, weight) -> Checkpoint:
-    """A model of one layer whose weights are what weight(shape) gives."""
-    weights = {name: weight(shape) for name, shape in parameter_shapes(model, len(vocab), units, 1).items()}
-    network = Network(model, units, 1, len(vocab), 0.0, weights)
-    return Checkpoint(network, {character: k for k, character in enumerate(vocab, 1)})
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,9 @@ import item_models
 import numpy as np
 import pytest
 from kernel_levels import needs_kernel
-from page_modules import modules, payload_of, script
+from page_modules import OPENED, modules, of_weights, payload_of, script
 from page_tools import needs_browser
 from serving_tools import GRU, LSTM
-from test_file_source import OPENED, of_weights
 
 from compat.item_options import record_labels
 from pycharrnn.analysis import adapted, scoring

@@ -1,7 +1,5 @@
 """The section Play of `pycharrnn studio`: with which model it begins, and what it does when models come and go."""
 
-# ruff: noqa: F811 (the fixtures are imported)
-
 from __future__ import annotations
 
 import item_models
@@ -10,7 +8,7 @@ import pytest
 from page_tools import Select, click, element, fill, generated, needs_browser, screen, spans, status, text, wait
 from pretended_studio import model, run
 from serving_tools import server as started
-from test_studio_page import opened, press, server, shown, studio  # noqa: F401
+from studio_page import opened, press, shown
 
 from compat.item_options import record_labels
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import sampled
 from page_tools import By, Keys, click, element, generated, logged, needs_browser, status, text, wait
 from serving_tools import LSTM, server
-from test_studio_page import drop, press, shown
+from studio_page import drop, press, shown
 
 pytestmark = [needs_browser, pytest.mark.slow]
 

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from kernel_levels import LEVELS, level  # noqa: F401
+from kernel_levels import LEVELS
 from random_streams import drawn, network, streams_of, text
 
 from compat.nngraph import MODELS, parameter_shapes
@@ -88,7 +88,7 @@ def as_many_threads_as_before():
 
 @pytest.mark.parametrize("products", TOLERANCES, ids=str)
 @pytest.mark.parametrize("model", MODELS)
-def test_shapes(level, model, products, monkeypatch):  # noqa: F811
+def test_shapes(level, model, products, monkeypatch):
     for shape in shapes(f"{level} {model} {products}"):
         definition, ours = (passes(model, products, usable, *shape, monkeypatch) for usable in (False, True))
         for name, right in definition.items():
@@ -123,7 +123,7 @@ def passes(model, products, usable, T, B, H, layers, V, threads, monkeypatch) ->
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "float"])
-def test_updates_of_any_length(level, dtype):  # noqa: F811
+def test_updates_of_any_length(level, dtype):
     for size, threads in itertools.product((1, 2, 3, 7, 8, 9, 4095, 4096, 4097, 10001), THREADS):
         torch.set_num_threads(threads)
         parameters, gradient = torch.randn(size, dtype=dtype), torch.randn(size, dtype=dtype)
@@ -132,7 +132,7 @@ def test_updates_of_any_length(level, dtype):  # noqa: F811
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_shapes_of_streams(level, model):  # noqa: F811
+def test_shapes_of_streams(level, model):
     """What is read and drawn, held to NumPy; whether the weights are floats alternates."""
     for n, (T, B, H, layers, V, _) in enumerate(shapes(f"{level} {model} streams")):
         of = network(model, V, min(H, 300), min(layers, 3), float32=bool(n % 2))
@@ -152,7 +152,7 @@ PLANTED_IN_ALL = [
 
 
 @pytest.mark.parametrize("planted", PLANTED_IN_ALL)
-def test_a_planted_fault_is_seen(level, planted):  # noqa: F811
+def test_a_planted_fault_is_seen(level, planted):
     """One step, text, unit, character or layer more than the buffers hold, past Python's checks: a CHECK or ASan."""
     code = f"import sys; sys.path[:0] = {sys.path}\n" + planted
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

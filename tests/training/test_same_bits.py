@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import run
-from kernel_levels import LEVELS, level, needs_kernel  # noqa: F401
+from kernel_levels import LEVELS, needs_kernel
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli import doctor
@@ -56,7 +56,7 @@ def trained(folder, model, dtype, threads):
 
 
 @pytest.mark.parametrize("case", RECORDED, ids=" ".join)
-def test_whatever_the_instructions_and_threads(level, tmp_path, case):  # noqa: F811
+def test_whatever_the_instructions_and_threads(level, tmp_path, case):
     if not kernel_library.rounds_as_elsewhere():
         pytest.skip("this level has no fused multiply-add, so it rounds otherwise")
     for threads in (1, 3) if case != ("lstm", "float64") else (1, 2, 3, 4):
