@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from page_tools import By, click, element, wait
+from pretended_studio import run
 
 # All announcements to screen readers, including those that the next one replaces at once.
 KEEP_ANNOUNCED = """
@@ -73,3 +74,10 @@ def drop_folders(browser, zone: str, folders: dict[str, dict[str, str]]) -> None
 
 def count_of(studio, path: str) -> int:
     return sum(asked == path for _, asked, _ in studio.requests)
+
+
+def hold_queue(studio) -> None:
+    """Two runs wait, and none begins before a user says so."""
+    can = ["go_on", "stop", "delete"]
+    studio.runs = [run("poems", "waiting", can=can), run("ships", "waiting", can=can)]
+    studio.queue = ["r-poems", "r-ships"]

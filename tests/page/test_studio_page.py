@@ -1,10 +1,6 @@
-"""The page of `pycharrnn studio` against a server that learns nothing: its states, its sentences, the keyboard."""
+"""The page of `pycharrnn studio` against a server that learns nothing: its sentences, the keyboard."""
 
 from __future__ import annotations
-
-import itertools
-import os
-from pathlib import Path
 
 import pretended_studio as pretended
 import pytest
@@ -17,20 +13,16 @@ from page_tools import (
     copied,
     element,
     fill,
-    logged,
     needs_browser,
-    network,
     screen,
     text,
     wait,
     webdriver,
 )
 from pretended_studio import HOSTILE, model, run
-from studio_page import KEEP_ANNOUNCED, count_of, drop, drop_folders, focused, opened, press, shown
+from studio_page import KEEP_ANNOUNCED, count_of, drop, drop_folders, focused, hold_queue, opened, press, shown
 
 from pycharrnn.page.page_files import page_files
-
-AXE = os.environ.get("AXE_CORE", "")  # path of axe.min.js, of the npm package axe-core
 
 
 @needs_browser
@@ -403,7 +395,7 @@ def test_the_queue_of_runs(chromium, studio):
 
 @needs_browser
 def test_a_queue_that_is_held_has_go_on(chromium, studio, monkeypatch):
-    _held(studio)
+    hold_queue(studio)
     monkeypatch.setattr(studio, "_become", lambda name, state: studio._run(name))  # it stays held, however late a click
     opened(chromium, studio, "learn")
     shown(chromium, "waiting", "Waiting: the next one in the queue.")
@@ -567,112 +559,6 @@ def test_bring_send_play(chromium, studio, tmp_path):
 
 
 @needs_browser
-def test_a_server_that_is_gone_and_comes_back(chromium, studio):
-    studio.runs = [run("poems", "running")]
-    opened(chromium, studio, "learn")
-    shown(chromium, "current-run", "poems")
-    studio.refusals["/api/studio/runs"] = (503, "the server is stopping.")
-    shown(chromium, "studio-notice", "The server is stopping.")
-    studio.refusals.clear()
-    studio.runs = [run("poems", "finished")]
-    shown(chromium, "current-run", "Finished")
-    assert text(chromium, "studio-notice") == ""
-
-
-@needs_browser
-def test_an_answer_of_which_the_end_is_missing(chromium, studio):
-    """The server is killed, or the machine sleeps; the page goes on asking."""
-    studio.runs = [run("poems", "running")]
-    opened(chromium, studio, "learn")
-    chromium.execute_script(
-        "const { fetch } = window;"
-        "window.fetch = async (path, options) => {"
-        "  const response = await fetch(path, options);"
-        "  if (path !== 'api/studio/runs' || !response.ok) return response;"
-        "  window.fetch = fetch;"
-        "  return new Response((await response.text()).slice(0, -1));"
-        "};"
-    )
-    studio.runs = [run("poems", "finished")]
-    wait(chromium, lambda: "native code" in chromium.execute_script("return window.fetch.toString()"))
-    studio.runs = [run("poems", "stopped")]
-    shown(chromium, "current-run", "Stopped")
-    assert text(chromium, "studio-notice") == ""
-
-
-@needs_browser
-def test_a_lost_answer_about_a_run_that_has_ended(chromium, studio):
-    """No other news of the run follow, so the page asks again."""
-    studio.runs = [run("poems", "running")]
-    opened(chromium, studio, "learn")
-    shown(chromium, "current-run", "poems")
-    chromium.execute_script(
-        "const { fetch } = window;"
-        "let hasEnded = false;"
-        "window.fetch = async (path, options) => {"
-        "  if (hasEnded && path.startsWith('api/studio/runs/')) {"
-        "    window.fetch = fetch;"
-        "    throw new TypeError('lost');"
-        "  }"
-        "  const response = await fetch(path, options);"
-        "  if (path === 'api/studio/runs') hasEnded ||= (await response.clone().text()).includes('\"finished\"');"
-        "  return response;"
-        "};"
-    )
-    studio.runs = [run("poems", "finished")]
-    shown(chromium, "current-run", "Finished")
-    assert "native code" in chromium.execute_script("return window.fetch.toString()")
-
-
-@needs_browser
-def test_a_text_is_read_again_once_the_server_is_back(chromium, studio, poems):
-    opened(chromium, studio, "learn")
-    element(chromium, "files").send_keys(str(poems))
-    shown(chromium, "new-run", "about a minute")
-    chromium.execute_script(
-        "const { fetch } = window;"
-        "window.fetch = async (path, options) => {"
-        "  if (path.endsWith('/read')) throw new TypeError('lost');"
-        "  return fetch(path, options);"
-        "};"
-        "window.back = () => (window.fetch = fetch);"
-    )
-    Select(element(chromium, "run-items")).select_by_value("line")
-    shown(chromium, "run-problem", "The server can't be reached.")
-    assert not element(chromium, "start-run").is_enabled()
-    chromium.execute_script("window.back()")
-    wait(chromium, lambda: element(chromium, "start-run").is_enabled())
-    assert text(chromium, "run-problem") == ""
-    read = [body for _, path, body in studio.requests if path.endswith("/read")]
-    assert read == [{}, {"items": "line", "label": "", "text_encoding": ""}]
-
-
-@needs_browser
-def test_a_pasted_text_stays_while_the_server_is_gone(chromium, studio):
-    opened(chromium, studio, "learn")
-    click(chromium, "paste")
-    element(chromium, "pasted").send_keys("a text")
-    chromium.execute_script(
-        "const { fetch } = window;"
-        "window.fetch = async () => { throw new TypeError('lost') };"
-        "window.back = () => (window.fetch = fetch);"
-    )
-    click(chromium, "use-pasted")
-    shown(chromium, "learn-problem", "The server can't be reached.")
-    assert element(chromium, "pasted").get_attribute("value") == "a text"
-    assert focused(chromium) == "pasted"
-    click(chromium, "show-play")
-    shown(chromium, "studio-notice", "The server can't be reached.")
-    wait(chromium, lambda: text(chromium, "notice") == "The server can't be reached.")
-    assert not element(chromium, "notice").is_displayed()  # once is enough
-    chromium.execute_script("window.back()")
-    wait(chromium, lambda: text(chromium, "studio-notice") == text(chromium, "learn-problem") == "")
-    click(chromium, "show-learn")
-    click(chromium, "use-pasted")
-    shown(chromium, "found", "118,200 characters")
-
-
-@needs_browser
 def test_a_list_whose_encoding_had_to_be_named_is_a_list(chromium, studio, poems):
     studio.refusals["/api/studio/texts/t1/read"] = (422, 'name the encoding by "Encoding of the files".')
     studio.facts = {**pretended.FACTS, "name": "names", "suggested_items": "line"}
@@ -691,21 +577,6 @@ def test_a_list_whose_encoding_had_to_be_named_is_a_list(chromium, studio, poems
     shown(chromium, "new-run", "about a minute")
     wait(chromium, lambda: len([path for _, path, _ in studio.requests if path.endswith("/estimates")]) == 2)
     assert element(chromium, "run-items").get_attribute("value") == ""
-
-
-@needs_browser
-@pytest.mark.parametrize("path", ["/api/studio/runs", "/api/studio/flags", "/api/models"])
-def test_a_server_that_refuses_at_first(chromium, studio, path):
-    opened(chromium, studio)
-    studio.refusals[path] = (503, "the server is stopping.")
-    chromium.refresh()
-    shown(chromium, "studio-notice", "The server is stopping.")
-    assert chromium.execute_script("return document.body.dataset.section") is None
-    studio.refusals.clear()
-    wait(chromium, lambda: chromium.execute_script("return document.body.dataset.section"))
-    drop(chromium, "drop", {"poems.txt": "A poem."})
-    shown(chromium, "found", "118,200 characters")
-    assert count_of(studio, "/api/studio/texts") == 1
 
 
 @needs_browser
@@ -739,178 +610,8 @@ def test_nothing_that_a_text_says_is_run(chromium, studio, poems):
     assert chromium.find_elements(By.TAG_NAME, "img") == []
 
 
-@needs_browser
-def test_a_token_is_asked_for(chromium, studio):
-    studio.token = "secret"
-    opened(chromium, studio)
-    assert not element(chromium, "sections").is_displayed()
-    element(chromium, "token").send_keys("secret" + Keys.ENTER)
-    wait(chromium, lambda: element(chromium, "learn").is_displayed())
-
-
-@needs_browser
-def test_a_link_with_a_token_opens_the_page_that_asks_for_it(chromium, studio):
-    studio.token = "secret"
-    opened(chromium, studio)
-    chromium.get(f"{studio.address}#token=secret")
-    wait(chromium, lambda: element(chromium, "learn").is_displayed())
-
-
-@pytest.mark.slow
-@needs_browser
-@pytest.mark.parametrize("section", ["learn", "play"])
-def test_another_token_is_asked_for_after_an_outage(chromium, studio, section):
-    studio.token, studio.models = "secret", [model("lm_old_best")]
-    opened(chromium, studio)
-    element(chromium, "token").send_keys("secret" + Keys.ENTER)
-    wait(chromium, lambda: chromium.execute_script("return document.body.dataset.section"))
-    click(chromium, f"show-{section}")
-    with network(chromium, offline=True):
-        shown(chromium, "studio-notice", "The server can't be reached.")
-        if section == "play":
-            wait(chromium, lambda: text(chromium, "notice") == "The server can't be reached.")
-        studio.token = "another"
-    logged(chromium)  # where the outage stands
-    wait(chromium, lambda: element(chromium, "token-problem").text == "This token is wrong.")
-    wait(chromium, lambda: text(chromium, "studio-notice") == text(chromium, "notice") == "")
-    assert not element(chromium, "sections").is_displayed()
-    element(chromium, "token").send_keys("another" + Keys.ENTER)
-    studio.runs = [run("poems", "running")]
-    wait(chromium, lambda: "Learning" in text(chromium, "current-run"))
-    assert element(chromium, "learn" if section == "learn" else "main").is_displayed()
-
-
 def test_only_the_studio_serves_its_files():
     added = set(page_files(studio=True)) - set(page_files())
     assert {"studio.js", "studio_runs.js"} <= added
     assert all(name.startswith("studio") and name.endswith(".js") for name in added)
     assert b"studio" not in b"".join(page_files().values())
-
-
-# -- all states, on all screens -------------------------------------------------------------------------------------
-
-
-def _busy(studio) -> None:
-    studio.runs = [
-        run("ships", "waiting"),
-        run("letters", "waiting"),
-        run("poems", "running"),
-        run("diary", "failed", error="it diverged."),
-    ]
-    studio.queue = ["r-letters", "r-ships"]
-    studio.models = [model("lm_poems_best"), model("lm_lstm_epoch17.33_1.5834")]
-    studio.trash = [{"trash": "d1", "what": "poems", "kind": "run", "deleted": 1.0, "files": ["a"], "bytes": 1}]
-
-
-def _one(state: str, **fields):
-    def prepare(studio) -> None:
-        studio.runs = [run("poems", state, **fields)]
-        studio.models = [model("lm_poems_best")]
-
-    return prepare
-
-
-def _held(studio) -> None:
-    can = ["go_on", "stop", "delete"]
-    studio.runs = [run("poems", "waiting", can=can), run("ships", "waiting", can=can)]
-    studio.queue = ["r-poems", "r-ships"]
-
-
-def _nothing(studio) -> None:
-    pass
-
-
-def _holding(studio) -> None:
-    studio.held.clear()
-
-
-def _choosing(browser, poems) -> None:
-    element(browser, "files").send_keys(str(poems))
-    wait(browser, lambda: element(browser, "upload").is_displayed() or element(browser, "found").is_displayed())
-
-
-def _found(browser, poems) -> None:
-    _choosing(browser, poems)
-    shown(browser, "new-run", "about a minute")
-    browser.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
-
-
-def _pressed(key: str):
-    def prepare(browser, poems) -> None:
-        press(browser, key)
-        wait(browser, lambda: element(browser, "dialog").is_displayed())
-
-    return prepare
-
-
-def _as_it_is(browser, poems) -> None:
-    browser.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
-
-
-STATES = {  # name -> section, what the server knows, what one does
-    "empty": ("learn", _nothing, _as_it_is),
-    "paste": ("learn", _nothing, lambda browser, poems: click(browser, "paste")),
-    "uploading": ("learn", _holding, _choosing),
-    "found": ("learn", _nothing, _found),
-    "begun": ("learn", _one("running", samples=[], models=[], best_model=None), _as_it_is),
-    "busy": ("learn", _busy, _as_it_is),
-    "held": ("learn", _held, _as_it_is),
-    "stopping": ("learn", _one("stopping"), _as_it_is),
-    "stopped": ("learn", _one("stopped"), _as_it_is),
-    "finished": ("learn", _one("finished"), _as_it_is),
-    "failed": ("learn", _one("failed", error="the training was killed."), _as_it_is),
-    "delete": ("learn", _one("finished"), _pressed("delete")),
-    "send": ("learn", _one("finished"), _pressed("send")),
-    "minutes": ("learn", _one("finished"), _pressed("stop")),
-    "no models": ("bring", _nothing, _as_it_is),
-    "models": ("bring", _busy, _as_it_is),
-    "play": ("play", _busy, lambda browser, poems: wait(browser, lambda: text(browser))),
-    "nothing to play": ("play", _nothing, _as_it_is),
-    "token": ("", lambda studio: vars(studio).update(token="secret"), _as_it_is),
-}
-
-
-def in_state(browser, studio, poems, state: str) -> None:
-    """Bring the page into a state."""
-    section, prepare, do = STATES[state]
-    prepare(studio)
-    opened(browser, studio, section)
-    if section == "learn" and studio.runs:
-        shown(browser, "current-run", "poems")
-    do(browser, poems)
-
-
-_OUTSIDE_AND_SMALL = """
-const all = [...document.querySelectorAll("body *")].filter((e) => e.checkVisibility() && !e.closest(".unseen, .skip"));
-const at = (e) => e.getBoundingClientRect();
-const controls = all.filter((e) => e.matches("button, input:not([type=radio]), select, textarea, summary, .choice"));
-return [
-  all.filter((e) => at(e).right > innerWidth + 1 || at(e).left < -1).map((e) => e.outerHTML),
-  controls.filter((e) => Math.min(at(e).width, at(e).height) < 44).map((e) => e.outerHTML),
-];
-"""
-_VIOLATIONS = """
-const done = arguments[0];
-const of = ({ id, nodes }) => [id, nodes.map(({ html }) => html)];
-axe.run().then(({ violations }) => done(violations.map(of)));
-"""
-
-
-@needs_browser
-@pytest.mark.slow
-@pytest.mark.parametrize("state", STATES)
-def test_all_states_fit_the_screen_and_axe_finds_nothing(chromium, studio, poems, state):
-    with screen(chromium, 1280):
-        in_state(chromium, studio, poems, state)
-    for width in (360, 768, 1280, 1600):
-        with screen(chromium, width):
-            assert chromium.execute_script("return document.documentElement.scrollWidth") <= width
-            outside, small = chromium.execute_script(_OUTSIDE_AND_SMALL)
-            assert outside == []
-            assert width > 360 or small == []
-    if not AXE:
-        return
-    chromium.execute_script(Path(AXE).read_text(encoding="utf-8"))
-    for width, scheme in itertools.product((360, 1280), ("light", "dark")):
-        with screen(chromium, width, scheme=scheme):
-            assert chromium.execute_async_script(_VIOLATIONS) == []
