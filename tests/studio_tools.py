@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,8 @@ from pycharrnn.server.app import create_app
 from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.studio import run_process, studio_paths
+from pycharrnn.server.studio.run_queue import RunQueue
+from pycharrnn.server.studio.run_record import RunRecord
 from pycharrnn.server.studio.studio import Studio
 from pycharrnn.server.studio.studio_api import site_of
 
@@ -107,14 +111,36 @@ class StudioApp:
         asyncio.run(self.models.scan_again())
 
     def watch(self) -> None:
-        self.studio._queue.watch()
+        self.queue.watch()
+
+    @property
+    def queue(self) -> RunQueue:
+        return self.studio._queue
+
+    def record(self, run_id: str) -> RunRecord:
+        return self.queue.records[run_id]
+
+    def processes(self) -> dict[str, subprocess.Popen[bytes]]:
+        """The processes of trainings that this server has begun, by run id; not those that it found."""
+        return self.queue._processes._begun
+
+    def is_alive(self, run_id: str) -> bool:
+        """Whether the process of a run is there."""
+        return self.queue._processes.is_alive(self.record(run_id))
+
+    def ask_to_stop(self, run_id: str) -> bool:
+        """Send the process of a run the signal to stop. False if it is there, but its number is not known."""
+        return self.queue._processes.ask_to_stop(self.record(run_id))
+
+    def kill(self, run_id: str) -> None:
+        """End the process of a run, whichever server began it, by a signal that no process can handle."""
+        os.kill(self.queue._processes._pid(self.record(run_id)), signal.SIGKILL)
 
     def end_runs(self) -> None:
         """End the trainings that are under way."""
-        queue = self.studio._queue
-        for record in queue.records.values():
-            while queue._processes.is_alive(record):
-                queue._processes.ask_to_stop(record)
+        for run_id in self.queue.records:
+            while self.is_alive(run_id):
+                self.ask_to_stop(run_id)
 
     def run(self, run_id: str) -> dict:
         return self.get(f"/runs/{run_id}").json()

@@ -27,7 +27,7 @@ def test_records_of_another_version_are_left_out(studio):
 
 def test_a_run_that_can_not_be_read_keeps_its_text(studio):
     left_out, unused = studio.start(), studio.text()
-    text_id = studio.studio._queue.records[left_out].text
+    text_id = studio.record(left_out).text
     change(left_out, of_another_version=1)
     studio.begin_anew()
     assert studio.get("/runs").json()["runs"] == []

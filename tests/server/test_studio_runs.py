@@ -9,7 +9,6 @@ import math
 import os
 import re
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,11 +34,6 @@ def begun(studio: StudioApp, run_id: str) -> dict:
     until(lambda: os.path.exists("began"))
     os.unlink("began")
     return studio.run(run_id)
-
-
-def kill(studio: StudioApp, run_id: str) -> None:
-    record = studio.studio._queue.records[run_id]
-    os.kill(studio.studio._queue._processes._pid(record), signal.SIGKILL)
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------
@@ -216,7 +210,7 @@ def test_going_on_is_answered_with_the_run_as_it_is_by_then(studio, monkeypatch)
     begun(studio, run_id)
     studio.post(f"/runs/{run_id}/stop")
     studio.until(run_id, lambda run: run["state"] == "stopped")
-    queue = studio.studio._queue
+    queue = studio.queue
     go_on = queue.go_on
 
     def begins_at_once(run_id, minutes):
@@ -236,7 +230,7 @@ def test_a_training_that_patience_ends_says_so(studio, monkeypatch, planned):
     studio.until(run_id, lambda run: run["state"] == "finished")
     write_log("cv/poems.csv", [Row("validation", 300, 3.0, val_loss=1.9, seconds=30.5)])
     step = step_line.printed(300, planned, 3.0, 2.7, 0.1, 0.2) + "\n"
-    Path(studio.studio._queue.records[run_id].stdout).write_text(step, encoding="utf-8")
+    Path(studio.record(run_id).stdout).write_text(step, encoding="utf-8")
     ended = {
         300: "finished after 300 iterations; its lowest loss is 1.9000.",
         1000: "finished after 300 of 1,000 iterations, since the last 4 validations were no better (-patience); its"
@@ -264,7 +258,7 @@ def test_a_training_that_is_killed(studio, monkeypatch):
     use_fake_training(monkeypatch, "wait")
     run_id = studio.start()
     begun(studio, run_id)
-    kill(studio, run_id)
+    studio.kill(run_id)
     killed = studio.until(run_id, lambda run: run["state"] != "running")
     assert (killed["state"], killed["error"]) == ("failed", "the training was killed, perhaps since memory ran out.")
     assert killed["can"] == ["go_on", "delete"]
@@ -290,7 +284,7 @@ def test_two_who_ask_to_stop_at_the_same_time_let_it_save(studio, monkeypatch):
     with held_at_its_start(studio, monkeypatch) as run_id:
         for at_once, stops in ((False, 1), (False, 1), (True, 2)):
             assert studio.post(f"/runs/{run_id}/stop", at_once=at_once).json()["state"] == "stopping"
-            assert studio.studio._queue.records[run_id].stops == stops
+            assert studio.record(run_id).stops == stops
 
 
 # -- a server that starts anew -----------------------------------------------------------------------------------------
@@ -300,9 +294,9 @@ def test_a_living_training_is_found_and_can_be_stopped(studio, monkeypatch):
     use_fake_training(monkeypatch, "wait")
     first, second = studio.start(), studio.start()
     begun(studio, first)
-    process = studio.studio._queue._processes._begun[first]
+    process = studio.processes()[first]
     studio.begin_anew()
-    assert not studio.studio._queue._processes._begun
+    assert not studio.processes()
     studio.watch()
     assert [(run["state"], run["id"]) for run in studio.get("/runs").json()["runs"]] == [
         ("waiting", second),
@@ -365,7 +359,7 @@ def test_a_training_that_ended_meanwhile(studio, monkeypatch, behavior, state):
     use_fake_training(monkeypatch, behavior)
     run_id = studio.start()
     begun(studio, run_id)
-    process = studio.studio._queue._processes._begun[run_id]
+    process = studio.processes()[run_id]
     if behavior == "wait":
         process.kill()
     process.wait(300)
@@ -378,17 +372,17 @@ def test_the_number_of_another_process_is_not_trusted(studio, monkeypatch):
     use_fake_training(monkeypatch, "finish")
     run_id = studio.start()
     studio.until(run_id, lambda run: run["state"] == "finished")
-    record = studio.studio._queue.records[run_id]
+    record = studio.record(run_id)
     signalled = []
     monkeypatch.setattr(os, "kill", lambda *arguments: signalled.append(arguments))
     Path(record.folder, ".lock").write_text(f"process {os.getppid()} on here", encoding="utf-8")
-    studio.studio._queue._processes.ask_to_stop(record)
-    assert not studio.studio._queue._processes.is_alive(record)
+    studio.ask_to_stop(run_id)
+    assert not studio.is_alive(run_id)
     fd = file_lock.acquire(f"{record.folder}/.lock")
     for holder in ("", f"process {os.getppid()} on another machine"):
         monkeypatch.setattr(file_lock, "_holder", lambda path, holder=holder: holder)
-        assert studio.studio._queue._processes.is_alive(record)
-        assert not studio.studio._queue._processes.ask_to_stop(record)
+        assert studio.is_alive(run_id)
+        assert not studio.ask_to_stop(run_id)
     os.close(fd)
     assert signalled == []
 
@@ -400,7 +394,7 @@ def test_a_training_whose_folder_is_removed_still_trains(studio, monkeypatch):
     monkeypatch.setattr(run_process, "_PROGRAM", run_process._PROGRAM.replace("open('began'".replace("'", '"'), lock))
     first, second = studio.start(), studio.start()
     begun(studio, first)
-    process = studio.studio._queue._processes._begun[first]
+    process = studio.processes()[first]
     studio.begin_anew()
     shutil.rmtree(f"studio/runs/{first}")
     studio.watch()
@@ -411,8 +405,7 @@ def test_a_training_whose_folder_is_removed_still_trains(studio, monkeypatch):
     begun(studio, second)
     studio.begin_anew()
     shutil.rmtree(f"studio/runs/{second}")
-    process = studio.studio._queue._processes
-    os.kill(process._pid(studio.studio._queue.records[second]), signal.SIGKILL)
+    studio.kill(second)
     failed = studio.until(second, lambda run: run["state"] != "running")
     assert failed["error"] == (
         f"nothing is left of what the training wrote to studio/runs/{second}; perhaps that folder was removed."
@@ -471,7 +464,7 @@ def test_a_full_disk(studio, monkeypatch):
         answer = studio.post("/runs", text=text_id, choice="quick")
         assert answer.status_code == 507
         assert answer.json()["detail"].startswith("can't keep the run poems_2: the disk is full.")
-        process = studio.studio._queue._processes._begun[run_id]
+        process = studio.processes()[run_id]
         assert studio.post(f"/runs/{run_id}/stop").json()["state"] == "stopping"
         assert process.wait(300) == 143
         studio.until(run_id, lambda run: run["state"] == "stopped")  # is known, although it can't be written
@@ -519,7 +512,7 @@ def test_figures_come_from_the_log(studio, monkeypatch):
     Path("cv/poems.csv").unlink()
     write_log("cv/poems.csv", [train_row(i, 3 - i / 1000) for i in range(10, 301, 10)])
     write_log("cv/poems.csv", [Row("validation", 300, 3.0, val_loss=1.9, seconds=30.5)])
-    record = studio.studio._queue.records[run_id]
+    record = studio.record(run_id)
     said = f"vocab size: 9\n{step_line.printed(300, 1000, 3.0, 2.7, 0.1, 0.2)}\n"
     Path(record.stdout).write_text(said, encoding="utf-8")
     heading = "pycharrnn: a sample after iteration 300 (epoch 3.00), at temperature 0.5:\n"
@@ -544,7 +537,7 @@ def test_figures_come_from_the_log(studio, monkeypatch):
     assert run["samples"] == [{"iteration": 300, "epoch": 3.0, "text": "the <b>sea</b>\n\nit"}]
     assert run["notes"] == ["pycharrnn: a note"]
     os.utime("cv/poems.csv", (record.began - 9,) * 2)  # written before the run went on
-    studio.studio._queue.records[run_id] = dataclasses.replace(record, attempts=2)
+    studio.queue.records[run_id] = dataclasses.replace(record, attempts=2)
     resumed = studio.run(run_id)
     assert resumed["sentence"] == "going on after iteration 300 of 1,000: it loads PyTorch and the checkpoint."
     assert resumed["seconds_left"] is None
@@ -563,7 +556,7 @@ def test_the_number_of_iterations_is_kept_while_validations_are_printed(studio, 
     begun(studio, run_id)
     Path("cv/poems.csv").unlink()
     write_log("cv/poems.csv", [train_row(300)])
-    stdout = Path(studio.studio._queue.records[run_id].stdout)
+    stdout = Path(studio.record(run_id).stdout)
     validation = "".join(f"{k}/3000...\n" for k in range(3000))
 
     def iterations_after(printed: str) -> int | None:
