@@ -122,7 +122,7 @@ class _Group:
             cut = True
         self._end()
         if cut:
-            why = f"its share of the time, {seconds:.0f} s, was over"
+            why = f"its share of the time, {max(seconds, 0):.0f} s, was over"
         else:
             why = f"the process ended with {self._process.returncode}: {self._last_error()}"
         verdict = CUT if cut else FAILED

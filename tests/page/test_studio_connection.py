@@ -39,7 +39,7 @@ def test_an_answer_of_which_the_end_is_missing(chromium, studio):
     wait(chromium, lambda: "native code" in chromium.execute_script("return window.fetch.toString()"))
     studio.runs = [run("poems", "stopped")]
     shown(chromium, "current-run", "Stopped")
-    assert text(chromium, "studio-notice") == ""
+    wait(chromium, lambda: text(chromium, "studio-notice") == "")
 
 
 @needs_browser

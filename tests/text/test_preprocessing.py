@@ -307,7 +307,10 @@ def test_folders_without_a_text(tmp_path, monkeypatch):
             "an HDF5 file, such as torch-rnn makes of a text, not a folder: train",
         ),
         (b"%PDF-1.4", "a PDF file, not a folder: save its text as plain text"),
-        (b"<html><p>A text.", "a file, not a folder: pycharrnn train "),
+        (
+            b"<html><p>A text.",
+            "a file, not a folder: put it into one as input.txt, or train a new model with pycharrnn train ",
+        ),
     ],
     ids=["binary", "empty", "HDF5", "pdf", "html"],
 )
