@@ -35,7 +35,7 @@ class File:
     Attributes:
         path: the most descriptive name. run: first part of the names of its run, lm_lstm; "" for other names.
         epoch: -1 if unknown. loss: None if unknown. modified: in nanoseconds.
-        is_best: whether one of the names is that of its run's best checkpoint.
+        is_best, is_latest: whether one of the names is that of its run's best checkpoint, or of its last state.
     """
 
     path: str
@@ -44,6 +44,7 @@ class File:
     loss: float | None
     modified: int
     is_best: bool
+    is_latest: bool
 
 
 def newest_first(folder: str, note: PrintLine = print_nothing) -> list[File]:
@@ -197,8 +198,10 @@ def _same_bytes(a: str, b: str) -> bool:
 def _file(names: list[str], modified: int) -> File:
     path = min(names, key=_by_what_it_says)
     parts = [run_names.parse(os.path.basename(name)) for name in names]
-    is_best = any(name is not None and name.alias == "best" for name in parts)
+    aliases = {name.alias for name in parts if name}
+    is_best, is_latest = "best" in aliases, "latest" in aliases
     name = run_names.parse(os.path.basename(path))
     if name is None:
-        return File(path, "", -1, None, modified, is_best)
-    return File(path, name.run, -1 if name.epoch is None else name.epoch, name.loss, modified, is_best)
+        return File(path, "", -1, None, modified, is_best, is_latest)
+    epoch = -1 if name.epoch is None else name.epoch
+    return File(path, name.run, epoch, name.loss, modified, is_best, is_latest)

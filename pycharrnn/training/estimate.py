@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training import step_timing, threads, time_plan
-from pycharrnn.training.machine import machine_of, process_from_environment
+from pycharrnn.training.machine import process_from_environment
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import CALIBRATION, validations_left
 from pycharrnn.training.settle import settle
 from pycharrnn.training.text_defaults import iterations_per_epoch
+from pycharrnn.training.this_machine import machine_of
 
 _LEAST_SECONDS = 0.2  # of timed steps
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from compat.charrnn import Checkpoint
-from pycharrnn.checkpoints import checkpoint, folder_files, paths, run_names
+from pycharrnn.checkpoints import checkpoint, folder_files, paths
 from pycharrnn.checkpoints.folder_files import File
 from pycharrnn.checkpoints.folder_runs import RunIdentity, continues, identity_of, last_trained_first
 from pycharrnn.common.display import escape_line
@@ -74,48 +73,57 @@ def _newest(folder: str, savefile: str | None, say: PrintLine, note: PrintLine) 
     found = folder_files.newest_first(folder, note)
     own = [file for file in found if (file.run == f"lm_{savefile}" if savefile else file.run.startswith("lm_"))]
     renamed = [file for file in found if not file.run.startswith("lm_")] if savefile is None else []
+    unusable: set[str] = set()
+
+    def load_usable(path: str) -> Checkpoint | None:
+        if path in unusable:
+            return None
+        try:
+            loaded = checkpoint.load(path)
+            if loaded.network.is_finite():
+                return loaded
+            say(f"skipping {path}: its weights are not finite numbers.")
+        except UserError as e:
+            say(f"skipping {path}: {e}")
+        unusable.add(path)
+        return None
+
     for files in (own, renamed):
         for file in files:
-            try:
-                loaded = checkpoint.load(file.path)
-            except UserError as e:
-                say(f"skipping {file.path}: {e}")
+            if not (loaded := load_usable(file.path)):
                 continue
-            if loaded.network.is_finite():
-                if later := _later_state(file, loaded, files):
-                    newest, last = (escape_line(os.path.basename(path)) for path in (file.path, later[0]))
-                    note(
-                        f"{escape_line(folder, None)}: {newest} is the newest file, but {last} is a later state of its"
-                        " run, which goes on from there; name a file to choose another."
-                    )
-                    return later
-                paths.say_choice(note, folder, file, "newest", len(files))
-                return file.path, loaded
-            say(f"skipping {file.path}: its weights are not finite numbers.")
+            last = _last_state(file, loaded, files, load_usable)
+            if last and (later := load_usable(last.path)) and continues(later, loaded):
+                newest, name = (escape_line(os.path.basename(one.path)) for one in (file, last))
+                note(
+                    f"{escape_line(folder, None)}: {newest} is the newest file, but {name} is a later state of its run,"
+                    " which goes on from there; name a file to choose another."
+                )
+                return last.path, later
+            paths.say_choice(note, folder, file, "newest", len(files))
+            return file.path, loaded
     of_run = f" lm_{savefile}_*.t7 or lm_{savefile}_*.safetensors" if savefile else ""
     raise UserError(f"{folder} has no complete checkpoint{of_run} to resume from.")
 
 
-def _later_state(newest: File, loaded: Checkpoint, files: Sequence[File]) -> tuple[str, Checkpoint] | None:
-    """The last state of the run whose newest file holds `loaded`; None if it is that one.
+def _last_state(
+    newest: File, loaded: Checkpoint, files: Sequence[File], load_usable: Callable[[str], Checkpoint | None]
+) -> File | None:
+    """The file with the last state of the run whose newest file holds `loaded`; None if it is that one.
 
-    The file `latest` is the last state of its run: other files may be of a training that was given up for it.
+    A run's `latest` is its last state: other files may be of a training that was given up for it. Without losses, no
+    file can be told to be of the same run.
     """
-    name = run_names.parse(os.path.basename(newest.path))
-    if name is None or name.alias == "latest":
+    others = [file for file in files if file.run == newest.run and file is not newest]
+    is_last = newest.is_latest or all(0 <= file.epoch <= newest.epoch for file in others)
+    if not newest.run or is_last or not (len(loaded.train_losses) or loaded.val_losses):
         return None
-    read = {newest.path: loaded}
 
     def identity(path: str) -> RunIdentity | None:
-        with contextlib.suppress(UserError):
-            read[path] = read.get(path) or checkpoint.load(path)
-            return identity_of(read[path])
-        return None
+        found = loaded if path == newest.path else load_usable(path)
+        return identity_of(found) if found else None
 
-    of_its_name = [file for file in files if file.run == newest.run]
-    for run in last_trained_first(of_its_name, identity):
+    for run in last_trained_first([newest, *others], identity):
         if newest.path in [file.path for file in run.files]:
-            last = read.get(run.newest.path)
-            is_later = last is not None and last.i > loaded.i and continues(last, loaded) and last.network.is_finite()
-            return (run.newest.path, last) if last and is_later else None
+            return None if run.newest.path == newest.path else run.newest
     return None

@@ -1,4 +1,4 @@
-"""Describes for settle() this machine, and this process among those of torchrun."""
+"""What settle() knows of a machine, and of this process among those of torchrun. Without PyTorch, as for a refusal."""
 
 from __future__ import annotations
 
@@ -6,13 +6,8 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
-from pycharrnn.checkpoints import safetensors_file
 from pycharrnn.common.errors import UserError
-from pycharrnn.engine import device, kernel_library, precision
 from pycharrnn.engine.device import GPUs
-from pycharrnn.training.options import TrainOptions
 
 
 @dataclass(frozen=True)
@@ -44,17 +39,6 @@ class Machine:
     pytorch: str = ""
     has_safetensors: bool = True
     has_kernel: bool = False
-
-
-def machine_of(options: TrainOptions, process: Process) -> Machine:
-    """This machine, with the GPUs that PyTorch can use if -gpuid asks for one."""
-
-    def computes(model: str, rnn_size: int, dtype: str, where: str) -> bool:
-        return precision.can_train(model, rnn_size, precision.MIXED[dtype], where)
-
-    gpus = device.find_gpus(options.gpuid + process.local_rank) if options.gpuid >= 0 else device.GPUs()
-    has_kernel = kernel_library.rounds_as_elsewhere()
-    return Machine(process, gpus, computes, str(torch.__version__), safetensors_file.is_installed(), has_kernel)
 
 
 def process_from_environment() -> Process:

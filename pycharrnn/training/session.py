@@ -35,12 +35,13 @@ from pycharrnn.training import (
 )
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
-from pycharrnn.training.machine import Process, machine_of
+from pycharrnn.training.machine import Process
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Stopwatch
 from pycharrnn.training.settings import RunSettings
 from pycharrnn.training.settle import settle
 from pycharrnn.training.text_defaults import RunRequest
+from pycharrnn.training.this_machine import machine_of
 from pycharrnn.training.trainer import Trainer
 
 

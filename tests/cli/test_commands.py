@@ -48,6 +48,13 @@ def test_numpy_is_loaded_late():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "False\n"
 
 
+@pytest.mark.parametrize("module", ["server.studio.studio", "training.corpus_run", "training.settle"])
+def test_pytorch_is_loaded_for_training_alone(module):
+    """The studio trains in other processes, and a refusal is quick."""
+    code = f"import sys, pycharrnn.{module}; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "False\n"
+
+
 def test_a_command_imports_no_options_but_its_own():
     code = (
         "import sys; from pycharrnn.cli.commands import cli; options = cli.commands['sample'].params\n"

@@ -145,6 +145,14 @@ def test_what_is_refused(tmp_path, args, words):
     assert words in str(error.value)
 
 
+def spoil(path: Path) -> None:
+    """Make a weight of a checkpoint NaN."""
+    table = compat.load_t7(path)
+    weights = table[b"protos"][b"rnn"][b"modules"].as_list()
+    next(m for m in weights if m.get(b"weight") is not None)[b"weight"].storage.data[0] = np.nan
+    compat.save_t7(path, table)
+
+
 def test_the_newest_whole_checkpoint_is_taken(tmp_path):
     folder = folder_with_text(tmp_path)
     train(folder, "-eval_val_every", "10", "-max_epochs", "0.667")
@@ -154,10 +162,7 @@ def test_the_newest_whole_checkpoint_is_taken(tmp_path):
     for age, path in enumerate((second, fourth, third, first)):
         os.utime(path, (1e9 - age, 1e9 - age))
     second.write_bytes(second.read_bytes()[:-9])
-    table = compat.load_t7(fourth)
-    weights = table[b"protos"][b"rnn"][b"modules"].as_list()
-    next(m for m in weights if m.get(b"weight") is not None)[b"weight"].storage.data[0] = np.nan
-    compat.save_t7(fourth, table)
+    spoil(fourth)
     os.utime(fourth, (1e9 - 1, 1e9 - 1))
     lines = train(folder, "-resume", "cv", "-max_epochs", "0.71", small=[])
     assert lines[0].startswith(f"skipping cv/{second.name}: can't read")
@@ -285,6 +290,38 @@ def test_a_training_that_went_back_goes_on_from_its_own_newest_state(tmp_path):
     lines = train(folder, "-resume", "cv", "-max_epochs", "1.05", small=[])
     (start,) = (line for line in lines if line.startswith("resuming from"))
     assert ", iteration 60, epoch 1.00" in start and any(line.startswith("61/63 ") for line in lines)
+
+
+def test_a_training_of_the_same_digits_that_went_back_goes_on_from_its_latest(tmp_path):
+    """Which the later states of the training that was given up continue, to the last digit."""
+    folder = folder_with_text(tmp_path)
+    train(folder, *EVALS)
+    first, *_, last = named(folder)
+    before = set(folder.glob("cv/*"))
+    train(folder, "-resume", f"cv/{first.name}", "-overwrite", "1", "-max_epochs", "1", small=[])
+    for path in before:
+        if path.exists() and path.stat().st_mtime_ns <= last.stat().st_mtime_ns:
+            os.utime(path, (1e9, 1e9))
+    lines = train(folder, "-resume", "cv", "-max_epochs", "1.05", small=[])
+    (start,) = (line for line in lines if line.startswith("resuming from"))
+    assert ", iteration 60, epoch 1.00" in start
+
+
+@pytest.mark.parametrize("damage", ["cut", "not finite"])
+def test_a_later_state_that_is_damaged_is_passed_over(tmp_path, damage):
+    folder = folder_with_text(tmp_path)
+    train(folder, *EVALS, "-save_every_minutes", "0")
+    (folder / "cv/lm_lstm_best.t7").unlink()
+    *_, third, last = ordered = named(folder)
+    if damage == "cut":
+        last.write_bytes(last.read_bytes()[:-9])
+    else:
+        spoil(last)
+    for k, path in enumerate(reversed(ordered)):
+        os.utime(path, (1.5e9 + 10 * k, 1.5e9 + 10 * k))
+    lines = train(folder, "-resume", "cv", "-max_epochs", "1.75", small=[])
+    assert lines[0].startswith(f"skipping cv/{last.name}: ")
+    assert lines[1].startswith(f"resuming from cv/{third.name}, iteration 90")
 
 
 def test_the_newest_of_two_in_one_second(tmp_path):
