@@ -25,7 +25,7 @@ _READS = "pycharrnn reads the .t7 files of char-rnn and torch-rnn, and what its 
 _GZIP = "compressed by gzip"
 _GIVE_NAME = "give it a name that ends in"
 _AS_TEXT = "save it as plain text to train on it"
-_NANOGPT = f"a transformer of nanoGPT, which pycharrnn has not: {_READS}"
+_NANOGPT = f"a transformer of nanoGPT, which pycharrnn does not run: {_READS}"
 _NANOGPT_KEYS = (b"model_args", b"iter_num")  # of the dict that its train.py saves
 _DOCUMENT_NAMES = (b"[Content_Types].xml", b"mimetypeapplication/")  # of .docx and .xlsx; of .odt and .epub
 _PYTORCH = f"a file of PyTorch's torch.save, which only the program that wrote it understands: {_READS}"
@@ -36,6 +36,7 @@ OTHER_PROGRAM = "a file of another program, not a .t7 file: name a checkpoint"
 _KERAS_NAMES = (b"keras_version", b"layer_names")  # of attributes of its HDF5 files
 _LLAMA_CPP_STARTS = (b"GGUF", b"ggml", b"lmgg", b"fmgg", b"tjgg")
 _IN_ZIP = re.compile(rb"PK\x01\x02.{24}(..).{16}", re.DOTALL)  # before each name in the list at the end of an archive
+_MOST_SEARCHED = 1 << 26  # bytes, in which a checkpoint has named a class
 _LONGEST_NAME = 1000  # bytes of a name in an archive, of longer ones
 _MODELS_IN_ZIP = (b".t7", b".safetensors", b".pt")
 _T7_CLASS = re.compile(rb"torch\.[A-Z][a-z]+(Storage|Tensor)")
@@ -104,17 +105,17 @@ def name_of(content: bytes | bytearray) -> str:
 
 
 def other_program(path: str) -> str:
-    """As name_of of the file at a path, without advice; "" also for a checkpoint, by whatever name. Errors: OSError."""
+    """As name_of of the file at a path, without advice; "" also for a text or a checkpoint. Errors: OSError."""
     with open(path, "rb") as f:
         start = f.read(_DESCRIPTION)
         f.seek(max(os.fstat(f.fileno()).st_size - _ZIP_END, len(start)))
         kind, _, advice = name_of(start + f.read(_ZIP_END)).partition(": ")
-    return "" if kind == _GZIP or advice.startswith(_GIVE_NAME) else kind
+    return "" if kind in (_GZIP, TEXT) or advice.startswith(_GIVE_NAME) else kind
 
 
 def has_t7_class(content: bytes | bytearray) -> bool:
     """Whether `content` has a class name as each checkpoint of Torch7: its first bytes may be missing or damaged."""
-    return _T7_CLASS.search(content) is not None
+    return _T7_CLASS.search(content, 0, _MOST_SEARCHED) is not None
 
 
 def is_text(content: bytes | bytearray) -> bool:

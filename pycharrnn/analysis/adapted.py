@@ -50,7 +50,7 @@ def score(
     if len(ids) > 1:
         learner = adapt.learner(loaded.network, how, threads)
         targets = adapt.targets_of(ids, None if given is None else given[encoded.known])
-        with bar(name, len(targets)) as advance:
+        with bar(os.path.basename(name), len(targets)) as advance:
             bits[1:] = -learner.read_all(ids[:-1], targets, advance) / math.log(2)
     return scoring.score_of(loaded, encoded, bits, given)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -122,7 +123,7 @@ def score_by(
     steps = likelihood.steps_at_once(loaded.network)
     encoded = encode(loaded, text)
     ids = encoded.token_ids[encoded.known]
-    with bar(name, len(ids), -1 if name else 0) as advance:
+    with bar(os.path.basename(name), len(ids), -1 if name else 0) as advance:
         bits = surprise.bits(predictor_of(steps), steps, ids, advance)
     return score_of(loaded, encoded, bits, given_mask(encoded.characters) if given_mask else None)
 

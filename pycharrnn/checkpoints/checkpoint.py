@@ -79,11 +79,11 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
 def _saved_answer(path: str | os.PathLike[str]) -> str:
     """Why a file with a checkpoint's name is none, where it is a short text, as an error of a server; else ""."""
     text = _start(path, _SHORT)
-    if not os.fspath(path).lower().endswith(formats.IN_FOLDERS) or len(text) == _SHORT or not file_magic.is_text(text):
+    if not os.fspath(path).lower().endswith(formats.ENDINGS) or len(text) == _SHORT or not file_magic.is_text(text):
         return ""
-    shown = escape_line(text.strip(), _MOST_SHOWN)
+    shown = "" if b"\0" in text else f" '{escape_line(text.strip(), _MOST_SHOWN)}',"  # UTF-16 would be no words
     size = f"{len(text)} {plural(len(text), 'byte')}"
-    return f"it is a text of {size}, '{shown}', saved in the file's place: download the file again"
+    return f"it is a text of {size},{shown} saved in the file's place: download the file again"
 
 
 def why_no_checkpoint(path: str | os.PathLike[str]) -> str:

@@ -73,7 +73,8 @@ def _stored(weights: dict[str, Array], dtype: str) -> np.dtype[np.generic]:
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read the metadata and weights of a file of `save`. Errors: OSError; CheckpointError."""
-    content = memoryview(file_content(path))
+    whole = file_content(path)
+    content = memoryview(whole)
     fields = FieldReader().fields
     try:
         text = _words(content, fields)
@@ -88,7 +89,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     except (ValueError, KeyError) as e:
         if file_magic.is_our_onnx(content):
             raise DamagedCheckpointError(f"it is a broken ONNX model ({escape_line(str(e), 80)})") from None
-        other = "" if content[:1] == _MODEL_START else file_magic.name_of(bytes(content))
+        other = "" if content[:1] == _MODEL_START else file_magic.name_of(whole)
         raise CheckpointError(f"it is {other or f'not an ONNX model ({escape_line(str(e), 80)})'}") from None
     metadata.require_shapes(checkpoint, expected, {name: w.shape for name, w in found.items()})
     if len({w.dtype for w in found.values()}) > 1:

@@ -83,7 +83,7 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
         from pycharrnn.text import cached_text
 
         if encoding := cached_text.encoding_of_data_file(sources[0]):
-            if opt != ConvertOptions(overwrite=opt.overwrite):
+            if opt != ConvertOptions(overwrite=opt.overwrite, gpuid=opt.gpuid, opencl=opt.opencl):
                 raise UserError("a text is written as it is: of the options, only -overwrite is for it.")
             Output(target, "", opt.overwrite).check(sources[0])
             cached_text.write(sources[0], encoding, target)

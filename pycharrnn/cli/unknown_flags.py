@@ -28,7 +28,6 @@ _TORCH_RNN = {  # flag of torch-rnn -> (that of char-rnn with the same meaning, 
     "speed_benchmark": ("-accurate_gpu_timing", ""),
     "input_h5": ("-data_dir", ", a folder that has the text as input.txt"),
     "input_json": ("-data_dir", ", a folder that has the text as input.txt"),
-    "test_frac": ("-train_frac", " and -val_frac: the rest of the text is for testing"),
 }
 # Flags of makemore, nanoGPT, textgenrnn and of char-RNNs in TensorFlow and PyTorch: ours, what else to say, theirs. Of
 # two that are ours, a command has one.
@@ -41,7 +40,7 @@ _OTHERS = (
     ("-seq_length", "", "block_size chunk_len seq_len sequence_length maxlen"),
     ("-learning_rate", "", "lr alpha step_size"),
     ("-warmup", "", "warmup_iters warmup_steps"),
-    ("-grad_clip", "", "clip grad_norm max_grad_norm"),
+    ("-grad_clip", ", which limits each value, not the norm", "clip grad_norm max_grad_norm"),
     ("-dropout", ", 1 minus that value", "keep_prob output_keep_prob input_keep_prob"),
     ("-train_frac", "", "train_size train_split"),
     ("-val_frac", "", "val_size val_split valid_frac validation_split"),
@@ -91,8 +90,10 @@ def instead(command: click.Command, ctx: click.Context, words: Sequence[str], kn
         what = "folder" if os.path.isdir(word) else "file"
         return f"; for the {what} of this name, write {shell_words.quoted(shell_words.operand(word))}."
     if hint := _of_another_program(command, words, known):
-        more = (_of_another_program(command, words[k:], known) for k in range(1, len(words)))
-        return f"; {' '.join(filter(None, dict.fromkeys((hint, *more))))}"
+        found = (_of_another_program(command, words[k : k + 2], known) for k in range(1, len(words)))
+        others = [one for one in dict.fromkeys(found) if one not in ("", hint)]
+        more = [f"N{one[1:]}" if one.startswith("name") else one for one in others]
+        return f"; {' '.join([hint, *more])}"
     if said := _INSTEAD.get((command.name or "", flag)):
         return f": {said}."
     if names := _commands_with(flag, ctx):
@@ -112,6 +113,8 @@ def _of_another_program(command: click.Command, words: Sequence[str], known: Col
         if command.name in commands.split() and name in names.split():
             typed = shell_words.joined(["pycharrnn", command.name, value or example])
             return f"name the {what} without a flag: {typed}."
+    if name == "test_frac" and "-val_frac" in known:
+        return f"torch-rnn's {flag} is the part that -train_frac and -val_frac leave."
     if name in _WITHOUT_COUNTERPART.split():
         return f"{flag} has no counterpart here: leave it out."
     ours, more = _TORCH_RNN.get(name, ("", ""))

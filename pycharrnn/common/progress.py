@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.printing import PrintLine
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def bar(label: str, length: int, choice: int = -1) -> Iterator[Callable[[int], N
             if drawn is None and time.time() - started > _BAR_AFTER_SECONDS:
                 drawn = click.progressbar(
                     length=length,
-                    label=label[:_LONGEST_LABEL],
+                    label=escape_line(label, _LONGEST_LABEL),
                     show_percent=True,
                     file=sys.stderr,
                     width=0,

@@ -179,8 +179,9 @@ def _with_recipe(
         if timing.used > seconds:
             learns = "little" if seconds > 0 else "next to nothing"
             lines.notes.append(
-                f"reading the text and timing steps took {timing.used:.1f} of the {60 * options.minutes:g} seconds of"
-                f" {flag('minutes', options.minutes)}: the model learns {learns}; give a longer {flag('minutes')}."
+                f"reading the text and timing steps took {timing.used:.1f} seconds, and"
+                f" {flag('minutes', options.minutes)} are {60 * options.minutes:g}: the model learns {learns}; give a"
+                f" longer {flag('minutes')}."
             )
         applied = time_plan.plan(request, seconds, timing.steps)
         lines.log.append(f"{time_plan.named(options.minutes)}: {recipes.command_line(applied)}")

@@ -293,10 +293,11 @@ def test_a_text_is_recognised_as_one(tmp_path, ending, encoding):
     "content, shown",
     [
         (b"404: Not Found\n", "a text of 15 bytes, '404: Not Found'"),
+        ("Not found\n".encode("utf-16"), "a text of 22 bytes"),
         (b"<a>\n\xff" + b"x" * 95, r"a text of 100 bytes, '<a>\n\xff" + "x" * 28 + "...'"),
     ],
 )
-@pytest.mark.parametrize("ending", [".t7", ".safetensors", ".txt", ".t7.gz"])
+@pytest.mark.parametrize("ending", [".t7", ".safetensors", ".pt", ".txt", ".t7.gz"])
 def test_the_answer_of_a_server_in_the_place_of_a_checkpoint(tmp_path, content, shown, ending):
     path = tmp_path / f"x{ending}"
     path.write_bytes(gzip.compress(content) if ending == ".t7.gz" else content)

@@ -52,7 +52,8 @@ def test_folders_that_have_checkpoints_are_named_where_the_folder_has_none(tmp_p
         (["m.pt"], ", but m.pt: name it, or another folder."),
         (
             ["ckpt.pt"],
-            ", but ckpt.pt, a transformer of nanoGPT, which pycharrnn has not: name a checkpoint, or another folder.",
+            ", but ckpt.pt, a transformer of nanoGPT, which pycharrnn does not run: name a checkpoint, or another"
+            " folder.",
         ),
         (["vocab.t7.gz", ".a.t7.gz", "a.json", "input.txt"], ": name one, or another folder."),
     ],

@@ -345,12 +345,13 @@ OF_OTHERS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("kind", OF_OTHERS)
 def test_pt_files_of_other_programs(tmp_path, monkeypatch, kind):
     """One sentence by whatever name, and no advice to train further what -init_from refuses."""
     what = "a file of PyTorch's torch.save, which only the program that wrote it understands"
     if kind == "nanoGPT":
-        what = "a transformer of nanoGPT, which pycharrnn has not"
+        what = "a transformer of nanoGPT, which pycharrnn does not run"
     monkeypatch.chdir(tmp_path)
     for ending in (".pt", ".pth", ".bin"):
         refused(Path(), ending, OF_OTHERS[kind](), f"as a checkpoint: it is {what}: pycharrnn reads the .t7 files")

@@ -296,7 +296,7 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
         ),
         (
             ["train", "--input_txt=a.txt", "--test_frac", "0.1"],
-            "pycharrnn train a.txt. torch-rnn's --test_frac is -train",
+            "train a.txt. torch-rnn's --test_frac is the part that -train_frac and -val_frac leave.",
         ),
         (["train", "x.txt", "--max-steps", "9"], "no flag --max-steps; --max-steps is -max_epochs here, in epochs."),
         (
@@ -306,6 +306,10 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
         (
             ["sample", "-m", "a b.t7", "-n", "9"],
             f"pycharrnn sample {shell_words.quoted('a b.t7')}. -n is -length here.",
+        ),
+        (
+            ["sample", "-n=5", "-m=x.t7"],
+            "-n is -length here. Name the checkpoint without a flag: pycharrnn sample x.t7.",
         ),
         (["sample", "cv", "--maxlen", "9"], "no flag --maxlen; --maxlen is -length here."),
         (["sample", "cv", "--quiet"], "no flag --quiet; --quiet is -verbose here, with the value 0."),

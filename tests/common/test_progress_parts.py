@@ -207,7 +207,7 @@ def test_a_bar_comes_late_and_counts_from_the_start(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(progress.time, "time", lambda: now[0])
     Bar.made.clear()
-    with progress.bar("x" * 50, 5000, 1) as advance:
+    with progress.bar("\x1b[31m" + "x" * 50, 5000, 1) as advance:
         advance(10)
         now[0] += 1
         advance(20)
@@ -216,7 +216,8 @@ def test_a_bar_comes_late_and_counts_from_the_start(monkeypatch):
         advance(30)
         advance(40)
     (bar,) = Bar.made
-    assert (bar.options["label"], bar.options["length"], bar.options["update_min_steps"]) == ("x" * 36, 5000, 5)
+    assert bar.options["label"] == r"\x1b[31m" + "x" * 25 + "..."
+    assert (bar.options["length"], bar.options["update_min_steps"]) == (5000, 5)
     assert bar.options["file"] is sys.stderr
     assert bar.steps == [60, 40]
     assert bar.start == 1000.0
