@@ -108,7 +108,7 @@ def table(name: str, models: dict[str, str], other_path: str, N: int) -> None:
                 early = f" {num_early} end early" if num_early else ""
             both = " | ".join(f"{one} | {limited}" for one, limited in zip(*columns, strict=True))
             print(f"| {name}, {recipe}, temperature {temperature} | {both} |{early}", flush=True)
-    validation = copied.novelty_of_model(path, loaded, b"x").validation
+    validation = copied.novelty_of_model(path, loaded, b"x", threads=1).validation
     end = None if loaded.network.end_id is None else b"\n"
     lines = validation.sample.split(end) if end else [validation.sample]
     person = cells(validation, loaded, other, [line for line in lines if line], N)
