@@ -34,8 +34,8 @@ char-rnn.
 | 0 | success |
 | 1 | an error, with one sentence on stderr, also for a value that is not allowed, flags that exclude each other, or a \
 file that does not exist; or stdout was closed (`\\| head`), which only `train` reports |
-| 2 | an unknown command or flag, a value that is no number, or arguments that are missing, superfluous or in the \
-wrong order |
+| 2 | an unknown command or flag; a value that is not a number; a missing argument, one too many, or two in the wrong \
+order |
 | 3 | a training that diverged |
 | 130, 143, 129, 149 | Ctrl-C, SIGTERM, SIGHUP, Ctrl-Break on Windows |
 """

@@ -1,4 +1,4 @@
-"""The browsers that can run the tests of the page: Chromium, or the one that PYCHARRNN_BROWSER names.
+"""Starts the browser for the tests of the pages: Chromium, or the one in PYCHARRNN_BROWSER.
 
 Each is driven through WebDriver, and through commands of its own for what that lacks. What a browser can't be told at
 all skips the test.

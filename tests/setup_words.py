@@ -1,4 +1,4 @@
-"""What setup.py says."""
+"""The metadata of the package, as setup.py has them."""
 
 from __future__ import annotations
 

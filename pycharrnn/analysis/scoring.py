@@ -89,8 +89,8 @@ def scores(
 
     An exception of `texts` is raised after the scores of the texts before it.
     """
-    predictor = inference.on_cpu(loaded.network) if device == "cpu" else None
-    if len(names) == 1 or not isinstance(predictor, KernelPredictor):
+    predictor = inference.on_cpu(loaded.network) if device == "cpu" and len(names) > 1 else None
+    if not isinstance(predictor, KernelPredictor):
         for name, text in zip(names, texts, strict=True):
             yield score(loaded, text, device, name)
         return

@@ -77,7 +77,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _saved_answer(path: str | os.PathLike[str]) -> str:
-    """Why a file with a checkpoint's name is none, where it is a short text, as an error of a server; else ""."""
+    """That a short text, such as an error of a server, was saved under a checkpoint's name; "" for another file."""
     text = _start(path, _SHORT)
     if not os.fspath(path).lower().endswith(formats.ENDINGS) or len(text) == _SHORT or not file_magic.is_text(text):
         return ""

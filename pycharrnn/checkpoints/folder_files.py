@@ -73,7 +73,10 @@ def newest_first(folder: str, note: PrintLine = print_nothing) -> list[File]:
 
 
 def _in_place_of_one(folder: str) -> str:
-    """What a folder without a checkpoint has that may be a model, and what to do, in words before "another folder"."""
+    """A file that may hold a model in another form, and advice on it, for a message that ends with "another folder".
+
+    ", but ck.t7.gz: name it, or"; ": name one, or" without such a file.
+    """
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         some = itertools.islice(entries, _MOST_ENTRIES)
         names = sorted(entry.name for entry in some if entry.is_file() and entry.name[0] != ".")

@@ -29,8 +29,8 @@ _TORCH_RNN = {  # flag of torch-rnn -> (that of char-rnn with the same meaning, 
     "input_h5": ("-data_dir", ", a folder that has the text as input.txt"),
     "input_json": ("-data_dir", ", a folder that has the text as input.txt"),
 }
-# Flags of makemore, nanoGPT, textgenrnn and of char-RNNs in TensorFlow and PyTorch: ours, what else to say, theirs. Of
-# two that are ours, a command has one.
+# (our flag, what else to say, the flags with its meaning in makemore, nanoGPT, textgenrnn, and char-RNNs in TensorFlow
+# and PyTorch). A flag of theirs with several meanings stands in several rows; a command has one of our flags.
 _OTHERS = (
     ("-max_epochs", ", in epochs", "max_iters max_steps num_steps num_iters n_iters iterations iters steps"),
     ("-max_epochs", "", "epochs num_epochs n_epochs"),
@@ -60,7 +60,8 @@ _WITHOUT_COUNTERPART = (
     " max_words memory_benchmark n_head num_workers optimizer state_size wandb_log weight_decay word_level wordvec_size"
 )
 _OF_A_MODEL = "activations chat eval inspect sample score serve which"
-_ARGUMENTS = (  # what is an argument here, of which commands, flags of other programs for it, an example
+# (an argument, the commands that take it, the flags that other programs have for it, an example of it)
+_ARGUMENTS = (
     (
         "checkpoint",
         _OF_A_MODEL,

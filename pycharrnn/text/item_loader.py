@@ -196,7 +196,7 @@ def _spans(first: Numbers, counts: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def check_labels(text: TokenText, data: DataSettings, open_whole: Callable[[], TokenText]) -> None:
-    """Check that no label lost a character, and none its tab, with those that -vocab keep leaves out of a text.
+    """Check that -vocab keep leaves no character of a label out of a text, nor the tab after it.
 
     `open_whole` opens the text with all of its characters. Errors: UserError.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import PurePath
 
 from pycharrnn.checkpoints import run_names
 from pycharrnn.common.display import escape_line, replace_surrogates
@@ -15,7 +16,7 @@ _LARGE_LOSS = 9.9999  # larger ones are of trainings that diverge
 
 
 def check_names(settings: RunSettings) -> None:
-    """Errors: UserError for a checkpoint directory that is a file, or names that are longer than a file's can be."""
+    """Errors: UserError for a checkpoint directory that is a file or a broken link, or names that no file can have."""
     files = settings.files
     folder, stem = os.path.split(files.stem)
     if link := _broken_link(folder):
@@ -48,9 +49,8 @@ def check_names(settings: RunSettings) -> None:
 
 def _broken_link(folder: str) -> str:
     """The first link on the way to a folder that leads nowhere; "" for none."""
-    above = os.path.dirname(folder)
-    found = _broken_link(above) if above not in ("", folder) else ""
-    return found or (folder if os.path.islink(folder) and not os.path.exists(folder) else "")
+    way = [*reversed(PurePath(folder).parents), PurePath(folder)]
+    return next((str(path) for path in way if os.path.islink(path) and not os.path.exists(path)), "")
 
 
 def make(path: str) -> None:
@@ -61,6 +61,8 @@ def make(path: str) -> None:
             raise PermissionError(None, "no permission to write there")
     except OSError as e:
         raise _unusable(path, e.strerror) from e
+    except RecursionError:  # of os.makedirs, which calls itself for each folder
+        raise _unusable(escape_line(path), "too many folders in folders") from None
 
 
 def _unusable(folder: str, why: str | None) -> UserError:

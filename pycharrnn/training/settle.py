@@ -180,7 +180,7 @@ def _with_recipe(
             learns = "little" if seconds > 0 else "next to nothing"
             lines.notes.append(
                 f"reading the text and timing steps took {timing.used:.1f} seconds, and"
-                f" {flag('minutes', options.minutes)} are {60 * options.minutes:g}: the model learns {learns}; give a"
+                f" {flag('minutes', options.minutes)} gives {60 * options.minutes:g}: the model learns {learns}; give a"
                 f" longer {flag('minutes')}."
             )
         applied = time_plan.plan(request, seconds, timing.steps)

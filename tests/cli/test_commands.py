@@ -346,6 +346,13 @@ def test_unwritable_checkpoint_dir(corpus, tmp_path):
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="other limits of a path")
+def test_a_checkpoint_dir_of_too_many_folders(corpus, tmp_path):
+    for depth in (1500, 2500):  # the second is longer than a path may be
+        error = sentence(run("train", "-data_dir", str(corpus), *SMALL, "-checkpoint_dir", "a/" * depth, cwd=tmp_path))
+        assert error.endswith("a/a... (too many folders in folders): choose another -checkpoint_dir.\n")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="not every user of Windows may make links")
 @pytest.mark.parametrize("folder", ["dead", "dead/cv", "dead/"])
 def test_a_checkpoint_dir_that_is_a_broken_link(corpus, tmp_path, folder):

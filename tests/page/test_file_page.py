@@ -506,15 +506,17 @@ def test_its_policy_forbids_whatever_is_not_in_it(chromium, pages):
     logged(chromium)  # which tells of each
 
 
-@pytest.mark.parametrize("missing", ["Array.prototype.toReversed", "window.DecompressionStream"])
-def test_a_browser_that_is_too_old_is_told_so(chromium, pages, tmp_path, missing):
-    """Also one that can't read the page's modules, in which a word is no JavaScript here."""
+@pytest.mark.parametrize(
+    "lacks", ["delete Array.prototype.toReversed", "delete window.DecompressionStream", "CSS.supports = () => false"]
+)
+def test_a_browser_that_is_too_old_is_told_so(chromium, pages, tmp_path, lacks):
+    """Also a browser that can't parse the modules: here each has a syntax error."""
     visit(chromium, pages["one"])
     assert not element(chromium, "old-browser").is_displayed()
     page = Path(url2pathname(urlsplit(pages["one"]).path)).read_text(encoding="utf-8")
     page = re.sub("<meta http-equiv=[^>]*>", "", page)
     assert "<title>" in page and '<script type="module">' in page
-    page = page.replace("<title>", f"<script>delete {missing}</script><title>", 1)
+    page = page.replace("<title>", f"<script>{lacks}</script><title>", 1)
     page = page.replace('<script type="module">', '<script type="module">word word;', 1)
     (tmp_path / "old.html").write_text(page, encoding="utf-8")
     chromium.get((tmp_path / "old.html").as_uri())

@@ -1,4 +1,4 @@
-"""The JSON API of pycharrnn serve: what it answers, and what it says of itself."""
+"""The JSON API of pycharrnn serve: its answers and its description."""
 
 from __future__ import annotations
 

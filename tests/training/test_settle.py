@@ -320,8 +320,8 @@ def test_variables_that_torchrun_does_not_set_so(monkeypatch, name, value):
     "used, said",
     [
         (29.0, ""),
-        (31.0, "took 31.0 seconds, and -minutes 1 are 60: the model learns little; give a longer -minutes."),
-        (61.0, "took 61.0 seconds, and -minutes 1 are 60: the model learns next to nothing; give a longer"),
+        (31.0, "took 31.0 seconds, and -minutes 1 gives 60: the model learns little; give a longer -minutes."),
+        (61.0, "took 61.0 seconds, and -minutes 1 gives 60: the model learns next to nothing; give a longer"),
     ],
 )
 def test_a_start_that_took_most_of_the_minutes_is_noted(used, said):

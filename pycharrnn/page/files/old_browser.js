@@ -1,5 +1,5 @@
-// Says so where the browser is too old for the page's modules, which would do nothing then. Not a module, and in the
-// language of old browsers. It looks for what came last of all that the page needs.
+// Shows a sentence in a browser that is too old for the page's modules. It is no module, has the syntax of old
+// browsers, and tests the features that browsers got last.
 
 if (!("DecompressionStream" in window && Array.prototype.toReversed && CSS.supports("selector(:has(a))"))) {
   document.getElementById("old-browser").textContent =

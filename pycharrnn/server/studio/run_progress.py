@@ -65,10 +65,11 @@ class _Curve:
 
 @dataclass
 class _Log:
-    """What the rows of a log say that were read, and where they end.
+    """The rows of a log that have been read.
 
     Attributes:
         attempt: of the run; a resumed one may cut rows off.
+        end: where the rows end in the file, in bytes.
         last, train: the last row, and the last one with a training loss.
         seconds: of all rows. train_losses, val_losses: of those of each kind.
     """
@@ -118,7 +119,7 @@ class Progress:
         self._said: dict[str, _Said] = {}
 
     def _log(self, record: RunRecord) -> _Log:
-        """What a run's log says so far; nothing if there is no log, or it can't be read."""
+        """The log of a run so far; without rows if there is none, or it can't be read."""
         path, log = log_of(record.name), self._logs.setdefault(record.id, _Log())
         try:
             size = os.path.getsize(path)
