@@ -19,7 +19,7 @@ from pycharrnn.engine import adapt
 from pycharrnn.page.facts import Losses
 from pycharrnn.sampling.copy_limits import CopyLimits
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.server import drawn_items, samples, scores
+from pycharrnn.server import drawn_items, request_labels, samples, scores
 from pycharrnn.server.copied_passages import CopiedPassages, Unwanted
 from pycharrnn.server.known_texts import KnownTexts
 from pycharrnn.server.learning_models import LearningModel
@@ -154,7 +154,7 @@ class _Api:
     async def sample(self, request: SampleBody) -> Response:
         """A sample as JSON lines, sent as they are sampled: one for each character, and one at the end."""
         model = await self._model(request.model)
-        drawn_items.require_labels(model, [b""], "model", "/api/items draws its items")
+        request_labels.require(model, [b""], "model", "/api/items draws its items")
         options = SampleOptions(
             seed=request.seed,
             length=request.length,
@@ -179,7 +179,7 @@ class _Api:
         model = await self._model(request.model)
         if model.items is None:
             raise HTTPException(422, "model: it is a model of a text: /api/sample samples from it.")
-        of_label = drawn_items.label_choice(model, request.label, request.primetext)
+        of_label = request_labels.choice(model, request.label, request.primetext)
         known = await self._known_texts.items_of(model.items)
         if request.new and known is None:
             raise HTTPException(422, f"new: {drawn_items.NO_TEXT}.")

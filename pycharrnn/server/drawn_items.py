@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING
 
 import numpy as np
-from fastapi import HTTPException
 
 from compat.vocabulary import ids_of
 from pycharrnn.common.errors import UserError
@@ -14,10 +13,9 @@ from pycharrnn.sampling import model_labels
 from pycharrnn.sampling.item_selection import Selection, require_no_end, select_in_rounds
 from pycharrnn.sampling.items import ItemModel
 from pycharrnn.server.samples import characters_of, error_line, refusal_of_errors
-from pycharrnn.text import labels
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
     from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.model_labels import LabelChoice
@@ -30,42 +28,6 @@ NO_TEXT = (
     "the training text is not here, or has changed since, so nothing tells known items from new ones: start the server"
     " in the folder of the training"
 )
-
-
-def label_choice(model: ServedModel, label: str, primetext: str) -> LabelChoice | None:
-    """The label of a request for items; None if the primetext begins with one, or the model has none.
-
-    Errors: HTTPException for a label that the model lacks, for two labels, and for none in a model with labels: the
-    beginning of an item is a label there, so a drawing without one would draw beginnings of labels.
-    """
-    if not model.labels:
-        if label:
-            raise HTTPException(422, f"label: {model.id} is a model without labels: leave it out.")
-        return None
-    beginning, tab, _ = primetext.partition("\t")
-    field = "label: " if label else "primetext: "
-    try:
-        if label:
-            found = model_labels.only(model.id, model.vocab, model.labels, label)
-            field = ""  # the message names it
-            model_labels.refuse_in_primetext(primetext.encode(), model.labels)
-            return found
-        if beginning and tab:
-            model_labels.require(model.id, model.labels, beginning)
-            return None
-    except UserError as e:
-        e.reword_for_program({"as": "label"})
-        raise HTTPException(422, f"{field}{e}") from None
-    known = labels.in_words(sorted(model.labels))
-    raise HTTPException(422, f"label: {model.id} is a model with labels: give one of {known}.")
-
-
-def require_labels(model: ServedModel, items: Iterable[bytes], field: str, instead: str) -> None:
-    """As model_labels.require_before, for items in a field of a request. Errors: HTTPException."""
-    try:
-        model_labels.require_before(items, model.labels, model.id, instead)
-    except UserError as e:
-        raise HTTPException(422, f"{field}: {e}") from None
 
 
 def lines(
@@ -82,7 +44,7 @@ def lines(
     Args:
         opt: uses items, new, unique, seed, length, temperature, topk, topp and threads.
         known: the items of the training text.
-        of_label: see label_choice.
+        of_label: of request_labels.choice.
         learning: a copy of the model, which first learns from the primetext and then draws. It reads the label, but
             does not learn to predict it.
         copies: of opt.max_copy.

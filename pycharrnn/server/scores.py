@@ -14,7 +14,7 @@ from pycharrnn.analysis.scoring import Score
 from pycharrnn.analysis.text_scores import GIVE_LABELS
 from pycharrnn.common.screen_text import ScreenText, completed
 from pycharrnn.sampling import model_labels, tokenizer
-from pycharrnn.server.drawn_items import require_labels
+from pycharrnn.server import request_labels
 from pycharrnn.text import items
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def score(
     end = b"\n"
     if model.items:  # an end is read first: before it, the hidden state becomes zeros
         end, found = model.items.end, list(items.of_text(text, model.facts.items, model.labels))
-        require_labels(model, found, "text", GIVE_LABELS)
+        request_labels.require(model, found, "text", GIVE_LABELS)
         text = items.between_ends(found, end)
     screen, pending = ScreenText(), list[float | None]()
     characters, all_bits, has_bits, counted = list[bytes](), list[float](), list[bool](), list[bool]()

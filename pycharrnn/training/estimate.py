@@ -12,7 +12,7 @@ from pycharrnn.training.machine import process_from_environment
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import CALIBRATION, validations_left
 from pycharrnn.training.settle import settle
-from pycharrnn.training.text_defaults import iterations_per_epoch
+from pycharrnn.training.text_defaults import train_batches
 from pycharrnn.training.this_machine import machine_of
 
 _LEAST_SECONDS = 0.2  # of timed steps
@@ -47,7 +47,7 @@ def estimate(options: TrainOptions, text: TextStats, others: Collection[Estimate
     step = step_timing.step_seconds(settings, max(1, len(text.characters(data.encoding))), clock, _LEAST_SECONDS)
     length = text.length(data.encoding)
     train, validation, _ = data.split_fractions
-    per_epoch = iterations_per_epoch(length, data.batch_size, data.seq_length, train)
+    per_epoch = train_batches(length, data.batch_size, data.seq_length, train)
     iterations = int(settings.optimisation.max_epochs * per_epoch)
     validations = validations_left(settings.files.eval_val_every, iterations)
     validations += settings.optimisation.calibrate * CALIBRATION

@@ -52,7 +52,7 @@ def advice_on_encoding(text: TextStats, encoding: str) -> str:
     )
 
 
-def iterations_per_epoch(length: int, batch_size: int, seq_length: int, train_frac: float) -> int:
+def train_batches(length: int, batch_size: int, seq_length: int, train_frac: float) -> int:
     """The number of training batches of a text of `length` characters; 1 for a text that is too short for one."""
     return max(1, int(length // (batch_size * seq_length) * train_frac))
 
@@ -141,9 +141,7 @@ def _batches(found: Mapping[str, Value], length: int, typed: Collection[str]) ->
 
 
 def _log_lines(found: Mapping[str, Value], length: int) -> dict[str, Value]:
-    per_epoch = iterations_per_epoch(
-        length, int(found["batch_size"]), int(found["seq_length"]), float(found["train_frac"])
-    )
+    per_epoch = train_batches(length, int(found["batch_size"]), int(found["seq_length"]), float(found["train_frac"]))
     return {"print_every": max(1, int(_two_digits(float(found["max_epochs"]) * per_epoch / _LOG_LINES)))}
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.text_defaults import WARMUP, RunRequest, Value, iterations_per_epoch
+from pycharrnn.training.text_defaults import WARMUP, RunRequest, Value, train_batches
 
 SIZES = (96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
 _REFERENCE_SIZE = 160  # rnn_size for which Rules has its figures
@@ -154,7 +154,7 @@ def options_for(request: RunRequest, rnn_size: int, iteration: float, seconds: f
     """
     opt, length, found = request.opt, request.length, with_batches(request, rnn_size)
     batches = length / (found.batch_size * found.seq_length)
-    per_epoch = iterations_per_epoch(length, found.batch_size, found.seq_length, found.train_frac)
+    per_epoch = train_batches(length, found.batch_size, found.seq_length, found.train_frac)
     # In iterations. Without a validation split, which text_checks refuses, it is above 0 all the same.
     validation = max(VALIDATION_STEPS * batches * found.val_frac, 1e-9)
     is_length_given = "max_epochs" in request.given

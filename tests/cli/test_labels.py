@@ -245,11 +245,11 @@ def test_a_label_does_not_stand_in_the_primetext(home):
 
 
 def test_with_sample_0_each_label_has_an_item(home):
-    done = run(*SAMPLE, "-sample", "0", "-unique", "1", "-items", "4", cwd=home)
+    done = run(*SAMPLE, "-sample", "0", "-unique", "1", "-items", "4", "-length", "50", cwd=home)
     assert "found 3 of 4 items: with -sample 0 those of a label are equal." in sentence(done)
     found = done.stdout.split(b"\n")[:-1]
     assert sorted(item.partition(b"\t")[0] for item in found) == sorted(COUNTS)
-    done = run(*SAMPLE, "-sample", "0", "-unique", "1", "-items", "4", "-as", "cc", cwd=home)
+    done = run(*SAMPLE, "-sample", "0", "-unique", "1", "-items", "4", "-length", "50", "-as", "cc", cwd=home)
     assert "found 1 of 4 items: with -sample 0 all are equal." in sentence(done)
 
 
