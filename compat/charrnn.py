@@ -50,6 +50,7 @@ class Checkpoint:
         i, epoch: iteration, and passes through the training split.
         program: "char-rnn", "torch-rnn", or "pycharrnn" with its version, "pycharrnn 1.0.0". era: when that version of
             char-rnn was in use; "" for torch-rnn; era_of_ours for pycharrnn.
+        text_fingerprint: size and hash of the training text; "" if not recorded, as by the Lua programs.
         gradients: float64, (P,), the last clipped gradient; None is written as zeros.
     """
 
@@ -65,6 +66,7 @@ class Checkpoint:
     program: str = CHAR_RNN
     era: str = ""
     state: RunState | None = None
+    text_fingerprint: str = ""
 
     def __post_init__(self) -> None:
         self.network = replace(self.network, end_id=item_options.end_id(self.vocab, self.opt))
@@ -165,6 +167,8 @@ def from_table(table: object) -> Checkpoint:
     checkpoint.epoch = checkpoint_fields.number(table.get(b"epoch", 0.0), "an epoch")
     checkpoint.state = run_state.from_table(table.get(b"pycharrnn"), network)
     ours = table.get(b"pycharrnn")
+    if isinstance(ours, Table):
+        checkpoint.text_fingerprint = run_state.fact(ours.get(b"text"))
     if isinstance(ours, Table) and isinstance(origin := ours.get(b"origin"), Table):
         checkpoint.program, checkpoint.era = (
             checkpoint_fields.word(origin.get(key), key.decode()) for key in (b"program", b"era")
@@ -259,9 +263,10 @@ def to_table(checkpoint: Checkpoint, dtype: str = "float64") -> Table:
         fields[b"val_loss"] = checkpoint.val_loss
     program, _, version = checkpoint.program.partition(" ")
     if checkpoint.state is not None and dtype == "float64":
-        fields[b"pycharrnn"] = run_state.to_table(checkpoint.state)
-    elif program == PYCHARRNN and "save_state" not in checkpoint.opt:
-        fields[b"pycharrnn"] = Table({b"versions": Table({b"pycharrnn": version.encode()})})
+        fields[b"pycharrnn"] = run_state.to_table(checkpoint.state, checkpoint.text_fingerprint)
+    elif program == PYCHARRNN and checkpoint.opt.get("save_state") != 0:
+        versions = Table({b"pycharrnn": version.encode()})
+        fields[b"pycharrnn"] = Table({b"text": checkpoint.text_fingerprint.encode(), b"versions": versions})
     elif program != PYCHARRNN and _needs_origin(checkpoint):
         origin = {b"program": checkpoint.program.encode(), b"era": checkpoint.era.encode()}
         fields[b"pycharrnn"] = Table({b"origin": Table(origin)})

@@ -35,7 +35,7 @@ class RunState:
         batch_positions: split (1 train, 2 val, 3 test) -> batches taken in this pass.
         random_words, random_position: of the generator, as LuaRandom.get_state.
         norm_ratio: norm of the last clipped gradient divided by that of the parameters.
-        text: size and hash of input.txt. versions: program -> version.
+        versions: program -> version.
         item_positions: where each row is in a list; () for a text.
     """
 
@@ -46,12 +46,12 @@ class RunState:
     random_words: npt.NDArray[np.uint32]
     random_position: int
     norm_ratio: float
-    text: str = ""
     versions: dict[str, str] | None = None
     item_positions: tuple[int, ...] = ()
 
 
-def to_table(state: RunState) -> Table:
+def to_table(state: RunState, text_fingerprint: str = "") -> Table:
+    """The table, with the fingerprint of the training text, which a checkpoint without a run state has there, too."""
     of_items = {b"item_positions": Table.of_list(list(state.item_positions))} if state.item_positions else {}
     return Table(
         {
@@ -64,7 +64,7 @@ def to_table(state: RunState) -> Table:
             b"random_words": Tensor.of_array(np.asarray(state.random_words, "<f8")),
             b"random_position": state.random_position,
             b"norm_ratio": float(state.norm_ratio),
-            b"text": state.text.encode(),
+            b"text": text_fingerprint.encode(),
             b"versions": Table((k.encode(), v.encode()) for k, v in (state.versions or {}).items()),
             **of_items,
         }
@@ -101,8 +101,7 @@ def from_table(table: object, network: Network) -> RunState | None:
         random_words=words.astype(np.uint32),
         random_position=_whole(table, b"random_position", STATE_WORDS),
         norm_ratio=_number(table, b"norm_ratio"),
-        text=_text(table.get(b"text")),
-        versions={_text(k): _text(v) for k, v in versions.items()},
+        versions={fact(k): fact(v) for k, v in versions.items()},
         item_positions=tuple(_whole(items, k, 1 << 53) for k in range(1, len(items) + 1)),
     )
 
@@ -142,5 +141,6 @@ def _whole(table: Table, key: bytes | int, most: int) -> int:
     return value
 
 
-def _text(value: object) -> str:
+def fact(value: object) -> str:
+    """A string of the table, for people; "" for what is none."""
     return escape_line(value) if isinstance(value, bytes) else ""

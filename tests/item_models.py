@@ -10,9 +10,7 @@ import numpy as np
 from compat.charrnn import Checkpoint
 from compat.graph_match import Network
 from compat.item_options import kind as kind_of
-from compat.lua_random import LuaRandom
-from compat.nngraph import STATES_PER_LAYER, parameter_shapes
-from compat.run_state import RunState
+from compat.nngraph import parameter_shapes
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
@@ -42,7 +40,8 @@ def saved(folder: Path, kind: str = "line", text: bytes | None = None, **more) -
     if text is not None:
         (folder / "data" / "list").mkdir(parents=True)
         (folder / "data" / "list" / "input.txt").write_bytes(text)
-        loaded.state = _state(text_stats(str(folder / "data" / "list")).fingerprint, loaded)
+        loaded.text_fingerprint = text_stats(str(folder / "data" / "list")).fingerprint
+        loaded.program = "pycharrnn 1"
     path = folder / "cv" / "lm_list_best.t7"
     path.parent.mkdir(exist_ok=True)
     checkpoint.convert(loaded, path)
@@ -53,24 +52,6 @@ def list_home(folder: Path) -> Path:
     """The folder, with a model of items `line` and its text, LIST."""
     saved(folder, "line", LIST)
     return folder
-
-
-def _state(text: str, loaded: Checkpoint) -> RunState:
-    """A run state, of which only the fingerprint of the text means anything."""
-    network = loaded.network
-    words, position = LuaRandom(1).get_state()
-    per_layer = STATES_PER_LAYER[network.model]
-    return RunState(
-        mean_square=np.zeros(network.parameters),
-        learning_rate=0.002,
-        hidden_state=[np.zeros((1, network.rnn_size))] * (per_layer * network.num_layers),
-        batch_positions={1: 1, 2: 0, 3: 0},
-        random_words=words,
-        random_position=position,
-        norm_ratio=0.5,
-        text=text,
-        versions={"pycharrnn": "1"},
-    )
 
 
 def decided(kind: str, **opt) -> Checkpoint:

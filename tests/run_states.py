@@ -24,6 +24,5 @@ def a_state(dtype=np.float64) -> RunState:
         random_words=words,
         random_position=position,
         norm_ratio=0.25,
-        text="1000 bytes, SHA-256 ab",
         versions={"pycharrnn": "0.1", "torch": "2"},
     )

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
 
 
+_HALF = ("bfloat16", "float16")  # options of -dtype
+
+
 class RoundingLosses(NamedTuple):
     """Of the validation split, in nats per character.
 
@@ -34,8 +37,8 @@ class RoundingLosses(NamedTuple):
 def losses(path: str, loaded: Checkpoint, weights: str) -> RoundingLosses:
     """The losses with the weights of the checkpoint at `path`, and with those of a .c file of type `weights`.
 
-    The state is in double precision in both. A text without a recorded hash, of a checkpoint of the Lua programs, may
-    have changed: both losses are then computed, so that they compare on any text.
+    The state is in double precision in both. The loss of the checkpoint is computed, too, where the recorded one may be
+    of another text, since no hash is recorded, or was computed in half precision.
 
     Errors: UserError, a clause, if the training text is missing, has changed, or is too large to be read unasked.
     """
@@ -59,7 +62,8 @@ def losses(path: str, loaded: Checkpoint, weights: str) -> RoundingLosses:
             shutil.copyfile(text.path, input_file(folder))
             of_text = EvalOptions(data_dir=folder)
             after = evaluation.split_loss(path, rounded, of_text)
-            exact = checkpoint.validation_loss(loaded) if text.fingerprint else None
+            is_comparable = text.fingerprint and loaded.opt.get("dtype") not in _HALF
+            exact = checkpoint.validation_loss(loaded) if is_comparable else None
             if exact is None:
                 exact = evaluation.split_loss(path, loaded, of_text)
             return RoundingLosses(exact, after, "" if text.fingerprint else name)

@@ -16,7 +16,7 @@ from compat.lua_random import LuaRandom
 from compat.t7_objects import DamagedT7Error
 from compat.vocabulary import characters_by_id
 from pycharrnn._version import __version__
-from pycharrnn.checkpoints import formats, metadata, names
+from pycharrnn.checkpoints import formats, metadata, names, recorded_copies
 from pycharrnn.common import output_folder, shell_words
 from pycharrnn.common.display import escape_line, plural, replace_surrogates, series
 from pycharrnn.common.errors import UserError, flag
@@ -150,15 +150,21 @@ def trained_on(loaded: charrnn.Checkpoint) -> str:
     """The training text of a checkpoint: its folder, size and hash; "" if not recorded."""
     place = loaded.data_dir or loaded.torch_rnn_file
     words = [escape_line(place)] if place else []
-    if loaded.state and loaded.state.text:
-        words.append(loaded.state.text)
+    if loaded.text_fingerprint:
+        words.append(loaded.text_fingerprint)
     return ", ".join(words)
 
 
 def with_network(loaded: charrnn.Checkpoint, network: graph_match.Network) -> charrnn.Checkpoint:
-    """A checkpoint of the same model with other weights: without the losses, which were those of its own."""
-    era = charrnn.era_of_ours(network.model, loaded.names_gates)
-    return charrnn.Checkpoint(network, loaded.vocab, loaded.opt, program=f"pycharrnn {__version__}", era=era)
+    """A checkpoint of the same model with other weights: without the losses and copies, which were those of its own."""
+    return charrnn.Checkpoint(
+        network,
+        loaded.vocab,
+        recorded_copies.without(loaded.opt),
+        program=f"pycharrnn {__version__}",
+        era=charrnn.era_of_ours(network.model, loaded.names_gates),
+        text_fingerprint=loaded.text_fingerprint,
+    )
 
 
 def convert(

@@ -56,6 +56,7 @@ def text_of(checkpoint: Checkpoint, **more: object) -> str:
         "epoch": checkpoint.epoch,
         "program": checkpoint.program,
         "era": checkpoint.era,
+        "text": checkpoint.text_fingerprint,
         **more,
     }
     return json.dumps(facts)
@@ -210,7 +211,13 @@ def _from_facts(facts: dict[str, Any], size: int) -> tuple[Checkpoint, Shapes]:
     checkpoint.val_loss = None if facts["val_loss"] is None else checkpoint_fields.number(facts["val_loss"], "val_loss")
     checkpoint.i = checkpoint_fields.iteration(facts["i"])
     checkpoint.epoch = checkpoint_fields.number(facts["epoch"], "an epoch")
+    checkpoint.text_fingerprint = _fact(facts.get("text"))
     return checkpoint, parameter_shapes(model, *sizes)
+
+
+def _fact(value: object) -> str:
+    """A string of the metadata, for people; "" for what is none."""
+    return escape_line(value) if isinstance(value, str) else ""
 
 
 def _character(numbers: object) -> bytes:

@@ -170,9 +170,9 @@ class _Reader:
 
 def _validated_on(loaded: Checkpoint) -> tuple[object, ...]:
     """What determines the characters that a validation loss is of, and whether they are bytes; () if not recorded."""
-    if not loaded.state or not loaded.state.text:
+    if not loaded.text_fingerprint:
         return ()
-    return loaded.state.text, *(loaded.opt.get(name) for name in ("encoding", *recorded_split.names(loaded)))
+    return loaded.text_fingerprint, *(loaded.opt.get(name) for name in ("encoding", *recorded_split.names(loaded)))
 
 
 def _one_of_each(

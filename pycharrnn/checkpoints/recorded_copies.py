@@ -32,6 +32,11 @@ class RecordedCopies(NamedTuple):
         return {_PREFIX + name: value for name, value in self._asdict().items()}
 
 
+def without(opt: Mapping[str, Option]) -> dict[str, Option]:
+    """The options of a checkpoint but these, for a model with other weights."""
+    return {name: value for name, value in opt.items() if not name.startswith(_PREFIX)}
+
+
 def of(opt: Mapping[str, object]) -> RecordedCopies | None:
     """What the options of a checkpoint, of any program, record; None for nothing."""
     longest, share, val_share = (

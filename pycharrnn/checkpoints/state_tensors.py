@@ -40,7 +40,6 @@ def encode(state: RunState, train_losses: array[float]) -> tuple[dict[str, Array
         "batch_positions": [state.batch_positions[split] for split in (1, 2, 3)],
         "random_position": state.random_position,
         "norm_ratio": float(state.norm_ratio),
-        "text": state.text,
         "versions": state.versions or {},
     }
     if state.item_positions:
@@ -74,6 +73,8 @@ def decode(checkpoint: Checkpoint, facts: object, tensors: Mapping[str, Array]) 
     state[b"hidden_state"] = Table.of_list([_tensor(tensors[name]) for name in tensors if name.startswith(_hidden(""))])
     state[b"mean_square"], state[b"random_words"] = _tensor(tensors[_MEAN_SQUARE]), _tensor(tensors[_RANDOM])
     checkpoint.state = run_state.from_table(Table(state), checkpoint.network)
+    if not checkpoint.text_fingerprint:  # earlier files have it here
+        checkpoint.text_fingerprint = run_state.fact(state.get(b"text"))
     checkpoint.train_losses = array("d", tensors[_LOSSES].tobytes())
 
 

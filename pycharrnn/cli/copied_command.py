@@ -37,6 +37,7 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
     from pycharrnn.common import cores
     from pycharrnn.page import copied_page
     from pycharrnn.text.decode_text import RAW
+    from pycharrnn.text.recorded_text import recorded_text
 
     out = Output(opt.html, "-html ", opt.overwrite, "copied")
     out.check_folder()
@@ -52,7 +53,10 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
         if opt.text or loaded is None:
             text = copied.text_of_file(opt.text, content, until_read)
         else:
-            text = copied.text_of_model(checkpoint_file, loaded)
+            recorded = recorded_text(checkpoint_file, loaded)
+            if doubt := recorded.unverified:
+                note(doubt)
+            text = copied.text_of_record(recorded)
         if not opt.json:
             joined = (
                 f": {text.files} files sorted by name; line numbers continue from file to file"

@@ -186,7 +186,10 @@ def _copy_limits(path: str, loaded: Checkpoint, opt: SampleOptions | ChatOptions
     if not opt.max_copy:
         return None
     from pycharrnn.sampling import copy_limits
+    from pycharrnn.text.recorded_text import recorded_text
 
+    if not opt.text and (doubt := recorded_text(path, loaded).unverified):
+        note(doubt)
     return copy_limits.for_options(path, loaded, opt.max_copy, opt.text)
 
 

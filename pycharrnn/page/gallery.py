@@ -33,9 +33,9 @@ def collect(arguments: Sequence[str], half: bool, note: PrintLine, max_size: int
             where = f" ({escape_line(text.path)})" if text.folder else ""
             why = f"the training text of {path}{where} is not here, or has changed"
             way_out = "in the folder of the training"
-            if not text.fingerprint:  # a part of the run state, which only .t7 and .safetensors files may have
-                why = f"{path} has no hash of its training text"
-                way_out = "from a .t7 or .safetensors file with a run state"
+            if not text.fingerprint:
+                why = f"{path} does not record the hash of its training text"
+                way_out = "from a checkpoint that does"
             note(f"{why}, so the page can't tell which items are new: convert it {way_out}.")
         found.append((path, model))
     return found

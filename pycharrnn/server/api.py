@@ -259,6 +259,8 @@ class _Api:
         """What max_copy forbids. Errors: HTTPException if the text is not here, or must wait for others."""
         if not max_copy:
             return None
+        if not model.text.recorded.fingerprint:
+            raise HTTPException(422, "max_copy: the checkpoint does not record the hash of its training text.")
         if not model.text.recorded.may_be_read_unasked():
             raise HTTPException(422, "max_copy: the training text is not here, or is too long.")
         try:

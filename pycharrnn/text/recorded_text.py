@@ -46,6 +46,14 @@ class RecordedText(NamedTuple):
             return ""
         return f"{escape_line(self.path)}, on which {self.checkpoint} was trained, is not here"
 
+    @property
+    def unverified(self) -> str:
+        """That the recorded file may be another text by now, as a note; "" if its hash is recorded, or no file is."""
+        if self.fingerprint or not self.folder:
+            return ""
+        taken = f"{escape_line(self.path)} is taken as it is now."
+        return f"{self.checkpoint} does not record the hash of its training text: {taken}"
+
     def changed(self) -> str:
         """That the recorded file is another text by now, for the beginning of a message; "" if it is the same.
 
@@ -97,5 +105,4 @@ class RecordedText(NamedTuple):
 
 def recorded_text(path: str, loaded: Checkpoint) -> RecordedText:
     """The training text of the checkpoint at `path`."""
-    fingerprint = loaded.state.text if loaded.state and loaded.state.text else ""
-    return RecordedText(path, loaded.data_dir, fingerprint, loaded.torch_rnn_file)
+    return RecordedText(path, loaded.data_dir, loaded.text_fingerprint, loaded.torch_rnn_file)

@@ -149,7 +149,8 @@ class CurrentRun:
             val_loss=history.last_val_loss,
             i=i,
             epoch=i / session.loader.ntrain,
-            state=trainer.state(session.fingerprint) if session.settings.files.save_state else None,
+            state=trainer.state() if session.settings.files.save_state else None,
+            text_fingerprint=session.fingerprint,
         )
 
     def result(self) -> RunResult:

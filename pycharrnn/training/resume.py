@@ -54,9 +54,9 @@ def restore(session: Session, start: ResumedRun, trainer: Trainer, say: PrintLin
         trainer.restore(state)
         if "seed" not in start.overridden:
             trainer.random.set_state(state.random_words, state.random_position)
-        if text != state.text:
+        if (was := found.text_fingerprint) != text:
             data_dir = session.settings.data.data_dir
-            say(f"{data_dir}/input.txt is not the text of the checkpoint: it was {state.text}; it is {text}.")
+            say(f"{data_dir}/input.txt is not the text of the checkpoint: it was {was}; it is {text}.")
             changed.append("the text")
     if changed:
         trainer.reset_position()
@@ -118,7 +118,7 @@ def why_unrepeatable(session: Session, start: ResumedRun) -> str:
     fields = [f for f in dataclasses.fields(TrainOptions) if f.metadata["group"] in _GROUPS or f.name in _MORE]
     harmless = _HARMLESS if recorded_options.find(found, "anneal") else (*_HARMLESS, "max_epochs")
     changed = [flag(f.name) for f in fields if f.name in start.overridden and f.name not in harmless]
-    if session.fingerprint != found.state.text:
+    if session.fingerprint != found.text_fingerprint:
         changed.append("the text")
     if changed:
         return f"{', '.join(changed)} changed when it was resumed"

@@ -110,8 +110,8 @@ class Trainer:
         for last, state in zip(self.bptt.states(-1), states, strict=True):
             last.copy_(state)
 
-    def state(self, text: str) -> RunState:
-        """The state that -resume needs beside the weights. `text`: the fingerprint of input.txt."""
+    def state(self) -> RunState:
+        """The state that -resume needs beside the weights."""
         words, position = self.random.get_state()
         batch_size = self.loader.batch_size
         return RunState(
@@ -122,7 +122,6 @@ class Trainer:
             random_words=words,
             random_position=position,
             norm_ratio=self.norm_ratio(),
-            text=text,
             versions=self.versions(),
             item_positions=self.loader.item_positions(),
         )

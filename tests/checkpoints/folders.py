@@ -62,18 +62,18 @@ def train(
             "opt": {"savefile": run, **options},
         }
         if text_hash:
-            progress["state"] = _state(text_hash)
+            progress |= {"state": _state(), "text_fingerprint": text_hash}
         save(folder, os.path.basename(paths[-1]), dict(recorded), loss, **progress)
         set_time(paths[-1], modified + epoch)
     return paths
 
 
-def _state(text_hash: str) -> RunState:
+def _state() -> RunState:
     network = checkpoint.load(CHECKPOINT).network
     mean_square = np.zeros(sum(weight.size for weight in network.weights.values()))
     hidden = [np.zeros((1, network.rnn_size))] * (2 * network.num_layers)
     words, position = LuaRandom(1).get_state()
-    return RunState(mean_square, 0.1, hidden, dict.fromkeys((1, 2, 3), 0), words, position, 0, text_hash)
+    return RunState(mean_square, 0.1, hidden, dict.fromkeys((1, 2, 3), 0), words, position, 0)
 
 
 def set_time(path: str | Path, modified: float) -> None:

@@ -517,6 +517,11 @@ def test_convert_prints_the_loss_of_rounded_weights(tmp_path, monkeypatch):
     found = rounding.losses(str(path), checkpoint.load(path), "int8")
     assert losses == f"pycharrnn: validation loss: {found.rounded:.4f}; of the checkpoint: {found.exact:.4f}"
     assert 0 < abs(found.rounded - found.exact) < 0.01
+    loaded = checkpoint.load(path)
+    loaded.i, loaded.val_loss, loaded.val_losses = 9, 1.25, {9: 1.25}
+    assert rounding.losses(str(path), loaded, "int8").exact == 1.25
+    loaded.opt["dtype"] = "bfloat16"  # the recorded loss was computed with less precision than the other
+    assert rounding.losses(str(path), loaded, "int8") == found
     text = tmp_path / "data" / "list" / "input.txt"
     text.write_bytes(b"another text\n" * 1000)  # which is neither scored nor preprocessed
     before = {entry.name: entry.read_bytes() for entry in text.parent.iterdir()}

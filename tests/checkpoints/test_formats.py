@@ -157,7 +157,7 @@ def test_only_pt_loads_pytorch(tmp_path):
     subprocess.run([sys.executable, "-c", convert, str(path_of("gru")), *others], env=environment, check=True)
 
 
-def test_only_safetensors_files_keep_the_run_state(tmp_path):
+def test_all_keep_the_hash_of_the_text_and_only_safetensors_files_the_run_state(tmp_path):
     from runs import folder_with_text, named, train
 
     folder = folder_with_text(tmp_path)
@@ -168,6 +168,13 @@ def test_only_safetensors_files_keep_the_run_state(tmp_path):
         checkpoint.convert(found, tmp_path / f"m{ending}")
         said = inspection.look(tmp_path / f"m{ending}").facts["run_state"]
         assert (said != "none") == (ending == ".safetensors"), ending
+        assert checkpoint.load(tmp_path / f"m{ending}").text_fingerprint == found.text_fingerprint != ""
+    checkpoint.convert(checkpoint.load(tmp_path / "m.json"), tmp_path / "back.t7")
+    checkpoint.convert(found, tmp_path / "float.t7", formats.Choices("float32"))
+    for name in ("back.t7", "float.t7"):
+        loaded = checkpoint.load(tmp_path / name)
+        assert (loaded.text_fingerprint, loaded.state) == (found.text_fingerprint, None)
+        assert loaded.program == found.program != "pycharrnn"
 
 
 def with_weight(number: float) -> Checkpoint:

@@ -112,9 +112,9 @@ def test_the_run_state(tmp_path):
     words, position = LuaRandom(1).get_state()
     parameters = sum(w.size for w in loaded.network.weights.values())
     state = run_state.RunState(
-        np.zeros(parameters), 0.002, [np.zeros((2, 16))] * 4, {1: 0, 2: 0, 3: 0}, words, position, 0.5, "9 bytes", None
+        np.zeros(parameters), 0.002, [np.zeros((2, 16))] * 4, {1: 0, 2: 0, 3: 0}, words, position, 0.5
     )
-    path = saved(tmp_path, state=state)
+    path = saved(tmp_path, state=state, text_fingerprint="9 bytes")
     assert inspection.look(path).facts["run_state"] == "whole"
     assert inspection.look(path).facts["trained_on"] == "data/corpus, 9 bytes"
     path = saved(tmp_path, state=dataclasses.replace(state, versions={"pycharrnn": "1.0", "torch": "2"}))

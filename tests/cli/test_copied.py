@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -145,6 +146,19 @@ def test_a_sample_with_broken_characters_is_of_the_model(home):
         "at night in \u00c4land \u2013 \u201csed\u201d\n".encode("cp1252")
     )  # of another program
     assert b"read as cp1252" in run("copied", "s.txt", MODEL, cwd=home).stderr
+
+
+def test_a_recorded_text_without_a_hash_may_have_changed(home):
+    path = item_models.saved(home, "line", b"a cat\nab\nbb\n")
+    checkpoint.convert(dataclasses.replace(checkpoint.load(path), text_fingerprint=""), path)
+    (home / "s.txt").write_bytes(b"one\nab\nbb\n")
+    note = (
+        f"pycharrnn: {MODEL} does not record the hash of its training text: data/list{os.sep}input.txt is taken as it"
+        " is now."
+    )
+    for command in (["copied", "s.txt", MODEL], ["sample", MODEL, "-max_copy", "3"], ["sample", MODEL, "-new", "1"]):
+        assert run(*command, cwd=home).stderr.decode().splitlines().count(note) == 1, command
+        assert note not in run(*command, "-text", "t.txt", cwd=home).stderr.decode()
 
 
 def test_the_recorded_text_of_a_model(home):

@@ -103,7 +103,8 @@ def _with_run_state(checkpoint: charrnn.Checkpoint) -> bytes:
     states = 2 if network.model == "lstm" else 1
     hidden = [np.zeros((3, network.rnn_size)) for _ in range(states * network.num_layers)]
     size = sum(w.size for w in network.weights.values())
-    checkpoint.state = RunState(np.zeros(size), 2e-3, hidden, {1: 1, 2: 0, 3: 0}, words, position, 1.0, "3 bytes", {})
+    checkpoint.state = RunState(np.zeros(size), 2e-3, hidden, {1: 1, 2: 0, 3: 0}, words, position, 1.0, {})
+    checkpoint.text_fingerprint = "3 bytes"
     return _written(charrnn.to_table(checkpoint))
 
 

@@ -11,7 +11,7 @@ from conftest import GOLDEN
 import pycharrnn
 from compat.item_options import record_labels
 from pycharrnn.analysis import adapted
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, recorded_copies
 from pycharrnn.common.targets import IGNORED
 from pycharrnn.engine import adapt
 from pycharrnn.engine.adapt_options import Adaptation
@@ -40,6 +40,17 @@ def test_the_learnt_model_is_saved_and_is_that_of_the_command_line(tmp_path):
     mine.save(tmp_path / "mine.t7")
     saved = pycharrnn.load(tmp_path / "mine.t7")
     assert saved.generate("a", length=30, seed=3) == mine.generate("a", length=30, seed=3)
+
+
+def test_the_learnt_model_has_the_training_text_of_the_model_and_no_figures_of_its_samples(tmp_path):
+    loaded = checkpoint.load(CHECKPOINT)
+    loaded.program, loaded.text_fingerprint = "pycharrnn 1", "9 bytes, SHA-256 ab"
+    loaded.opt |= {"data_dir": "data/x", "copied_longest": 9, "copied_share": 0.5, "copied_val_share": 0.25}
+    checkpoint.convert(loaded, tmp_path / "a.t7")
+    pycharrnn.load(tmp_path / "a.t7").learn(TEXT).save(tmp_path / "mine.t7")
+    mine = checkpoint.load(tmp_path / "mine.t7")
+    assert checkpoint.trained_on(mine) == "data/x, 9 bytes, SHA-256 ab"
+    assert recorded_copies.of(checkpoint.load(tmp_path / "a.t7").opt) and recorded_copies.of(mine.opt) is None
 
 
 def test_the_learnt_model_has_the_dtype_of_the_model():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 
 import item_models
@@ -30,6 +31,7 @@ from page_tools import (
 from serving_tools import LSTM, server
 
 from compat.item_options import record_labels
+from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.page import gallery, single_file
 
@@ -346,13 +348,19 @@ def test_a_text_that_is_gone_is_said_when_a_page_is_made(pages):
     )
 
 
-def test_a_page_of_a_page_asks_for_the_checkpoint(pages, tmp_path):
-    """A page does not record the hash of the training text."""
-    page = str(tmp_path / "names.html")
-    single_file.write(page, gallery.collect([str(pages["folder"] / "names.t7")], False, print), False)
+def test_a_page_of_a_page_has_the_known_items_too(pages, tmp_path):
+    page, original = str(tmp_path / "names.html"), gallery.collect([str(pages["folder"] / "names.t7")], False, print)
+    single_file.write(page, original, False)
+    ((_, again),) = gallery.collect([page], False, print)
+    assert again["known_items"] == original[0][1]["known_items"]
+
+
+def test_a_checkpoint_without_the_hash_of_its_text(pages, tmp_path):
+    loaded = dataclasses.replace(checkpoint.load(pages["folder"] / "names.t7"), text_fingerprint="")
+    checkpoint.convert(loaded, path := tmp_path / "names.t7")
     notes: list[str] = []
-    gallery.collect([page], False, notes.append)
+    gallery.collect([str(path)], False, notes.append)
     assert notes == [
-        f"{page} has no hash of its training text, so the page can't tell which items are new: convert it from a .t7 or"
-        " .safetensors file with a run state."
+        f"{path} does not record the hash of its training text, so the page can't tell which items are new: convert it"
+        " from a checkpoint that does."
     ]

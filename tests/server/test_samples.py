@@ -425,3 +425,6 @@ def test_the_api_limits_what_is_copied(of_text):
     assert found.status_code == 422 and "max_copy: the training text is not here" in found.text
     assert ask().status_code == 200
     input_file.write_bytes(text)
+    checkpoint.convert(dataclasses.replace(checkpoint.load(path), text_fingerprint=""), path)
+    found = ask(max_copy=3)
+    assert found.status_code == 422 and "does not record the hash of its training text" in found.text

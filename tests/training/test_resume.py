@@ -593,7 +593,6 @@ def test_saved_loaded_and_saved_again(tmp_path_factory, model, sizes, dropout, d
             random_words=words,
             random_position=position,
             norm_ratio=numbers[-1],
-            text="3 bytes",
             versions={"torch": "2"},
         )
     vocab = {bytes([c]): c + 1 for c in range(vocab_size)}
