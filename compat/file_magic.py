@@ -32,7 +32,8 @@ _PYTORCH = f"a file of PyTorch's torch.save, which only the program that wrote i
 OTHER_SAFETENSORS = "a safetensors file of another program: pycharrnn reads those that its train and convert write"
 TEXT = "a text; `pycharrnn train` makes a model of it"
 HDF5 = "an HDF5 file, such as torch-rnn makes of a text: name a checkpoint, cv/checkpoint_*.t7"
-OTHER_PROGRAM = "a file of another program, not a .t7 file: name a checkpoint"
+NAME_A_CHECKPOINT = "name a checkpoint"
+OTHER_PROGRAM = f"a file of another program, not a .t7 file: {NAME_A_CHECKPOINT}"
 _KERAS_NAMES = (b"keras_version", b"layer_names")  # of attributes of its HDF5 files
 _LLAMA_CPP_STARTS = (b"GGUF", b"ggml", b"lmgg", b"fmgg", b"tjgg")
 _IN_ZIP = re.compile(rb"PK\x01\x02.{24}(..).{16}", re.DOTALL)  # before each name in the list at the end of an archive
@@ -63,6 +64,8 @@ _BEGINNINGS = (
 def name_of(content: bytes | bytearray) -> str:
     """The kind of a file and advice, as words after "it is": "compressed by xz: unpack it with unxz"; "" if unknown."""
     start = bytes(content[:_START])
+    if is_safetensors(content) or is_cut_safetensors(content):  # the length at its start may look like a pickle's
+        return f"a safetensors file: {_GIVE_NAME} .safetensors" if is_our_safetensors(content) else OTHER_SAFETENSORS
     if start[:1] == b"\x80" or (start[:2] == b"PK" and b"data.pkl" in start):
         if _OUR_JSON.search(start):
             return f"a PyTorch file of pycharrnn convert: {_GIVE_NAME} .pt"
@@ -84,8 +87,6 @@ def name_of(content: bytes | bytearray) -> str:
     for beginning, kind in _BEGINNINGS:
         if start.startswith(beginning):
             return kind
-    if is_safetensors(content) or is_cut_safetensors(content):
-        return f"a safetensors file: {_GIVE_NAME} .safetensors" if is_our_safetensors(content) else OTHER_SAFETENSORS
     if start[257:262] == b"ustar":
         return "a tar archive: unpack it, and name the .t7 file in it"
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()

@@ -96,7 +96,9 @@ class T7Reader(_TorchfileReader):
     def _take(self, n: int) -> int:
         """Advance by n bytes and return their offset. Errors: T7Error at the end of the file."""
         start = self.position
-        if n < 0 or n > len(self.content) - start:
+        if n < 0:
+            raise self.fault("the file has a negative length", T7Error)
+        if n > len(self.content) - start:
             raise self.early_end(f"{n} bytes wanted")
         self.position = start + n
         return start

@@ -63,6 +63,8 @@ def sample_command(model: str, **values: Any) -> None:
     from pycharrnn.sampling import beam, known_items, model_labels, stop_text
 
     explain_seed(opt.seed)
+    if not opt.sample:
+        _explain_greedy(opt)
 
     checkpoint_file, loaded = paths.load_best(model, note)
     # As in char-rnn on stdout; a checkpoint of `train FILE` has the text alone there.
@@ -99,6 +101,15 @@ def sample_command(model: str, **values: Any) -> None:
         _explain_early_ends(_draw_many(loaded, opt, prompt.characters, where, tell, copies), opt)
     else:
         _explain_early_ends(_draw_one(loaded, opt, b"".join(prompt.characters), where, tell, copies), opt)
+
+
+def _explain_greedy(opt: SampleOptions) -> None:
+    """Name the options that have no effect with -sample 0; char-rnn's -temperature has none either."""
+    unused = [f"-{name}" for name, is_given in (("topk", opt.topk), ("topp", opt.topp != 1)) if is_given]
+    if unused:
+        note(f"-sample 0 takes the most probable character, so {' and '.join(unused)} can't change it.")
+    if opt.samples > 1:
+        note("-sample 0 takes the most probable character, so all samples are equal.")
 
 
 class _Prompt(NamedTuple):

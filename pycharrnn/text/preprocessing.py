@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat import T7Error, TensorFile
+from compat import T7Error, TensorFile, file_magic
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.progress import bar
@@ -63,7 +63,8 @@ def cached(
         try:
             loaded = load()
         except T7Error as e:
-            fault = f"{' or '.join(names)} is not of this input.txt ({e}). Re-running preprocessing..."
+            reason = str(e).removesuffix(f": {file_magic.NAME_A_CHECKPOINT}")
+            fault = f"{' or '.join(names)} is not of this input.txt ({reason}). Re-running preprocessing..."
     if not loaded:
         say(fault)
         say(f"one-time setup: preprocessing input text file {in_textfile}...")

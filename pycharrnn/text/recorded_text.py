@@ -48,8 +48,8 @@ class RecordedText(NamedTuple):
 
     @property
     def unverified(self) -> str:
-        """That the recorded file may be another text by now, as a note; "" if its hash is recorded, or no file is."""
-        if self.fingerprint or not self.folder:
+        """That the recorded file may be another text by now, as a note; "" if its hash is recorded, or it is gone."""
+        if self.fingerprint or not self.folder or self.missing:
             return ""
         taken = f"{escape_line(self.path)} is taken as it is now."
         return f"{self.checkpoint} does not record the hash of its training text: {taken}"

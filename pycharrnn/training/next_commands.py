@@ -35,6 +35,6 @@ class NextCommands:
         return f"sample from it with: {wordings(command, program)}"
 
     def page(self, path: str) -> str:
-        page = f"{self.savefile}.html"
+        page = f"{self.savefile or 'model'}.html"
         command = shell_words.joined(["pycharrnn", "convert", *map(shell_words.operand, (path, page))])
         return f"write a page that runs it with: {wordings(command, f'pycharrnn.load({path!r}).save({page!r})')}"

@@ -568,6 +568,13 @@ def test_safetensors_of_other_programs(tmp_path, metadata):
         )
 
 
+@pytest.mark.parametrize("length", [0x80, 0x280])
+def test_a_safetensors_file_whose_length_begins_like_a_pickle(tmp_path, length):
+    (tmp_path / "x.t7").write_bytes(struct.pack("<Q", length) + b'{"__metadata__":{}}'.ljust(length))
+    with pytest.raises(UserError, match="it is a safetensors file of another program"):
+        checkpoint.load(tmp_path / "x.t7")
+
+
 def test_odd_but_harmless_metadata(tmp_path, safetensors_file):
     def change(facts, header):
         facts["opt"].update(nested={"a": [1]}, nothing=None, huge=10**400, text="x\ud8ff"[:1])

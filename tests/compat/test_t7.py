@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import struct
 import sys
 
 import numpy as np
@@ -373,6 +374,13 @@ def test_what_is_no_tensor_of_one_dimension(tmp_path, value):
         return
     with pytest.raises(T7Error):
         TensorFile(tmp_path / "x.t7")
+
+
+def test_a_negative_length():
+    name = b"torch.DoubleStorage"
+    content = struct.pack(f"<iii3si{len(name)}sq", 4, 1, 3, b"V 1", len(name), name, -1)
+    with pytest.raises(T7Error, match=f"^the file has a negative length at byte {len(content)}$"):
+        load_t7(content)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 50, -1])

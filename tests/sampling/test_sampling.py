@@ -345,6 +345,17 @@ def test_options_that_do_not_go_together(args, words):
 # -- models whose training failed -------------------------------------------------------------------------------------
 
 
+def test_options_that_sample_0_ignores_are_named():
+    def notes(*args: str) -> list[str]:
+        done = run("sample", str(CHECKPOINT), "-gpuid", "-1", "-length", "5", "-sample", "0", *args)
+        return [line for line in done.stderr.decode().splitlines() if "-sample 0" in line]
+
+    greedy = "pycharrnn: -sample 0 takes the most probable character, so"
+    assert notes() == notes("-temperature", "0.5") == []
+    assert notes("-topk", "3", "-topp", "0.5") == [f"{greedy} -topk and -topp can't change it."]
+    assert notes("-samples", "2") == [f"{greedy} all samples are equal."]
+
+
 @pytest.mark.parametrize("args", [[], ["-sample", "0"], ["-beam", "3"], ["-samples", "32"]], ids=" ".join)
 @pytest.mark.parametrize("value", [np.nan, 1e308])
 def test_a_model_that_predicts_no_numbers_says_so(tmp_path, args, value):

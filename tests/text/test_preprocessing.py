@@ -120,6 +120,10 @@ def test_a_text_in_numbers_of_another_kind(tmp_path, dtype):
         assert not is_open(tmp_path / "data.t7"), raised  # the exception would keep it open
     assert any("vocab.t7 or data.t7 is not of this input.txt (data.t7: it holds" in line for line in load(tmp_path))
     assert (tmp_path / "data.t7").read_bytes() == right
+    (tmp_path / cache_record.NAME).unlink()
+    (tmp_path / "data.t7").write_bytes(bytes([200, 3, 7]) * 50)
+    what = "data.t7: it is a file of another program, not a .t7 file"
+    assert any(f"is not of this input.txt ({what}). Re-running" in line for line in load(tmp_path))
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

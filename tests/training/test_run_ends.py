@@ -9,9 +9,11 @@ from runs import folder_with_text, named, result_of, steps, train
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
+from pycharrnn.common.errors import for_command_line
 from pycharrnn.common.losses import best_iteration
 from pycharrnn.training import ending_notes
 from pycharrnn.training.history import out_of_patience
+from pycharrnn.training.next_commands import NextCommands
 
 
 def test_patience(tmp_path):
@@ -79,6 +81,10 @@ def test_a_finished_run_says_so(tmp_path):
     with working_in(folder):
         assert CliRunner().invoke(cli, ["sample", "cv/lm_lstm_best.t7", "-gpuid", "-1"]).exit_code == 0
         assert CliRunner().invoke(cli, ["convert", "cv/lm_lstm_best.t7", "lstm.html"]).exit_code == 0
+
+
+def test_the_page_of_a_run_without_a_name():
+    assert for_command_line(NextCommands("").page("cv/lm__best.t7")).endswith(" cv/lm__best.t7 model.html")
 
 
 def test_the_commands_at_the_end_of_a_run_with_names_like_flags(tmp_path):
