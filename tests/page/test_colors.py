@@ -122,14 +122,40 @@ def test_the_caption_says_of_what_the_training_loss_is(page, window, words):
     assert f"Training loss 2.0000 after epoch 1.00{words}" in caption
 
 
-def _caption(page, losses) -> str:
+@pytest.mark.parametrize(
+    "losses, labels",
+    [
+        ([2.5e9, 5e8], ["1e9", "2e9"]),
+        ([14000, 8000], ["8000", "1e4", "1.2e4", "1.4e4"]),
+        ([9000, 7000], ["7000", "8000", "9000"]),
+    ],
+)
+def test_the_losses_of_a_run_that_diverges_are_in_the_picture(page, losses, labels):
     code = """
+        document.body.append(figure);
+        const left = svg.getBoundingClientRect().left;
+        const ticks = [...svg.querySelectorAll("text[text-anchor=end]")];
+        const places = ticks.map((tick) => tick.getBoundingClientRect().left - left);
+        figure.remove();
+        return [ticks.map((tick) => tick.textContent), Math.min(...places)];
+    """
+    found, left = _drawn(page, {"train": {"iterations": [5, 10], "losses": losses}}, code)
+    assert found == labels
+    assert left >= 0
+
+
+def _caption(page, losses) -> str:
+    return _drawn(page, losses, "return figure.textContent;")
+
+
+def _drawn(page, losses, code):
+    """What the code returns of a `figure` of losses with its `svg`."""
+    drawing = """
         const { showLosses } = await import("./loss_curve.js");
         const figure = document.createElement("figure");
         const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
         figure.append(svg, document.createElement("figcaption"));
         const none = { iterations: [], losses: [] };
         showLosses(figure, { train: none, val: none, epochs_per_iteration: 0.1, window: 1, ...args[0] });
-        return figure.textContent;
     """
-    return script(page, code, losses)
+    return script(page, drawing + code, losses)

@@ -66,16 +66,24 @@ function scale(low, high, from, to, gap) {
 function axes(x, y, width, height, unit) {
   const parts = [];
   for (const tick of y.ticks) {
-    parts.push(element("path", { class: "grid", d: `M${LEFT} ${y(tick)}H${width - RIGHT}` }));
-    parts.push(element("text", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, String(tick)));
+    // That of a run that diverges may have ten digits, which the margin has no room for.
+    const loss = tick < 1e4 ? tick : tick.toExponential().replace("+", "");
+    parts.push(
+      element("path", { class: "grid", d: `M${LEFT} ${y(tick)}H${width - RIGHT}` }),
+      element("text", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, loss),
+    );
   }
   for (const tick of x.ticks) {
-    parts.push(element("path", { class: "axis", d: `M${x(tick)} ${height - BOTTOM}v4` }));
-    parts.push(element("text", { x: x(tick), y: height - BOTTOM + 17, "text-anchor": "middle" }, String(tick)));
+    parts.push(
+      element("path", { class: "axis", d: `M${x(tick)} ${height - BOTTOM}v4` }),
+      element("text", { x: x(tick), y: height - BOTTOM + 17, "text-anchor": "middle" }, tick),
+    );
   }
-  parts.push(element("path", { class: "axis", d: `M${LEFT} ${TOP}V${height - BOTTOM}H${width - RIGHT}` }));
-  parts.push(element("text", { x: (LEFT + width - RIGHT) / 2, y: height - 4, "text-anchor": "middle" }, unit));
-  return parts;
+  return [
+    ...parts,
+    element("path", { class: "axis", d: `M${LEFT} ${TOP}V${height - BOTTOM}H${width - RIGHT}` }),
+    element("text", { x: (LEFT + width - RIGHT) / 2, y: height - 4, "text-anchor": "middle" }, unit),
+  ];
 }
 
 function curve(series, x, y, name) {
