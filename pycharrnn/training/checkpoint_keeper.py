@@ -140,12 +140,14 @@ class CheckpointKeeper:
                 self._save(path, checkpoint)
         except OSError as e:
             if not self._failure:
-                self._note(f"can't write {path} ({_reason(e)}): trying again at the next save; {self._last_good()}.")
+                self._note(ending_notes.failed_save(path, _reason(e), self._last_good()))
             self._failure = _reason(e)
             return False
         finally:
             self._last_attempt = time.monotonic()
-        self._failure = ""
+        if self._failure:
+            self._failure = ""
+            self._note(ending_notes.saved_again(path))
         return True
 
     def _save(self, path: str, checkpoint: Checkpoint) -> None:

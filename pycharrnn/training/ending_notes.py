@@ -1,12 +1,15 @@
-"""Formats the messages with which a run ends, and parses them for the studio."""
+"""Formats the messages on failed saves and on the end of a run, and parses them for the studio."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _PATIENCE_NOTE = re.compile(
     r"stopping after iteration \d+: the last (\d+) validations? \(-patience\) (?:was|were) no better\."
 )
+_FAILED_SAVE = re.compile(r"can't write .+: trying again at the next save; .*")
+_SAVED_AGAIN = "saving works again: "
 _NOT_SAVED = "that could not be saved ("
 
 
@@ -25,6 +28,33 @@ def patience_in(line: str) -> int:
     """
     found = _PATIENCE_NOTE.fullmatch(line)
     return int(found[1]) if found else 0
+
+
+def failed_save(path: str, why: str, last_good: str) -> str:
+    """The line on stderr of the first of some saves that fail; `last_good` names an earlier checkpoint."""
+    return f"can't write {path} ({why}): trying again at the next save; {last_good}."
+
+
+def saved_again(path: str) -> str:
+    """The line on stderr of the first save that works after some that failed."""
+    return f"{_SAVED_AGAIN}{path} is written."
+
+
+def failed_save_in(lines: Iterable[str]) -> str:
+    """The last line of failed_save; "" if there is none, or one of saved_again comes after it.
+
+    Example:
+        >>> lines = [failed_save("a.t7", "disk full", "there is no good checkpoint"), "another line"]
+        >>> failed_save_in(lines) == lines[0], failed_save_in([*lines, saved_again("b.t7")])
+        (True, '')
+    """
+    found = ""
+    for line in lines:
+        if _FAILED_SAVE.fullmatch(line):
+            found = line
+        elif line.startswith(_SAVED_AGAIN):
+            found = ""
+    return found
 
 
 def not_saved(why: str, last_good: str) -> str:

@@ -108,7 +108,8 @@ class RunLog:
             with open(self._path, "r+b" if size else "wb") as f:
                 if not size:
                     size = f.write(log_rows.header(self._path))
-                f.truncate(size)
+                if f.seek(0, os.SEEK_END) > size:  # else the time of the file stays that of its last row
+                    f.truncate(size)
         except OSError as e:
             raise UserError(f"can't write {flag('log', self._path)} ({e.strerror}).") from e
         return seconds, size

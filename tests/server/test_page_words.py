@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,9 +22,13 @@ from pycharrnn.page.page_files import page_files
 from pycharrnn.server.studio import page_words
 from pycharrnn.text import corpus
 from pycharrnn.text.items import MAX_ITEM
-from pycharrnn.training import overwrite_guard, run_lock, time_plan
+from pycharrnn.training import log_rows, overwrite_guard, run_lock, run_log, time_plan
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint
+from pycharrnn.training.log_rows import Row
+from pycharrnn.training.loop import train
+from pycharrnn.training.next_commands import NextCommands
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.reports import Callbacks, TrainStep
 from pycharrnn.training.settings import FileSettings, group
 
 
@@ -75,6 +81,34 @@ def of_locked_run() -> str:
             run_lock.check(files)
 
     return with_files(train_twice)
+
+
+def of_stopped_run(signals: int = 1) -> str:
+    """What a run prints on stderr that gets SIGTERM so many times."""
+    folder_with_text(Path.cwd())
+    opt = TrainOptions(data_dir="data", gpuid=-1, rnn_size=6, batch_size=5, seq_length=8)
+
+    def stop(report: TrainStep) -> None:
+        for _ in range(signals):
+            signal.raise_signal(signal.SIGTERM)
+
+    stderr = os.dup(2)
+    try:
+        with open("stderr", "wb") as f:
+            os.dup2(f.fileno(), 2)
+        end = refusal(lambda: train(opt, say=ignore, note=ignore, callbacks=Callbacks(on_print=stop)))
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+    return Path("stderr").read_text(encoding="utf-8").removeprefix("pycharrnn: ") + end
+
+
+def of_log_of_another_run() -> str:
+    Path("run.csv").write_bytes(log_rows.header("run.csv") + log_rows.as_line(Row("train", 5, 0.5), "run.csv"))
+    notes: list[str] = []
+    options = TrainOptions(log="run.csv", overwrite=1)
+    run_log.check(group(FileSettings, options, checkpoint_format="t7"), "data", None, notes.append)
+    return " ".join(notes)
 
 
 def of_two_choices() -> str:
@@ -131,6 +165,9 @@ REWORDED: dict[str, tuple[Callable[[], str], str]] = {
         'this training would overwrite cv/lm_a_best.t7, from which it starts: choose another "Name".',
     ),
     "locked run": (of_locked_run, 'writes lm_a_* to cv: choose another "Name", or wait until it has ended.'),
+    "stopped run": (of_stopped_run, "finishing the step and saving.\nstopped after iteration 1."),
+    "run stopped at once": (lambda: of_stopped_run(2), "stopped at once."),
+    "log of another run": (of_log_of_another_run, "run.csv begins anew."),
     "other characters": (of_other_characters, '; "Start from" with -vocab extend adds the new ones to the model'),
 }
 
@@ -154,6 +191,13 @@ def test_sentences_of_commands(said, name):
 def test_each_rewording_is_of_a_sentence_that_a_command_says(said):
     unused = [pattern for pattern, _ in page_words._SENTENCES if not any(re.search(pattern, s) for s in said.values())]
     assert not unused
+
+
+def test_messages_that_only_name_a_command_are_left_out():
+    commands = NextCommands("poems")
+    path = "cv/lm_poems_best.t7"
+    lines = ["calibrated.", *map(for_command_line, (commands.sample(path), commands.page(path)))]
+    assert page_words.messages(lines) == ["calibrated."]
 
 
 def test_flags_that_the_page_lacks_stay():

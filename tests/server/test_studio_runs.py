@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 from conftest import GOLDEN, needs_signals
 from serving_tools import LSTM, until
-from studio_tools import StudioApp, use_fake_training
+from studio_tools import FAKE, StudioApp, use_fake_training
 
 from pycharrnn.common import file_lock
 from pycharrnn.common.errors import UserError
 from pycharrnn.page.facts import thinned_series
 from pycharrnn.server.studio import run_process, run_progress, studio_paths
-from pycharrnn.training import log_rows, step_line
+from pycharrnn.training import ending_notes, log_rows, step_line
 from pycharrnn.training.log_rows import Row
 from pycharrnn.training.options import TrainOptions
 
@@ -244,13 +244,21 @@ def test_a_training_that_patience_ends_says_so(studio, monkeypatch, planned):
     assert again["sentence"] == ended[300]
 
 
+def test_a_training_of_one_iteration(studio, monkeypatch):
+    use_fake_training(monkeypatch, "finish")
+    run_id = studio.start()
+    studio.until(run_id, lambda run: run["state"] == "finished")
+    write_log("cv/poems.csv", [Row("train", 1, 0.01, train_loss=2.0)])
+    assert studio.run(run_id)["sentence"] == "finished after 1 iteration."
+
+
 def test_a_training_that_fails_says_its_sentence(studio, monkeypatch):
     use_fake_training(monkeypatch, "fail")
     run_id = studio.start()
     failed = studio.until(run_id, lambda run: run["state"] == "failed")
     assert failed["error"] == "there is no text in it: name another."
     assert failed["sentence"] == "there is no text in it: name another. Go on begins it anew."
-    assert failed["notes"] == ["pycharrnn: a note", "pycharrnn: there is no text in it: name another."]
+    assert failed["notes"] == ["a note", "there is no text in it: name another."]
     assert studio.post(f"/runs/{run_id}/go_on").json()["command"].endswith(" -log_every_seconds 2 -overwrite 1")
 
 
@@ -349,8 +357,7 @@ def test_a_stopped_training_that_saved_nothing_says_why(studio, monkeypatch):
     stopped = studio.until(run_id, lambda run: run["state"] != "stopping")
     assert (stopped["state"], stopped["error"]) == (
         "stopped",
-        "stopped by SIGTERM after iteration 3; that could not be saved (nothing has been trained), nothing has been"
-        " saved.",
+        "stopped after iteration 3; that could not be saved (nothing has been trained), nothing has been saved.",
     )
 
 
@@ -480,6 +487,26 @@ def test_a_full_disk(studio, monkeypatch):
     assert failed["error"] == "can't begin the training (Cannot allocate memory)."
 
 
+def test_a_training_that_can_not_save_says_so(studio, monkeypatch):
+    """Until a later save works, or its next start."""
+    use_fake_training(monkeypatch, "wait")
+    run_id = studio.start()
+    begun(studio, run_id)
+    write_log("cv/poems.csv", [train_row(300)])
+    failed = ending_notes.failed_save("cv/lm_poems_epoch3.00_2.0000.t7", "disk full", "there is no good checkpoint")
+    works = ending_notes.saved_again("cv/lm_poems_epoch4.00_1.9000.t7")
+    for line, error in ((failed, failed), (works, ""), (failed, failed)):
+        with open(studio.record(run_id).stderr, "a", encoding="utf-8") as f:
+            f.write(f"pycharrnn: {line}\npycharrnn: another message\n")
+        run = studio.run(run_id)
+        assert run["error"] == error
+        assert run["sentence"] == f"learning: iteration 300.{error and f' It {error}'}"
+    studio.post(f"/runs/{run_id}/stop")
+    assert studio.until(run_id, lambda run: run["state"] == "stopped")["error"] == ""
+    studio.post(f"/runs/{run_id}/go_on")
+    assert begun(studio, run_id)["error"] == ""
+
+
 # -- progress ----------------------------------------------------------------------------------------------------------
 
 
@@ -535,12 +562,7 @@ def test_figures_come_from_the_log(studio, monkeypatch):
     assert len(run["train"]["iterations"]) == 30
     assert run["val"] == {"iterations": [300.0], "losses": [1.9]}
     assert run["samples"] == [{"iteration": 300, "epoch": 3.0, "text": "the <b>sea</b>\n\nit"}]
-    assert run["notes"] == ["pycharrnn: a note"]
-    os.utime("cv/poems.csv", (record.began - 9,) * 2)  # written before the run went on
-    studio.queue.records[run_id] = dataclasses.replace(record, attempts=2)
-    resumed = studio.run(run_id)
-    assert resumed["sentence"] == "going on after iteration 300 of 1,000: it loads PyTorch and the checkpoint."
-    assert resumed["seconds_left"] is None
+    assert run["notes"] == ["a note"]
     write_log("cv/poems.csv", [train_row(310, float("nan")), Row("validation", 400, 4.0, val_loss=2.5)])
     assert studio.run(run_id)["best_val_loss"] == 1.9
     assert studio.run(run_id)["train_loss"] is None
@@ -548,6 +570,38 @@ def test_figures_come_from_the_log(studio, monkeypatch):
     assert len(studio.run(run_id)["train"]["iterations"]) == 300
     Path("cv/poems.csv").write_text("not a log\n", encoding="utf-8")  # a damaged one is no error
     assert studio.run(run_id)["iteration"] is None
+
+
+@pytest.mark.parametrize("saves", [True, False])
+def test_a_run_that_goes_on_says_so_until_its_log_is_written(studio, monkeypatch, saves):
+    """Without a checkpoint it begins anew, and there is none to load."""
+    use_fake_training(monkeypatch, "wait" if saves else "save nothing")
+    run_id = studio.start()
+    begun(studio, run_id)
+    write_log("cv/poems.csv", [train_row(i) for i in range(10, 301, 10)])
+    stdout = Path(studio.record(run_id).stdout)
+    stdout.write_text(step_line.printed(300, 540, 3.0, 2.7, 0.1, 0.2) + "\n", encoding="utf-8")
+    assert studio.run(run_id)["sentence"].startswith("learning: iteration 300 of 540, about ")
+    studio.post(f"/runs/{run_id}/stop")
+    studio.until(run_id, lambda run: run["state"] == "stopped")
+    monkeypatch.setattr(run_process, "_PROGRAM", FAKE.replace('open(f"cv/{name}.csv", "a")', "open(os.devnull)"))
+    studio.post(f"/runs/{run_id}/go_on")
+    os.utime("cv/poems.csv", (studio.record(run_id).created - 9,) * 2)
+    begun(studio, run_id)
+    resumed = studio.run(run_id)
+    assert (resumed["state"], resumed["seconds_left"]) == ("running", None)
+    assert resumed["sentence"] == (
+        "going on after iteration 300 of 540: it loads PyTorch and the checkpoint."
+        if saves
+        else "beginning: it loads PyTorch and reads the text."
+    )
+    # Its log begins anew, and has more rows than before when somebody looks again.
+    Path("cv/poems.csv").unlink()
+    write_log("cv/poems.csv", [dataclasses.replace(train_row(i), norm_ratio=0.5) for i in range(7, 700, 7)])
+    again = studio.run(run_id)
+    assert again["sentence"] == "learning: iteration 693."  # stdout has no line yet of the run's new length
+    assert (again["iterations"], again["seconds_left"]) == (None, None)
+    assert again["train"]["iterations"][:2] == [7, 14]
 
 
 def test_the_number_of_iterations_is_kept_while_validations_are_printed(studio, monkeypatch):

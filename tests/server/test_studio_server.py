@@ -173,7 +173,7 @@ def test_a_text_is_learnt(studio):
     assert done["best_val_loss"] == pytest.approx(min(done["val"]["losses"]))
     assert done["samples"][0]["iteration"] == 60
     assert done["samples"][0]["text"]
-    assert done["notes"][-3].startswith("pycharrnn: finished; the best checkpoint is cv/lm_sea_epoch")
+    assert done["notes"][-1].startswith("finished; the best checkpoint is cv/lm_sea_epoch")
     assert done["sentence"].startswith(f"finished after {done['iterations']} iterations; its lowest loss is ")
     studio.scan()
     model = studio.run(run_id)["best_model"]

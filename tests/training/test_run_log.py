@@ -184,6 +184,16 @@ def test_a_row_is_due_after_the_seconds_without_one(tmp_path):
     assert log.is_due()
 
 
+def test_a_log_is_as_old_as_its_last_row_until_a_resumed_run_changes_it(tmp_path):
+    """From its time, the studio tells whether a resumed run has begun to train."""
+    path = tmp_path / "run.csv"
+    path.write_bytes(header("a.csv") + as_line(Row("train", 5, 0.5), "a.csv") + as_line(Row("train", 9, 0.9), "a.csv"))
+    for done, is_as_it_was in ((9, True), (5, False)):
+        os.utime(path, (1000, 1000))
+        RunLog(str(path), sizes(done), lambda: 0.0, pytest.fail, 0)
+        assert (path.stat().st_mtime == 1000) is is_as_it_was
+
+
 def test_a_run_that_is_going_on_is_said_to_be_locked(logged, tmp_path):
     folder = copy(logged, tmp_path)
     with working_in(folder), run_lock.lock(group(FileSettings, TrainOptions()), pytest.fail) as held:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from pycharrnn.common.errors import for_command_line
 
@@ -49,9 +50,15 @@ _SENTENCES = (
     ),
     (r"choose another -savefile or -checkpoint_dir(?:, or give it up with -overwrite 1)?", 'choose another "Name"'),
     (r", or wait; -lock 0 trains all the same", ", or wait until it has ended"),
+    (r"(?:SIGTERM|Ctrl-Break): (finishing the step and saving); a second one stops at once", r"\1"),
+    (r"stopped at once by a second signal, (?:SIGTERM|Ctrl-Break)", "stopped at once"),
+    (r"stopped by (?:SIGTERM|Ctrl-Break)\b", "stopped"),
+    (r"; go on with: pycharrnn train .*", "."),
+    (r"-overwrite 1 gives up the log of another run, (.*)\.$", r"\1 begins anew."),
     (r"(?<!train )(-(?:init_from|resume)) (?:cv|models)/\S+?(?=[.,;:]?(?: |$))", r"\1"),
 )
 _REWORDED = tuple((re.compile(pattern), words) for pattern, words in _SENTENCES)
+_ADVICE = re.compile(r"(?:sample from it|write a page that runs it) with: ")  # begins a line that names a command
 _FLAG = re.compile(rf"(?<![\w-])(?<!pycharrnn train )-({'|'.join(FIELDS)})\b(?: (\w+))?")
 
 
@@ -66,6 +73,11 @@ def reword(sentence: str) -> str:
     for pattern, words in _REWORDED:
         sentence = pattern.sub(words, sentence)
     return _FLAG.sub(_field, sentence)
+
+
+def messages(lines: Iterable[str]) -> list[str]:
+    """The messages of a training for the page, which has buttons for the commands that some lines name."""
+    return [reword(line) for line in lines if not _ADVICE.match(line)]
 
 
 def _field(found: re.Match[str]) -> str:

@@ -25,7 +25,7 @@ from pycharrnn.server.studio.studio_paths import CHECKPOINTS
 from pycharrnn.training import ending_notes
 
 _PROGRAM = "from pycharrnn.server.studio.run_program import main; main()"
-_SAID = re.compile(r"pycharrnn(?: \w+)?: (.*)")  # a line on stderr
+_SPEAKER = re.compile(r"^pycharrnn(?: \w+)?: ")  # of a line on stderr
 _HOLDER = re.compile(r"process (\d+) on (.*)")  # the content of a lock file
 
 
@@ -142,14 +142,27 @@ def error_of(record: RunRecord, status: int | None) -> str:
         return "the training was killed, perhaps since memory ran out."
     if not lines:
         return f"the training ended with status {status}, and said nothing."
-    said = _SAID.fullmatch(lines[-1])
-    return said[1] if said else lines[-1].strip()
+    return without_speaker(lines[-1]).strip()
 
 
 def patience_of(record: RunRecord) -> int:
     """The -patience that ended a run's last command; 0 if it ended otherwise."""
-    said = (_SAID.fullmatch(line) for line in lines_of(record.stderr, record.said_before))
-    return max((ending_notes.patience_in(line[1]) for line in said if line), default=0)
+    return max(map(ending_notes.patience_in, _said_by(record)), default=0)
+
+
+def failed_save_of(record: RunRecord) -> str:
+    """The sentence with which a run's last save failed; "" if it did not."""
+    return ending_notes.failed_save_in(_said_by(record))
+
+
+def _said_by(record: RunRecord) -> list[str]:
+    """The messages of a run's last command."""
+    return [without_speaker(line) for line in lines_of(record.stderr, record.said_before)]
+
+
+def without_speaker(line: str) -> str:
+    """A line on stderr without the name of the command."""
+    return _SPEAKER.sub("", line)
 
 
 def lines_of(path: str, start: int = 0, most: int = 1 << 18) -> list[str]:

@@ -1,4 +1,4 @@
-"""The figures of a training, from its -log and its first lines on stdout; its samples, from stderr."""
+"""The figures of a training, from its -log and its first lines on stdout."""
 
 from __future__ import annotations
 
@@ -29,8 +29,14 @@ _RECENT = 12  # rows at least, and a third of all, over which the speed is avera
 
 @dataclass(frozen=True)
 class Figures:
-    """What is known of a training. Losses in nats per character; None for what is not known."""
+    """What is known of a training. Losses in nats per character; None for what is not known.
 
+    Attributes:
+        has_begun: whether the log has been written since the last start of the run.
+        iterations: of the whole run, by its last line on stdout.
+    """
+
+    has_begun: bool = False
     iteration: int | None = None
     iterations: int | None = None
     epoch: float | None = None
@@ -68,13 +74,15 @@ class _Log:
     """The rows of a log that have been read.
 
     Attributes:
-        attempt: of the run; a resumed one may cut rows off.
-        end: where the rows end in the file, in bytes.
+        attempt: of the run. has_begun: as in Figures, when the rows were read; the next attempt may cut rows off.
+        written: when the file was, in seconds since 1970. end: where the rows end in it, in bytes.
         last, train: the last row, and the last one with a training loss.
         seconds: of all rows. train_losses, val_losses: of those of each kind.
     """
 
     attempt: int = 0
+    has_begun: bool = False
+    written: float = 0.0
     end: int = 0
     last: Row | None = None
     train: Row | None = None
@@ -122,10 +130,11 @@ class Progress:
         """The log of a run so far; without rows if there is none, or it can't be read."""
         path, log = log_of(record.name), self._logs.setdefault(record.id, _Log())
         try:
-            size = os.path.getsize(path)
-            if log.attempt != record.attempts or size < log.end:
-                log = self._logs[record.id] = _Log(record.attempts)
-            if size > log.end:
+            found = os.stat(path)
+            log.written, has_begun = found.st_mtime, record.began is not None and found.st_mtime >= record.began
+            if (log.attempt, log.has_begun) != (record.attempts, has_begun) or found.st_size < log.end:
+                log = self._logs[record.id] = _Log(record.attempts, has_begun, found.st_mtime)
+            if found.st_size > log.end:
                 for row, end in log_rows.rows(path, log.end):
                     log.add(row, end)
         except (OSError, UserError):
@@ -155,16 +164,16 @@ class Progress:
         log = self._log(record)
         iterations, last, train = self._iterations(record), log.last, log.train
         if last is None:
-            return Figures(iterations=iterations)
+            return Figures(log.has_begun, iterations=iterations)
+        if iterations and last.iteration > iterations:
+            iterations = None  # a resumed run of another length, which stdout does not give yet
         losses = log.val_losses.finite()[1].tolist()
-        is_running = record.is_active
         left = None
-        written = _modified(log_of(record.name))
-        has_begun = record.began is None or written >= record.began  # a resumed run has none of its own rows at first
-        if is_running and has_begun and iterations and (speed := log.speed()):
-            age = (clock or time.time()) - written
+        if record.is_active and log.has_begun and iterations and (speed := log.speed()):
+            age = (clock or time.time()) - log.written
             left = max(0.0, (iterations - last.iteration) / speed - max(0.0, age))
         return Figures(
+            log.has_begun,
             iteration=last.iteration,
             iterations=iterations,
             epoch=last.epoch,
@@ -181,13 +190,6 @@ class Progress:
         """The training and the validation losses, as thinned_series has them."""
         log = self._log(record)
         return thinned_series(*log.train_losses.finite()), thinned_series(*log.val_losses.finite())
-
-
-def _modified(path: str) -> float:
-    try:
-        return os.stat(path).st_mtime
-    except OSError:
-        return time.time()
 
 
 def _finite(x: float | None) -> float | None:

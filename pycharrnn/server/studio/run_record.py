@@ -56,6 +56,11 @@ class RunRecord:
         return self.state in ("running", "stopping")
 
     @property
+    def is_resumed(self) -> bool:
+        """Whether its last command goes on from a checkpoint."""
+        return "-resume" in self.command
+
+    @property
     def folder(self) -> str:
         return f"{RUNS}/{self.id}"
 

@@ -84,7 +84,7 @@ class Run(Command):
     seconds: float | None = Field(description="of training so far")
     seconds_left: float | None
     sentence: Shown
-    error: Shown
+    error: Shown = Field(description="why the run failed, or could not save; empty if it did not")
     can: list[Literal["stop", "go_on", "delete"]]
     models: list[str] = Field(description="ids of its checkpoints, the lowest loss first")
     best_model: str | None
@@ -107,7 +107,7 @@ class RunDetail(Run):
     train: LossSeries
     val: LossSeries
     samples: list[ShownSample] = Field(description="the newest last")
-    notes: list[str] = Field(description="other lines of its stderr, the newest last")
+    notes: list[str] = Field(description="its messages, in the words of the page, the newest last")
 
 
 class Brought(BaseModel):

@@ -32,6 +32,9 @@ class Checkpoints:
 def view(record: RunRecord, figures: Figures, place: int | None, is_held: bool, checkpoints: Checkpoints) -> Run:
     """`place`: in the queue; `is_held`: whether it waits for the user."""
     models = checkpoints.models.get(record.name, [])
+    error = run_process.failed_save_of(record) if record.state == "running" else record.error
+    shown = dataclasses.asdict(figures)
+    del shown["has_begun"]
     return Run(
         id=record.id,
         name=record.name,
@@ -45,9 +48,9 @@ def view(record: RunRecord, figures: Figures, place: int | None, is_held: bool, 
         bytes=record.bytes,
         command=run_command.as_typed(record.next_words or record.command or record.words),
         folder=os.getcwd(),
-        **dataclasses.asdict(figures),
-        sentence=page_words.reword(_sentence(record, figures, place, is_held, record.name in checkpoints.saved)),
-        error=page_words.reword(record.error),
+        **shown,
+        sentence=page_words.reword(_sentence(record, figures, error, place, is_held, record.name in checkpoints.saved)),
+        error=page_words.reword(error),
         can=_can(record, is_held),
         models=models,
         best_model=models[0] if models else None,
@@ -57,7 +60,8 @@ def view(record: RunRecord, figures: Figures, place: int | None, is_held: bool, 
 def detail(record: RunRecord, progress: Progress, run: Run) -> RunDetail:
     """A run with its curve, samples and notes."""
     train, val = progress.curves(record)
-    samples, notes = sample_lines.parse(run_process.lines_of(record.stderr))
+    samples, others = sample_lines.parse(run_process.lines_of(record.stderr))
+    notes = page_words.messages(map(run_process.without_speaker, others))
     shown = [ShownSample(iteration=s.iteration, epoch=s.epoch, text=s.text) for s in samples[-_MAX_SAMPLES:]]
     return RunDetail(**run.model_dump(), train=train, val=val, samples=shown, notes=notes[-_MAX_NOTES:])
 
@@ -68,21 +72,23 @@ def _can(record: RunRecord, is_held: bool) -> list[_Action]:
     return ["stop"] if record.is_active else ["go_on", "delete"]
 
 
-def _sentence(record: RunRecord, figures: Figures, place: int | None, is_held: bool, has_saved: bool) -> str:
+def _sentence(
+    record: RunRecord, figures: Figures, error: str, place: int | None, is_held: bool, has_saved: bool
+) -> str:
     done = f"{figures.iteration:,}" if figures.iteration else ""
     if record.state == "waiting" and is_held:
         return "waiting since before the studio was started: look at the command, Go on starts the queue."
     if record.state == "waiting":
         return "waiting: it is next in the queue." if place == 1 else f"waiting: it is number {place} in the queue."
     if record.state == "running":
-        if not done:
+        if not done or not (figures.has_begun or record.is_resumed):
             timing = ", and times networks of several sizes" if record.choice == "minutes" else ""
             return f"beginning: it loads PyTorch and reads the text{timing}."
         of = f" of {figures.iterations:,}" if figures.iterations else ""
-        if record.attempts > 1 and figures.seconds_left is None:
+        if not figures.has_begun:
             return f"going on after iteration {done}{of}: it loads PyTorch and the checkpoint."
         left = f", about {_words(figures.seconds_left)} left" if figures.seconds_left is not None else ""
-        return f"learning: iteration {done}{of}{left}."
+        return f"learning: iteration {done}{of}{left}.{error and f' It {error}'}"
     if record.state == "stopping":
         return "stopping: it finishes its step and saves."
     if record.state == "finished":
@@ -92,14 +98,14 @@ def _sentence(record: RunRecord, figures: Figures, place: int | None, is_held: b
         if record.patience and figures.iterations and figures.iteration != figures.iterations:
             why = f"since the last {record.patience} validations were no better (-patience)"
             return f"finished after {done} of {figures.iterations:,} iterations, {why}{loss}."
-        return f"finished after {done} iterations{loss}."
+        return f"finished after {done} {plural(figures.iteration or 0, 'iteration')}{loss}."
     way_on = "Go on continues from its newest checkpoint" if has_saved else "Go on begins it anew"
     if record.state == "failed":
-        return f"{record.error.rstrip('.')}. {way_on}."
+        return f"{error.rstrip('.')}. {way_on}."
     if not record.attempts:
         return "taken out of the queue: Go on puts it back."
-    if record.error:
-        return f"{record.error.rstrip('.')}. {way_on}."
+    if error:
+        return f"{error.rstrip('.')}. {way_on}."
     return f"stopped{f' after iteration {done}' if done else ''}: {way_on}."
 
 
