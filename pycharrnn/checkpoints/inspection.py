@@ -62,7 +62,7 @@ def _facts(loaded: Checkpoint) -> Facts:
         "vocab_size": network.vocab_size,
         "vocab": [c.decode("utf-8", "backslashreplace") for c in characters_by_id(loaded.vocab)],
         "parameters": network.parameters,
-        "weights": "" if network.is_finite() else "some are NaN or infinite",
+        "weights": _weights(loaded),
         "dropout": network.dropout,
         "tensor_type": network.tensor_type,
         "items": loaded.items,
@@ -78,6 +78,13 @@ def _facts(loaded: Checkpoint) -> Facts:
         "val_losses": [_point(loaded, i) for i in sorted(checkpoint.validations(loaded))],
     }
     return {key: value for key, value in out.items() if value != ""}
+
+
+def _weights(loaded: Checkpoint) -> str:
+    """What is unusual about the weights; "" for nothing."""
+    if not loaded.network.is_finite():
+        return "some are NaN or infinite"
+    return "rounded to float16; the losses are those before the rounding" if checkpoint.is_rounded(loaded) else ""
 
 
 def _labels(loaded: Checkpoint) -> dict[str, int] | str:

@@ -25,6 +25,7 @@ from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError, DamagedCheckpointError
 from compat.t7_content import most_unzipped, unzipped
 from compat.t7_objects import T7Error
+from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.checkpoints import metadata
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import flag
@@ -32,7 +33,7 @@ from pycharrnn.common.errors import flag
 if TYPE_CHECKING:
     from compat.t7_objects import Array
 
-_DTYPES = {"float16": "<f2", "float32": "<f4", "float64": "<f8"}
+_DTYPES = {"float16": "<f2", "float32": "<f4", "float64": "<f8"}  # the shortest first
 _FOR_THE_PAGE = ("model", "rnn_size", "num_layers", "vocab_size", "vocab")
 # Start and end of each model's element in a page's HTML; its JSON escapes <.
 ELEMENT = file_magic.MODEL_IN_PAGE
@@ -49,12 +50,12 @@ _LONG = re.compile(rb':[ \t\r\n]*"([A-Za-z0-9+/]{65536,}={0,2})"')
 def encode(loaded: Checkpoint, name: str = "", half: bool = False) -> dict[str, Any]:
     """A checkpoint as an object for json.dumps; `name` is that of the model in a page of several.
 
-    `half` rounds the weights to float16; else they are float32 if that is exact, or float64. Errors: UserError for
-    weights beyond the range of float16.
+    `half` rounds the weights to float16; else they are in the shortest of _DTYPES that holds them exactly. Errors:
+    UserError for weights beyond the range of float16.
     """
     run = json.loads(metadata.text_of(dataclasses.replace(loaded, train_losses=array("d"))))
     for_the_page = {key: run.pop(key) for key in _FOR_THE_PAGE}
-    dtype = "float16" if half else _smallest_exact(loaded)
+    dtype = "float16" if half else _shortest_exact(loaded)
     if half:
         metadata.require_range(loaded.network, dtype, flag("half", 1))
     with np.errstate(under="ignore"):  # small numbers become 0 in float16
@@ -75,9 +76,8 @@ def _packed(content: bytes, strategy: int) -> str:
     return base64.b64encode(packer.compress(content) + packer.flush()).decode()
 
 
-def _smallest_exact(loaded: Checkpoint) -> str:
-    exact = all(metadata.fits(w, np.dtype("<f4")) for w in loaded.network.weights.values())
-    return "float32" if exact else "float64"
+def _shortest_exact(loaded: Checkpoint) -> str:
+    return next(dtype for dtype in _DTYPES if checkpoints.all_fit(loaded.network.weights, dtype))
 
 
 def decode(value: object) -> Checkpoint:

@@ -101,6 +101,8 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     choices = formats.Choices(opt.type, "ascii" if opt.ascii else "binary", opt.longs, opt.weights)
     checkpoint.convert(loaded, target, choices)
     say(f"saved {target}")
+    if checkpoint.is_rounded(loaded):
+        _note_rounding(source)
     if is_c:
         _describe_c_file(source, loaded, opt.weights)
 
@@ -145,3 +147,12 @@ def _write_page(sources: list[str], target: str, opt: ConvertOptions) -> None:
     size = single_file.write(target, models, half, opt.title, opt.about)
     say(f"saved {target}")
     note(f"{len(models)} {plural(len(models), 'model')} in {size / 1e6:.1f} MB")
+    if not half:
+        for path, model in models:
+            if single_file.is_rounded(model):
+                _note_rounding(path)
+
+
+def _note_rounding(path: str) -> None:
+    why = f"the weights of {path} are rounded to float16, as by {flag('half', 1)}"
+    note(f"{why}: its texts differ from those of the model that was trained, and the losses in it are that model's.")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from compat.atomic_write import atomic_write
 from pycharrnn.checkpoints import payload
 from pycharrnn.checkpoints.names import distinct_names
-from pycharrnn.common.display import escape_html
+from pycharrnn.common.display import escape_html, series
 from pycharrnn.common.errors import UserError
 from pycharrnn.page import heading, known_table
 from pycharrnn.page.bundle import bundle
@@ -53,6 +53,11 @@ def model_of(path: str, loaded: Checkpoint, half: bool) -> Model:
     return model
 
 
+def is_rounded(model: Model) -> bool:
+    """Whether the page holds the weights of a model in 16 bits."""
+    return bool(model["dtype"] == "float16")
+
+
 def write(
     path: str | os.PathLike[str], models: Sequence[tuple[str, Model]], half: bool, title: str = "", about: str = ""
 ) -> int:
@@ -67,8 +72,9 @@ def write(
     Errors: OSError.
     """
     names = distinct_names([checkpoint for checkpoint, _ in models])
+    rounded = [name for name, (_, model) in zip(names, models, strict=True) if is_rounded(model)]
     text_name = models[0][1]["facts"]["text"] or names[0]
-    before, after = _frame(heading.replacements(title, about, text_name), _footer(names, half))
+    before, after = _frame(heading.replacements(title, about, text_name), _footer(names, half, rounded))
     with atomic_write(path) as f:
         size = f.write(before.encode())
         for name, (_, model) in zip(names, models, strict=True):
@@ -116,9 +122,13 @@ def _hash(content: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
-def _footer(names: list[str], half: bool) -> str:
+def _footer(names: list[str], half: bool, rounded: list[str]) -> str:
+    """`rounded`: the models with weights of 16 bits, which may have been so before the page was made."""
     held, them = (names[0], "it") if len(names) == 1 else (f"{len(names)} models", "them")
     words = f"This page holds {held} and runs {them} in your browser. It needs no network and sends nothing."
     if half:
         words += " Its weights are rounded to 16 bits, so its texts differ from those of pycharrnn sample."
+    elif rounded:
+        whose = "Its weights" if rounded == names else f"The weights of {series(rounded, 'and')}"
+        words += f" {whose} were rounded to 16 bits before, so the texts differ from those of the trained model."
     return words

@@ -228,6 +228,23 @@ def test_the_checkpoint_comes_back_from_the_page(tmp_path):
         np.testing.assert_array_equal(after.network.weights[name], weight)
 
 
+def test_rounded_weights_are_named_wherever_they_go(tmp_path):
+    """In the page, in a checkpoint made from it, and in a page made from that."""
+    half, back, again = (str(tmp_path / name) for name in ("half.html", "back.t7", "again.html"))
+    as_asked = run("convert", str(LSTM), half, "-half", "1")
+    assert b"rounded" not in as_asked.stderr
+    for source, target in ((half, back), (back, again)):
+        note = f"pycharrnn: the weights of {source} are rounded to float16, as by -half 1: its texts differ from those"
+        assert note in run("convert", source, target).stderr.decode()
+    for path in (half, back, again):
+        described = run("inspect", path).stdout.decode()
+        assert "rounded to float16; the losses are those before the rounding" in described
+    assert "rounded" not in run("inspect", str(LSTM)).stdout.decode()
+    assert "Its weights were rounded to 16 bits before" in Page(Path(again)).texts("footer")[0]
+    run("convert", back, str(GRU), str(tmp_path / "both.html"))
+    assert "The weights of back were rounded to 16 bits before" in Page(tmp_path / "both.html").texts("footer")[0]
+
+
 def test_a_page_that_lacks_a_part_is_not_written():
     with pytest.raises(UnsupportedModule, match="once"):
         replace_parts("<p>a</p><p>a</p>", {"<p>a</p>": "<p>b</p>"})
