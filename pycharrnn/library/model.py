@@ -287,7 +287,8 @@ class Model:
         """Surprise of a text: `bits_per_character`, `bits`, and `unknown` for what was left out.
 
         `bits_per_character` divides by the number of code points, as the command `score` does, and `bits_per_token` by
-        that of the model's characters, which are bytes for most models.
+        that of the model's characters, which are bytes for most models. Both are NaN, and `bits` are 0, for a text
+        without a character of the vocabulary, for which the command prints "no score".
 
         A model of items reads each item of the text by itself, as `score -lines 1` does. The bits of its end are those
         of the character after it in the text, or follow the text's where there is none. A label has 0 bits.
@@ -298,11 +299,13 @@ class Model:
                 Compare it only with other scores of adapt=True. On the CPU.
             options: adapt_rate, adapt_length, adapt_pull, as for `learn`.
 
-        Errors: TypeError; UserError for a value that is not allowed.
+        Errors: TypeError; UserError for an empty text, or a value that is not allowed.
         """
-        how = adaptation("score", adapt, **options)
+        how, content = adaptation("score", adapt, **options), utf8(text, "text")
+        if not content:
+            raise _empty()
         with in_words_of_a_program(), np.errstate(all="ignore"):  # of a model whose training failed
-            loaded, content = self._weights.checkpoint(), utf8(text, "text")
+            loaded = self._weights.checkpoint()
             if how:
                 return text_scores.learnt(loaded, content, how)
             return text_scores.score_by(lambda steps: self._weights.predictor(1, steps), loaded, content)
@@ -406,7 +409,7 @@ class Model:
         """
         characters = self._characters(text, "text", switch("ignore_bad_primetext", ignore_bad_primetext))
         if not characters:
-            raise UserError("the text is empty: give at least one character.")
+            raise _empty()
         with np.errstate(all="ignore"):
             return activations.record(self._weights.checkpoint(), b"".join(characters))
 
@@ -516,3 +519,7 @@ class Model:
         if (val_loss := checkpoint.validation_loss(now)) is not None:
             facts["validation loss"] = f"{val_loss:.4f}"
         return facts
+
+
+def _empty() -> UserError:
+    return UserError("the text is empty: give at least one character.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import pickle
 import shutil
@@ -86,8 +87,16 @@ def test_score_and_activations():
     long = "night " * 2000  # more than a page shows
     assert len(model.activations(long).characters) == len(long)
     assert model.activations("T\x01e", ignore_bad_primetext=True).characters == ["T", "e"]
-    with pytest.raises(pycharrnn.UserError, match="^the text is empty: give at least one"):
-        model.activations("")
+    for nothing in (
+        lambda: model.activations(""),
+        lambda: model.score(""),
+        lambda: model.score(b"", adapt=True),
+    ):
+        with pytest.raises(pycharrnn.UserError, match="^the text is empty: give at least one"):
+            nothing()
+    unknown = model.score("\x01\x02")
+    assert math.isnan(unknown.bits_per_character) and math.isnan(unknown.bits_per_token) and not unknown.bits.any()
+    assert scoring.as_sentence(unknown).startswith("no score; left out 2 bytes")
     with pytest.raises(pycharrnn.UserError, match="^text has the character"):
         model.activations("ü")
     with pytest.raises(TypeError, match="text must be a str or bytes"):

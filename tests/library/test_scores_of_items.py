@@ -21,9 +21,9 @@ from pycharrnn.server.served_models import served
 
 LABELS = record_labels({b"ab": 3, b"cc": 2})
 TEXTS = {
-    "line": ["ab", "ab\n", "\nab\n\n\ncXa\r\n b\n\n", "é\naéb", "\n\n", ""],
+    "line": ["ab", "ab\n", "\nab\n\n\ncXa\r\n b\n\n", "é\naéb", "\n\n"],
     "blank": ["ab", "a\nb\n", "\r\n ab\nc\n \t\n\nab\n\nc\n\n", "a\x1e\x1e\nb\nc\x1e", "\x1e", " \n"],
-    "file": ["ab", "\n\na\n\nb\n\n", "\x1eab\x1e\x1ec", "\r\n", ""],
+    "file": ["ab", "\n\na\n\nb\n\n", "\x1eab\x1e\x1ec", "\r\n"],
 }
 
 
