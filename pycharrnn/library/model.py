@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 import numpy as np
 
+from compat.charrnn import Checkpoint
 from compat.vocabulary import characters_by_id
 from pycharrnn.analysis import activations, classify, copied, text_scores
 from pycharrnn.analysis.options import CopiedOptions, WhichOptions
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     import torch
     from typing_extensions import Unpack
 
-    from compat.charrnn import Checkpoint
     from compat.t7_objects import T7Encoding
     from pycharrnn.analysis.activations import Reading
     from pycharrnn.analysis.copied import Passage
@@ -111,6 +111,8 @@ class Model:
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> None:
+        if not isinstance(loaded, Checkpoint):
+            raise TypeError(f"a Model is what pycharrnn.load returns, not {reprlib.repr(loaded)}")
         network = loaded.network
         self.path, self.notes, self.vocab, self.opt = path, tuple(notes), loaded.vocab, loaded.opt
         self.model, self.rnn_size, self.num_layers = network.model, network.rnn_size, network.num_layers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +17,10 @@ from pycharrnn.library.keywords import in_words_of_a_program
 from pycharrnn.library.lazy import lazy_property
 from pycharrnn.library.model import Model, load
 from pycharrnn.training.history import out_of_patience
+from pycharrnn.training.reports import RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from pycharrnn.training.reports import RunResult
 
 
 class Run:
@@ -39,6 +39,9 @@ class Run:
     """
 
     def __init__(self, result: RunResult, notes: Iterable[str] = (), stopped: bool = False) -> None:
+        if not isinstance(result, RunResult):
+            given = reprlib.repr(result)
+            raise TypeError(f"a Run is what pycharrnn.train returns, not {given}; pycharrnn.load reads a checkpoint")
         self.options, self.folder = result.options, result.options.checkpoint_dir
         self.train_losses, self.val_losses = result.history.train_losses.tolist(), dict(result.history.val_losses)
         self._ntrain, self.epochs = result.ntrain, len(self.train_losses) / result.ntrain

@@ -48,6 +48,8 @@ def check_refusal(call: Callable[[], object], *also: type[Exception]) -> None:
 
 CALLS = {
     "load": lambda model, odd: pycharrnn.load(odd),
+    "model": lambda model, odd: pycharrnn.Model(odd),
+    "run": lambda model, odd: pycharrnn.Run(odd),
     "dtype": lambda model, odd: pycharrnn.load(CHECKPOINT, dtype=odd),
     "device": lambda model, odd: pycharrnn.load(CHECKPOINT, device=odd),
     "generate": lambda model, odd: model.generate(odd, length=2),
@@ -94,6 +96,13 @@ def test_odd_arguments_are_refused_with_a_sentence(model, name, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     for odd in ODD:
         check_refusal(lambda odd=odd: CALLS[name](model, odd), ALSO.get(name, TypeError))
+
+
+def test_a_path_where_a_checkpoint_or_a_run_is_expected():
+    with pytest.raises(TypeError, match=r"^a Model is what pycharrnn\.load returns, not 'cv'$"):
+        pycharrnn.Model("cv")
+    with pytest.raises(TypeError, match=r"^a Run is what .*, not 'cv'; pycharrnn\.load reads a checkpoint$"):
+        pycharrnn.Run("cv")
 
 
 def test_a_number_where_a_text_is_expected(model):
