@@ -17,10 +17,12 @@ from compat.t7_content import file_content
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import c_template, c_weights
 from pycharrnn.checkpoints import checkpoint as checkpoints
+from pycharrnn.common.display import series
 from pycharrnn.common.errors import UserError, flag
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
+    from compat.graph_match import Network
     from pycharrnn.checkpoints.formats import Choices
 
 _REAL_BYTES = {"double": 8, "float": 4, "int8": 4}  # of a state's numbers
@@ -55,16 +57,23 @@ def weight_bytes(checkpoint: Checkpoint, weights: str) -> int:
     return c_weights.size(checkpoint.network, weights)
 
 
+def _holds(weights: str, network: Network) -> bool:
+    """Whether a file with this type of weights can hold a network."""
+    return network.parameters * _WEIGHT_BYTES[weights] <= _MOST_BYTES and network.rnn_size <= _MOST_UNITS
+
+
 def source_of(checkpoint: Checkpoint, weights: str) -> str:
     """The C source. weights: "double", "float" or "int8". Errors: UserError for a model that a C file can't hold."""
     network = checkpoint.network
     if not network.is_finite():
         raise UserError("the weights have NaN or infinity, which a .c file can't hold: use an earlier checkpoint.")
-    if network.parameters * _WEIGHT_BYTES[weights] > _MOST_BYTES or network.rnn_size > _MOST_UNITS:
+    if not _holds(weights, network):
+        most = f"{_MOST_BYTES // _WEIGHT_BYTES[weights]:,} parameters and {_MOST_UNITS:,} units"
+        others = [flag("weights", name) for name in c_weights.TYPES if _holds(name, network)]
+        way_out = f"; use {series(others, 'or')}" if others else ""
         raise UserError(
-            f"a model of {network.parameters} parameters with {network.rnn_size} units in a layer is too large for a .c"
-            f" file: with {flag('weights', weights)} it may have {_MOST_BYTES // _WEIGHT_BYTES[weights]} and"
-            f" {_MOST_UNITS}."
+            f"a model of {network.parameters:,} parameters with {network.rnn_size:,} units in a layer is too large for"
+            f" a .c file: with {flag('weights', weights)} it may have at most {most}{way_out}."
         )
     if not c_weights.are_finite(network, weights):
         raise UserError(

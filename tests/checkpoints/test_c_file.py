@@ -472,9 +472,14 @@ def test_what_c_cannot_hold_is_refused(tmp_path, monkeypatch):
         model = with_weights(loaded("rnn"), **biases)
         with pytest.raises(UserError, match=f"numbers beyond the range of -weights {weights}: use an earlier checkp"):
             written(tmp_path, model, weights)
-    monkeypatch.setattr(c_file, "_MOST_BYTES", 1000)
-    with pytest.raises(UserError, match=r"is too large for a \.c file: with -weights int8 it may have 1000 and 4096"):
-        written(tmp_path, loaded("rnn"), "int8")
+    model = loaded("rnn")
+    way_outs = {"double": "; use -weights float or -weights int8", "float": "; use -weights int8", "int8": ""}
+    for weights, nbytes in (("double", 8), ("float", 4), ("int8", 1)):
+        most = nbytes * model.network.parameters - 1  # one byte too few
+        monkeypatch.setattr(c_file, "_MOST_BYTES", most)
+        why = f"file: with -weights {weights} it may have at most {most // nbytes:,} parameters and 4,096 units"
+        with pytest.raises(UserError, match=f"is too large for a .c {why}{way_outs[weights]}.$"):
+            written(tmp_path, model, weights)
     assert list(tmp_path.iterdir()) == []
 
 
