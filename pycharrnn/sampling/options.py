@@ -166,68 +166,66 @@ class SampleOptions(AdaptOptions):
     def __post_init__(self) -> None:
         """Errors: UserError for the first invalid value, or for options that exclude each other."""
         check(self)
+        self._check_temperature()
+        self._check_text()
+        self._check_beam()
+        self._check_output()
+        self.check_adapt("adapt", self.adapt)
+
+    def _check_temperature(self) -> None:
         ramp = self.temperature if isinstance(self.temperature, tuple) else (self.temperature,)
         if not all(0 < t < math.inf for t in ramp):
             hint = f": {flag('sample', 0)} takes the most probable character at each timestep" if ramp == (0,) else ""
             given = ":".join(f"{t:g}" for t in ramp)
             what = "" if all(map(math.isfinite, ramp)) else "finite and "
             raise UserError(f"{flag('temperature')} must be {what}greater than 0, not {given}{hint}.")
-        for excluded, message in (
-            (
-                self.primetext and self.primefile,
-                f"{flag('primetext')} and {flag('primefile')} exclude each other: leave one out.",
-            ),
-            (
-                self.beam and self.samples > 1,
-                f"{flag('beam')} finds one text for all seeds: leave {flag('samples')} out.",
-            ),
-            (
-                self.beam and (self.temperature, self.topk, self.topp) != (1, 0, 1),
-                f"{flag('beam')} does not sample, so {flag('temperature')}, {flag('topk')} and {flag('topp')} have no"
-                f" effect: leave these out, or {flag('beam')}.",
-            ),
-            (
-                self.most and self.least > self.most,
+        if len(ramp) > 1 and not self.length:
+            raise UserError(f"{flag('temperature')} A:B needs a {flag('length')}, at which it reaches B.")
+
+    def _check_text(self) -> None:
+        """Errors: UserError for options of the prompt or of items that exclude each other."""
+        if self.primetext and self.primefile:
+            raise UserError(f"{flag('primetext')} and {flag('primefile')} exclude each other: leave one out.")
+        if self.adapt and not self.primefile and not self.primetext:
+            raise UserError(f"{flag('adapt', 1)} learns from a text: give it with {flag('primefile')} FILE.")
+        if self.text_encoding and not self.primefile:
+            raise UserError(f"{flag('text_encoding')} is for the file of {flag('primefile')}: leave it out.")
+        if self.most and self.least > self.most:
+            raise UserError(
                 f"no item has at least {self.least} and at most {self.most} characters: lower {flag('least')} or raise"
-                f" {flag('most')}.",
-            ),
-            (
-                self.beam and self.items,
-                f"{flag('beam')} finds one text for all seeds: leave {flag('items')} out, or {flag('beam')}.",
-            ),
-            (
-                self.adapt and not self.primefile and not self.primetext,
-                f"{flag('adapt', 1)} learns from a text: give it with {flag('primefile')} FILE.",
-            ),
-            (
-                self.text_encoding and not self.primefile,
-                f"{flag('text_encoding')} is for the file of {flag('primefile')}: leave it out.",
-            ),
-            (
-                self.overwrite and not self.o,
-                f"{flag('overwrite', 1)} is for the files of {flag('o')}: add {flag('o')} DIR, or leave it out.",
-            ),
-            *(
-                (
-                    self.json and getattr(self, name),
-                    f"{flag('json', 1)} and {flag(name)} exclude each other: leave one out.",
-                )
-                for name in ("o", "color", "beam")
-            ),
-            (self.color and self.o, f"{flag('color')} is for a terminal, not for files: leave {flag('o')} out."),
-            (
-                len(ramp) > 1 and not self.length,
-                f"{flag('temperature')} A:B needs a {flag('length')}, at which it reaches B.",
-            ),
-            (
-                not self.length and (self.samples > 1 or self.o or self.json) and not self.stop,
+                f" {flag('most')}."
+            )
+
+    def _check_beam(self) -> None:
+        if not self.beam:
+            return
+        if self.samples > 1:
+            raise UserError(f"{flag('beam')} finds one text for all seeds: leave {flag('samples')} out.")
+        if self.items:
+            raise UserError(
+                f"{flag('beam')} finds one text for all seeds: leave {flag('items')} out, or {flag('beam')}."
+            )
+        if (self.temperature, self.topk, self.topp) != (1, 0, 1):
+            raise UserError(
+                f"{flag('beam')} does not sample, so {flag('temperature')}, {flag('topk')} and {flag('topp')} have no"
+                f" effect: leave these out, or {flag('beam')}."
+            )
+
+    def _check_output(self) -> None:
+        if self.overwrite and not self.o:
+            raise UserError(
+                f"{flag('overwrite', 1)} is for the files of {flag('o')}: add {flag('o')} DIR, or leave it out."
+            )
+        for name in ("o", "color", "beam"):
+            if self.json and getattr(self, name):
+                raise UserError(f"{flag('json', 1)} and {flag(name)} exclude each other: leave one out.")
+        if self.color and self.o:
+            raise UserError(f"{flag('color')} is for a terminal, not for files: leave {flag('o')} out.")
+        if not self.length and (self.samples > 1 or self.o or self.json) and not self.stop:
+            raise UserError(
                 f"{flag('length', 0)} never ends by itself: with {flag('samples')}, {flag('o')} or {flag('json')} it"
-                f" needs {flag('stop')}.",
-            ),
-        ):
-            if excluded:
-                raise UserError(message)
-        self.check_adapt("adapt", self.adapt)
+                f" needs {flag('stop')}."
+            )
 
 
 @dataclass(frozen=True)
