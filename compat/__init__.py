@@ -4,7 +4,8 @@
     >>> table = compat.load_t7("data.t7")
     >>> compat.save_t7("copy.t7", table)
 
-The package works on bytes and NumPy arrays and imports neither torch nor pycharrnn.
+Entry points beside the names below: `charrnn`, `torchrnn`, `lua_random`, `vocabulary`, `atomic_write`.
+May import neither torch nor pycharrnn: the package works on bytes and NumPy arrays.
 """
 
 from compat.graph_expressions import CheckpointError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import configparser
 import re
 import subprocess
 from pathlib import Path
@@ -51,3 +53,24 @@ def test_lines_of_c_javascript_and_css_are_at_most_120_characters_long():
     lines = {path.name: path.read_text(encoding="utf-8").splitlines() for path in sources}
     long = {name: [line for line in of_file if len(line) > 120] for name, of_file in lines.items()}
     assert not any(long.values()), long
+
+
+def may_import(package: Path) -> set[str]:
+    """The words of the sentence "May import ..." in a package's docstring, without a remark in parentheses."""
+    said = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
+    (sentence,) = re.findall(r"May import ([^.;:]+)", said)
+    return set(re.findall(r"\w+", re.sub(r"\(.*?\)", "", sentence)))
+
+
+def test_each_package_names_what_the_import_linter_lets_it_import():
+    """A layer may import the layers below it, and compat, which may import none of them."""
+    rules = configparser.ConfigParser()
+    rules.read(ROOT / ".importlinter", encoding="utf-8")
+    layers = [set(line.split(" | ")) for line in rules["importlinter:contract:packages"]["layers"].split("\n") if line]
+    packages = set().union(*layers)
+    for k, layer in enumerate(layers):
+        below = {"compat"}.union(*layers[k + 1 :])
+        for name in layer:
+            assert may_import(ROOT / "pycharrnn" / name) & (packages | {"compat"}) == below, name
+    forbidden = rules["importlinter:contract:compat"]["forbidden_modules"].split()
+    assert may_import(ROOT / "compat") == {"neither", "nor", *forbidden}

@@ -1,1 +1,6 @@
-"""Analysis of trained models: losses, surprise, activations, plots."""
+"""What trained models do with texts: losses of a split, surprise, labels, copied passages, hidden units, plots.
+
+Entry points: `evaluation`, `scoring`, `text_scores`, `line_scores`, `classify`, `copied`, `activations`, `plotting` and
+`options`.
+May import training, sampling, engine, text, checkpoints, common and compat.
+"""

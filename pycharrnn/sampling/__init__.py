@@ -1,1 +1,6 @@
-"""Sampling text from a model: one text, many, beam search, chat. On the CPU it does not import PyTorch."""
+"""Samples text from a model: one text, many, items of a list, beam search, chat. On the CPU it imports no PyTorch.
+
+Entry points: `sampler.sample`, `batched_sampling`, `items`, `beam`, `chat`, `inference`, `learning`, `tokenizer` and
+`options`.
+May import engine, text, checkpoints, common and compat.
+"""

@@ -1,5 +1,5 @@
 """A run of training: the loop, its state, its files, its end.
 
 Entry points: `loop.train`, `estimate.estimate`, `options.TrainOptions`, `recorded_options`, `signals.RunStopped`.
-It may import engine, text, checkpoints and common, never sampling.
+May import engine, text, checkpoints, common and compat.
 """
