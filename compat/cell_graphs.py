@@ -99,6 +99,7 @@ class NodeMaker:
         self._widths: dict[int, int] = {}  # id(node) -> columns of its output
 
     def place(self, line: int) -> bytes:
+        """The debug label of a line of the source."""
         return b"[%s]:%d" % (self.source, line)
 
     def node(
@@ -130,6 +131,7 @@ class NodeMaker:
         return node
 
     def dropout_of(self, line: int, x: TorchObject) -> TorchObject:
+        """nn.Dropout of `x`; `x` itself without dropout."""
         if not self.dropout:
             return x
         return self.node(
@@ -188,4 +190,5 @@ class _IdentityMatrix(Storage):
 
 
 def empty_tensor(kind: bytes) -> Tensor:
+    """A tensor without storage. `kind`: b"torch.Double" or b"torch.Float"."""
     return Tensor(kind + b"Tensor", None)

@@ -22,6 +22,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def number(value: object, what: str = "a number") -> float:
+    """Errors: CheckpointError unless is_number; `what` is the name of the field."""
     if not is_number(value):
         raise CheckpointError(f"it has {describe(value)} where {what} belongs")
     return value

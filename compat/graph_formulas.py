@@ -16,14 +16,17 @@ def is_input(expression: Expression, k: int) -> bool:
 
 
 def is_gate(expression: Expression) -> bool:
+    """Whether this is a sigmoid."""
     return bool(expression[0] == "sigmoid")
 
 
 def is_candidate(expression: Expression) -> bool:
+    """Whether this is a tanh."""
     return bool(expression[0] == "tanh")
 
 
 def is_one_minus_gate(expression: Expression) -> bool:
+    """Whether this is 1 - sigmoid, as nn.AddConstant(1) after nn.MulConstant(-1)."""
     if expression[:2] != ("addconstant", 1):
         return False
     product = expression[2]

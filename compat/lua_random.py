@@ -62,9 +62,11 @@ class LuaRandom:
         return np.array(words, np.uint32), position
 
     def set_state(self, words: npt.NDArray[np.uint32], position: int) -> None:
+        """Go on where get_state returned these values."""
         self._set(words.tolist(), position)
 
     def skip(self, n: int) -> None:
+        """Drop the next n outputs, of 32 bits each."""
         for _ in self._outputs(n):
             pass
 

@@ -82,6 +82,7 @@ class T7Reader(_TorchfileReader):
     # -- numbers and blocks ------------------------------------------------------------------------------------------
 
     def fault(self, what: str, error: type[T7Error] = DamagedT7Error) -> T7Error:
+        """An error with the current position."""
         return error(f"{what} at byte {self.position}")
 
     def early_end(self, what: str) -> T7Error:

@@ -49,6 +49,7 @@ class UnfinishedTable:
         self._key: T7Value | BooleanKey | Marker = UNFINISHED
 
     def receive(self, value: T7Value) -> T7Value | Marker:
+        """Take the next key or value. Returns the result once the table is complete, else UNFINISHED."""
         if self._keys:
             self._key = next(self._keys)
         elif self._key is UNFINISHED:
@@ -78,6 +79,7 @@ class UnfinishedTensor:
         self._fault, self._tensor = fault, tensor
 
     def receive(self, value: T7Value) -> Tensor:
+        """Take the storage; None for a tensor without elements. Errors: T7Error for a storage that is too small."""
         tensor = self._tensor
         if value is None:
             if any(tensor.shape):

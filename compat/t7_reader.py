@@ -39,6 +39,7 @@ def load_t7(source: Source) -> T7Value:
 
 
 def load_with_dialect(source: Source) -> tuple[T7Value, Dialect]:
+    """As load_t7, with the encoding and the size of longs that were detected."""
     reader, value = _first_object(source)
     return value, reader.dialect
 

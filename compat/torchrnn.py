@@ -27,6 +27,7 @@ _MODELS = {b"nn.LSTM": ("lstm", 4), b"nn.VanillaRNN": ("rnn", 1)}
 
 
 def is_checkpoint(table: object) -> TypeGuard[Table]:
+    """Whether this is torch-rnn's table, with an nn.LanguageModel; it is not checked further."""
     model = table.get(b"model") if isinstance(table, Table) else None
     return isinstance(model, TorchObject) and model.typename == b"nn.LanguageModel"
 

@@ -30,6 +30,7 @@ class Curves(NamedTuple):
 
 
 def curves_of(found: Novelty) -> Curves:
+    """The shares that `copied -curve 1` prints."""
     return Curves(found.sample.curve(), found.validation.curve())
 
 

@@ -70,6 +70,7 @@ def iterations_per_epoch(i: int, epoch: float) -> int:
 
 
 def identity_of(loaded: Checkpoint) -> RunIdentity:
+    """What tells the run of a checkpoint from others."""
     savefile, of_torch_rnn = loaded.opt.get("savefile"), loaded.opt.get("checkpoint_name")
     run = f"lm_{savefile}" if isinstance(savefile, str) else ""
     if isinstance(of_torch_rnn, str):

@@ -98,6 +98,7 @@ class Format:
             raise extras.missing(what, self.package)
 
     def functions(self) -> FormatModule:
+        """Import the module of this format."""
         return cast(FormatModule, import_module(f"{__package__}.{self.module}"))
 
 

@@ -150,6 +150,7 @@ def _point(loaded: Checkpoint, i: int) -> dict[str, float]:
 
 
 def as_table(found: Facts) -> str:
+    """The output of `inspect`, a fact a line, without those of _SERIES."""
     rows: list[tuple[str, str]] = []
     for key, value in found.items():
         if key in _SERIES:

@@ -35,6 +35,7 @@ def shapes(model: str, vocab_size: int, rnn_size: int, num_layers: int) -> Shape
 
 
 def to_onnx(model: str, num_layers: int, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Weights named as in nngraph.parameter_shapes, as ONNX's tensors of `shapes`."""
     found: dict[str, Array] = {}
     for layer in range(1, num_layers + 1):
         biases = []

@@ -29,6 +29,7 @@ class RecordedCopies(NamedTuple):
     val_share: float
 
     def options(self) -> dict[str, Option]:
+        """The options to record; `of` reads them."""
         return {_PREFIX + name: value for name, value in self._asdict().items()}
 
 

@@ -28,6 +28,7 @@ def of(model: str, name: str) -> str:
 
 
 def to_torch(model: str, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Weights named as in nngraph.parameter_shapes, with torch.nn's names and order of gates."""
     return {of(model, name): _other_gates(model, name, w) for name, w in weights.items()}
 
 

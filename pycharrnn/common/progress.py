@@ -93,6 +93,7 @@ class Live:
         self._time = 0.0
 
     def due(self) -> bool:
+        """Whether to show the line again: on a terminal, a little while after the last time."""
         return self._on and time.monotonic() - self._time >= _REDRAW_SECONDS
 
     def show(self, parts: list[str]) -> None:
@@ -124,6 +125,7 @@ class Live:
         return say_above
 
     def clear(self) -> None:
+        """Erase the line, until it is shown again."""
         if self._drawn:
             self._drawn = False
             self._write(_ERASE)

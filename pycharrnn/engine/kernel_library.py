@@ -114,6 +114,7 @@ def load(
 
 
 def level(library: ctypes.CDLL) -> str:
+    """The instruction set for which the library was compiled, such as "avx512"."""
     return Path(library._name).stem.removeprefix("_kernel_")
 
 
@@ -190,6 +191,7 @@ def _words(error: OSError | ValueError) -> str:
 
 
 def built(folder: Path, level: str) -> Path | None:
+    """The path of the compiled kernel of a level; None for none."""
     path = folder / f"_kernel_{level}{_SUFFIX}"
     return path if os.path.lexists(path) else None
 

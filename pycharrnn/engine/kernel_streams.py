@@ -126,6 +126,7 @@ class Streams:
         return found
 
     def reset_state(self, stream: int) -> None:
+        """Set the hidden state of a stream to zero."""
         self.h[stream] = 0
         if self.c.size:
             self.c[stream] = 0

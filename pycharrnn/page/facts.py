@@ -105,6 +105,7 @@ def facts_of(loaded: Checkpoint, name: str, saved: float, has_text: bool = False
 
 
 def losses_of(loaded: Checkpoint) -> Losses:
+    """The losses that a checkpoint records; without any, empty series."""
     try:
         curve = plotting.loss_curve(loaded, "")
     except UserError:  # the checkpoint holds no losses

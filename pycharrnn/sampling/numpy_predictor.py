@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 def log_softmax(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Log-probabilities in nats of the scores in the last dimension."""
     highest = np.maximum.reduce(scores, -1, keepdims=True)  # as max(), without its overhead
     log_probs: npt.NDArray[np.float64] = scores - (
         highest + np.log(np.add.reduce(np.exp(scores - highest), -1, keepdims=True))

@@ -186,4 +186,5 @@ def write_sample(
 
 
 def sample_file(folder: str, seed: int) -> str:
+    """The path of the sample of a seed in the folder of -o."""
     return os.path.join(folder, f"sample_{seed}.txt")

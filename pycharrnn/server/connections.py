@@ -61,6 +61,7 @@ class OpenConnections:
         self._waited_for: dict[Connection, None] = {}  # those that the server waits for, the longest first
 
     def add(self, connection: Connection) -> None:
+        """Keep a connection; beyond the limit, or while the server stops, one is closed."""
         self._all.add(connection)
         self.server_waits_for(connection)
         if self.stopping:
@@ -71,6 +72,7 @@ class OpenConnections:
             longest.drop()
 
     def remove(self, connection: Connection) -> None:
+        """Forget a connection, which may have been removed before."""
         self._all.discard(connection)
         self._waited_for.pop(connection, None)
 

@@ -47,4 +47,5 @@ class ModelCache:
         self._alive.add(model)
 
     def drop(self, model_id: str) -> None:
+        """Remove a model, if it is cached."""
         self._cached.pop(model_id, None)

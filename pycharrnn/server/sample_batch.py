@@ -19,9 +19,11 @@ class BatchMember(Protocol):
 
     stream: BatchedStream | None
 
-    def candidates_for(self, count: int) -> int: ...
+    def candidates_for(self, count: int) -> int:
+        """How many top candidates `lines` needs for each of the next `count` characters."""
 
-    def lines(self, characters: Characters) -> str: ...
+    def lines(self, characters: Characters) -> str:
+        """The lines of the answer for the characters that were sampled."""
 
 
 def step_lines(samples: Sequence[BatchMember], steps: int) -> list[tuple[str, bool]]:

@@ -75,6 +75,7 @@ class Sample:
         yield lines
 
     def candidates_for(self, count: int) -> int:
+        """See sample_batch.BatchMember."""
         return self._writer.candidates_for(count)
 
     def lines(self, characters: Characters) -> str:

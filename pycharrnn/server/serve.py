@@ -175,6 +175,7 @@ def _limit_heaps() -> None:
 
 
 def say_or_fail(say: PrintLine, line: str) -> None:
+    """Print a line with the server's address. Errors: UserError if stdout can't be written to."""
     try:
         say(line)
     except OSError as e:

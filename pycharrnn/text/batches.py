@@ -93,6 +93,7 @@ def check_fractions(train: float, val: float, test: float) -> None:
 
 
 def no_data(split_index: int) -> UserError:
+    """The error for a split without a batch."""
     name = SPLIT_NAMES[split_index]
     rest = split_index == TEST  # what the others leave
     fraction = f"smaller {flag('train_frac')} or {flag('val_frac')}" if rest else f"larger {flag(f'{name}_frac')}"

@@ -176,4 +176,5 @@ def invalid_utf8_at(pieces: Iterable[bytes]) -> int | None:
 
 
 def code_points(text: str) -> npt.NDArray[np.uint32]:
+    """The code points of a text, uint32 (T,). Errors: UnicodeEncodeError for a surrogate."""
     return np.frombuffer(text.encode("utf-32-le"), "<u4")

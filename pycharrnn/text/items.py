@@ -119,6 +119,7 @@ class ListCheck:
 
 
 def too_long(item: bytes, longest: int = MAX_ITEM) -> UserError:
+    """The error for an item of more than `longest` bytes."""
     or_else = f", or train without {flag('items')}" if longest == MAX_ITEM else ""
     return UserError(
         f"the item that begins with '{labels.beginning_of(item)}' has more than {longest:,} bytes, the most that an"

@@ -113,6 +113,7 @@ def cut(text: bytes, known: Collection[bytes]) -> list[bytes]:
 
 
 def too_many() -> UserError:
+    """The error for more than MAX_LABELS labels."""
     return UserError(
         f"the items have more than {MAX_LABELS:,} labels, the most that a model may have: choose another"
         f" {flag('label')}, or join some."

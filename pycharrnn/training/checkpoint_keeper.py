@@ -61,6 +61,7 @@ class CheckpointKeeper:
 
     @property
     def best(self) -> str | None:
+        """The path of the checkpoint with the lowest validation loss of those that are there; None without one."""
         best = self._best_written()
         return None if best is None else self._file_of(best)
 

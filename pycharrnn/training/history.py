@@ -39,6 +39,7 @@ class History:
 
     @property
     def last_val_loss(self) -> float | None:
+        """The validation loss of the last validated iteration; None without one."""
         return self.val_losses[max(self.val_losses)] if self.val_losses else None
 
     @property

@@ -38,4 +38,5 @@ def appended(text: str, length: int, at: int) -> str:
 
 
 def words(changes: Sequence[Change]) -> str:
+    """The value of -anneal_to, the inverse of `parse`."""
     return ",".join(f"{length}:{at}" for length, at in changes)

@@ -42,6 +42,7 @@ class NCCLAllReduce:
         self._done.record()
 
     def wait(self) -> None:
+        """Wait for the sum that `begin` started, if any. Errors: RuntimeError, also after _TIMEOUT seconds."""
         end = time.monotonic() + _TIMEOUT
         while self._done is not None and not self._done.query():  # type: ignore[no-untyped-call]  # PyTorch's
             if time.monotonic() > end:

@@ -119,12 +119,14 @@ class RunLog:
         return self._every > 0 and self._clock() - self._last_row >= self._every
 
     def train(self, i: int, train_loss: float, norm_ratio: float, learning_rate: float) -> None:
+        """Add the row of a training loss, in nats. `learning_rate`: of the next iteration."""
         (before, then), now = self._last, self._training_seconds()
         self._last = i, now
         figures = {"train_loss": train_loss, "norm_ratio": norm_ratio}
         self._add("train", i, learning_rate, (i - before) * self._sizes.characters, now - then, figures)
 
     def validation(self, i: int, val_loss: float, learning_rate: float, seconds: float) -> None:
+        """Add the row of a validation, which took `seconds`; the loss is in nats."""
         characters = self._sizes.nval * self._sizes.characters
         self._add("validation", i, learning_rate, characters, seconds, {"val_loss": val_loss})
 

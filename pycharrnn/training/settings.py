@@ -123,6 +123,7 @@ class RunSettings:
 
     @property
     def resumed(self) -> ResumedRun | None:
+        """The run that -resume goes on with; None for another run."""
         return self.start if isinstance(self.start, ResumedRun) else None
 
 

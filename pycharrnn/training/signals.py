@@ -56,6 +56,7 @@ class GracefulStop:
 
     @property
     def status(self) -> int:
+        """The exit status for `cause`: that of the signal, 1 for a closed standard output, 0 for none."""
         number = self._number or (signal.SIGINT if self._by_callback else 0)
         return status_of(number) if number else int(self._output.closed)
 
