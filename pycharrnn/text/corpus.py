@@ -48,7 +48,7 @@ class Corpus:
     is_new: bool
     joined: JoinedFiles
     list_kind: str
-    _named: Sequence[str]  # paths as the user gave them; none for a text
+    _command: Sequence[str]  # words of one that trains on the same files, read as the same text; none for a text
     _sources: Sequence[str]
     _note: PrintLine
     _progress: int
@@ -86,8 +86,8 @@ class Corpus:
         learnt = f"the network learns the order of the {unit}s"
         if self.list_kind == list_text.SORTED_LIST:
             learnt += ", and is validated on the last lines only"
-        command = shell_words.joined(["pycharrnn", "train", *self._named, "-items", kind])
-        remedy = f"{command} learns each {unit}" if self._named else f"{flag('items', kind)} learns each"
+        command = shell_words.joined([*self._command, "-items", kind])
+        remedy = f"{command} learns each {unit}" if self._command else f"{flag('items', kind)} learns each"
         shown = escape_line(input_file(self.folder))
         return f"{shown} looks like a {self.list_kind}: {learnt}; {remedy} by itself, in a new order every epoch."
 
@@ -147,12 +147,14 @@ def gather(
     text_encoding: str = "",
     items: str = "",
     label: str = "",
+    encoding: str = "",
 ) -> Iterator[Corpus]:
     """Find a folder in `data` for the text of some files; until it is written, no other text can take the folder.
 
     `texts`, `is_product`, `text_encoding`: as for source_files.find; or bytes, a text with the name "text". `note`
-    prints which files are read, how, and which are left out. `items`, `label`: the values of -items and -label. Errors:
-    UserError, also for a list that can't be learnt from.
+    prints which files are read, how, and which are left out. `items`, `label`: the values of -items and -label.
+    `encoding`: that of -encoding, "" if it is not given; advice repeats it. Errors: UserError, also for a list that
+    can't be learnt from.
     """
     with contextlib.ExitStack() as until_written:
         if isinstance(texts, bytes):
@@ -177,14 +179,16 @@ def gather(
         until_written.enter_context(_lock(data, note))
         folder, held = _place(os.path.join(data, name), joined, stats, note)
         list_kind = "" if items else list_text.kind_of_list(bytes(beginning))
-        named = [] if isinstance(texts, bytes) else texts
+        command = [] if isinstance(texts, bytes) else ["pycharrnn", "train", *texts]
+        for option, value in (("-text_encoding", text_encoding), ("-encoding", encoding)):
+            command += [option, value] if command and value else []
         yield Corpus(
             folder,
             stats=held or stats,
             is_new=held is None,
             joined=joined,
             list_kind=list_kind,
-            _named=named,
+            _command=command,
             _sources=sources,
             _note=note,
             _progress=progress,

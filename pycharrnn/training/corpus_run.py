@@ -40,7 +40,8 @@ def corpus_run(
             f"several processes can't gather a text: name its folder by {flag('data_dir')}; a training on files in one"
             " process makes it, data/NAME."
         )
-    how = {"text_encoding": opt.text_encoding, "items": opt.items, "label": opt.label}
+    how = {name: getattr(opt, name) for name in ("text_encoding", "items", "label")}
+    how["encoding"] = opt.encoding if "encoding" in given else ""
     with corpus.gather(texts, note, opt.progress, is_product, **how) as gathered:
         recipe = opt.recipe if "recipe" in given or opt.minutes else "quick"
         savefile = opt.savefile if "savefile" in given else os.path.basename(gathered.folder)

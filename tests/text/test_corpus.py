@@ -297,6 +297,23 @@ def test_a_list_is_said(home):
     assert for_command_line(said[-1]).endswith("; -items line learns each by itself, in a new order every epoch.")
 
 
+def test_the_command_for_a_list_has_the_flags_that_decide_what_the_text_is(home):
+    names = [f"{a}{b}é" for a in ("An", "Be", "Cla", "Do", "Em", "Fi", "Ge") for b in ("a", "do", "ka", "na", "ra")]
+    put(home / "l.txt", "".join(f"{a} {b}\n" for a in names[:9] for b in names).encode("mac-roman"))
+
+    def command(given: dict[str, str]) -> str:
+        said: list[str] = []
+        with corpus_run(["l.txt"], TrainOptions(**given), given, said.append) as (_, found):
+            found.write()
+        advice = for_command_line(said[-1])
+        return advice[advice.index("pycharrnn train") : advice.index(" learns each line")]
+
+    assert command({}) == "pycharrnn train l.txt -items line"
+    assert command({"text_encoding": "mac-roman"}) == "pycharrnn train l.txt -text_encoding mac-roman -items line"
+    both = {"encoding": "utf8", "text_encoding": "bytes"}
+    assert command(both) == "pycharrnn train l.txt -text_encoding bytes -encoding utf8 -items line"
+
+
 def test_copies_of_a_file_are_said(home):
     for name, content in (("a.txt", "one\n"), ("b.txt", "two\n"), ("c.txt", "one\n"), ("d.txt", "one\n")):
         put(home / "poems" / name, content)
