@@ -60,7 +60,7 @@ class Corpus:
         if self.is_new:
             self.stats = self._written(path)
         files = self.joined.files
-        if how := source_files.sentence_on_decoding(files):
+        if how := source_files.sentence_on_decoding(files, self.joined.replaced):
             self._note(how)
         size = f"{self.stats.size:,} bytes{' with labels' if self.joined.label in ('file', 'folder') else ''}"
         said = f"{escape_line(path)}: {size}, {'new' if self.is_new else 'as before'}"

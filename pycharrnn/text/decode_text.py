@@ -16,6 +16,7 @@ RAW = "bytes"  # the value of -text_encoding that keeps a file as it is
 _COMMON = "utf-8, utf-16, cp1252, latin-1, mac-roman, cp1251, koi8-r, shift-jis or gb18030"
 _ALLOWED = f"{RAW} or a text encoding of Python (docs.python.org/3/library/codecs.html), such as {_COMMON}"
 _NOT_FOR_FILES = ("idna", "punycode")  # host names
+CRLF, CR = "of Windows (CRLF)", "of old Macs (CR)"  # line ends that become LF, for a message
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,17 @@ def option_for_model(of: str) -> str:
 
 
 def pieces(
-    path: str, decoding: Decoding, shown: str, advance: Callable[[int], None] = lambda done: None
+    path: str,
+    decoding: Decoding,
+    shown: str,
+    advance: Callable[[int], None] = lambda done: None,
+    replaced: set[str] | None = None,
 ) -> Iterator[bytes]:
     """The text of a file, piece by piece: in UTF-8, without byte order mark, CR and CRLF as LF.
 
     Args:
         shown: the file's name in messages. advance: called with the number of bytes of each piece that was read.
+        replaced: gets CRLF and CR if such line ends became LF.
 
     Errors: OSError; UserError for invalid bytes, if the decoding is strict.
     """
@@ -94,7 +100,7 @@ def pieces(
     text = _without_mark(_decode(found, decoding, shown))
     if decoding.is_html:
         text = html_text.text_of(text)
-    for piece in _unix_lines(text):
+    for piece in _unix_lines(text, set() if replaced is None else replaced):
         yield piece.encode()
 
 
@@ -132,12 +138,18 @@ def _without_mark(found: Iterable[str]) -> Iterator[str]:
             is_first = False
 
 
-def _unix_lines(found: Iterable[str]) -> Iterator[str]:
+def _unix_lines(found: Iterable[str], replaced: set[str]) -> Iterator[str]:
     """CR and CRLF as LF, also where a piece ends between the two."""
     held = ""
     for piece in found:
         text = held + piece
         held = "\r" if text.endswith("\r") else ""
-        yield text[: len(text) - len(held)].replace("\r\n", "\n").replace("\r", "\n")
+        text = text[: len(text) - len(held)]
+        for name, line_end in ((CRLF, "\r\n"), (CR, "\r")):
+            if line_end in text:
+                replaced.add(name)
+                text = text.replace(line_end, "\n")
+        yield text
     if held:
+        replaced.add(CR)
         yield "\n"

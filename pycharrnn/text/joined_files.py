@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from compat.item_options import END_CHARACTERS
 from pycharrnn.common.display import join_words
@@ -22,11 +22,13 @@ class JoinedFiles:
     Attributes:
         files: in the order of the text.
         items, label: the values of the options -items and -label; "" without.
+        replaced: of the files that `pieces` has read, the line ends that became LF, as in decode_text.
     """
 
     files: Sequence[SourceFile]
     items: str = ""
     label: str = ""
+    replaced: dict[SourceFile, set[str]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -48,14 +50,14 @@ class JoinedFiles:
             for file in self.files:
                 if last != b"\n":
                     yield b"\n"
-                for piece in decoded(file, advance):
+                for piece in self._decoded(file, advance):
                     yield piece
                     last = piece[-1:] or last
             return
         block = bytearray()
         for file in self.files:
             prefix = labels.prefix(file, self.label)
-            for item in as_input(decoded(file, advance), self.items, file.shown):
+            for item in as_input(self._decoded(file, advance), self.items, file.shown):
                 block += prefix
                 block += item
                 if len(block) >= _BLOCK:
@@ -77,7 +79,12 @@ class JoinedFiles:
         if advice := check.advice():
             note(advice)
 
+    def _decoded(self, file: SourceFile, advance: Callable[[int], None]) -> Iterator[bytes]:
+        return decoded(file, advance, self.replaced.setdefault(file, set()))
 
-def decoded(file: SourceFile, advance: Callable[[int], None] = lambda done: None) -> Iterator[bytes]:
-    """The text of a file. `advance` receives the number of bytes read. Errors: OSError; UserError."""
-    return decode_text.pieces(file.path, file.decoding, file.shown, advance)
+
+def decoded(
+    file: SourceFile, advance: Callable[[int], None] = lambda done: None, replaced: set[str] | None = None
+) -> Iterator[bytes]:
+    """The text of a file. `advance`, `replaced`: as for decode_text.pieces. Errors: OSError; UserError."""
+    return decode_text.pieces(file.path, file.decoding, file.shown, advance, replaced)

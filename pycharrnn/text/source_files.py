@@ -8,13 +8,14 @@ import io
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import cast
 
 from compat import file_magic
 from pycharrnn.common import folder_walk, near_paths
-from pycharrnn.common.display import escape_line, join_words
+from pycharrnn.common.display import escape_line, join_words, series
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.standard_streams import standard_input
@@ -226,12 +227,23 @@ def read(path: str, note: PrintLine, text_encoding: str = "", of_model: bytes = 
         return b"".join(decode_text.pieces(found.path, found.decoding, shown))
 
 
-def sentence_on_decoding(files: Sequence[SourceFile]) -> str:
-    """`how_decoded` as a sentence, which says how to overrule a detected encoding; "" if all files were UTF-8."""
-    how = how_decoded(files)
-    is_detected = any(file.decoding.errors != "strict" for file in files)
-    way_out = f"; {flag('text_encoding')} overrules this" if is_detected else ""
-    return how and f"{how}{way_out}."
+def sentence_on_decoding(
+    files: Sequence[SourceFile], replaced: Mapping[SourceFile, Collection[str]] = MappingProxyType({})
+) -> str:
+    """`how_decoded` as a sentence, with how to overrule a detected encoding; "" if all files were UTF-8.
+
+    `replaced`: the line ends of files that became LF, as in decode_text; the sentence names them.
+    """
+    parts = [how_decoded(files)]
+    if any(file.decoding.errors != "strict" for file in files):
+        parts.append(f"{flag('text_encoding')} overrules this")
+    by_line_ends: dict[str, list[str]] = {}
+    for file, line_ends in replaced.items():
+        if line_ends:
+            words = series(sorted(line_ends), "and")
+            by_line_ends.setdefault(words, []).append(file.shown)
+    parts += [f"{join_words(names)}: line ends {words} became LF" for words, names in by_line_ends.items()]
+    return "; ".join(filter(None, parts)) + "." if any(parts) else ""
 
 
 def how_decoded(files: Sequence[SourceFile]) -> str:

@@ -71,9 +71,27 @@ def test_a_file(home):
     assert gather("letters.txt") == (
         "data/letters",
         b"Dear Ada,\nno newline at the end",
+        "letters.txt: line ends of Windows (CRLF) became LF.\n"
         "data/letters/input.txt: 31 bytes, new, from 1 file: letters.txt (32 bytes).",
-    )
+    )  # fmt: skip
     assert sorted(os.listdir("data/letters")) == [".sources", "input.txt"]
+
+
+def test_line_ends_that_change_are_said_in_one_sentence(home):
+    put(home / "a/stray.txt", "one\rtwo\n")
+    put(home / "a/both.txt", "one\r\ntwo\rthree\n")
+    put(home / "a/unix.txt", "one\ntwo\n")
+    for k in range(10):
+        put(home / f"a/windows_{k}.txt", f"{k}\r\n")
+    of_windows = ", ".join(f"a/windows_{k}.txt" for k in range(8))
+    for items in ("", "line", "blank"):
+        _, _, said = gather("a", items=items)
+        assert said.splitlines()[-2 if items else 0] == (
+            "a/both.txt: line ends of Windows (CRLF) and of old Macs (CR) became LF; a/stray.txt: line ends of old Macs"
+            f" (CR) became LF; {of_windows} and 2 more: line ends of Windows (CRLF) became LF."
+        )
+    assert "became LF" not in gather("a", text_encoding="bytes")[2]
+    assert "became LF" not in gather("a/unix.txt")[2]
 
 
 def test_a_folder_is_all_text_files_below_it_in_the_order_of_their_names(home):
@@ -91,7 +109,8 @@ def test_a_folder_is_all_text_files_below_it_in_the_order_of_their_names(home):
     assert text == b"a1\na2\nb\nc\nz"
     assert said.splitlines() == [
         "left out, since they contain no text: poems/a/photo.jpg, poems/empty.txt (empty).",
-        "poems/c: read as utf-16-le; -text_encoding overrules this.",
+        "poems/c: read as utf-16-le; -text_encoding overrules this; poems/a/1.md: line ends of Windows (CRLF) became"
+        " LF.",
         "data/poems_and_1_more/input.txt: 11 bytes, new, from 5 files: poems/a/1.md (4 bytes), poems/a/2.txt (2 bytes),"
         " poems/b.txt (2 bytes), poems/c (4 bytes), letter.txt (1 bytes).",
     ]
@@ -135,11 +154,10 @@ def test_files_in_several_encodings_become_one_text(home, monkeypatch, piece):
     assert gathered == b"\n".join([unix, unix, unix, unix, "größer".encode(), unix, b"plain English text\n"])
     assert said.splitlines()[0] == (
         "f/1.txt, f/7.txt: read as utf-16-le; f/3.txt: read as utf-16-be; f/4.txt: read as utf-32-le; f/5.txt: read as"
-        " cp1252; -text_encoding overrules this."
+        " cp1252; -text_encoding overrules this; f/1.txt, f/2.txt, f/3.txt, f/4.txt, f/6.txt, f/7.txt: line ends of"
+        " Windows (CRLF) became LF; f/5.txt: line ends of old Macs (CR) became LF."
     )
-    assert said.splitlines()[0].replace("; -text_encoding overrules this.", "") in Path("data/f/.sources").read_text(
-        encoding="utf-8"
-    )
+    assert said.split("; -text_encoding overrules this;")[0] in Path("data/f/.sources").read_text(encoding="utf-8")
 
 
 def test_an_encoding_that_is_named_is_that_of_all_files(home):
@@ -148,7 +166,7 @@ def test_an_encoding_that_is_named_is_that_of_all_files(home):
     assert gather("a.txt", text_encoding="mac-roman") == (
         "data/a",
         text.replace("\r", "").encode(),
-        "a.txt: read as mac-roman.\n"
+        "a.txt: read as mac-roman; a.txt: line ends of Windows (CRLF) became LF.\n"
         "data/a/input.txt: 21 bytes, new, from 1 file: a.txt (21 bytes).",
     )  # fmt: skip
     assert gather("a.txt", text_encoding="bytes")[:2] == ("data/a_2", text.encode("mac-roman"))
@@ -426,7 +444,8 @@ def test_standard_input(home, monkeypatch):
         monkeypatch.setattr(sys, "stdin", f)
         folder, text, said = gather("-")
     assert (folder, text) == ("data/stdin", b"from a pipe\n")
-    assert said == "data/stdin/input.txt: 12 bytes, new, from 1 file: standard input (13 bytes)."
+    assert said.splitlines()[0] == "standard input: line ends of Windows (CRLF) became LF."
+    assert said.splitlines()[1] == "data/stdin/input.txt: 12 bytes, new, from 1 file: standard input (13 bytes)."
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no named pipes")

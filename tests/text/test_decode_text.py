@@ -8,7 +8,7 @@ import pytest
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.text import decode_text, file_pieces
-from pycharrnn.text.decode_text import INVALID_AS_CP1252, Decoding
+from pycharrnn.text.decode_text import CR, CRLF, INVALID_AS_CP1252, Decoding
 
 TEXT = "größer €\r\n😀\rœuvre\r\r\n“end”"
 UNIX = "größer €\n😀\nœuvre\n\n“end”"
@@ -38,6 +38,26 @@ def test_every_encoding_becomes_utf8_with_newlines_and_without_mark(tmp_path, mo
 def test_line_ends_and_marks(tmp_path, content, wanted):
     assert read(tmp_path / "a", content) == wanted
     assert read(tmp_path / "a", content, "bytes") == content
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 1 << 20])
+@pytest.mark.parametrize(
+    "content, wanted",
+    [
+        (b"ab\ncd\n", set()),
+        (b"ab\r\ncd\r\n\r\n", {CRLF}),
+        (b"ab\ncd\r", {CR}),
+        (b"ab\rcd\nef", {CR}),
+        (b"ab\r\r\ncd", {CRLF, CR}),
+    ],
+)
+def test_line_ends_that_become_lf_are_reported(tmp_path, monkeypatch, piece, content, wanted):
+    monkeypatch.setattr(file_pieces, "_PIECE", piece)
+    (tmp_path / "a").write_bytes(content)
+    for decoding, reported in ((Decoding(), wanted), (Decoding("bytes"), set())):
+        replaced: set[str] = set()
+        list(decode_text.pieces(str(tmp_path / "a"), decoding, "a", replaced=replaced))
+        assert replaced == reported
 
 
 @pytest.mark.parametrize("piece", [1, 3, 1 << 20])

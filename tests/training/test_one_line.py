@@ -190,7 +190,8 @@ def test_odd_texts(home):
         (home / f"poems/{k}.txt").write_bytes(TEXT)
     (home / "poems/photo.jpg").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF\0\0\0")
     log, said = trained(home, "Ночь.txt")
-    assert "pycharrnn: Ночь.txt: read as utf-16-le; -text_encoding overrules this.\n" in said
+    became = "line ends of Windows (CRLF) became LF"
+    assert f"pycharrnn: Ночь.txt: read as utf-16-le; -text_encoding overrules this; Ночь.txt: {became}.\n" in said
     assert "-encoding utf8" in log[0]
     assert (home / "data/Ночь/input.txt").read_text(encoding="utf-8") == cyrillic
     assert "vocab size: " + str(len(set(cyrillic))) in log
@@ -205,11 +206,12 @@ def test_a_text_in_an_old_encoding(home):
     text = "Où sont passées les neiges d’antan? La fête continuait à côté de l’église.\n" * 30
     (home / "prose.txt").write_bytes(text.replace("\n", "\r\n").encode("cp1252"))
     _, said = trained(home, "prose.txt")
-    assert "pycharrnn: prose.txt: read as cp1252; -text_encoding overrules this.\n" in said
+    became = "line ends of Windows (CRLF) became LF"
+    assert f"pycharrnn: prose.txt: read as cp1252; -text_encoding overrules this; prose.txt: {became}.\n" in said
     assert (home / "data/prose/input.txt").read_text(encoding="utf-8") == text
     assert sampled(home / "cv/lm_prose_best.t7", ["-length", "5", "-primetext", "Où"]).startswith("Où".encode())
     log, said = trained(home, "prose.txt", "-text_encoding", "latin-1", "-seed", "5")
-    assert "this text is named prose_2;" in said and "read as latin-1.\n" in said
+    assert "this text is named prose_2;" in said and "read as latin-1; prose.txt: line ends" in said
     assert checkpoint.load(home / "cv/lm_prose_2_best.t7").opt["text_encoding"] == "latin-1"
     # The text is there now, so that neither the printed line nor -resume decodes it again.
     words = shlex.split(log[0].partition(": ")[2])[2:]
