@@ -62,7 +62,7 @@ def load(
                 return found
     try:
         with atomic_write(path) as f, bar("finding items", len(text), progress) as advance:
-            check = ListCheck(kind, input_file(data_dir), label)
+            check = ListCheck(kind, input_file(data_dir), label, is_cut=bool(text.left_out))
             for block in _blocks(text, check, end, is_utf8, advance, dtype):
                 f.write(block.tobytes())
         found = _open(path, dtype)

@@ -58,13 +58,14 @@ class ListCheck:
     """Checks that a list, whose items arrive one after the other, can be learnt from.
 
     `shown`: its name in messages. `label`: the value of -label; the items begin with their labels, as in input.txt.
+    `is_cut`: whether -vocab keep has left characters out of the items.
 
     Attributes:
         labels: label -> its number, in the order in which they came.
     """
 
-    def __init__(self, kind: str, shown: str, label: str = "") -> None:
-        self._kind, self._shown, self._label = kind, shown, label
+    def __init__(self, kind: str, shown: str, label: str = "", is_cut: bool = False) -> None:
+        self._kind, self._shown, self._label, self._is_cut = kind, shown, label, is_cut
         self.labels: dict[bytes, int] = {}
         self._first, self._count, self._is_varied = b"", 0, False
         self._with_blanks = 0  # items that end with a space or a tab
@@ -84,6 +85,13 @@ class ListCheck:
 
     def finish(self) -> None:
         """Errors: UserError for a list without items, with one item, or with equal ones."""
+        if self._is_cut and not self._is_varied:
+            left = "no item" if not self._count else "only one item" if self._count == 1 else "only equal items"
+            raise UserError(
+                f"{flag('vocab', 'keep')} leaves {left} of {self._shown}, since the model knows"
+                f" {'few' if self._count else 'none'} of the characters: {flag('vocab', 'extend')} adds them to the"
+                " model."
+            )
         after = ", after a label and a tab" if self._label else ""
         kind = f"{flag('items', self._kind)}, for which an item is {ITEM_OF[self._kind]}{after}"
         if self._count < 2:

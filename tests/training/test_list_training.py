@@ -171,6 +171,24 @@ def test_one_line_with_texts(tmp_path):
     assert checkpoint.load(tmp_path / "cv" / "lm_poems_best.t7").network.end_id is not None
 
 
+@pytest.mark.parametrize(
+    "items, left",
+    [
+        (["éç", "ñ", "öä"] * 50, "no item of data/new/input.txt, since the model knows none"),
+        (["éç", "ñ"] * 50 + ["abc"], "only one item of data/new/input.txt, since the model knows few"),
+        (["éa", "ñ", "aä"] * 50, "only equal items of data/new/input.txt, since the model knows few"),
+    ],
+)
+def test_a_list_whose_characters_the_model_lacks(tmp_path, items, left):
+    train(with_list(tmp_path), "-items", "line", "-max_epochs", "1", "-savefile", "names", small=LIST)
+    (tmp_path / "new.txt").write_text("\n".join(items), encoding="utf-8")
+    more = ["new.txt", "-items", "line", "-init_from", "cv/lm_names_best.t7", "-max_epochs", "1", "-gpuid", "-1"]
+    error, _, _ = result_of(tmp_path, *more, "-vocab", "keep", small=[])
+    assert str(error) == f"-vocab keep leaves {left} of the characters: -vocab extend adds them to the model."
+    error, _, _ = result_of(tmp_path, *more, "-vocab", "extend", small=[])
+    assert error is None
+
+
 def test_a_model_of_items_goes_on_with_a_text(tmp_path):
     folder = with_list(tmp_path)
     train(folder, *LIST, *SPLIT, "-max_epochs", "1", small=[])
