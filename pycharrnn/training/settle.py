@@ -226,8 +226,9 @@ def _resumed(
         # A run of -init_from has the dropout of its model, and records the option.
         was = found.network.dropout if name == "dropout" else recorded_options.find(found, name)
         if name in given and (asked := getattr(options, name)) != was:
-            before = "" if name == "minutes" and not was else f" (was {_in_words(was)})"  # it is not recorded
-            overridden[name] = f"{_in_words(asked)}{before}"
+            before = "it was not given" if was == "" else f"was {_in_words(was)}"
+            is_unknown = name == "minutes" and not was  # it is not recorded
+            overridden[name] = _in_words(asked) + ("" if is_unknown else f" ({before})")
         else:
             recorded[name] = recorded_options.require(path, found, name)
     # A checkpoint with a run state has the mean squares themselves.
@@ -260,7 +261,7 @@ def _in_place(options: TrainOptions, start: ResumedRun, given: Collection[str], 
 def _in_words(value: object) -> str:
     if value is None:
         return "nothing that can be used"
-    return lua_format.tostring(value) if isinstance(value, (int, float)) else escape_line(str(value))
+    return lua_format.tostring(value) if isinstance(value, (int, float)) else escape_line(str(value)) or "''"
 
 
 def _with_encoding(options: TrainOptions, start: InitialCheckpoint) -> TrainOptions:

@@ -138,6 +138,11 @@ def test_a_resumed_run_has_its_recorded_options_except_those_given():
     )
 
 
+def test_what_was_not_given_is_said_in_words():
+    (_, line) = settled(start=start_of(ResumedRun), resume="cv", dtype="float64", gpuid=0, exact=1).log[:2]
+    assert line == "overridden on the command line: -dtype float64 (it was not given)"
+
+
 def test_patience_of_a_resumed_run_ends_where_the_user_says_when_it_ends():
     def resumed(**given) -> tuple[int, tuple[str, ...]]:
         start = dataclasses.replace(start_of(ResumedRun, patience=4, max_epochs=3), is_in_place=True)
@@ -263,6 +268,8 @@ def test_a_resumed_run_that_becomes_exact_has_its_precision():
     "recorded, options, words",
     [
         ({}, {"num_layers": 2}, "-num_layers 2 (was 3) can't change during a run"),
+        ({}, {"items": "line"}, "-items line (it was not given) can't change during a run"),
+        ({"items": "line"}, {"items": ""}, "-items '' (was line) can't change during a run"),
         ({"batch_size": "many"}, {}, "records the -batch_size 'many', which is not valid"),
         ({"batch_size": 0}, {}, "records an option that can't be used, so give it: -batch_size must be"),
         ({"savefile": "a/b"}, {}, "-savefile a/b is not a file name: give the folder with -checkpoint_dir."),
