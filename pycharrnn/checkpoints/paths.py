@@ -93,7 +93,7 @@ def _noted(path: str, loaded: Checkpoint, note: PrintLine) -> tuple[str, Checkpo
     """(path, loaded), with a note on weights that are no numbers: results are wrong where a text touches them."""
     if not loaded.network.is_finite():
         way_out = "use another copy of the file, or an earlier checkpoint"
-        note(f"{_escaped(path)} has weights that are NaN or infinite, so its texts and scores may be wrong: {way_out}")
+        note(f"{_escaped(path)} has weights that are NaN or infinite, so its texts and scores may be wrong: {way_out}.")
     return path, loaded
 
 

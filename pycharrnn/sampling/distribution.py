@@ -113,10 +113,15 @@ def _argmax(log_probs: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     return token_ids
 
 
-def nan_error(temperature: npt.NDArray[np.float64] | float) -> UserError:
-    """The error for a model that predicts NaN at this temperature, the highest of several."""
+def nan_error(temperatures: npt.NDArray[np.float64] | float) -> UserError:
+    """The error for a model that predicts NaN; it names the one of these temperatures that is farthest from 1."""
+    farthest = float(max(np.ravel(temperatures), key=lambda temperature: abs(temperature - 1)))
+    if farthest == 1:
+        return UserError(
+            "the model's probabilities are NaN, since its training failed or the file is damaged: use an earlier"
+            " checkpoint, or another copy of the file."
+        )
     return UserError(
-        f"the model's probabilities at {flag('temperature', float(np.max(temperature)))} are NaN: try a"
-        f" {flag('temperature')} nearer to 1; if that does not help, the checkpoint holds a model whose training"
-        " failed."
+        f"the model's probabilities at {flag('temperature', farthest)} are NaN: try a {flag('temperature')} nearer to"
+        " 1; if that does not help, the checkpoint holds a model whose training failed."
     )

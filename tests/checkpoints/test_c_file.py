@@ -323,6 +323,22 @@ def test_a_low_temperature_takes_the_most_probable_characters(tmp_path, weights)
 
 
 @needs_gcc
+def test_advice_on_the_temperature_where_it_is_not_1(tmp_path):
+    shape = loaded("lstm").network.weights["decoder.weight"].shape
+    failed = with_weights(loaded("lstm"), **{"decoder.weight": np.full(shape, 1e308)})
+    of_failed = compiled(written(tmp_path, failed, "double", "failed.c"))
+    of_good = compiled(written(tmp_path, loaded("lstm"), "double", "good.c"))
+    for program, args, advice in (
+        (of_failed, (), ", since the model's training failed"),
+        (of_failed, ("-temperature", "0.5"), " at -temperature 0.5; one nearer to 1 helps"),
+        (of_good, ("-temperature", "1e-300"), " at -temperature 1e-300; one nearer to 1 helps"),
+    ):
+        result = subprocess.run([str(program), *args], capture_output=True, text=True)
+        assert result.returncode == 1
+        assert result.stderr.splitlines()[-1] == f"{program}: no character has a positive probability{advice}."
+
+
+@needs_gcc
 def test_the_program_refuses_in_a_sentence(tmp_path):
     program = compiled(written(tmp_path, loaded("lstm"), "float"))
     temperature = "the temperature must be a finite number greater than 0"

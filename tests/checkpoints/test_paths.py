@@ -66,7 +66,7 @@ def test_weights_that_are_no_numbers_are_noted(tmp_path, said, value):
         for argument in (path, str(tmp_path)):
             said.clear()
             load(argument, said.append)
-            assert [line for line in said if "NaN" in line] == [f"{sentence}: {way_out}"]
+            assert [line for line in said if "NaN" in line] == [f"{sentence}: {way_out}."]
     assert inspection.look(path).facts["weights"] == "some are NaN or infinite"
     assert "weights" not in inspection.look(CHECKPOINT).facts
 

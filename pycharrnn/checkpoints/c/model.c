@@ -883,7 +883,7 @@ static const char *write_text(struct model_state *state, const struct options *o
   feed_text(state, opt->primetext, 1);
   for (count = 0; (count < opt->length || !opt->length) && !ferror(stdout); count++) {
     int id = model_next(state, opt->temperature);
-    if (id < 0) return "no character has a positive probability; a temperature nearer to 1 helps";
+    if (id < 0) return "no character has a positive probability";
 #if ITEMS
     if (id == MODEL_END) break;
 #endif
@@ -953,7 +953,9 @@ int main(int argc, char **argv) {
   problem = write_text(&state, &opt);
 #endif
   if (problem) {
-    fprintf(stderr, "\n%s: -temperature %g: %s.\n", argv[0], (double)opt.temperature, problem);
+    fprintf(stderr, "\n%s: %s", argv[0], problem);
+    if (opt.temperature == 1) fputs(", since the model's training failed.\n", stderr);
+    else fprintf(stderr, " at -temperature %g; one nearer to 1 helps.\n", (double)opt.temperature);
     return 1;
   }
   return end_output(argv[0]);
