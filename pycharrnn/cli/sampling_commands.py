@@ -57,10 +57,11 @@ def sample_command(model: str, **values: Any) -> None:
     if opt.o:
         do_without_output()
     use_threads(opt.threads if opt.samples == 1 else 0)
+    from compat.vocabulary import characters_by_id
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.cli import item_printing
     from pycharrnn.engine import device
-    from pycharrnn.sampling import beam, known_items, model_labels, stop_text
+    from pycharrnn.sampling import beam, item_selection, known_items, model_labels, stop_text
 
     explain_seed(opt.seed)
     if not opt.sample:
@@ -80,6 +81,8 @@ def sample_command(model: str, **values: Any) -> None:
     if prompt.is_line_start:
         opt = dataclasses.replace(opt, hide_prime=1)
     stop_text.require_possible_stop(opt, loaded.vocab)
+    if end is not None:
+        item_selection.require_possible_items(opt, prompt.characters, characters_by_id(loaded.vocab)[end])
     if opt.o:
         _refuse_file_as_folder(opt, checkpoint_file)
     if opt.adapt:

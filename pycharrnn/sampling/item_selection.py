@@ -146,10 +146,9 @@ def select(selection: Selection, model: ItemModel) -> Iterator[SelectedItem]:
 def select_in_rounds(selection: Selection, model: ItemModel) -> Iterator[list[SelectedItem]]:
     """As `select`, in lists that may be empty: see items.draw_in_rounds."""
     characters = model.characters
-    require_no_end(model.prime, characters[model.end], selection.opt.prime_option)
+    require_possible_items(selection.opt, model.prime, characters[model.end])
     most = None if selection.opt.may_leave_out_items else selection.opt.items
     beginning = b"".join(model.prime)
-    _require_possible_length(selection.opt, model.prime)
     for drawn in items.draw_in_rounds(model, selection.opt, most):
         selected = list[SelectedItem]()
         for item in drawn:
@@ -161,6 +160,12 @@ def select_in_rounds(selection: Selection, model: ItemModel) -> Iterator[list[Se
         yield selected
         if selection.has_ended:
             return
+
+
+def require_possible_items(opt: SampleOptions, prime: Sequence[bytes], end: bytes) -> None:
+    """Errors: UserError for a `prime` that has the end of an item, or for -least and -most that no item has."""
+    require_no_end(prime, end, opt.prime_option)
+    _require_possible_length(opt, prime)
 
 
 def require_no_end(prime: Sequence[bytes], end: bytes, option: str = "primetext") -> None:

@@ -151,11 +151,11 @@ def test_it_ends_where_nothing_new_comes(home):
 
 
 def test_lengths_that_no_item_has_are_refused_before_drawing(home):
-    error = sentence(run(*SAMPLE, "-least", "9", "-length", "6", "-primetext", "a", "-verbose", "0", cwd=home))
+    error = sentence(run(*SAMPLE, "-least", "9", "-length", "6", "-primetext", "a", cwd=home))
     assert "no item has -least 9 or more characters with -length 6: raise -length, or lower -least." in error
     done = run(*SAMPLE, "-least", "8", "-length", "7", "-primetext", "a", "-verbose", "0", "-items", "1", cwd=home)
     assert "no item has" not in done.stderr.decode()
-    error = sentence(run(*SAMPLE, "-most", "1", "-primetext", "ab", "-verbose", "0", cwd=home))
+    error = sentence(run(*SAMPLE, "-most", "1", "-primetext", "ab", cwd=home))
     assert "-primetext alone has 2 characters, more than -most 1: raise -most, or shorten it." in error
     assert all(item == "\u00e9".encode() for item in lines(home, "-most", "1", "-primetext", "\u00e9", "-items", "1"))
 
@@ -236,7 +236,7 @@ def test_the_beginning_from_a_file(home, ending):
     (home / "begin.txt").write_bytes(b"ab" + ending)
     assert lines(home, "-primefile", "begin.txt") == lines(home, "-primetext", "ab")
     (home / "begin.txt").write_bytes(b"ab\nc\n")
-    error = sentence(run(*SAMPLE, "-verbose", "0", "-primefile", "begin.txt", cwd=home))
+    error = sentence(run(*SAMPLE, "-primefile", "begin.txt", cwd=home))
     assert "-primefile has '\\n', which ends an item: leave it out" in error
 
 
@@ -257,7 +257,7 @@ def test_the_beginning_from_a_file(home, ending):
     ],
 )
 def test_options_without_a_meaning(home, options, said):
-    assert said in sentence(run(*SAMPLE, "-verbose", "0", *options, cwd=home))
+    assert said in sentence(run(*SAMPLE, *options, cwd=home))  # before anything is printed
 
 
 @pytest.mark.parametrize(
