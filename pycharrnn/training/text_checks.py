@@ -65,7 +65,11 @@ def check_splits(data: DataSettings, ntrain: int, nval: int, nbatches: int, leng
             ways_out.append(f"a smaller {flag('batch_size')} or {flag('seq_length')}")
         if nbatches > 1 or not ways_out:
             ways_out.append(f"a larger {flag(f'{name}_frac')}")
-        raise UserError(f"the {name} split has no batch of the {nbatches}: use {', or '.join(ways_out)}.")
+        size = f"{flag('batch_size', data.batch_size)} x {flag('seq_length', data.seq_length)} characters"
+        batches, leaves = f"{nbatches} batches", "none of which is in"
+        if nbatches == 1:
+            batches, leaves = "only one batch", "which leaves none for"
+        raise UserError(f"the text makes {batches} of {size}, {leaves} the {name} split: use {', or '.join(ways_out)}.")
 
 
 def _check_batches(data: DataSettings, length: int) -> None:
