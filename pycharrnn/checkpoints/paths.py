@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, recorded_split, run_names
+from pycharrnn.checkpoints.checkpoint_reader import CheckpointReader
 from pycharrnn.checkpoints.folder_files import File, each_once, newest_first
 from pycharrnn.checkpoints.folder_runs import FolderRun, OtherRun, RunIdentity, identity_of, last_trained_first
 from pycharrnn.common.display import escape_line, plural
@@ -104,13 +105,12 @@ def say_choice(note: PrintLine, folder: str, file: File, why: str, count: int, i
     note(f"{_escaped(folder)}: {_escaped(os.path.basename(file.path))}, {of}")
 
 
-class _Reader:
-    """Reads the checkpoints of a folder. Prints one note for each unreadable file."""
+class _Reader(CheckpointReader):
+    """Reads the checkpoints of a folder."""
 
     def __init__(self, folder: str, note: PrintLine) -> None:
-        self.folder, self._note = folder, note
-        self._unreadable: set[str] = set()
-        self._last: tuple[str, Checkpoint] | None = None  # often the best one is the newest one
+        super().__init__(note)
+        self.folder = folder
 
     def runs(self) -> Iterator[FolderRun]:
         """As last_trained_first. Errors: UserError, as newest_first."""
@@ -120,21 +120,6 @@ class _Reader:
         for file in files:
             if loaded := self.checkpoint(file.path):
                 yield file, loaded
-
-    def checkpoint(self, path: str) -> Checkpoint | None:
-        """None for a file that can't be read."""
-        if self._last and self._last[0] == path:
-            return self._last[1]
-        if path in self._unreadable:
-            return None
-        try:
-            loaded = checkpoint.load(path)
-        except UserError as e:
-            self._unreadable.add(path)
-            self._note(f"passed over: {e}")
-            return None
-        self._last = path, loaded
-        return loaded
 
     def readable_others(self, others: Sequence[OtherRun]) -> tuple[list[OtherRun], Sequence[OtherRun]]:
         """_MOST_NAMED of some runs at most, each by its best checkpoint that can be read; the runs not looked at."""

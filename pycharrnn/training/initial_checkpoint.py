@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from compat.charrnn import Checkpoint
-from pycharrnn.checkpoints import checkpoint, folder_files, paths
+from pycharrnn.checkpoints import folder_files, paths
+from pycharrnn.checkpoints.checkpoint_reader import CheckpointReader
 from pycharrnn.checkpoints.folder_files import File
 from pycharrnn.checkpoints.folder_runs import RunIdentity, continues, identity_of, last_trained_first
 from pycharrnn.common.display import escape_line
@@ -73,27 +74,13 @@ def _newest(folder: str, savefile: str | None, say: PrintLine, note: PrintLine) 
     found = folder_files.newest_first(folder, note)
     own = [file for file in found if (file.run == f"lm_{savefile}" if savefile else file.run.startswith("lm_"))]
     renamed = [file for file in found if not file.run.startswith("lm_")] if savefile is None else []
-    unusable: set[str] = set()
-
-    def load_usable(path: str) -> Checkpoint | None:
-        if path in unusable:
-            return None
-        try:
-            loaded = checkpoint.load(path)
-            if loaded.network.is_finite():
-                return loaded
-            say(f"skipping {path}: its weights are not finite numbers.")
-        except UserError as e:
-            say(f"skipping {path}: {e}")
-        unusable.add(path)
-        return None
-
+    reader = CheckpointReader(say, only_finite=True)
     for files in (own, renamed):
         for file in files:
-            if not (loaded := load_usable(file.path)):
+            if not (loaded := reader.checkpoint(file.path)):
                 continue
-            last = _last_state(file, loaded, files, load_usable)
-            if last and (later := load_usable(last.path)) and continues(later, loaded):
+            last = _last_state(file, loaded, files, reader)
+            if last and (later := reader.checkpoint(last.path)) and continues(later, loaded):
                 newest, name = (escape_line(os.path.basename(one.path)) for one in (file, last))
                 note(
                     f"{escape_line(folder, None)}: {newest} is the newest file, but {name} is a later state of its run,"
@@ -106,9 +93,7 @@ def _newest(folder: str, savefile: str | None, say: PrintLine, note: PrintLine) 
     raise UserError(f"{folder} has no complete checkpoint{of_run} to resume from.")
 
 
-def _last_state(
-    newest: File, loaded: Checkpoint, files: Sequence[File], load_usable: Callable[[str], Checkpoint | None]
-) -> File | None:
+def _last_state(newest: File, loaded: Checkpoint, files: Sequence[File], reader: CheckpointReader) -> File | None:
     """The file with the last state of the run whose newest file holds `loaded`; None if it is that one.
 
     A run's `latest` is its last state: other files may be of a training that was given up for it. Without losses, no
@@ -120,7 +105,7 @@ def _last_state(
         return None
 
     def identity(path: str) -> RunIdentity | None:
-        found = loaded if path == newest.path else load_usable(path)
+        found = loaded if path == newest.path else reader.checkpoint(path)
         return identity_of(found) if found else None
 
     for run in last_trained_first([newest, *others], identity):

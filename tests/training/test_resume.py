@@ -165,8 +165,8 @@ def test_the_newest_whole_checkpoint_is_taken(tmp_path):
     spoil(fourth)
     os.utime(fourth, (1e9 - 1, 1e9 - 1))
     lines = train(folder, "-resume", "cv", "-max_epochs", "0.71", small=[])
-    assert lines[0].startswith(f"skipping cv/{second.name}: can't read")
-    assert lines[1] == f"skipping cv/{fourth.name}: its weights are not finite numbers."
+    assert lines[0].startswith(f"passed over: can't read cv/{second.name} ")
+    assert lines[1] == f"passed over: cv/{fourth.name} has weights that are NaN or infinite."
     assert lines[2].startswith(f"resuming from cv/{third.name}, iteration 30")
 
 
@@ -320,7 +320,7 @@ def test_a_later_state_that_is_damaged_is_passed_over(tmp_path, damage):
     for k, path in enumerate(reversed(ordered)):
         os.utime(path, (1.5e9 + 10 * k, 1.5e9 + 10 * k))
     lines = train(folder, "-resume", "cv", "-max_epochs", "1.75", small=[])
-    assert lines[0].startswith(f"skipping cv/{last.name}: ")
+    assert lines[0].startswith("passed over: ") and f"cv/{last.name} " in lines[0]
     assert lines[1].startswith(f"resuming from cv/{third.name}, iteration 90")
 
 

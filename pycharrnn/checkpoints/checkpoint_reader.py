@@ -1,0 +1,37 @@
+"""Reads checkpoints of which some may be damaged, for every command that takes a folder."""
+
+from __future__ import annotations
+
+from compat.charrnn import Checkpoint
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.errors import UserError
+from pycharrnn.common.printing import PrintLine
+
+
+class CheckpointReader:
+    """Reads checkpoints, and passes over those that can't be read: prints one note for each, and reads it once.
+
+    `only_finite`: pass over those with weights that are NaN or infinite, too.
+    """
+
+    def __init__(self, note: PrintLine, only_finite: bool = False) -> None:
+        self._note, self._only_finite = note, only_finite
+        self._unreadable: set[str] = set()
+        self._last: tuple[str, Checkpoint] | None = None  # often the best one is the newest one
+
+    def checkpoint(self, path: str) -> Checkpoint | None:
+        """None for a file that is passed over."""
+        if self._last and self._last[0] == path:
+            return self._last[1]
+        if path in self._unreadable:
+            return None
+        try:
+            loaded = checkpoint.load(path)
+            if self._only_finite and not loaded.network.is_finite():
+                raise UserError(f"{path} has weights that are NaN or infinite.")
+        except UserError as e:
+            self._unreadable.add(path)
+            self._note(f"passed over: {e}")
+            return None
+        self._last = path, loaded
+        return loaded
