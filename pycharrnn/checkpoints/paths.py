@@ -35,7 +35,7 @@ def load_best(path: str, note: PrintLine) -> tuple[str, Checkpoint]:
             else:
                 say_choice(note, path, file, _why_best(file), len(run.files))
             return _noted(file.path, loaded, note)
-    raise _none_readable(path)
+    raise _none_readable(reader)
 
 
 def load_every(paths: Sequence[str], note: PrintLine) -> Iterator[tuple[str, Checkpoint]]:
@@ -53,7 +53,7 @@ def load_every(paths: Sequence[str], note: PrintLine) -> Iterator[tuple[str, Che
             without -= {folders.get(name, "") for name in (path, *names)}
             yield _noted(path, loaded, note)
     for folder in without:
-        raise _none_readable(folder)
+        raise _none_readable(readers[folder])
 
 
 def load_best_of_runs(paths: Sequence[str], note: PrintLine) -> Iterator[tuple[str, Checkpoint]]:
@@ -171,7 +171,7 @@ def _one_of_each(
             yield file, loaded, run
             break
     if not found:
-        raise _none_readable(reader.folder)
+        raise _none_readable(reader)
 
 
 def _every(reader: _Reader, note: PrintLine) -> list[File]:
@@ -201,8 +201,10 @@ def _why_best(file: File) -> str:
     return "newest, since none has a validation loss," if file.loss is None else "lowest validation loss"
 
 
-def _none_readable(folder: str) -> UserError:
-    return UserError(f"the folder {folder} has no checkpoint that can be read: name one, or another folder.")
+def _none_readable(reader: _Reader) -> UserError:
+    return reader.none_readable(
+        f"the folder {reader.folder} has no checkpoint that can be read: name one, or another folder."
+    )
 
 
 def _escaped(path: str) -> str:

@@ -42,6 +42,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     use_threads(opt.threads or 1)
     from pycharrnn.analysis import adapted, evaluation, split_options
     from pycharrnn.checkpoints import checkpoint, paths
+    from pycharrnn.checkpoints.checkpoint_reader import passed_over
     from pycharrnn.engine import device
 
     where = device.choose(opt.gpuid, 0, note)
@@ -66,7 +67,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     if not rows:
         raise failed[0][1]
     for path, error in failed:
-        note(f"passed over: {error}" if path in str(error) else f"passed over {path}: {error}")
+        note(passed_over(path, error))
     for said in split_options.other_texts((split.text for split in splits), opt.data_dir):
         note(said)
     if opt.compare:

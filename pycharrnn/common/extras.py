@@ -11,15 +11,19 @@ from pycharrnn.common.errors import UserError
 _OF_EXTRA = re.compile(r"""(?P<requirement>[^;]+?)\s*;\s*extra\s*==\s*["'](?P<extra>[\w.-]+)["']""")
 
 
+class MissingPackage(UserError):
+    """A feature needs a package that is not installed."""
+
+
 def has_pytorch() -> bool:
     """Whether PyTorch is installed, without loading it."""
     return importlib.util.find_spec("torch") is not None
 
 
 def require_pytorch(what: str) -> None:
-    """Errors: UserError that names `what`, which needs PyTorch, if PyTorch is not installed, or can't load here."""
+    """Errors: MissingPackage names `what`, which needs PyTorch; UserError where PyTorch can't load."""
     if not has_pytorch():
-        raise UserError(f"{what} needs PyTorch, which is not installed: pip install torch")
+        raise MissingPackage(f"{what} needs PyTorch, which is not installed: pip install torch")
     require_current_folder()  # without which MKL would end the process
 
 
@@ -31,7 +35,7 @@ def require_current_folder() -> None:
         raise UserError("the current folder was removed: change to another one, with cd.") from None
 
 
-def missing(what: str, extra: str) -> UserError:
+def missing(what: str, extra: str) -> MissingPackage:
     """The error for a feature whose extra is not installed.
 
     It names the extra's packages, which pip finds wherever pycharrnn came from: a registry, a clone or a wheel.
@@ -39,7 +43,7 @@ def missing(what: str, extra: str) -> UserError:
     packages = requirements(extra)
     # Every shell knows double quotes, and treats an unquoted < or > as a redirection.
     words = " ".join(f'"{package}"' for package in packages) or f'-e ".[{extra}]" in a copy of the repository'
-    return UserError(f"{what} needs more packages: pip install {words}")
+    return MissingPackage(f"{what} needs more packages: pip install {words}")
 
 
 def requirements(extra: str) -> list[str]:

@@ -90,7 +90,7 @@ def _newest(folder: str, savefile: str | None, say: PrintLine, note: PrintLine) 
             paths.say_choice(note, folder, file, "newest", len(files))
             return file.path, loaded
     of_run = f" lm_{savefile}_*.t7 or lm_{savefile}_*.safetensors" if savefile else ""
-    raise UserError(f"{folder} has no complete checkpoint{of_run} to resume from.")
+    raise reader.none_readable(f"{folder} has no complete checkpoint{of_run} to resume from.")
 
 
 def _last_state(newest: File, loaded: Checkpoint, files: Sequence[File], reader: CheckpointReader) -> File | None:

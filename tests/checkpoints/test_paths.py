@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import sys
 from array import array
 
 import numpy as np
@@ -86,6 +87,21 @@ def test_damaged_ones_are_passed_over(tmp_path, said):
         assert names(path for path, _ in load(str(tmp_path), said.append)) == ["lm_x_epoch3.00_2.0000.t7"]
         passed_over = [line for line in said if line.startswith("passed over: can't read ")]
         assert len(passed_over) == len({*passed_over}) >= 2
+
+
+def test_where_a_package_is_missing_the_error_says_so(tmp_path, said, monkeypatch):
+    paths = [str(tmp_path / f"lm_x_epoch{k}.00_2.0000.safetensors") for k in (1, 2)]
+    for path in paths:
+        checkpoint.convert(checkpoint.load(CHECKPOINT), path)
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    for load in (load_best, every_of, lambda *args: list(load_runs(*args))):
+        said.clear()
+        with pytest.raises(UserError, match="a .safetensors file needs more packages: pip install "):
+            load(str(tmp_path), said.append)
+        passed_over = [line.partition(": a .safetensors file needs")[0] for line in said if "passed over" in line]
+        assert sorted(passed_over) == [f"passed over {path}" for path in paths]
+    shutil.copy(CHECKPOINT, tmp_path / "lm_x_epoch3.00_2.5000.t7")
+    assert names([load_best(str(tmp_path), said.append)[0]]) == ["lm_x_epoch3.00_2.5000.t7"]
 
 
 @pytest.mark.parametrize("second_name", [os.link, shutil.copy2, os.symlink], ids=["links", "copies", "symbolic"])

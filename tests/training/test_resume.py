@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shutil
+import sys
 from array import array
 from pathlib import Path
 from unittest import mock
@@ -168,6 +169,15 @@ def test_the_newest_whole_checkpoint_is_taken(tmp_path):
     assert lines[0].startswith(f"passed over: can't read cv/{second.name} ")
     assert lines[1] == f"passed over: cv/{fourth.name} has weights that are NaN or infinite."
     assert lines[2].startswith(f"resuming from cv/{third.name}, iteration 30")
+
+
+def test_where_a_package_is_missing_the_error_says_so(tmp_path, monkeypatch):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-checkpoint_format", "safetensors", "-max_epochs", "0.2")
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    error, lines, _ = result_of(folder, "-resume", "cv", "-max_epochs", "0.3", small=[])
+    assert str(error).startswith("a .safetensors file needs more packages: pip install ")
+    assert lines[0].startswith("passed over cv/lm_lstm_epoch0.20_")
 
 
 def test_a_renamed_checkpoint_is_taken_from_a_folder_without_another(tmp_path):
