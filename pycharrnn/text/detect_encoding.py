@@ -1,7 +1,8 @@
 """Detects how a text file is encoded: UTF-8, UTF-16 and UTF-32 by their structure, others by statistics of letters.
 
 The statistics are chardet's. It is right for all but one of 500 texts of 1 KB in 35 languages, as long as it chooses
-among the encodings below; among all that it knows it takes single French lines for Urdu.
+among the encodings below; among all that it knows it takes single French lines for Urdu. Where a few words repeat, it
+may take accented letters for Greek or Cyrillic ones; Latin letters in the same words show that.
 """
 
 from __future__ import annotations
@@ -38,16 +39,18 @@ _PLACES, _SAMPLED = 16, 1 << 12  # places of a file that are looked at, and byte
 _LINE_ENDS, _ASCII = re.compile(rb"[\r\n]+"), re.compile(rb"[\0-\x7f]*")
 _C1, _BLANK_TO_BLANK = re.compile(rb"[\x80-\x9f]"), re.compile(rb"[ \t\r\n].*[ \t\r\n]", re.DOTALL)
 _AROUND = 200  # bytes before and after one of _C1
+_GREEK_AND_CYRILLIC = ("cp1251", "koi8-r", "koi8-u", "cp866", "mac-cyrillic", "iso8859-5", "cp1253", "iso8859-7")
 _CANDIDATES = (
     *("utf-8", "cp1252", "iso8859-1", "iso8859-15", "mac-roman", "cp437", "cp850"),
     *("cp1250", "iso8859-2", "mac-latin2", "cp852", "cp1257", "iso8859-13", "cp1254", "iso8859-9", "cp1258"),
-    *("cp1251", "koi8-r", "koi8-u", "cp866", "mac-cyrillic", "iso8859-5", "cp1253", "iso8859-7"),
+    *_GREEK_AND_CYRILLIC,
     *("cp1255", "iso8859-8", "cp1256", "iso8859-6", "cp874"),
     *("cp932", "euc_jis_2004", "gb18030", "big5hkscs", "cp949"),
 )
 _USUAL = {"iso8859-1": "cp1252", "iso8859-9": "cp1254"}  # the same letters, and more of the bytes
 _OF_MACS = {"cp1252": "mac-roman", "cp1250": "mac-latin2", "cp1251": "mac-cyrillic"}  # with lone CRs as line ends
 _FEW = 5  # non-ASCII bytes, too few for statistics
+_WORD, _ASCII_LETTER = re.compile(r"[^\W\d_]{2,}"), re.compile("[A-Za-z]")
 
 
 def decoding_of(path: str, shown: str, text_encoding: str = "") -> Decoding | None:
@@ -184,8 +187,16 @@ def _guess(sample: bytes, shown: str, is_mac: bool) -> Decoding:
     non_ascii = len(sample.translate(None, bytes(range(0x80))))
     has_many = non_ascii >= _FEW or 3 * non_ascii > len(sample)
     codec = (has_many and _by_statistics(sample, shown)) or "cp1252"
+    if codec in _GREEK_AND_CYRILLIC and _mixes_scripts(sample.decode(codec, "replace")):
+        codec = "cp1252"
     codec = _USUAL.get(codec, codec)
     return Decoding(_OF_MACS.get(codec, codec) if is_mac else codec, "replace")
+
+
+def _mixes_scripts(text: str) -> bool:
+    """Whether most words with Greek or Cyrillic letters have Latin ones, too: then these are no Greek or Cyrillic."""
+    words = [word for word in _WORD.findall(text) if not word.isascii()]
+    return 2 * sum(_ASCII_LETTER.search(word) is not None for word in words) > len(words)
 
 
 def _by_statistics(sample: bytes, shown: str) -> str | None:

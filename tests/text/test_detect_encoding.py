@@ -111,6 +111,30 @@ def test_single_words_are_western(tmp_path, text):
     assert decoded(tmp_path / "a", text.encode("latin-1")) == text
 
 
+@pytest.mark.parametrize("words", ["café crème", "Zoë naïve", "garçon déjà vu", "José María", "André Chloé Noël"])
+@pytest.mark.parametrize("count", [5, 1000])
+def test_latin_words_with_accents_are_neither_greek_nor_cyrillic(tmp_path, words, count):
+    """Though the statistics of so few words say so: cafι crθme."""
+    text = f"{words}\n" * count
+    assert decoded(tmp_path / "a", text.encode("cp1252")) == text
+
+
+@pytest.mark.parametrize(
+    "text, codecs",
+    [
+        ("Το USB-καλώδιο του iPhone, το Wi-Fi και το e-mail· στο internet ο χρήστης άνοιξε το Word.\n", ["iso8859-7"]),
+        ("Windows, Linux, Android, Python: ένα πρόγραμμα\n", ["iso8859-7"]),
+        ("Кабель USB для iPhone'а, IT-компания и Wi-Fi роутер; e-mail открыли в Outlook.\n", ["cp1251", "koi8-r"]),
+        ('printf("\\nПривет, %sмир\\n"); // здесь начинается main, потом return\n', ["cp1251", "koi8-r", "cp866"]),
+        ('msgid "Open file"\nmsgstr "Открыть файл"\n', ["cp1251", "koi8-r"]),
+    ],
+)
+def test_greek_and_cyrillic_texts_with_latin_words_stay_as_they_are(tmp_path, text, codecs):
+    for codec in codecs:
+        for count in (3, 1000):
+            assert decoded(tmp_path / "a", (text * count).encode(codec)) == text * count
+
+
 def test_lone_returns_are_of_a_mac(tmp_path):
     for text, codec in (
         (ENGLISH, "mac-roman"),
