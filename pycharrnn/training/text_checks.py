@@ -56,7 +56,8 @@ def advice_on_bytes(data: DataSettings, text: TextStats) -> str:
 
 def check_splits(data: DataSettings, ntrain: int, nval: int, nbatches: int, length: int = 0) -> None:
     """Errors: UserError if training or validation has none of the batches of a text. `length`: characters, if known."""
-    for name, count, fraction in (("train", ntrain, data.train_frac), ("val", nval, data.val_frac)):
+    splits = ("train", "val", ntrain, data.train_frac), ("val", "train", nval, data.val_frac)
+    for name, other, count, fraction in splits:
         if count:
             continue
         sizes = loader.largest_sizes(length, data.batch_size, data.seq_length, data.split_fractions) if fraction else ""
@@ -64,7 +65,8 @@ def check_splits(data: DataSettings, ntrain: int, nval: int, nbatches: int, leng
         if fraction and nbatches == 1 and not length:
             ways_out.append(f"a smaller {flag('batch_size')} or {flag('seq_length')}")
         if nbatches > 1 or not ways_out:
-            ways_out.append(f"a larger {flag(f'{name}_frac')}")
+            smaller = f" and a smaller {flag(f'{other}_frac')}" if data.train_frac + data.val_frac >= 1 else ""
+            ways_out.append(f"a larger {flag(f'{name}_frac')}{smaller}")
         size = f"{flag('batch_size', data.batch_size)} x {flag('seq_length', data.seq_length)} characters"
         batches, leaves = f"{nbatches} batches", "none of which is in"
         if nbatches == 1:
