@@ -38,7 +38,7 @@ def losses(path: str, loaded: Checkpoint, weights: str) -> RoundingLosses:
     """The losses with the weights of the checkpoint at `path`, and with those of a .c file of type `weights`.
 
     The state is in double precision in both. The loss of the checkpoint is computed, too, where the recorded one may be
-    of another text, since no hash is recorded, or was computed in half precision.
+    of another text, since no hash is recorded, was computed in half precision, or is of weights before a rounding.
 
     Errors: UserError, a clause, if the training text is missing, has changed, or is too large to be read unasked.
     """
@@ -62,8 +62,8 @@ def losses(path: str, loaded: Checkpoint, weights: str) -> RoundingLosses:
             shutil.copyfile(text.path, input_file(folder))
             of_text = EvalOptions(data_dir=folder)
             after = evaluation.split_loss(path, rounded, of_text)
-            is_comparable = text.fingerprint and loaded.opt.get("dtype") not in _HALF
-            exact = checkpoint.validation_loss(loaded) if is_comparable else None
+            is_other = loaded.opt.get("dtype") in _HALF or checkpoint.is_rounded(loaded)
+            exact = checkpoint.validation_loss(loaded) if text.fingerprint and not is_other else None
             if exact is None:
                 exact = evaluation.split_loss(path, loaded, of_text)
             return RoundingLosses(exact, after, "" if text.fingerprint else name)

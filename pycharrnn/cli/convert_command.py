@@ -149,10 +149,10 @@ def _write_page(sources: list[str], target: str, opt: ConvertOptions) -> None:
     note(f"{len(models)} {plural(len(models), 'model')} in {size / 1e6:.1f} MB")
     if not half:
         for path, model in models:
-            if single_file.is_rounded(model):
+            if single_file.has_short_weights(model):
                 _note_rounding(path)
 
 
 def _note_rounding(path: str) -> None:
-    why = f"the weights of {path} are rounded to float16, as by {flag('half', 1)}"
-    note(f"{why}: its texts differ from those of the model that was trained, and the losses in it are that model's.")
+    rounded = f"the weights of {path} are rounded to float16, as by {flag('half', 1)}"
+    note(f"{rounded}: its texts differ from those of the trained model, whose losses it records.")

@@ -64,8 +64,6 @@ def sample_command(model: str, **values: Any) -> None:
     from pycharrnn.sampling import beam, item_selection, known_items, model_labels, stop_text
 
     explain_seed(opt.seed)
-    if not opt.sample:
-        _explain_greedy(opt)
 
     checkpoint_file, loaded = paths.load_best(model, note)
     # As in char-rnn on stdout; a checkpoint of `train FILE` has the text alone there.
@@ -83,6 +81,10 @@ def sample_command(model: str, **values: Any) -> None:
     stop_text.require_possible_stop(opt, loaded.vocab)
     if end is not None:
         item_selection.require_possible_items(opt, prompt.characters, characters_by_id(loaded.vocab)[end])
+    if not opt.sample:
+        _explain_greedy(opt)
+    if (opt.max_copy or opt.new) and not opt.text:
+        _note_unverified_text(checkpoint_file, loaded)
     if opt.o:
         _refuse_file_as_folder(opt, checkpoint_file)
     if opt.adapt:
@@ -110,9 +112,9 @@ def _explain_greedy(opt: SampleOptions) -> None:
     """Name the options that have no effect with -sample 0; char-rnn's -temperature has none either."""
     unused = [f"-{name}" for name, is_given in (("topk", opt.topk), ("topp", opt.topp != 1)) if is_given]
     if unused:
-        note(f"-sample 0 takes the most probable character, so {' and '.join(unused)} can't change it.")
+        note(f"-sample 0 takes the most probable character: {' and '.join(unused)} have no effect.")
     if opt.samples > 1:
-        note("-sample 0 takes the most probable character, so all samples are equal.")
+        note("-sample 0 takes the most probable character: all samples are equal.")
 
 
 class _Prompt(NamedTuple):
@@ -200,11 +202,16 @@ def _copy_limits(path: str, loaded: Checkpoint, opt: SampleOptions | ChatOptions
     if not opt.max_copy:
         return None
     from pycharrnn.sampling import copy_limits
+
+    return copy_limits.for_options(path, loaded, opt.max_copy, opt.text)
+
+
+def _note_unverified_text(path: str, loaded: Checkpoint) -> None:
+    """Say that the recorded text may have changed, if no hash tells."""
     from pycharrnn.text.recorded_text import recorded_text
 
-    if not opt.text and (doubt := recorded_text(path, loaded).unverified):
+    if doubt := recorded_text(path, loaded).unverified:
         note(doubt)
-    return copy_limits.for_options(path, loaded, opt.max_copy, opt.text)
 
 
 def _explain_early_ends(seeds: list[int], opt: SampleOptions | ChatOptions) -> None:
@@ -317,6 +324,8 @@ def chat_command(model: str, **values: Any) -> None:
     model_labels.require_before([b""], labels, checkpoint_file, instead)
     if loaded.items == "line":
         note(f"{checkpoint_file} is a model of items: an answer is another item, which doesn't continue your line.")
+    if opt.max_copy and not opt.text:
+        _note_unverified_text(checkpoint_file, loaded)
     copies = _copy_limits(checkpoint_file, loaded, opt)
     if not opt.learn:
         where = device.choose(opt.gpuid, opt.opencl, print_nothing)

@@ -53,7 +53,7 @@ def model_of(path: str, loaded: Checkpoint, half: bool) -> Model:
     return model
 
 
-def is_rounded(model: Model) -> bool:
+def has_short_weights(model: Model) -> bool:
     """Whether the page holds the weights of a model in 16 bits."""
     return bool(model["dtype"] == "float16")
 
@@ -72,7 +72,7 @@ def write(
     Errors: OSError.
     """
     names = distinct_names([checkpoint for checkpoint, _ in models])
-    rounded = [name for name, (_, model) in zip(names, models, strict=True) if is_rounded(model)]
+    rounded = [name for name, (_, model) in zip(names, models, strict=True) if has_short_weights(model)]
     text_name = models[0][1]["facts"]["text"] or names[0]
     before, after = _frame(heading.replacements(title, about, text_name), _footer(names, half, rounded))
     with atomic_write(path) as f:

@@ -44,8 +44,7 @@ def for_options(
 ) -> frozenset[bytes] | None:
     """The items to compare with: those of -text, or for -new of the recorded text; else of a small recorded text.
 
-    In memory, an item takes about 60 bytes beside its characters. `note`: prints how the file of -text is decoded, or
-    that the recorded text may have changed.
+    In memory, an item takes about 60 bytes beside its characters. `note`: prints how the file of -text is decoded.
     Errors: OSError; UserError.
     """
     recorded = recorded_items(path, loaded)
@@ -53,8 +52,6 @@ def for_options(
         read_as = text_encoding_for(loaded)
         return frozenset(items_for_model(opt.text, loaded.vocab, loaded.opt, read_as, note))
     if opt.new:
-        if doubt := recorded.text.unverified:
-            note(doubt)
         return frozenset(recorded.read())
     try:
         return frozenset(recorded.read()) if recorded.text.may_be_read_unasked() else None

@@ -21,7 +21,7 @@ _LOG_LINES = 60
 # The learning rates are for an lstm. A gru and an rnn take these fractions of them. Like networks of several layers,
 # they take -warmup: RMSprop's first steps are its largest, and can make them diverge.
 _PARTS_OF_RATE = {"gru": 0.5, "rnn": 0.35}
-# Of the weight drop of an lstm. With all of it, an rnn hardly learns from a short text (docs/performance.md).
+# Of the weight drop of an lstm. With all of it, an rnn hardly learns from a short text (docs/recipes.md).
 _PARTS_OF_DROP = {"rnn": 0.3}
 _NUMBERS = {field.name for field in dataclasses.fields(TrainOptions) if field.type == "float"}
 _OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from sets

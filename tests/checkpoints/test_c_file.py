@@ -543,6 +543,10 @@ def test_convert_prints_the_loss_of_rounded_weights(tmp_path, monkeypatch):
     assert rounding.losses(str(path), loaded, "int8").exact == 1.25
     loaded.opt["dtype"] = "bfloat16"  # the recorded loss was computed with less precision than the other
     assert rounding.losses(str(path), loaded, "int8") == found
+    del loaded.opt["dtype"]  # and that of a model whose weights were rounded is of the weights before
+    short = {name: weight.astype("f2").astype("f4") for name, weight in loaded.network.weights.items()}
+    loaded.network = dataclasses.replace(loaded.network, weights=short)
+    assert rounding.losses(str(path), loaded, "int8").exact == pytest.approx(found.exact, abs=1e-3)
     text = tmp_path / "data" / "list" / "input.txt"
     text.write_bytes(b"another text\n" * 1000)  # which is neither scored nor preprocessed
     before = {entry.name: entry.read_bytes() for entry in text.parent.iterdir()}

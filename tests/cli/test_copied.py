@@ -156,7 +156,9 @@ def test_a_recorded_text_without_a_hash_may_have_changed(home):
         f"pycharrnn: {MODEL} does not record the hash of its training text: data/list{os.sep}input.txt is taken as it"
         " is now."
     )
-    for command in (["copied", "s.txt", MODEL], ["sample", MODEL, "-max_copy", "3"], ["sample", MODEL, "-new", "1"]):
+    sample = ["sample", MODEL, "-items", "1"]
+    both = ["-max_copy", "3", "-new", "1"]
+    for command in (["copied", "s.txt", MODEL], [*sample, *both[:2]], [*sample, *both[2:]], [*sample, *both]):
         assert run(*command, cwd=home).stderr.decode().splitlines().count(note) == 1, command
         assert note not in run(*command, "-text", "t.txt", cwd=home).stderr.decode()
 
