@@ -116,12 +116,8 @@ def _argmax(log_probs: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 def nan_error(temperatures: npt.NDArray[np.float64] | float) -> UserError:
     """The error for a model that predicts NaN; it names the one of these temperatures that is farthest from 1."""
     farthest = float(max(np.ravel(temperatures), key=lambda temperature: abs(temperature - 1)))
-    if farthest == 1:
-        return UserError(
-            "the model's probabilities are NaN, since its training failed or the file is damaged: use an earlier"
-            " checkpoint, or another copy of the file."
-        )
+    given = "" if farthest == 1 else f" at {flag('temperature', farthest)}"
+    way_out = f"try a {flag('temperature')} nearer to 1; if that does not help, " if given else ""
     return UserError(
-        f"the model's probabilities at {flag('temperature', farthest)} are NaN: try a {flag('temperature')} nearer to"
-        " 1; if that does not help, the checkpoint holds a model whose training failed."
+        f"the model's probabilities{given} are NaN: {way_out}the checkpoint holds a model whose training failed."
     )

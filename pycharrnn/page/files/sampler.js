@@ -81,11 +81,9 @@ export function topCandidates(probs, count) {
 }
 
 function nanProblem(temperature) {
+  const given = temperature === 1 ? "" : ` at temperature=${Number(temperature.toPrecision(6))}`;
+  const wayOut = given ? "try a temperature nearer to 1; if that does not help, " : "";
   return new Problem(
-    temperature === 1
-      ? "the model's probabilities are NaN, since its training failed or the file is damaged: use an earlier" +
-          " checkpoint, or another copy of the file."
-      : `the model's probabilities at temperature=${Number(temperature.toPrecision(6))} are NaN: try a temperature` +
-          " nearer to 1; if that does not help, the checkpoint holds a model whose training failed.",
+    `the model's probabilities${given} are NaN: ${wayOut}the checkpoint holds a model whose training failed.`,
   );
 }
