@@ -114,7 +114,7 @@ def test_the_most_probable_characters_have_a_probability_at_any_temperature(with
 def test_a_model_whose_training_failed_is_refused(with_or_without_kernel):
     loaded = item_models.made("line")
     loaded.network.weights["decoder.bias"][:] = float("nan")
-    with pytest.raises(UserError, match="probabilities are NaN, since its training failed"):
+    with pytest.raises(UserError, match="probabilities are NaN: the checkpoint holds a model"):
         drawn(loaded)
 
 
