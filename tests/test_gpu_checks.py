@@ -29,6 +29,7 @@ def checked(project: Path, found: Path, *args: str) -> tuple[subprocess.Complete
     return done, json.loads(found.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_a_table_and_a_file_say_what_was_found(tmp_path):
     done, found = checked(ROOT, tmp_path / "gpu.json", "--only", GRAPH, "--only", PEER)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -58,6 +59,7 @@ def test_a_check_that_there_is_not(monkeypatch):
             run.main()
 
 
+@pytest.mark.slow
 def test_a_wrong_number_fails(tmp_path):
     """In a copy of the project whose graphs are recorded, but not replayed, the gradient stays what it was."""
     for folder in ("pycharrnn", "compat", "tests/gpu"):

@@ -364,7 +364,8 @@ def test_a_model_that_predicts_no_numbers_says_so(tmp_path, args, value):
     checkpoint.convert(broken, tmp_path / "x.t7")
     result = run("sample", str(tmp_path / "x.t7"), "-gpuid", "-1", "-length", "9", "-primetext", "The", *args)
     noted = "has weights that are NaN or infinite" if np.isnan(value) else ""
-    assert "the model's probabilities are NaN: the checkpoint holds a model whose training failed" in sentence(result, note=noted)
+    said = sentence(result, note=noted)
+    assert "the model's probabilities are NaN: the checkpoint holds a model whose training failed" in said
 
 
 # -- chat ------------------------------------------------------------------------------------------------------------

@@ -334,6 +334,7 @@ def test_a_model_of_one_text_learns_the_characters_of_another(home):
     assert more.keys() == {*checkpoint.load(home / "cv/lm_my_text_best.t7").vocab, b"\xe6", b"\xb0", b"\xb4"}
 
 
+@pytest.mark.slow
 def test_the_first_steps_on_a_longer_text_do_not_undo_a_model(home):
     line = b"stately plump buck mulligan came from the stairhead bearing a bowl of lather\n"
     (home / "book.txt").write_bytes(line * 120)

@@ -156,6 +156,7 @@ def with_pictographs(folder: Path, every: int = 1) -> Path:
     return folder_with_text(folder, "".join(f"{name}\n" for name in found[::every]).encode())
 
 
+@pytest.mark.slow
 def test_quick_learns_words_from_some_hundred_phrases(tmp_path):
     folder = with_pictographs(tmp_path, every=2)
     train(folder, *SMALL[:4], "-items", "line", "-recipe", "quick", small=[])
