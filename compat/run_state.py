@@ -51,7 +51,7 @@ class RunState:
 
 
 def to_table(state: RunState, text_fingerprint: str = "") -> Table:
-    """The table, with the fingerprint of the training text, which a checkpoint without a run state has there, too."""
+    """The table of a run state. `text_fingerprint`: of the checkpoint; the table records it."""
     of_items = {b"item_positions": Table.of_list(list(state.item_positions))} if state.item_positions else {}
     return Table(
         {
@@ -142,5 +142,5 @@ def _whole(table: Table, key: bytes | int, most: int) -> int:
 
 
 def fact(value: object) -> str:
-    """A string of the table, for people; "" for what is none."""
+    """A string of the table, escaped for a terminal; "" for a value of another type."""
     return escape_line(value) if isinstance(value, bytes) else ""

@@ -14,12 +14,10 @@ from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.text.recorded_text import MAX_UNASKED, recorded_text
 from pycharrnn.text.text_folder import input_file
+from pycharrnn.training.options import MIXED
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
-
-
-_HALF = ("bfloat16", "float16")  # options of -dtype
 
 
 class RoundingLosses(NamedTuple):
@@ -62,7 +60,7 @@ def losses(path: str, loaded: Checkpoint, weights: str) -> RoundingLosses:
             shutil.copyfile(text.path, input_file(folder))
             of_text = EvalOptions(data_dir=folder)
             after = evaluation.split_loss(path, rounded, of_text)
-            is_other = loaded.opt.get("dtype") in _HALF or checkpoint.is_rounded(loaded)
+            is_other = loaded.opt.get("dtype") in MIXED or checkpoint.is_rounded(loaded)
             exact = checkpoint.validation_loss(loaded) if text.fingerprint and not is_other else None
             if exact is None:
                 exact = evaluation.split_loss(path, loaded, of_text)

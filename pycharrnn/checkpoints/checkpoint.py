@@ -6,8 +6,7 @@ import contextlib
 import dataclasses
 import os
 import re
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -21,9 +20,6 @@ from pycharrnn.checkpoints import formats, metadata, names, recorded_copies
 from pycharrnn.common import output_folder, shell_words
 from pycharrnn.common.display import escape_line, plural, replace_surrogates, series
 from pycharrnn.common.errors import UserError, flag
-
-if TYPE_CHECKING:
-    from compat.t7_objects import Array
 
 _START = 16  # bytes at the start of a file that tell its format
 _SHORT = 1000  # bytes: a shorter text is no text to train on, but rather a server's answer
@@ -159,14 +155,9 @@ def trained_on(loaded: charrnn.Checkpoint) -> str:
     return ", ".join(words)
 
 
-def all_fit(weights: Mapping[str, Array], dtype: str) -> bool:
-    """Whether `dtype` can hold all weights exactly."""
-    return all(metadata.fits(w, np.dtype(dtype)) for w in weights.values())
-
-
 def is_rounded(loaded: charrnn.Checkpoint) -> bool:
     """Whether all weights fit float16, as after `convert -half 1`; after a training they never do."""
-    return all_fit(loaded.network.weights, "float16")
+    return metadata.all_fit(loaded.network.weights, "float16")
 
 
 def with_network(loaded: charrnn.Checkpoint, network: graph_match.Network) -> charrnn.Checkpoint:

@@ -1,4 +1,4 @@
-"""Reads checkpoints of which some may be damaged, for every command that takes a folder."""
+"""Reads the checkpoints of a folder, and passes over damaged ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pycharrnn.common.printing import PrintLine
 
 
 class CheckpointReader:
-    """Reads checkpoints, and passes over those that can't be read: prints one note for each, and reads it once.
+    """Reads checkpoints. It prints a note for each file that can't be read, and never reads that file again.
 
     `only_finite`: pass over those with weights that are NaN or infinite, too.
     """

@@ -132,6 +132,11 @@ def fits(weights: Array, dtype: np.dtype[Any]) -> bool:
         return np.array_equal(weights.astype(dtype).astype(weights.dtype), weights, equal_nan=True)
 
 
+def all_fit(weights: Mapping[str, Array], dtype: str) -> bool:
+    """Whether `dtype` can hold all weights exactly."""
+    return all(fits(w, np.dtype(dtype)) for w in weights.values())
+
+
 def parse(text: bytes, size: int) -> Any:
     """Parse JSON, in memory proportional to `size`. Errors: CheckpointError, ValueError, RecursionError."""
     if text.count(b"\\") > _MOST_ESCAPES or _wide_bytes(text) > _MOST_WIDE:
@@ -216,7 +221,7 @@ def _from_facts(facts: dict[str, Any], size: int) -> tuple[Checkpoint, Shapes]:
 
 
 def _fact(value: object) -> str:
-    """A string of the metadata, for people; "" for what is none."""
+    """A string of the metadata, escaped for a terminal; "" for a value of another type."""
     return escape_line(value) if isinstance(value, str) else ""
 
 

@@ -67,7 +67,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
 def _stored(weights: dict[str, Array], dtype: str) -> np.dtype[np.generic]:
     """The dtype of the stored weights: the given one, else float32 where that holds them exactly."""
     if not dtype:
-        dtype = "float32" if checkpoints.all_fit(weights, "float32") else "float64"
+        dtype = "float32" if metadata.all_fit(weights, "float32") else "float64"
     return np.dtype(dtype).newbyteorder("<")
 
 

@@ -25,7 +25,6 @@ from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError, DamagedCheckpointError
 from compat.t7_content import most_unzipped, unzipped
 from compat.t7_objects import T7Error
-from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.checkpoints import metadata
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import flag
@@ -77,7 +76,7 @@ def _packed(content: bytes, strategy: int) -> str:
 
 
 def _shortest_exact(loaded: Checkpoint) -> str:
-    return next(dtype for dtype in _DTYPES if checkpoints.all_fit(loaded.network.weights, dtype))
+    return next(dtype for dtype in _DTYPES if metadata.all_fit(loaded.network.weights, dtype))
 
 
 def decode(value: object) -> Checkpoint:

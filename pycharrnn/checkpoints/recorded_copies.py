@@ -34,7 +34,7 @@ class RecordedCopies(NamedTuple):
 
 
 def without(opt: Mapping[str, Option]) -> dict[str, Option]:
-    """The options of a checkpoint but these, for a model with other weights."""
+    """The options of a checkpoint without these three, for a model with other weights."""
     return {name: value for name, value in opt.items() if not name.startswith(_PREFIX)}
 
 

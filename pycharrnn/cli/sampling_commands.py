@@ -112,7 +112,8 @@ def _explain_greedy(opt: SampleOptions) -> None:
     """Name the options that have no effect with -sample 0; char-rnn's -temperature has none either."""
     unused = [f"-{name}" for name, is_given in (("topk", opt.topk), ("topp", opt.topp != 1)) if is_given]
     if unused:
-        note(f"-sample 0 takes the most probable character: {' and '.join(unused)} have no effect.")
+        have = "has" if len(unused) == 1 else "have"
+        note(f"-sample 0 takes the most probable character: {' and '.join(unused)} {have} no effect.")
     if opt.samples > 1:
         note("-sample 0 takes the most probable character: all samples are equal.")
 

@@ -64,7 +64,7 @@ def end_at_once(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def sentence(number: int) -> str:
-    """That a signal stopped the command, and the state that describe_progress has named."""
+    """The message on a signal that stopped the command, with the state that describe_progress was given."""
     return f"stopped by {name_of(number)}{_state}."
 
 

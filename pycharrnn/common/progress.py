@@ -93,7 +93,7 @@ class Live:
         self._time = 0.0
 
     def due(self) -> bool:
-        """Whether to show the line again: on a terminal, a little while after the last time."""
+        """Whether it is time to draw the line again; never without a terminal."""
         return self._on and time.monotonic() - self._time >= _REDRAW_SECONDS
 
     def show(self, parts: list[str]) -> None:

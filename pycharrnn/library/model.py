@@ -112,7 +112,7 @@ class Model:
         device: torch.device | str | None = None,
     ) -> None:
         if not isinstance(loaded, Checkpoint):
-            raise TypeError(f"a Model is what pycharrnn.load returns, not {reprlib.repr(loaded)}")
+            raise TypeError(f"Model takes a loaded checkpoint, not {reprlib.repr(loaded)}: use pycharrnn.load")
         network = loaded.network
         self.path, self.notes, self.vocab, self.opt = path, tuple(notes), loaded.vocab, loaded.opt
         self.model, self.rnn_size, self.num_layers = network.model, network.rnn_size, network.num_layers

@@ -41,7 +41,9 @@ class Run:
     def __init__(self, result: RunResult, notes: Iterable[str] = (), stopped: bool = False) -> None:
         if not isinstance(result, RunResult):
             given = reprlib.repr(result)
-            raise TypeError(f"a Run is what pycharrnn.train returns, not {given}; pycharrnn.load reads a checkpoint")
+            raise TypeError(
+                f"Run takes the result of pycharrnn.train, not {given}: use pycharrnn.load for a checkpoint"
+            )
         self.options, self.folder = result.options, result.options.checkpoint_dir
         self.train_losses, self.val_losses = result.history.train_losses.tolist(), dict(result.history.val_losses)
         self._ntrain, self.epochs = result.ntrain, len(self.train_losses) / result.ntrain

@@ -260,7 +260,9 @@ class _Api:
         if not max_copy:
             return None
         if not model.text.recorded.fingerprint:
-            raise HTTPException(422, "max_copy: the checkpoint does not record the hash of its training text.")
+            raise HTTPException(
+                422, "max_copy: the checkpoint does not record the hash of its training text: leave it out."
+            )
         if not model.text.recorded.may_be_read_unasked():
             raise HTTPException(422, "max_copy: the training text is not here, or is too long.")
         try:

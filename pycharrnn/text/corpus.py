@@ -48,7 +48,7 @@ class Corpus:
     is_new: bool
     joined: JoinedFiles
     list_kind: str
-    _command: Sequence[str]  # words of one that trains on the same files, read as the same text; none for a text
+    _command: Sequence[str]  # the command that reads the same files alike; empty for a text in memory
     _sources: Sequence[str]
     _note: PrintLine
     _progress: int

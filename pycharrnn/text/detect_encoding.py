@@ -194,7 +194,7 @@ def _guess(sample: bytes, shown: str, is_mac: bool) -> Decoding:
 
 
 def _mixes_scripts(text: str) -> bool:
-    """Whether most words with Greek or Cyrillic letters have Latin ones, too: then these are no Greek or Cyrillic."""
+    """Whether most words with letters beyond ASCII have ASCII letters, too, as no Greek or Cyrillic text has."""
     words = [word for word in _WORD.findall(text) if not word.isascii()]
     return 2 * sum(_ASCII_LETTER.search(word) is not None for word in words) > len(words)
 

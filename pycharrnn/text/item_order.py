@@ -121,7 +121,7 @@ class Order:
 
     @property
     def position(self) -> int:
-        """Where the item after the last one returned is in its pass."""
+        """The index of the next item in its pass."""
         return self._last[0] + 1
 
     def __iter__(self) -> Order:

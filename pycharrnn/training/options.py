@@ -28,6 +28,8 @@ MAX_MINUTES = 10**6  # two years
 _MOST = 1e30  # in the range of float32
 LOG_ENDINGS = (".csv", ".jsonl")
 
+MIXED = ("bfloat16", "float16")  # values of -dtype with products in half precision
+
 
 @dataclass(frozen=True)
 class TrainOptions:

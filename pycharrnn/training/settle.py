@@ -20,7 +20,7 @@ from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training import recipes, recorded_options, run_files, text_defaults, time_plan
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
 from pycharrnn.training.machine import Machine
-from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.options import MIXED, TrainOptions
 from pycharrnn.training.settings import (
     DisplaySettings,
     FileSettings,
@@ -35,7 +35,6 @@ from pycharrnn.training.time_plan import Timing
 _SIZES = ("rnn_size", "num_layers", "model")  # of the network
 _FIXED = (*_SIZES, "forget_bias", "items", "label")  # a resumed run can't change them
 _DECAY = ("learning_rate_decay", "learning_rate_decay_after")
-_MIXED = ("bfloat16", "float16")
 _MAX_T7_CHARACTERS = 1000  # of a utf8 model saved as .t7 by default: its identity matrix has 8 MB
 
 
@@ -300,7 +299,7 @@ def _precision(options: TrainOptions, device: str, machine: Machine) -> tuple[st
         raise UserError(f"{flag('dtype', dtype)} does not give char-rnn's digits: add {flag('exact', 0)}.")
     if device == "mps" and dtype == "float64":
         raise UserError(f"{flag('dtype', dtype)} does not exist on MPS: use float32, or {flag('gpuid', -1)}.")
-    if dtype not in _MIXED:
+    if dtype not in MIXED:
         return "float64" if dtype == "float64" or (is_exact_on_cpu and not dtype) else "float32", ""
     if not machine.computes(model, options.rnn_size, dtype, device):
         if model not in MODELS:

@@ -67,11 +67,11 @@ def check_splits(data: DataSettings, ntrain: int, nval: int, nbatches: int, leng
         if nbatches > 1 or not ways_out:
             smaller = f" and a smaller {flag(f'{other}_frac')}" if data.train_frac + data.val_frac >= 1 else ""
             ways_out.append(f"a larger {flag(f'{name}_frac')}{smaller}")
+        batches = "only one batch" if nbatches == 1 else f"{nbatches} batches"
         size = f"{flag('batch_size', data.batch_size)} x {flag('seq_length', data.seq_length)} characters"
-        batches, leaves = f"{nbatches} batches", "none of which is in"
-        if nbatches == 1:
-            batches, leaves = "only one batch", "which leaves none for"
-        raise UserError(f"the text makes {batches} of {size}, {leaves} the {name} split: use {', or '.join(ways_out)}.")
+        raise UserError(
+            f"the text makes {batches} of {size}, and the {name} split gets none: use {', or '.join(ways_out)}."
+        )
 
 
 def _check_batches(data: DataSettings, length: int) -> None:

@@ -204,11 +204,14 @@ def test_a_mistyped_text_is_answered_by_one_that_exists(tmp_path):
         (["-train_frac", "1.5"], ["-train_frac must be from 0 to 1, not 1.5"]),
         (["-val_frac", "-0.1"], ["-val_frac must be from 0 to 1"]),
         (["-train_frac", "0.9", "-val_frac", "0.2"], ["sum to more than 1"]),
-        (["-train_frac", "1", "-val_frac", "0"], ["in the val split", "a larger -val_frac and a smaller -train_frac."]),
-        (["-val_frac", "0"], ["in the val split", "use a larger -val_frac."]),
+        (
+            ["-train_frac", "1", "-val_frac", "0"],
+            ["the val split gets none", "a larger -val_frac and a smaller -train_frac."],
+        ),
+        (["-val_frac", "0"], ["the val split gets none", "use a larger -val_frac."]),
         (
             ["-train_frac", "0", "-val_frac", "1"],
-            ["in the train split", "a larger -train_frac and a smaller -val_frac."],
+            ["the train split gets none", "a larger -train_frac and a smaller -val_frac."],
         ),
         (["-dropout", "1"], ["-dropout must be at least 0 and less than 1, not 1"]),
         (["-rnn_size", "0"], ["-rnn_size must be at least 1, not 0"]),

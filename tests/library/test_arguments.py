@@ -99,9 +99,11 @@ def test_odd_arguments_are_refused_with_a_sentence(model, name, tmp_path, monkey
 
 
 def test_a_path_where_a_checkpoint_or_a_run_is_expected():
-    with pytest.raises(TypeError, match=r"^a Model is what pycharrnn\.load returns, not 'cv'$"):
+    with pytest.raises(TypeError, match=r"^Model takes a loaded checkpoint, not 'cv': use pycharrnn\.load$"):
         pycharrnn.Model("cv")
-    with pytest.raises(TypeError, match=r"^a Run is what .*, not 'cv'; pycharrnn\.load reads a checkpoint$"):
+    with pytest.raises(
+        TypeError, match=r"^Run takes the result of .*, not 'cv': use pycharrnn\.load for a checkpoint$"
+    ):
         pycharrnn.Run("cv")
 
 

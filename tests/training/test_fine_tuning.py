@@ -330,7 +330,7 @@ def test_keep(tmp_path):
 def test_keep_that_leaves_one_batch_names_smaller_ones(tmp_path):
     folder = folder_with_text(tmp_path, b"the " * 15 + b"~" * 2000)  # SMALL's batches have 40 characters
     error = sentence(command("train", *SMALL, "-init_from", str(LSTM), "-vocab", "keep", cwd=folder))
-    leaves = "which leaves none for the train split: use a smaller -batch_size or -seq_length."
+    leaves = "and the train split gets none: use a smaller -batch_size or -seq_length."
     assert f"the text makes only one batch of -batch_size 5 x -seq_length 8 characters, {leaves}" in error
 
 

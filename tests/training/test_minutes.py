@@ -620,7 +620,7 @@ def test_what_needs_no_speed_is_refused_before_it_is_measured(tmp_path, monkeypa
     monkeypatch.setattr(step_timing, "step_seconds", measured)
     folder = folder_with_text(tmp_path)
     error, _, _ = result_of(folder, "-minutes", "2", "-val_frac", "0")
-    assert " characters, none of which is in the val split: use a larger -val_frac" in str(error)
+    assert " characters, and the val split gets none: use a larger -val_frac" in str(error)
     error, _, _ = result_of(folder, "-minutes", "2", "-seq_length", "50000")
     assert str(error).startswith("input.txt has 2560 characters, fewer than ")
     (folder / "cv").mkdir()

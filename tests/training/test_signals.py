@@ -40,7 +40,7 @@ def test_a_signal_saves_and_says_how_to_resume(tmp_path, name, status):
         " cv/lm_lstm_latest.t7"
     )
     assert not leavings(folder)
-    # The resumed run has the digits of one that never stopped.
+    # -resume continues with the digits of an uninterrupted run.
     end = f"{(i + 30.5) / 60}"
     whole = folder_with_text(tmp_path / "b")
     lines = train(whole, *LONG, "-dropout", "0.2", "-max_epochs", end, "-print_every", "1")
