@@ -68,3 +68,4 @@ class TrainKeywords(TypedDict, total=False):
     items: str
     label: str
     text_encoding: str
+    from_texts: int

@@ -45,7 +45,9 @@ def corpus_run(
     with corpus.gather(texts, note, opt.progress, is_product, **how) as gathered:
         recipe = opt.recipe if "recipe" in given or opt.minutes else "quick"
         savefile = opt.savefile if "savefile" in given else os.path.basename(gathered.folder)
-        yield dataclasses.replace(opt, data_dir=gathered.folder, recipe=recipe, savefile=savefile), gathered
+        from_texts = opt.from_texts if "from_texts" in given else 1
+        with_text = dataclasses.replace(opt, data_dir=gathered.folder, savefile=savefile, from_texts=from_texts)
+        yield dataclasses.replace(with_text, recipe=recipe), gathered
 
 
 def is_product(path: str) -> bool:

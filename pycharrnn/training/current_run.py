@@ -117,9 +117,9 @@ class CurrentRun:
         )
 
     def with_copies(self, checkpoint: Checkpoint, sample: bytes) -> Checkpoint:
-        """Record in a checkpoint what its sample copied. With -data_dir, leave it as char-rnn writes it."""
+        """Record in a checkpoint what its sample copied. Without -from_texts, leave it as char-rnn writes it."""
         found = self.copies.add(sample)
-        if not found or not self.session.from_texts:
+        if not found or not self.session.settings.options.from_texts:
             return checkpoint
         return dataclasses.replace(checkpoint, opt={**checkpoint.opt, **found.options()})
 
@@ -133,7 +133,7 @@ class CurrentRun:
         """The run after iteration `i`. A collective call: every process must make it."""
         session, trainer, history = self.session, self.trainer, self.history
         trainer.store()
-        opt = recorded_options.to_record(session.settings.options, session.from_texts, session.loader.label_counts)
+        opt = recorded_options.to_record(session.settings.options, session.loader.label_counts)
         if self.unrepeatable:
             opt[resume.UNREPEATABLE] = 1
         if self.calibration:

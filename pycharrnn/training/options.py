@@ -367,6 +367,14 @@ class TrainOptions:
         value="NAME",
         allowed=decode_text.ENCODING,
     )
+    from_texts: int = option(
+        0,
+        "1 = input.txt was made of files: samples without a prompt begin at the beginning of a line, and -text_encoding"
+        " only records how the files were read. A training on files sets it; the flags in the first line of its log"
+        " include it, and so give the same checkpoint",
+        group="text",
+        allowed=SWITCH,
+    )
 
     @property
     def changed(self) -> frozenset[str]:

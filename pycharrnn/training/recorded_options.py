@@ -16,7 +16,6 @@ from typing import Any
 from compat import item_options
 from compat.charrnn import Checkpoint
 from compat.checkpoint_fields import Option, is_number
-from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text import cached_text
@@ -88,7 +87,7 @@ def replace(path: str, options: TrainOptions, **values: Any) -> TrainOptions:
         raise UserError(f"{path} records an option that can't be used, so give it: {e.args[0]}") from e
 
 
-def to_record(options: TrainOptions, from_texts: bool, label_counts: Mapping[bytes, int]) -> dict[str, Option]:
+def to_record(options: TrainOptions, label_counts: Mapping[bytes, int]) -> dict[str, Option]:
     """The options to record: char-rnn's, and those of pycharrnn that describe the run and are not at default.
 
     `label_counts`: label -> number of items in training.
@@ -99,5 +98,4 @@ def to_record(options: TrainOptions, from_texts: bool, label_counts: Mapping[byt
         for field in dataclasses.fields(options)
         if field.metadata["charrnn"] or (field.metadata["record"] and field.name in changed)
     }
-    recorded |= item_options.record_labels(label_counts)
-    return {**recorded, checkpoint.FROM_TEXTS: 1} if from_texts else recorded
+    return recorded | item_options.record_labels(label_counts)

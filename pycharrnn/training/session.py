@@ -51,7 +51,6 @@ class Session:
 
     Attributes:
         random: Torch7's generator after the draws of the model.
-        from_texts: whether the run, or the one it resumes, was given texts instead of -data_dir.
     """
 
     settings: RunSettings
@@ -60,7 +59,6 @@ class Session:
     fingerprint: str
     random: LuaRandom
     model: CharRNN
-    from_texts: bool
 
     @property
     def iterations(self) -> int:
@@ -98,7 +96,7 @@ def prepare(
     `say` prints the original's lines. `given`, `note`, `corpus`, `watch`: as for loop.train.
     """
     given = options.changed if given is None else given
-    if corpus is None and "text_encoding" in given:
+    if corpus is None and "text_encoding" in given and not options.from_texts:
         raise UserError(
             f"{flag('text_encoding')} is for files on the command line; {flag('data_dir')} and {flag('resume')} read"
             " input.txt as it is: leave it out."
@@ -135,9 +133,8 @@ def prepare(
         text = corpus.write()
     for line in settings.log:
         say(line)
-    from_texts = corpus is not None or (resumed is not None and checkpoint.is_from_texts(resumed.checkpoint))
     advise = not resumed and options.recipe not in recipes.RECIPES and not options.minutes
-    return _make(settings, text, from_texts, advise, ranks, say)
+    return _make(settings, text, advise, ranks, say)
 
 
 def _check_files(settings: RunSettings, start: InitialCheckpoint | None, note: PrintLine) -> None:
@@ -165,9 +162,7 @@ def _require_text_of_resumed(settings: RunSettings, given: Collection[str]) -> N
         recorded_options.require_text(resumed.path, folder)
 
 
-def _make(
-    settings: RunSettings, text: TextStats, from_texts: bool, advise: bool, ranks: Ranks, say: PrintLine
-) -> Session:
+def _make(settings: RunSettings, text: TextStats, advise: bool, ranks: Ranks, say: PrintLine) -> Session:
     data, start = settings.data, settings.start
     random = LuaRandom(settings.model.seed)
     tf32.allow(not settings.machine.exact)
@@ -185,7 +180,7 @@ def _make(
     except BaseException:
         loader.close()
         raise
-    return Session(settings, ranks, loader, text.fingerprint, random, model, from_texts)
+    return Session(settings, ranks, loader, text.fingerprint, random, model)
 
 
 def _loader(settings: RunSettings, text: TextStats, ranks: Ranks, advise: bool, say: PrintLine) -> Batches:

@@ -240,14 +240,14 @@ def test_a_stopped_run_goes_on_with_the_time_that_is_left(tmp_path, machine):
     folder = folder_with_text(tmp_path / "a")
     machine.stop_at = 25
     with pytest.raises(RunStopped, match=r"stopped by SIGTERM after iteration \d+; go on with: pycharrnn train -"):
-        machine.train(folder, minutes=1, **SMALL)
+        machine.train(folder, minutes=1, from_texts=1, **SMALL)
     used = machine.now
     left = checkpoint.load(folder / "cv/lm_lstm_latest.t7").opt["minutes"]
     assert left == pytest.approx((60 - used) / 60, abs=0.02)
     machine.step = 0.4
     lines, seconds = machine.train(folder, resume="cv")
     assert 0.9 * 60 < used + seconds <= 1.02 * 60
-    assert lines[-1].startswith("as it was trained: pycharrnn train ")
+    assert lines[-1].startswith("as it was trained: pycharrnn train ") and lines[-1].endswith(" -from_texts 1")
     assert_plain_flags_give_the_same(folder, lines[-1], tmp_path / "b")
 
 

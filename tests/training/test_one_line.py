@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import HEEDS_SIGNALS, ROOT, needs_signals, not_found, run, sampled, sentence, start, with_slashes
+from conftest import HEEDS_SIGNALS, ROOT, needs_signals, not_found, run, sampled, sentence, start
 from runs import ENVIRONMENT, TEXT, result_of, train
 
 import pycharrnn
@@ -36,6 +36,15 @@ def trained(folder: Path, *args: str) -> tuple[list[str], str]:
     return log, said
 
 
+def written(home: Path) -> dict[str, bytes]:
+    """Name -> content of the checkpoints, which are then removed."""
+    content = {}
+    for path in (home / "cv").iterdir():
+        content[path.name] = path.read_bytes()
+        path.unlink()
+    return content
+
+
 def test_a_text(home):
     log, said = trained(home, "my text.txt")
     assert said.startswith(
@@ -55,19 +64,27 @@ def test_a_text(home):
         assert run(command, "cv/lm_my_text_best.t7", file, *more, cwd=home).returncode == 0
 
 
-def test_the_first_line_gives_the_same_run(home):
-    log, _ = trained(home, "my text.txt", "-seed", "7")
-    before = checkpoint.load(home / "cv/lm_my_text_best.t7")
-    for path in (home / "cv").iterdir():
-        path.unlink()
-    words = shlex.split(log[0].partition(": ")[2])[2:]
-    again = train(home, *words, small=[])
+@pytest.mark.parametrize(
+    "more",
+    [[], ["-text_encoding", "cp1252"], ["other.txt", "-items", "line", "-label", "file"]],
+    ids=["text", "encoding", "labels"],
+)
+def test_the_first_line_gives_the_same_checkpoints(home, more):
+    (home / "other.txt").write_bytes(TEXT.upper())
+    log, _ = trained(home, "my text.txt", "-seed", "7", *more)
+    opt = checkpoint.load(next((home / "cv").glob("*_best.t7"))).opt
+    assert opt["from_texts"] == 1 and opt["copied_longest"] >= -1
+    before = written(home)
+    again = train(home, *shlex.split(log[0].partition(": ")[2])[2:], small=[])
     assert again[-6:] == log[-6:]
-    after = checkpoint.load(home / "cv/lm_my_text_best.t7")
-    assert before.opt.pop("from_texts") == 1
-    assert [before.opt.pop(f"copied_{name}") >= -1 for name in ("longest", "share", "val_share")] == [True] * 3
-    assert after.opt == {**before.opt, "data_dir": with_slashes(before.opt["data_dir"])}
-    assert all((after.network.weights[name] == weight).all() for name, weight in before.network.weights.items())
+    assert written(home) == before
+
+
+def test_the_first_line_of_a_run_on_standard_input_gives_the_same_checkpoints(home):
+    log = run("train", "-", *QUICK, cwd=home, input=TEXT).stdout.decode().splitlines()
+    before = written(home)
+    train(home, *shlex.split(log[0].partition(": ")[2])[2:], small=[])
+    assert written(home) == before
 
 
 def test_the_same_line_twice(home):
