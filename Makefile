@@ -93,7 +93,7 @@ PAGES = tests/page tests/server/test_page*.py tests/server/test_copied_passages.
 # WebKitGTK's browser is always a window: xvfb-run makes a screen for it. One process, since a screen has one clipboard.
 test-browser: .venv/test-installed
 	$(if $(filter webkit,$(BROWSER)),xvfb-run -a -s "-screen 0 1700x1300x24") env PYCHARRNN_BROWSER=$(BROWSER) \
-		$(TESTS) --numprocesses 0 -m "not slow" -rs $(PAGES)
+		$(TESTS) --numprocesses 0 -rs $(PAGES)
 
 sanitize: .venv/test-installed
 	tests/sanitize/run

@@ -115,6 +115,7 @@ def test_microsofts_compiler_is_not_tried(source):
     assert set(built) == {f"_kernel_{level}.left_out" for level in LEVELS}
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.skipif(not IS_X86, reason="processors of this kind have one level alone")
 def test_a_compiler_that_does_not_know_all_instructions(source):

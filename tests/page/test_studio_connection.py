@@ -7,8 +7,9 @@ from page_tools import Keys, Select, click, element, logged, needs_browser, netw
 from pretended_studio import model, run
 from studio_page import count_of, drop, focused, opened, shown
 
+pytestmark = [needs_browser, pytest.mark.slow]
 
-@needs_browser
+
 def test_a_server_that_is_gone_and_comes_back(chromium, studio):
     studio.runs = [run("poems", "running")]
     opened(chromium, studio, "learn")
@@ -21,7 +22,6 @@ def test_a_server_that_is_gone_and_comes_back(chromium, studio):
     assert text(chromium, "studio-notice") == ""
 
 
-@needs_browser
 def test_an_answer_of_which_the_end_is_missing(chromium, studio):
     """The server is killed, or the machine sleeps; the page goes on asking."""
     studio.runs = [run("poems", "running")]
@@ -42,7 +42,6 @@ def test_an_answer_of_which_the_end_is_missing(chromium, studio):
     wait(chromium, lambda: text(chromium, "studio-notice") == "")
 
 
-@needs_browser
 def test_a_lost_answer_about_a_run_that_has_ended(chromium, studio):
     """No other news of the run follow, so the page asks again."""
     studio.runs = [run("poems", "running")]
@@ -66,7 +65,6 @@ def test_a_lost_answer_about_a_run_that_has_ended(chromium, studio):
     assert "native code" in chromium.execute_script("return window.fetch.toString()")
 
 
-@needs_browser
 def test_a_text_is_read_again_once_the_server_is_back(chromium, studio, poems):
     opened(chromium, studio, "learn")
     element(chromium, "files").send_keys(str(poems))
@@ -89,7 +87,6 @@ def test_a_text_is_read_again_once_the_server_is_back(chromium, studio, poems):
     assert read == [{}, {"items": "line", "label": "", "text_encoding": ""}]
 
 
-@needs_browser
 def test_a_pasted_text_stays_while_the_server_is_gone(chromium, studio):
     opened(chromium, studio, "learn")
     click(chromium, "paste")
@@ -114,7 +111,6 @@ def test_a_pasted_text_stays_while_the_server_is_gone(chromium, studio):
     shown(chromium, "found", "118,200 characters")
 
 
-@needs_browser
 @pytest.mark.parametrize("path", ["/api/studio/runs", "/api/studio/flags", "/api/models"])
 def test_a_server_that_refuses_at_first(chromium, studio, path):
     opened(chromium, studio)
@@ -129,7 +125,6 @@ def test_a_server_that_refuses_at_first(chromium, studio, path):
     assert count_of(studio, "/api/studio/texts") == 1
 
 
-@needs_browser
 def test_a_token_is_asked_for(chromium, studio):
     studio.token = "secret"
     opened(chromium, studio)
@@ -138,7 +133,6 @@ def test_a_token_is_asked_for(chromium, studio):
     wait(chromium, lambda: element(chromium, "learn").is_displayed())
 
 
-@needs_browser
 def test_a_link_with_a_token_opens_the_page_that_asks_for_it(chromium, studio):
     studio.token = "secret"
     opened(chromium, studio)
@@ -146,8 +140,6 @@ def test_a_link_with_a_token_opens_the_page_that_asks_for_it(chromium, studio):
     wait(chromium, lambda: element(chromium, "learn").is_displayed())
 
 
-@pytest.mark.slow
-@needs_browser
 @pytest.mark.parametrize("section", ["learn", "play"])
 def test_another_token_is_asked_for_after_an_outage(chromium, studio, section):
     studio.token, studio.models = "secret", [model("lm_old_best")]

@@ -12,7 +12,7 @@ from studio_page import opened, press, shown
 
 from compat.item_options import record_labels
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.slow]
 
 SET_HIDDEN = "Object.defineProperty(document, 'hidden', {value: arguments[0], configurable: true})"
 

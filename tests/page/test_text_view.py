@@ -7,7 +7,7 @@ import re
 import pytest
 from page_tools import Keys, begins_at_the_right, click, element, fill, needs_browser, screen, text, wait
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.slow]
 
 
 def chosen(browser) -> dict:

@@ -11,7 +11,7 @@ from conftest import GOLDEN, run
 from page_tools import click, copied, element, fill, generated, logged, needs_browser, status, text, visit, wait
 from serving_tools import LSTM, get, server, until
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.slow]
 
 WORSE = GOLDEN / "lstm2" / "lm_lstm2_epoch2.71_2.9394.t7"
 

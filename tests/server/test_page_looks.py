@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from page_tools import By, Keys, click, element, fill, generated, needs_browser, screen, spans, visit, wait
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.slow]
 
 
 def test_every_control_has_a_name(page):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from browsers import BROWSER
 from page_tools import (
     By,
@@ -20,7 +21,7 @@ from page_tools import (
 )
 from serving_tools import LSTM, server
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.slow]
 
 
 def forget_refusals(browser, *statuses: int) -> None:

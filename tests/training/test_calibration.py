@@ -39,7 +39,11 @@ def test_losses_that_are_equal_or_no_numbers():
 
 @pytest.mark.parametrize(
     "args",
-    [[], ["-exact", "0", "-model", "gru"], ["-exact", "0", "-items", "line", "-max_epochs", "16"]],
+    [
+        [],
+        ["-exact", "0", "-model", "gru"],
+        pytest.param(["-exact", "0", "-items", "line", "-max_epochs", "16"], marks=pytest.mark.slow),
+    ],
 )
 def test_only_the_decoder_is_divided_and_the_loss_is_lower(tmp_path, args):
     plain, calibrated = (folder_with_text(tmp_path / name) for name in ("plain", "calibrated"))
