@@ -42,6 +42,25 @@ def test_an_answer_of_which_the_end_is_missing(chromium, studio):
     wait(chromium, lambda: text(chromium, "studio-notice") == "")
 
 
+def test_an_answer_of_something_else_than_the_server(chromium, studio):
+    """The page of a proxy's login, for example; the browser logs the error, and the page goes on asking."""
+    studio.runs = [run("poems", "running")]
+    opened(chromium, studio, "learn")
+    shown(chromium, "current-run", "poems")
+    chromium.execute_script(
+        "const { fetch } = window;"
+        "window.fetch = async (path, options) => {"
+        "  if (path !== 'api/studio/runs') return fetch(path, options);"
+        "  window.fetch = fetch;"
+        "  return new Response('{}', { headers: { ETag: 'x' } });"
+        "};"
+    )
+    wait(chromium, lambda: "native code" in chromium.execute_script("return window.fetch.toString()"))
+    studio.runs = [run("poems", "finished")]
+    shown(chromium, "current-run", "Finished")
+    logged(chromium)
+
+
 def test_a_lost_answer_about_a_run_that_has_ended(chromium, studio):
     """No other news of the run follow, so the page asks again."""
     studio.runs = [run("poems", "running")]

@@ -46,17 +46,21 @@ async function open(id) {
 // Asks for what has changed, and again after some time.
 async function refresh() {
   clearTimeout(timer);
-  await attempt(async () => {
-    if (!facts) await begin();
-    await runs.refresh();
-    const answer = await api.changed("api/models");
-    if (answer) list.show((models = answer.models));
-    if (!document.body.dataset.section) showSection(firstSection(!models.length || runs.isBusy));
-    await trash.showList();
-    forgetUnreachable();
-  }, showIn("studio-notice"));
-  clearTimeout(timer);
-  timer = setTimeout(() => (document.hidden ? null : refresh()), runs.isBusy ? BUSY : IDLE);
+  try {
+    await attempt(async () => {
+      if (!facts) await begin();
+      await runs.refresh();
+      const answer = await api.changed("api/models");
+      if (answer) list.show((models = answer.models));
+      if (!document.body.dataset.section) showSection(firstSection(!models.length || runs.isBusy));
+      await trash.showList();
+      forgetUnreachable();
+    }, showIn("studio-notice"));
+  } finally {
+    // Also after an error that nothing here expects, such as an answer that is not the server's: the next may be.
+    clearTimeout(timer);
+    timer = setTimeout(() => (document.hidden ? null : refresh()), runs.isBusy ? BUSY : IDLE);
+  }
 }
 
 // Takes back what the sections have said while the server could not be reached.

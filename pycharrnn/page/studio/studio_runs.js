@@ -38,7 +38,7 @@ export class Runs {
   // Asks the server for what has changed, and shows it.
   async refresh() {
     const answer = await this.#api.changed("api/studio/runs");
-    if (answer) [this.#runs, this.#queue] = [answer.runs, answer.queue];
+    if (answer) [this.#runs, this.#queue] = [[...answer.runs], [...answer.queue]]; // an error where these are no lists
     const run = this.#current();
     if (answer) this.#showRows(run);
     $("current-run").hidden = !run;
