@@ -108,11 +108,11 @@ def text_name(loaded: charrnn.Checkpoint) -> str:
     return escape_line(replace_surrogates(re.split(r"[/\\]", place.rstrip("/\\"))[-1].strip(".")))
 
 
-FROM_TEXTS = "from_texts"  # an option that a training on texts of the command line records as 1
+FROM_TEXTS = "from_texts"  # a training option, which one on files sets to 1
 
 
 def is_from_texts(loaded: charrnn.Checkpoint) -> bool:
-    """Whether a checkpoint is of `pycharrnn train FILE` or pycharrnn.train(text), not of -data_dir or a Lua program."""
+    """Whether a checkpoint is of `pycharrnn train FILE`, pycharrnn.train(text) or -from_texts 1; of no Lua program."""
     return loaded.opt.get(FROM_TEXTS) == 1
 
 

@@ -45,9 +45,12 @@ def corpus_run(
     with corpus.gather(texts, note, opt.progress, is_product, **how) as gathered:
         recipe = opt.recipe if "recipe" in given or opt.minutes else "quick"
         savefile = opt.savefile if "savefile" in given else os.path.basename(gathered.folder)
-        from_texts = opt.from_texts if "from_texts" in given else 1
-        with_text = dataclasses.replace(opt, data_dir=gathered.folder, savefile=savefile, from_texts=from_texts)
-        yield dataclasses.replace(with_text, recipe=recipe), gathered
+        with_text = dataclasses.replace(opt, data_dir=gathered.folder, savefile=savefile, recipe=recipe)
+        if "from_texts" not in given:
+            with_text = dataclasses.replace(with_text, from_texts=1)
+        elif not opt.from_texts:  # the run is one of -data_dir, which has no text encoding
+            with_text = dataclasses.replace(with_text, text_encoding=TrainOptions.text_encoding)
+        yield with_text, gathered
 
 
 def is_product(path: str) -> bool:

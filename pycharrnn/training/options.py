@@ -369,9 +369,9 @@ class TrainOptions:
     )
     from_texts: int = option(
         0,
-        "1 = input.txt was made of files: samples without a prompt begin at the beginning of a line, and -text_encoding"
-        " only records how the files were read. A training on files sets it; the flags in the first line of its log"
-        " include it, and so give the same checkpoint",
+        "1 = the text of -data_dir is one that a training on files has gathered: samples without a prompt begin at the"
+        " beginning of a line, checkpoints record what the samples of -show have copied, and -text_encoding is recorded"
+        " without effect on the text. A training on files sets it",
         group="text",
         allowed=SWITCH,
     )

@@ -72,5 +72,5 @@ def _iteration(opt: TrainOptions, rnn_size: int) -> float:
 
 
 def _flags(opt: TrainOptions) -> list[str]:
-    names = opt.changed - {"data_dir", "recipe", "minutes", "resume", "overwrite"}
+    names = opt.changed - {"data_dir", "log", "log_every_seconds", "recipe", "minutes", "resume", "overwrite"}
     return opt.flags(names)

@@ -20,10 +20,10 @@ from pycharrnn.training.trainer import Trainer
 
 # Options that change which characters a batch holds.
 _LAYOUT = (*recorded_split.OF_TEXTS, "vocab", "encoding")
-# Options that change the checkpoints of a run: those of these groups, and more, but for the path of the text and the
-# options that say only when the run ends.
+# Options that change the weights or losses of a run: those of these groups, and more, but for those that say which text
+# it is or when the run ends.
 _GROUPS, _MORE = ("text", "model", "learning"), ("gpuid", "exact", "dtype", "old_exp", "eval_val_every")
-_HARMLESS = ("data_dir", "minutes", "patience", "calibrate")
+_HARMLESS = ("data_dir", "from_texts", "text_encoding", "minutes", "patience", "calibrate")
 UNREPEATABLE = "unrepeatable"  # an option that a resumed run records as 1 once no flags repeat it
 CALIBRATED = "calibrated"  # an option with the temperature by which -calibrate has divided a checkpoint's logits
 

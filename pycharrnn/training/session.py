@@ -99,7 +99,7 @@ def prepare(
     if corpus is None and "text_encoding" in given and not options.from_texts:
         raise UserError(
             f"{flag('text_encoding')} is for files on the command line; {flag('data_dir')} and {flag('resume')} read"
-            " input.txt as it is: leave it out."
+            f" input.txt as it is: leave it out, or add {flag('from_texts', 1)} to record it only."
         )
     # Each process prints such a refusal: when one has ended, torchrun ends the others, which may have printed nothing.
     time_plan.check(options, given, process.size)
@@ -122,7 +122,8 @@ def prepare(
     for line in settings.notes:
         note(line)
     resumed = settings.resumed
-    if not corpus and not resumed and (advice := text_checks.advice_on_bytes(settings.data, text)):
+    is_of_files = corpus or options.from_texts
+    if not is_of_files and not resumed and (advice := text_checks.advice_on_bytes(settings.data, text)):
         note(advice)
     device.make_current(settings.machine.device)
     # Before the checks of the first process alone: when it is refused, the others learn that it has ended.

@@ -236,16 +236,17 @@ def test_a_machine_that_becomes_much_slower_ends_in_time():
 # -- resuming ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_stopped_run_goes_on_with_the_time_that_is_left(tmp_path, machine):
+@pytest.mark.parametrize(("first", "then"), [({"from_texts": 1}, {}), ({}, {"from_texts": 1})])
+def test_a_stopped_run_goes_on_with_the_time_that_is_left(tmp_path, machine, first, then):
     folder = folder_with_text(tmp_path / "a")
     machine.stop_at = 25
     with pytest.raises(RunStopped, match=r"stopped by SIGTERM after iteration \d+; go on with: pycharrnn train -"):
-        machine.train(folder, minutes=1, from_texts=1, **SMALL)
+        machine.train(folder, minutes=1, **first, **SMALL)
     used = machine.now
     left = checkpoint.load(folder / "cv/lm_lstm_latest.t7").opt["minutes"]
     assert left == pytest.approx((60 - used) / 60, abs=0.02)
     machine.step = 0.4
-    lines, seconds = machine.train(folder, resume="cv")
+    lines, seconds = machine.train(folder, resume="cv", **then)
     assert 0.9 * 60 < used + seconds <= 1.02 * 60
     assert lines[-1].startswith("as it was trained: pycharrnn train ") and lines[-1].endswith(" -from_texts 1")
     assert_plain_flags_give_the_same(folder, lines[-1], tmp_path / "b")

@@ -66,7 +66,7 @@ def test_a_text(home):
 
 @pytest.mark.parametrize(
     "more",
-    [[], ["-text_encoding", "cp1252"], ["other.txt", "-items", "line", "-label", "file"]],
+    [["-log", "run.csv"], ["-text_encoding", "cp1252"], ["other.txt", "-items", "line", "-label", "file"]],
     ids=["text", "encoding", "labels"],
 )
 def test_the_first_line_gives_the_same_checkpoints(home, more):
@@ -77,6 +77,15 @@ def test_the_first_line_gives_the_same_checkpoints(home, more):
     before = written(home)
     again = train(home, *shlex.split(log[0].partition(": ")[2])[2:], small=[])
     assert again[-6:] == log[-6:]
+    assert written(home) == before
+
+
+def test_files_as_a_text_of_data_dir(home):
+    log, _ = trained(home, "my text.txt", "-text_encoding", "cp1252", "-from_texts", "0")
+    opt = checkpoint.load(home / "cv/lm_my_text_best.t7").opt
+    assert opt.keys().isdisjoint({"from_texts", "text_encoding", "copied_longest"})
+    before = written(home)
+    train(home, *shlex.split(log[0].partition(": ")[2])[2:], small=[])
     assert written(home) == before
 
 
