@@ -18,6 +18,7 @@ import pytest
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
 from selenium.webdriver import chrome, firefox, webkitgtk  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 _MINI_BROWSER = "webkit2gtk-4.*/MiniBrowser"
 
@@ -200,6 +201,8 @@ class WebKit(_WithoutLog):
         around = before["height"] - browser.execute_script("return innerHeight")
         browser.set_window_size(width, height + around)
         try:
+            # The page learns of it some time later.
+            WebDriverWait(browser, 60).until(lambda _: browser.execute_script("return innerWidth") == width)
             yield
         finally:
             browser.set_window_size(before["width"], before["height"])
