@@ -23,8 +23,8 @@ def acquire(path: str) -> int:
     fd = acquire_for_child(path)
     try:
         name_holder(fd)
-    except OSError:
-        os.close(fd)
+    except OSError:  # such as a full disk
+        release(fd, path)
         raise
     return fd
 

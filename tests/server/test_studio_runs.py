@@ -134,7 +134,7 @@ def test_the_flags_with_the_help_of_train(studio):
     flags = {one["name"]: one for one in studio.get("/flags").json()["flags"]}
     fields = TrainOptions.__dataclass_fields__
     left_out = "data_dir checkpoint_dir savefile log log_every_seconds resume overwrite lock progress recipe minutes"
-    left_out += " items label encoding"
+    left_out += " items label encoding from_texts"
     assert fields.keys() - flags.keys() == {*left_out.split(), "text_encoding", "init_from"}
     assert all(one["help"] == fields[name].metadata["help"].strip() for name, one in flags.items())
     assert {name: flags[name]["kind"] for name in ("rnn_size", "dropout", "model", "exact", "anneal_to")} == {
@@ -173,6 +173,28 @@ def test_one_trains_and_the_others_wait(studio, monkeypatch):
     assert studio.run(second)["sentence"] == "taken out of the queue: Go on puts it back."
 
 
+def test_the_queue_waits_while_the_disk_is_full(studio, monkeypatch):
+    use_fake_training(monkeypatch, "wait")
+    monkeypatch.setattr(studio_paths, "_LEAST_FREE", 1 << 62)
+    run_id = studio.start()
+    studio.watch()
+    waiting = studio.run(run_id)
+    assert waiting["state"] == "waiting"
+    assert waiting["sentence"] == "waiting, since the disk is full: make room, and the queue goes on."
+    monkeypatch.setattr(studio_paths, "_LEAST_FREE", 1)
+    begun(studio, run_id)
+
+
+def test_a_clock_that_was_ahead_when_a_run_began(studio, monkeypatch):
+    """Its log seems older than the run."""
+    use_fake_training(monkeypatch, "wait")
+    run_id = studio.start()
+    begun(studio, run_id)
+    write_log("cv/poems.csv", [train_row(i) for i in range(10, 301, 10)])
+    os.utime("cv/poems.csv", (studio.record(run_id).began - 3600,) * 2)
+    assert studio.run(run_id)["sentence"] == "learning: iteration 300."
+
+
 def test_a_list_that_has_not_changed(studio):
     studio.start()
     answer = studio.get("/runs")
@@ -189,7 +211,7 @@ def test_going_on(studio, monkeypatch):
     begun(studio, run_id)
     studio.post(f"/runs/{run_id}/stop")
     studio.until(run_id, lambda run: run["state"] == "stopped")
-    command = "pycharrnn train -resume cv/lm_poems_latest.t7 -log cv/poems.csv -log_every_seconds 2 -show 50"
+    command = "pycharrnn train -resume cv -savefile poems -log cv/poems.csv -log_every_seconds 2 -show 50"
     assert studio.post(f"/runs/{run_id}/go_on").json()["command"] == command
     Path("behavior").write_text("finish", encoding="utf-8")
     done = studio.until(run_id, lambda run: run["state"] == "finished")
@@ -586,7 +608,6 @@ def test_a_run_that_goes_on_says_so_until_its_log_is_written(studio, monkeypatch
     studio.until(run_id, lambda run: run["state"] == "stopped")
     monkeypatch.setattr(run_process, "_PROGRAM", FAKE.replace('open(f"cv/{name}.csv", "a")', "open(os.devnull)"))
     studio.post(f"/runs/{run_id}/go_on")
-    os.utime("cv/poems.csv", (studio.record(run_id).created - 9,) * 2)
     begun(studio, run_id)
     resumed = studio.run(run_id)
     assert (resumed["state"], resumed["seconds_left"]) == ("running", None)

@@ -220,7 +220,7 @@ def test_a_training_on_a_disk_that_becomes_full(studio, monkeypatch):
     studio.scan()
     assert saved.stem in studio.run(run_id)["models"]
     Path("room").touch()
-    assert saved.name in studio.post(f"/runs/{run_id}/go_on").json()["command"]
+    assert " -resume cv -savefile tide " in studio.post(f"/runs/{run_id}/go_on").json()["command"]
     done = studio.until(run_id, lambda run: run["state"] not in ("waiting", "running"), 300)
     assert (done["state"], done["iteration"]) == ("finished", done["iterations"])
     assert saved.read_bytes() == before

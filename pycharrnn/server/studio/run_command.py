@@ -21,7 +21,10 @@ from pycharrnn.training.options import TrainOptions
 _LOG_SECONDS = 2  # between rows of the log, from which the page shows how far a run is
 _SHOWN = 200  # characters of samples, as the recipes have it
 # Flags that this server sets, and those that a request has fields for.
-_OWN = {"data_dir", "checkpoint_dir", "savefile", "log", "log_every_seconds", "resume", "overwrite", "lock", "progress"}
+_OWN = {
+    *("data_dir", "from_texts", "checkpoint_dir", "savefile", "log", "log_every_seconds"),
+    *("resume", "overwrite", "lock", "progress"),
+}
 _FIELDS = {"recipe", "minutes", "items", "label", "encoding", "text_encoding", "init_from"}
 _KINDS: dict[object, Literal["integer", "number", "text"]] = {int: "integer", float: "number", str: "text"}
 
@@ -69,9 +72,10 @@ def start_words(paths: Sequence[str], name: str, asked: NewRun, init_from: str) 
     return ["train", *paths, *_words(values)]
 
 
-def resume_words(name: str, checkpoint: str, show: int, minutes: float | None) -> list[str]:
-    """The words that go on with a run. `show`: characters of samples."""
-    values: dict[str, Any] = {"resume": checkpoint, "log": log_of(name), "log_every_seconds": _LOG_SECONDS}
+def resume_words(name: str, show: int, minutes: float | None) -> list[str]:
+    """The words that go on with a run from its last state, which `train` finds. `show`: characters of samples."""
+    values: dict[str, Any] = {"resume": CHECKPOINTS, "savefile": name}
+    values |= {"log": log_of(name), "log_every_seconds": _LOG_SECONDS}
     values |= {"show": show} if show else {}
     values |= {"minutes": minutes} if minutes is not None else {}
     return ["train", *_words(values)]

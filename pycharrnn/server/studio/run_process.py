@@ -19,6 +19,7 @@ from typing import Any
 
 from pycharrnn.checkpoints import run_names
 from pycharrnn.common import file_lock
+from pycharrnn.server.studio import studio_paths
 from pycharrnn.server.studio.child_environment import child_environment
 from pycharrnn.server.studio.run_record import RunRecord
 from pycharrnn.server.studio.studio_paths import CHECKPOINTS
@@ -138,6 +139,8 @@ def error_of(record: RunRecord, status: int | None) -> str:
     lines = [line for line in lines_of(record.stderr, record.said_before) if line.strip()]
     if status is None and _is_removed(record):
         return f"nothing is left of what the training wrote to {record.folder}; perhaps that folder was removed."
+    if status is None and studio_paths.is_full():
+        return "the training ended without a word, and the disk is full: make room, and try again."
     if status is None:
         return "the training was killed, perhaps since memory ran out."
     if not lines:

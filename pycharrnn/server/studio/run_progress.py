@@ -131,7 +131,8 @@ class Progress:
         path, log = log_of(record.name), self._logs.setdefault(record.id, _Log())
         try:
             found = os.stat(path)
-            log.written, has_begun = found.st_mtime, record.began is not None and found.st_mtime >= record.began
+            log.written = found.st_mtime
+            has_begun = record.began is not None and found.st_mtime_ns != record.log_before  # by no clock but its own
             if (log.attempt, log.has_begun) != (record.attempts, has_begun) or found.st_size < log.end:
                 log = self._logs[record.id] = _Log(record.attempts, has_begun, found.st_mtime)
             if found.st_size > log.end:

@@ -57,7 +57,7 @@ class RunQueue:
         return self._enter(dataclasses.replace(record, next_words=record.words))
 
     def go_on(self, run_id: str, minutes: float | None) -> RunRecord:
-        """Put a run that has ended, or left the queue, at its end. It goes on from its newest checkpoint, if any.
+        """Put a run that has ended, or left the queue, at its end. It goes on from its last state, if it has saved one.
 
         At a run that is held, the queue begins. Errors: Refusal.
         """
@@ -71,9 +71,8 @@ class RunQueue:
             raise Refusal(
                 422, f"the run {record.name} has been trained to its end: say how many more minutes it shall train."
             )
-        newest = next(iter(run_record.checkpoints_of(record)), "")
-        if newest:
-            words = run_command.resume_words(record.name, newest, record.show, minutes)
+        if run_record.checkpoints_of(record):
+            words = run_command.resume_words(record.name, record.show, minutes)
         elif record.attempts:
             words = run_command.again_words(record.words)
         else:
@@ -122,7 +121,10 @@ class RunQueue:
             self._keep(record)
 
     def watch(self) -> bool:
-        """Notice a training that has ended, and begin the next one. Returns: whether anything changed."""
+        """Notice a training that has ended, and begin the next one, unless the disk is full.
+
+        Returns: whether anything changed.
+        """
         changed = False
         self._unasked = {i for i in self._unasked if i in self.records and not self._asked(self.records[i])}
         active = self._active()
@@ -133,7 +135,7 @@ class RunQueue:
                 changed = True
                 break
         next_id = next((run_id for run_id in self.waiting if run_id not in self.held), None)
-        if not active and next_id is not None:
+        if not active and next_id is not None and not studio_paths.is_full():
             self._begin(self.records[next_id])
             changed = True
         return changed
@@ -144,8 +146,11 @@ class RunQueue:
     def _begin(self, record: RunRecord) -> None:
         words, now = record.next_words, time.time()
         said = os.path.getsize(record.stderr) if os.path.exists(record.stderr) else 0
+        log = run_command.log_of(record.name)
+        log_before = os.stat(log).st_mtime_ns if os.path.exists(log) else 0
         begun: dict[str, Any] = {"command": words, "next_words": (), "began": now, "ended": None, "stops": 0}
-        record = dataclasses.replace(record, **begun, said_before=said, attempts=record.attempts + 1, error="")
+        begun |= {"said_before": said, "log_before": log_before, "attempts": record.attempts + 1, "error": ""}
+        record = dataclasses.replace(record, **begun)
         self._keep(dataclasses.replace(record, state="running"))  # first, since a server may end at any time
         try:
             self._processes.begin(record, words)

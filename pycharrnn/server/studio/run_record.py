@@ -26,7 +26,8 @@ class RunRecord:
         next_words: of the command that the queue will start; () if the run does not wait.
         command: the words of its last command. attempts: how many there were.
         began, ended: when the last one did. stops: how often it was asked to stop.
-        said_before: bytes of stderr before the last command. error: a sentence, of a failed one.
+        said_before, log_before: bytes of stderr, and the time of the log's last change in nanoseconds, before the last
+            command; 0 if there was none. error: a sentence, of a failed one.
         patience: the -patience that ended a finished run; 0 if it ended otherwise.
     """
 
@@ -47,6 +48,7 @@ class RunRecord:
     ended: float | None = None
     stops: int = 0
     said_before: int = 0
+    log_before: int = 0
     error: str = ""
     patience: int = 0
 
@@ -148,7 +150,6 @@ def names_with_checkpoints() -> set[str]:
 
 
 def checkpoints_of(record: RunRecord) -> list[str]:
-    """The paths of a run's checkpoints in cv/, the newest first."""
+    """The paths of a run's checkpoints in cv/, in the order of their names."""
     paths = [f"{CHECKPOINTS}/{name}" for name in studio_paths.names_in(CHECKPOINTS)]
-    own = [path for path in paths if record.owns(path) and os.path.isfile(path)]
-    return sorted(own, key=lambda path: (os.stat(path).st_mtime_ns, "_latest" in path), reverse=True)
+    return sorted(path for path in paths if record.owns(path) and os.path.isfile(path))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from pycharrnn.common.display import plural
-from pycharrnn.server.studio import page_words, run_command, run_process, run_record
+from pycharrnn.server.studio import page_words, run_command, run_process, run_record, studio_paths
 from pycharrnn.server.studio.run_progress import Figures, Progress
 from pycharrnn.server.studio.run_record import RunRecord
 from pycharrnn.server.studio.run_schemas import Run, RunDetail, ShownSample
@@ -78,6 +78,8 @@ def _sentence(
     done = f"{figures.iteration:,}" if figures.iteration else ""
     if record.state == "waiting" and is_held:
         return "waiting since before the studio was started: look at the command, Go on starts the queue."
+    if record.state == "waiting" and studio_paths.is_full():
+        return "waiting, since the disk is full: make room, and the queue goes on."
     if record.state == "waiting":
         return "waiting: it is next in the queue." if place == 1 else f"waiting: it is number {place} in the queue."
     if record.state == "running":

@@ -253,7 +253,7 @@ class Studio:
     def _deleted_with(self, record: RunRecord) -> list[str]:
         """The files that go with a run: not its text in data/, which other models may need."""
         log, others = run_command.log_of(record.name), self._queue.records.values()
-        paths = sorted(run_record.checkpoints_of(record)) + ([log] if os.path.lexists(log) else []) + [record.folder]
+        paths = run_record.checkpoints_of(record) + ([log] if os.path.lexists(log) else []) + [record.folder]
         if not any(other.text == record.text and other.id != record.id for other in others):
             paths += self._texts.files_of(record.text)
         return paths

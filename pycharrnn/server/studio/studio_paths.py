@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 from typing import Any
 
 from compat.atomic_write import atomic_write
@@ -21,6 +22,7 @@ INCOMING, OUTGOING = "studio/incoming", "studio/outgoing"  # of single requests
 LOCK = "studio/.lock"
 LINK = "studio/.open.html"  # leads the browser to the page
 UPLOADS = frozenset({"/api/studio/upload", "/api/studio/bring"})  # paths of the API that take files
+_LEAST_FREE = 1 << 20  # bytes
 _ID = re.compile(r"[a-z][0-9a-f]{8}")
 
 
@@ -87,6 +89,11 @@ def write_json(path: str, value: dict[str, Any]) -> None:
     """Errors: OSError."""
     with atomic_write(path) as f:
         f.write(json.dumps(value, indent=1).encode() + b"\n")
+
+
+def is_full() -> bool:
+    """Whether the disk has no room for the files with which a training begins."""
+    return shutil.disk_usage(".").free < _LEAST_FREE
 
 
 def refusal_of(error: OSError, what: str) -> Refusal:
