@@ -61,6 +61,16 @@ def test_where_locks_do_not_work_it_is_said(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")
+def test_a_lock_for_which_the_disk_has_no_room_leaves_no_file(tmp_path, monkeypatch):
+    def full(fd):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(file_lock, "name_holder", full)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        file_lock.acquire(str(tmp_path / ".lock"))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch, replaced):
     real, removed = file_lock._lock_descriptor, []
