@@ -173,8 +173,10 @@ def unknown_code_points(characters: Sequence[bytes], known: npt.NDArray[np.bool_
 
 
 def quote_most_common(unknown: Counter[bytes]) -> str:
-    """The most common ones of unknown_code_points, for a message."""
-    return " ".join(quote_character(character) for character, _ in unknown.most_common(_MOST_NAMED_UNKNOWN))
+    """The most common ones of unknown_code_points, and how many others there are, for a message."""
+    named = " ".join(quote_character(character) for character, _ in unknown.most_common(_MOST_NAMED_UNKNOWN))
+    others = len(unknown) - _MOST_NAMED_UNKNOWN
+    return f"{named} and {others} more" if others > 0 else named
 
 
 def code_points_with(characters: Sequence[bytes], chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint32]:

@@ -173,6 +173,7 @@ class ItemsDone(BaseModel):
     drawn: int
     known: int | None = Field(description="how many the training text has; null if the server does not have it")
     repeated: int = Field(description="how many were drawn before")
+    empty: int = Field(description="how many have no character; `new` leaves them out")
     gave_up: bool = Field(
         description="whether there are fewer than `items`: the last 1,000 were all left out; with topk 1, the last one"
     )

@@ -39,6 +39,9 @@ CACHE = Kind(
 )
 _PDF = Kind("a PDF file", "save its text as plain text, for example with pdftotext")
 _WORD = Kind("a Word file")
+_EXCEL = Kind("an Excel file", "save its cells as plain text")
+_POWERPOINT = Kind("a PowerPoint file")
+_OUTLOOK = Kind("an Outlook message")
 _OPEN_DOCUMENT = Kind("an OpenDocument file")
 _EPUB = Kind("an EPUB book", "convert it to plain text, for example with Calibre")
 _RTF = Kind("an RTF file", is_markup=True)
@@ -57,13 +60,19 @@ _ARCHIVES = (_WORD, _OPEN_DOCUMENT, _EPUB)  # by content: a plain text with such
 _BY_CONTENT = (
     (re.compile(rb"%PDF-"), _PDF),
     (re.compile(rb"\{\\rtf"), _RTF),
-    (re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), _WORD),  # .doc
     (re.compile(rb"PK\x03\x04.{26}mimetypeapplication/epub\+zip", re.DOTALL), _EPUB),
     (re.compile(rb"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis\.opendocument", re.DOTALL), _OPEN_DOCUMENT),
     (re.compile(rb"\s*(<\?xml[^>]*>\s*)?(<!--((?!-->).)*-->\s*)*<(!DOCTYPE\s+html|html)[\s>]", re.I | re.DOTALL), HTML),
     (re.compile(rb"WEBVTT[ \t\r\n]"), _SUBTITLES),
     (re.compile(rb"\s*\d+[ \t]*\r?\n\d+:\d\d:\d\d[,.]\d+[ \t]*-->"), _SUBTITLES),
 )
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # all its programs' files begin like this
+_OLD_OFFICE_BY_ENDING = {".xls": _EXCEL, ".ppt": _POWERPOINT, ".msg": _OUTLOOK}
+_NEW_OFFICE = {  # by a part of the zip archive
+    b"word/document.xml": _WORD,
+    b"xl/workbook.xml": _EXCEL,
+    b"ppt/presentation.xml": _POWERPOINT,
+}
 _PACKED = {
     b"\x1f\x8b": Kind("a gzip archive", "unpack it"),
     b"BZh": Kind("a bzip2 archive", "unpack it"),
@@ -84,7 +93,8 @@ def kind_of(path: str, name: str) -> Kind | None:
 
     `name`: the file's name, for its ending.
     """
-    by_ending = _BY_ENDING.get(os.path.splitext(name)[1].lower())
+    ending = os.path.splitext(name)[1].lower()
+    by_ending = _BY_ENDING.get(ending)
     with open(path, "rb") as f:
         start = f.read(_END)
         if file_magic.is_cache(os.path.basename(name), start):
@@ -95,10 +105,12 @@ def kind_of(path: str, name: str) -> Kind | None:
         for pattern, kind in _BY_CONTENT:
             if pattern.match(first):
                 return _or_page(kind, start)
+        if first.startswith(_OLD_OFFICE):
+            return _OLD_OFFICE_BY_ENDING.get(ending, _WORD)
         if first.startswith(b"PK\3\4"):
             f.seek(max(os.fstat(f.fileno()).st_size - _END, 0))
-            if b"word/document.xml" in first + f.read(_END):
-                return _WORD
+            parts = first + f.read(_END)
+            return next((kind for part, kind in _NEW_OFFICE.items() if part in parts), None)
     return None
 
 

@@ -92,8 +92,6 @@ def find(
             not_plain[shown] = found
         else:
             without_text[name] = path, status.st_size
-    if not files and not_plain:
-        raise UserError(_refusal(not_plain))
     if len(paths) == len(without_text) == 1 and not os.path.isdir(paths[0]):
         (name, (path, size)), *_ = without_text.items()
         raise UserError(_without_text(path, name, size))
@@ -102,10 +100,12 @@ def find(
     for words, names, advice in (
         ("they can't be followed", skipped, ""),
         ("they contain no text", empty_or_binary, ""),
-        ("they are not plain text", kinds, "; save them as plain text"),
+        ("they are not plain text", kinds if files else [], "; save them as plain text"),
     ):
         if names:
             note(f"{LEFT_OUT} {words}: {join_words(names)}{advice}.")
+    if not files and not_plain:
+        raise UserError(_refusal(not_plain))
     if not files:
         what = ", ".join("standard input" if path == "-" else escape_line(path) for path in paths)
         if earlier := _earlier_texts(paths):

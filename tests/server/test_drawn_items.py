@@ -64,7 +64,7 @@ def test_they_are_those_of_sample(tmp_path, monkeypatch):
     known = sum(item["known"] for item in items)
     assert 0 < known < 40
     repeated = 40 - len({item["text"] for item in items})
-    assert done == {"done": True, "drawn": 40, "known": known, "repeated": repeated, "gave_up": False}
+    assert done == {"done": True, "drawn": 40, "known": known, "repeated": repeated, "empty": 0, "gave_up": False}
 
 
 def test_new_and_unique_ones(tmp_path, monkeypatch):
@@ -76,6 +76,7 @@ def test_new_and_unique_ones(tmp_path, monkeypatch):
     assert len(set(texts)) == 20
     assert "" not in texts and not any(item["known"] for item in items)
     assert done["drawn"] > 20
+    assert done["empty"] == sum(not item["text"] for item in lines(path, items=done["drawn"])[:-1]) > 0
     *items, done = lines(path, items=20, unique=True, topk=1)
     assert (len(items), done["gave_up"], done["drawn"]) == (1, True, 2)
 

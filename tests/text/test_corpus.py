@@ -202,6 +202,15 @@ def test_files_that_are_not_plain_text(home):
         "f/b.pdf is a PDF file, not plain text: save its text as plain text, for example with pdftotext; f/c.srt is a"
         " file of subtitles, not plain text: save what is said as plain text, without the times."
     )
+    put(home / "e" / "b.pdf", b"%PDF-1.4\n")
+    put(home / "e" / "empty.txt", b"")
+    notes: list[str] = []
+    with (
+        pytest.raises(UserError, match=r"^e.b\.pdf is a PDF file, not plain text: "),
+        corpus.gather(["e"], notes.append),
+    ):
+        pass
+    assert with_slashes("".join(notes)) == "left out, since they contain no text: e/empty.txt (empty)."
     for name in ("essay.docx", "essay2.docx"):
         put(home / name, b"PK\3\4" + bytes(99))
     each = "each of essay.docx, essay2.docx is a Word file, not plain text: save it as plain text."

@@ -29,6 +29,8 @@ def archive(*names: str, stored: str = "") -> bytes:
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "a Word file"),
         (archive("[Content_Types].xml", "word/document.xml"), "a Word file"),
         (archive("media/a", "media/b", "word/document.xml"), "a Word file"),
+        (archive("[Content_Types].xml", "xl/workbook.xml"), "an Excel file"),
+        (archive("[Content_Types].xml", "ppt/presentation.xml"), "a PowerPoint file"),
         (archive("content.xml", stored="application/vnd.oasis.opendocument.text"), "an OpenDocument file"),
         (archive("content.opf", stored="application/epub+zip"), "an EPUB book"),
         (b"<!DOCTYPE html>\n<p>", "HTML"),
@@ -44,6 +46,14 @@ def test_by_content(tmp_path, content, name):
     (tmp_path / "a").write_bytes(content)
     found = kind_of(str(tmp_path / "a"), "standard input")
     assert found and found.name == name
+
+
+@pytest.mark.parametrize(
+    ("ending", "name"), [("XLS", "an Excel file"), ("ppt", "a PowerPoint file"), ("msg", "an Outlook message")]
+)
+def test_old_office_files_by_ending(tmp_path, ending, name):
+    (tmp_path / "a").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
+    assert kind_of(str(tmp_path / "a"), f"f/a.{ending}").name == name
 
 
 @pytest.mark.parametrize("ending", ["html", "htm", "xhtml", "PDF", "rtf", "srt", "VTT"])
