@@ -48,8 +48,6 @@ def corpus_run(
         with_text = dataclasses.replace(opt, data_dir=gathered.folder, savefile=savefile, recipe=recipe)
         if "from_texts" not in given:
             with_text = dataclasses.replace(with_text, from_texts=1)
-        elif not opt.from_texts:  # the run is one of -data_dir, which has no text encoding
-            with_text = dataclasses.replace(with_text, text_encoding=TrainOptions.text_encoding)
         yield with_text, gathered
 
 

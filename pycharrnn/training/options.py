@@ -369,9 +369,9 @@ class TrainOptions:
     )
     from_texts: int = option(
         0,
-        "1 = the text of -data_dir is one that a training on files has gathered: samples without a prompt begin at the"
-        " beginning of a line, checkpoints record what the samples of -show have copied, and -text_encoding is recorded"
-        " without effect on the text. A training on files sets it",
+        "1 = the text of -data_dir was gathered from files: samples without a prompt begin at the beginning of a line,"
+        " sample prints only the text, checkpoints record what the samples of -show have copied, and"
+        " -text_encoding is only recorded. A training on files sets this flag",
         group="text",
         allowed=SWITCH,
     )

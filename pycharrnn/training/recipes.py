@@ -49,7 +49,7 @@ def apply(request: RunRequest) -> TrainOptions:
 
 
 def command_line(opt: TrainOptions) -> str:
-    """The command that sets these options as plain flags, without a recipe or -minutes."""
+    """The command that sets these options as plain flags, without a recipe, -minutes or -log."""
     return shell_words.joined(["pycharrnn", "train", "-data_dir", opt.data_dir, *_flags(opt)])
 
 

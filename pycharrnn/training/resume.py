@@ -20,8 +20,7 @@ from pycharrnn.training.trainer import Trainer
 
 # Options that change which characters a batch holds.
 _LAYOUT = (*recorded_split.OF_TEXTS, "vocab", "encoding")
-# Options that change the weights or losses of a run: those of these groups, and more, but for those that say which text
-# it is or when the run ends.
+# Options that change the weights or losses of a run: those of these groups, and more, but for _HARMLESS ones.
 _GROUPS, _MORE = ("text", "model", "learning"), ("gpuid", "exact", "dtype", "old_exp", "eval_val_every")
 _HARMLESS = ("data_dir", "from_texts", "text_encoding", "minutes", "patience", "calibrate")
 UNREPEATABLE = "unrepeatable"  # an option that a resumed run records as 1 once no flags repeat it

@@ -96,10 +96,10 @@ def prepare(
     `say` prints the original's lines. `given`, `note`, `corpus`, `watch`: as for loop.train.
     """
     given = options.changed if given is None else given
-    if corpus is None and "text_encoding" in given and not options.from_texts:
+    if corpus is None and "text_encoding" in given and (options.resume or not options.from_texts):
         raise UserError(
             f"{flag('text_encoding')} is for files on the command line; {flag('data_dir')} and {flag('resume')} read"
-            f" input.txt as it is: leave it out, or add {flag('from_texts', 1)} to record it only."
+            " input.txt as it is: leave it out."
         )
     # Each process prints such a refusal: when one has ended, torchrun ends the others, which may have printed nothing.
     time_plan.check(options, given, process.size)

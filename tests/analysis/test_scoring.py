@@ -375,8 +375,9 @@ def test_unknown_bytes_are_counted_and_the_most_common_named():
     score = scoring.score(LOADED, b"T" + bytes(range(0xE6, 0xFF)) + b"\xe7\xf8\xf8")
     sentence = scoring.as_sentence(score)
     assert sentence.startswith(f"{math.log2(len(LOADED.vocab)):.6f} bits per character, 1 character; left out 28 bytes")
-    named = sentence.partition(": ")[2].removesuffix(" and 5 more").split()
-    assert named == [f"'\\x{byte:02x}'" for byte in (0xF8, 0xE7, 0xE6, *range(0xE8, 0xF8), 0xF9)]
+    named, _, more = sentence.partition(": ")[2].partition(" and ")
+    assert more == "5 more"
+    assert named.split() == [f"'\\x{byte:02x}'" for byte in (0xF8, 0xE7, 0xE6, *range(0xE8, 0xF8), 0xF9)]
 
 
 @pytest.mark.parametrize("vocab", [{"h": "\u20ac"}, {}], ids=["some", "ascii"])

@@ -180,9 +180,22 @@ def test_the_queue_waits_while_the_disk_is_full(studio, monkeypatch):
     studio.watch()
     waiting = studio.run(run_id)
     assert waiting["state"] == "waiting"
-    assert waiting["sentence"] == "waiting, since the disk is full: make room, and the queue goes on."
+    assert waiting["sentence"] == "waiting: it begins once there is room, since the disk is full."
     monkeypatch.setattr(studio_paths, "_LEAST_FREE", 1)
     begun(studio, run_id)
+
+
+def test_a_training_whose_status_found_no_room(studio, monkeypatch):
+    use_fake_training(monkeypatch, "wait")
+    run_id = studio.start()
+    begun(studio, run_id)
+    record = studio.record(run_id)
+    assert run_process.error_of(record, None) == "the training was killed, perhaps since memory ran out."
+    monkeypatch.setattr(studio_paths, "_LEAST_FREE", 1 << 62)
+    assert run_process.error_of(record, None).startswith("the training has left no exit status, and the disk is full: ")
+    said = f"stopped after iteration 7; {ending_notes.not_saved('no space', 'nothing has been saved')}"
+    Path(record.stderr).write_text(f"pycharrnn: {said}\n", encoding="utf-8")
+    assert run_process.error_of(record, None) == said
 
 
 def test_a_clock_that_was_ahead_when_a_run_began(studio, monkeypatch):

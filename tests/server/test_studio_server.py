@@ -159,7 +159,6 @@ def test_a_large_upload_takes_little_memory(tmp_path):
 # -- real trainings ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_text_is_learnt(studio):
     text_id = studio.text("sea.txt")
     run_id = studio.post("/runs", text=text_id, choice="quick", flags={**TINY, "threads": 1}).json()["id"]

@@ -236,7 +236,14 @@ def test_a_machine_that_becomes_much_slower_ends_in_time():
 # -- resuming ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("first", "then"), [({"from_texts": 1}, {}), ({}, {"from_texts": 1})])
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"from_texts": 1}, {}),
+        ({}, {"from_texts": 1}),
+        ({"from_texts": 1, "text_encoding": "cp1252"}, {"from_texts": 0}),
+    ],
+)
 def test_a_stopped_run_goes_on_with_the_time_that_is_left(tmp_path, machine, first, then):
     folder = folder_with_text(tmp_path / "a")
     machine.stop_at = 25
@@ -248,7 +255,8 @@ def test_a_stopped_run_goes_on_with_the_time_that_is_left(tmp_path, machine, fir
     machine.step = 0.4
     lines, seconds = machine.train(folder, resume="cv", **then)
     assert 0.9 * 60 < used + seconds <= 1.02 * 60
-    assert lines[-1].startswith("as it was trained: pycharrnn train ") and lines[-1].endswith(" -from_texts 1")
+    assert lines[-1].startswith("as it was trained: pycharrnn train ")
+    assert lines[-1].endswith(" -from_texts 1") == ({**first, **then}["from_texts"] == 1)
     assert_plain_flags_give_the_same(folder, lines[-1], tmp_path / "b")
 
 

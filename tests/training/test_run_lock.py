@@ -60,7 +60,6 @@ def test_where_locks_do_not_work_it_is_said(tmp_path, monkeypatch):
     assert "can't lock cv/.lm_lstm.lock (No locks available)" in err
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")
 def test_a_lock_for_which_the_disk_has_no_room_leaves_no_file(tmp_path, monkeypatch):
     def full(fd):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -71,6 +70,7 @@ def test_a_lock_for_which_the_disk_has_no_room_leaves_no_file(tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch, replaced):
     real, removed = file_lock._lock_descriptor, []

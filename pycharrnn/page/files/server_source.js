@@ -45,7 +45,7 @@ export class ServerSource {
     }
   }
 
-  // Yields lists of {text, known, seed, cut}; in the last one {done, drawn, known, repeated, gave_up}.
+  // Yields lists of {text, known, seed, cut}; in the last one {done, drawn, known, repeated, empty, gave_up}.
   items(request, signal) {
     return this.#lines("api/items", request, signal);
   }

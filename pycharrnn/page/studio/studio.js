@@ -57,7 +57,7 @@ async function refresh() {
       forgetUnreachable();
     }, showIn("studio-notice"));
   } finally {
-    // Also after an error that nothing here expects, such as an answer that is not the server's: the next may be.
+    // Also after an unexpected error, such as a proxy's answer in place of the server's: the next one may be its own.
     clearTimeout(timer);
     timer = setTimeout(() => (document.hidden ? null : refresh()), runs.isBusy ? BUSY : IDLE);
   }

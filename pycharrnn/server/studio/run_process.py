@@ -139,8 +139,10 @@ def error_of(record: RunRecord, status: int | None) -> str:
     lines = [line for line in lines_of(record.stderr, record.said_before) if line.strip()]
     if status is None and _is_removed(record):
         return f"nothing is left of what the training wrote to {record.folder}; perhaps that folder was removed."
+    if status is None and lines and ending_notes.says_not_saved(last := without_speaker(lines[-1]).strip()):
+        return last  # the disk had no room for the status either
     if status is None and studio_paths.is_full():
-        return "the training ended without a word, and the disk is full: make room, and try again."
+        return "the training has left no exit status, and the disk is full: make room, and try again."
     if status is None:
         return "the training was killed, perhaps since memory ran out."
     if not lines:

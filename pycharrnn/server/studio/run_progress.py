@@ -132,7 +132,10 @@ class Progress:
         try:
             found = os.stat(path)
             log.written = found.st_mtime
-            has_begun = record.began is not None and found.st_mtime_ns != record.log_before  # by no clock but its own
+            if record.log_before is None:
+                has_begun = record.began is not None and found.st_mtime >= record.began
+            else:  # by no clock but that of the file
+                has_begun = found.st_mtime_ns != record.log_before
             if (log.attempt, log.has_begun) != (record.attempts, has_begun) or found.st_size < log.end:
                 log = self._logs[record.id] = _Log(record.attempts, has_begun, found.st_mtime)
             if found.st_size > log.end:

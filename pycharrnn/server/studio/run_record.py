@@ -27,7 +27,7 @@ class RunRecord:
         command: the words of its last command. attempts: how many there were.
         began, ended: when the last one did. stops: how often it was asked to stop.
         said_before, log_before: bytes of stderr, and the time of the log's last change in nanoseconds, before the last
-            command; 0 if there was none. error: a sentence, of a failed one.
+            command; 0 if there was none, None in a record of an older version. error: a sentence, of a failed one.
         patience: the -patience that ended a finished run; 0 if it ended otherwise.
     """
 
@@ -48,7 +48,7 @@ class RunRecord:
     ended: float | None = None
     stops: int = 0
     said_before: int = 0
-    log_before: int = 0
+    log_before: int | None = None
     error: str = ""
     patience: int = 0
 

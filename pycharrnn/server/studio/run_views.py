@@ -78,8 +78,8 @@ def _sentence(
     done = f"{figures.iteration:,}" if figures.iteration else ""
     if record.state == "waiting" and is_held:
         return "waiting since before the studio was started: look at the command, Go on starts the queue."
-    if record.state == "waiting" and studio_paths.is_full():
-        return "waiting, since the disk is full: make room, and the queue goes on."
+    if record.state == "waiting" and place == 1 and studio_paths.is_full():
+        return "waiting: it begins once there is room, since the disk is full."
     if record.state == "waiting":
         return "waiting: it is next in the queue." if place == 1 else f"waiting: it is number {place} in the queue."
     if record.state == "running":

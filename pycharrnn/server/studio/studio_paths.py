@@ -92,8 +92,12 @@ def write_json(path: str, value: dict[str, Any]) -> None:
 
 
 def is_full() -> bool:
-    """Whether the disk has no room for the files with which a training begins."""
-    return shutil.disk_usage(".").free < _LEAST_FREE
+    """Whether the disk has no room for the files with which a training begins; False if that is unknown."""
+    try:
+        disk = shutil.disk_usage(".")
+    except OSError:
+        return False
+    return disk.total > 0 and disk.free < _LEAST_FREE
 
 
 def refusal_of(error: OSError, what: str) -> Refusal:
