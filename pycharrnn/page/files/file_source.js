@@ -39,7 +39,7 @@ export class FileSource {
     for await (const { items } of this.#slices({ model, sample }, signal, onProgress)) yield items;
   }
 
-  // Yields lists of {text, known, seed, cut}; in the last one {done, drawn, known, repeated, gave_up}.
+  // Yields lists of {text, known, seed, cut}; in the last one {done, drawn, known, repeated, empty, gave_up}.
   async *items({ model, ...items }, signal, onProgress) {
     for await (const { items: found, done, result } of this.#slices({ model, items }, signal, onProgress)) {
       yield done ? [...found, { done, ...result }] : found;

@@ -7,7 +7,7 @@ const RECORD_SEPARATOR = "\x1e";
 export const ENDS = { line: "\n", blank: RECORD_SEPARATOR, file: RECORD_SEPARATOR };
 
 export class ItemSelection {
-  counts = { drawn: 0, known: null, repeated: 0, gave_up: false };
+  counts = { drawn: 0, known: null, repeated: 0, empty: 0, gave_up: false };
   #request;
   #knownItems;
   #before = new Set();
@@ -36,7 +36,9 @@ export class ItemSelection {
     counts.drawn++;
     if (known) counts.known++;
     if (repeated) counts.repeated++;
-    const isNew = item.length > start && !known; // a list has no empty items: a training drops them
+    const isEmpty = item.length === start;
+    if (isEmpty) counts.empty++;
+    const isNew = !isEmpty && !known; // a list has no empty items: a training drops them
     if ((!isNew && this.#request.new) || (repeated && this.#request.unique)) {
       const tries = this.#request.topk === 1 ? 1 : MAX_TRIES; // with topk 1 all items are equal
       counts.gave_up = ++this.#leftOut === tries;
