@@ -108,7 +108,7 @@ def text_name(loaded: charrnn.Checkpoint) -> str:
     return escape_line(replace_surrogates(re.split(r"[/\\]", place.rstrip("/\\"))[-1].strip(".")))
 
 
-FROM_TEXTS = "from_texts"  # a training option, which one on files sets to 1
+FROM_TEXTS = "from_texts"  # the training option, which `train FILE` sets to 1
 
 
 def is_from_texts(loaded: charrnn.Checkpoint) -> bool:

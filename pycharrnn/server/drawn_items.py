@@ -78,8 +78,12 @@ def lines(
             break
         # Seeds that differ by 2^32 draw the same, and a request has one below that.
         yield "".join(_json(one.facts | {"seed": one.item.seed % (1 << 32)}) for one in selected)
-    counts = {"drawn": selection.drawn, "known": None if known is None else selection.known}
-    counts |= {"repeated": selection.repeated, "empty": selection.empty}
+    counts = {
+        "drawn": selection.drawn,
+        "known": None if known is None else selection.known,
+        "repeated": selection.repeated,
+        "empty": selection.empty,
+    }
     yield _json({"done": True, **counts, "gave_up": selection.gave_up})
 
 

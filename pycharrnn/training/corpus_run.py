@@ -45,10 +45,9 @@ def corpus_run(
     with corpus.gather(texts, note, opt.progress, is_product, **how) as gathered:
         recipe = opt.recipe if "recipe" in given or opt.minutes else "quick"
         savefile = opt.savefile if "savefile" in given else os.path.basename(gathered.folder)
-        with_text = dataclasses.replace(opt, data_dir=gathered.folder, savefile=savefile, recipe=recipe)
-        if "from_texts" not in given:
-            with_text = dataclasses.replace(with_text, from_texts=1)
-        yield with_text, gathered
+        from_texts = opt.from_texts if "from_texts" in given else 1
+        opt = dataclasses.replace(opt, data_dir=gathered.folder, recipe=recipe, savefile=savefile)
+        yield dataclasses.replace(opt, from_texts=from_texts), gathered
 
 
 def is_product(path: str) -> bool:

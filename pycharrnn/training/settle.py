@@ -58,7 +58,7 @@ def settle(
     -resume or -init_from. `text`: statistics, for a recipe. `timing`: for -minutes of a new run. Errors: UserError for
     options that don't fit these or the machine.
     """
-    options = _with_text_encoding(options)
+    options = _without_unused_text_encoding(options)
     lines, minutes, encoding = _Lines(), options.minutes, options.encoding
     if start is not None and not isinstance(start, ResumedRun):
         lines.notes += _notes_on_init_from(options, given, start)
@@ -67,7 +67,7 @@ def settle(
         options = _with_recipe(with_mixed_precision(options, given, machine), given, text, timing, lines)
     if isinstance(start, ResumedRun):
         options, start = _resumed(options, given, start, lines)
-        options = _with_text_encoding(options)
+        options = _without_unused_text_encoding(options)
         encoding, options = options.encoding, _with_encoding(options, start)
         time_plan.check(options, (), machine.process.size)
         minutes, options = options.minutes, dataclasses.replace(options, minutes=TrainOptions.minutes)
@@ -116,8 +116,8 @@ def settle(
     )
 
 
-def _with_text_encoding(options: TrainOptions) -> TrainOptions:
-    """The options without -text_encoding if the model is not one of files: only for those is it recorded."""
+def _without_unused_text_encoding(options: TrainOptions) -> TrainOptions:
+    """The options without -text_encoding, unless -from_texts 1 has it recorded."""
     return options if options.from_texts else dataclasses.replace(options, text_encoding=TrainOptions.text_encoding)
 
 

@@ -22,19 +22,24 @@ def test_a_server_that_is_gone_and_comes_back(chromium, studio):
     assert text(chromium, "studio-notice") == ""
 
 
-def test_an_answer_of_which_the_end_is_missing(chromium, studio):
-    """The server is killed, or the machine sleeps; the page goes on asking."""
-    studio.runs = [run("poems", "running")]
-    opened(chromium, studio, "learn")
-    chromium.execute_script(
+def change_next_answer(browser, answer: str) -> None:
+    """Give the page, in place of the next list of runs that has changed, an expression; `response` is the server's."""
+    browser.execute_script(
         "const { fetch } = window;"
         "window.fetch = async (path, options) => {"
         "  const response = await fetch(path, options);"
         "  if (path !== 'api/studio/runs' || !response.ok) return response;"
         "  window.fetch = fetch;"
-        "  return new Response((await response.text()).slice(0, -1));"
+        f"  return {answer};"
         "};"
     )
+
+
+def test_an_answer_of_which_the_end_is_missing(chromium, studio):
+    """The server is killed, or the machine sleeps; the page goes on asking."""
+    studio.runs = [run("poems", "running")]
+    opened(chromium, studio, "learn")
+    change_next_answer(chromium, "new Response((await response.text()).slice(0, -1))")
     studio.runs = [run("poems", "finished")]
     wait(chromium, lambda: "native code" in chromium.execute_script("return window.fetch.toString()"))
     studio.runs = [run("poems", "stopped")]
@@ -47,16 +52,9 @@ def test_an_answer_of_something_else_than_the_server(chromium, studio):
     studio.runs = [run("poems", "running")]
     opened(chromium, studio, "learn")
     shown(chromium, "current-run", "poems")
-    chromium.execute_script(
-        "const { fetch } = window;"
-        "window.fetch = async (path, options) => {"
-        "  if (path !== 'api/studio/runs') return fetch(path, options);"
-        "  window.fetch = fetch;"
-        "  return new Response('{}', { headers: { ETag: 'x' } });"
-        "};"
-    )
-    wait(chromium, lambda: "native code" in chromium.execute_script("return window.fetch.toString()"))
+    change_next_answer(chromium, "new Response('{}')")
     studio.runs = [run("poems", "finished")]
+    wait(chromium, lambda: "native code" in chromium.execute_script("return window.fetch.toString()"))
     shown(chromium, "current-run", "Finished")
     logged(chromium)
 

@@ -22,8 +22,16 @@ _LOG_SECONDS = 2  # between rows of the log, from which the page shows how far a
 _SHOWN = 200  # characters of samples, as the recipes have it
 # Flags that this server sets, and those that a request has fields for.
 _OWN = {
-    *("data_dir", "from_texts", "checkpoint_dir", "savefile", "log", "log_every_seconds"),
-    *("resume", "overwrite", "lock", "progress"),
+    "data_dir",
+    "from_texts",
+    "checkpoint_dir",
+    "savefile",
+    "log",
+    "log_every_seconds",
+    "resume",
+    "overwrite",
+    "lock",
+    "progress",
 }
 _FIELDS = {"recipe", "minutes", "items", "label", "encoding", "text_encoding", "init_from"}
 _KINDS: dict[object, Literal["integer", "number", "text"]] = {int: "integer", float: "number", str: "text"}

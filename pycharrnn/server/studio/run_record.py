@@ -26,8 +26,9 @@ class RunRecord:
         next_words: of the command that the queue will start; () if the run does not wait.
         command: the words of its last command. attempts: how many there were.
         began, ended: when the last one did. stops: how often it was asked to stop.
-        said_before, log_before: bytes of stderr, and the time of the log's last change in nanoseconds, before the last
-            command; 0 if there was none, None in a record of an older version. error: a sentence, of a failed one.
+        said_before: bytes of stderr before the last command. error: a sentence, of a failed one.
+        log_before: when the log had been changed before the last command, in nanoseconds since 1970; 0 without a log,
+            None in a record of an older version.
         patience: the -patience that ended a finished run; 0 if it ended otherwise.
     """
 
