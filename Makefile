@@ -83,8 +83,9 @@ coverage: .venv/test-installed
 	$(TESTS) -m "not slow" --cov=pycharrnn --cov=compat --cov-report=
 	$(BIN)/python tests/coverage_below.py
 
+# The files with slow tests alone: each process would collect the tests of all others first.
 slow: .venv/test-installed
-	$(TESTS) --no-loadscope-reorder -m slow
+	$(TESTS) --no-loadscope-reorder -m slow $$(grep -rl --include='test_*.py' 'mark\.slow' tests | sort)
 
 # The tests that open pages.
 PAGES = tests/page tests/server/test_page*.py tests/server/test_copied_passages.py \

@@ -477,6 +477,7 @@ def test_minutes(tmp_path, capsys, monkeypatch):
     """All combinations on the whole text, and some of them with a part of the text held out."""
     (tmp_path / "input.txt").write_bytes((GOLDEN / "corpus" / "input.txt").read_bytes()[:4000])
     minutes = benchmark("minutes")
+    monkeypatch.setattr(minutes, "TIMED", 0.05)
     arguments = ["-minutes", "0.002", "-sizes", "4,6", "-rates", "1,1.5", "-o", str(tmp_path / "rows.json")]
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
 

@@ -98,7 +98,7 @@ def test_random_models(tmp_path, seed):
 @needs_gcc
 @needs_fused_kernel
 def test_many_random_models(tmp_path):
-    for seed in range(6, 66):
+    for seed in range(6, 36):
         check_same_text(random_model(seed), tmp_path, seed)
 
 
@@ -426,12 +426,14 @@ def test_multiply_add_without_an_exact_c_library(tmp_path, weights):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("weights", "units"), [("double", 470), ("float", 680), ("int8", 1400)])
-@pytest.mark.parametrize("compiler", [("gcc", "-O3"), ("clang", "-O3")], ids=lambda compiler: compiler[0])
+@pytest.mark.parametrize(
+    ("compiler", "weights", "units"),
+    [("gcc", "double", 470), ("gcc", "float", 680), ("gcc", "int8", 1400), ("clang", "float", 680)],
+)
 def test_a_compiler_needs_less_than_500_mb(tmp_path, compiler, weights, units):
-    """For the largest files, with 8 MB of weights."""
-    if not shutil.which(compiler[0]):
-        pytest.skip(f"needs {compiler[0]}")
+    """For the largest files, with 8 MB of weights, of which floats take most."""
+    if not shutil.which(compiler):
+        pytest.skip(f"needs {compiler}")
     vocab = {bytes([b]): b - 31 for b in range(32, 97)}
     random = np.random.default_rng(1)
     shapes = parameter_shapes("lstm", len(vocab), units, 1)
@@ -442,7 +444,7 @@ def test_a_compiler_needs_less_than_500_mb(tmp_path, compiler, weights, units):
     # In a small process of its own: a child's peak counts from the memory of the process that starts it.
     measure = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True);"
     measure += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    command = [*compiler, str(source), "-o", str(tmp_path / "program"), "-lm"]
+    command = [compiler, "-O3", str(source), "-o", str(tmp_path / "program"), "-lm"]
     kilobytes = subprocess.run([sys.executable, "-c", measure, *command], capture_output=True, check=True).stdout
     assert 0 < int(kilobytes) * 1024 < 500_000_000
 

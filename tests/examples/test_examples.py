@@ -213,12 +213,13 @@ def started(script: str, arguments: list[str], tmp_path: Path) -> subprocess.Pop
         )
 
 
-def execute(folder: Path, **environment: str) -> nbformat.NotebookNode:
-    """The notebook, after it has run in a kernel of its own in `folder`."""
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
-    client.execute(env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment})
-    return notebook
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory) -> tuple[nbformat.NotebookNode, Path]:
+    """The notebook, after it has run in a kernel of its own in a new folder, and that folder."""
+    notebook, folder = nbformat.read(NOTEBOOK, as_version=4), tmp_path_factory.mktemp("notebook")
+    client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    client.execute(env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"})
+    return notebook, folder
 
 
 def output_of(notebook, line: str) -> list:
@@ -235,11 +236,11 @@ def printed(outputs: list) -> str:
 
 
 @pytest.mark.slow
-def test_the_notebook_runs(tmp_path):
-    notebook = execute(tmp_path, PYCHARRNN_SMALL="1")
+def test_the_notebook_runs(executed):
+    notebook, folder = executed
     assert all(cell.outputs or "find_spec" in cell.source for cell in notebook.cells if cell.cell_type == "code")
     trained = output_of(notebook, "run")
-    assert re.search(r"epoch 1\.00: validation loss \d\.\d{4}", printed(trained))
+    assert re.search(r"epoch 40\.00: validation loss \d\.\d{4}", printed(trained))
     assert "train_loss" not in printed(trained)
     assert "<td>data/text</td>" in with_slashes(shown(trained, "text/html"))
     assert len(shown(output_of(notebook, "run.curve()"), "image/png")) > 10_000
@@ -249,10 +250,10 @@ def test_the_notebook_runs(tmp_path):
     assert re.fullmatch(r"(\w+: (name|town), \d+%\n)+", labels)
     assert len(shown(output_of(notebook, "plt.show()"), "image/png")) > 5000
     assert shown(output_of(notebook, 'model.save("names.t7")'), "text/plain").startswith("<Model names.t7: ")
-    assert pycharrnn.load(tmp_path / "names.t7").rnn_size == 16
+    assert pycharrnn.load(folder / "names.t7").rnn_size == 64
     errors = [output for cell in notebook.cells for output in cell.get("outputs", ()) if output.get("name") == "stderr"]
     assert errors == []
-    written = [f"examples/{path.name}{'/' * path.is_dir()}" for path in tmp_path.iterdir()]
+    written = [f"examples/{path.name}{'/' * path.is_dir()}" for path in folder.iterdir()]
     ignored = subprocess.run(["git", "check-ignore", *written], cwd=ROOT, capture_output=True, text=True)
     assert ignored.returncode == 128 or ignored.stdout.split() == written  # 128: not a git checkout
 
@@ -272,8 +273,8 @@ def without_pictures(notebook) -> list[tuple[str, str, str]]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(kernel_library.is_missing(), reason="the outputs are those of the kernel")
-def test_the_notebook_gives_the_outputs_that_it_shows(tmp_path):
-    assert without_pictures(execute(tmp_path)) == without_pictures(nbformat.read(NOTEBOOK, as_version=4))
+def test_the_notebook_gives_the_outputs_that_it_shows(executed):
+    assert without_pictures(executed[0]) == without_pictures(nbformat.read(NOTEBOOK, as_version=4))
 
 
 def test_the_notebook_is_valid():
