@@ -247,7 +247,7 @@ def _resumed(
     options = dataclasses.replace(options, **{**recorded, "resume": ""})  # type: ignore[arg-type]
     if overridden:
         changes = ", ".join(f"-{name} {change}" for name, change in overridden.items())
-        lines.log.append(f"overridden on the command line: {changes}")
+        lines.log.append(f"overridden: {changes}")
     start = dataclasses.replace(start, overridden=frozenset(overridden))
     return _in_place(options, start, given, lines), start
 

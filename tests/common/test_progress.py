@@ -162,7 +162,7 @@ def test_progress_is_not_part_of_a_run(tmp_path):
     (x,), (y,) = (list(folder.glob("cv/*epoch*.t7")) for folder in (a, b))
     assert x.read_bytes() == y.read_bytes()
     lines = train(b, "-resume", "cv", "-progress", "1", "-max_epochs", "1", small=[])
-    assert "overridden on the command line: -max_epochs 1 (was 0.5)" in lines
+    assert "overridden: -max_epochs 1 (was 0.5)" in lines
 
 
 @pytest.mark.slow

@@ -325,7 +325,7 @@ def test_on_resuming_flags_win_over_the_time(tmp_path, machine):
         machine.train(folder, minutes=1, **SMALL)
     lines, seconds = machine.train(folder, resume="cv", minutes=2)
     assert 1.8 * 60 < seconds <= 2.04 * 60
-    assert any(line.startswith("overridden on the command line: -minutes 2 (was 0.5") for line in lines)
+    assert any(line.startswith("overridden: -minutes 2 (was 0.5") for line in lines)
     last = checkpoint.load(named(folder)[-1])
     lines, _ = machine.train(folder, resume="cv", max_epochs=float(last.epoch) + 1)
     assert checkpoint.load(folder / "cv/lm_lstm_latest.t7").epoch == pytest.approx(last.epoch + 1, abs=0.1)

@@ -250,7 +250,7 @@ def test_a_text_in_an_old_encoding(home):
     words = shlex.split(log[0].partition(": ")[2])[2:]
     assert train(home, *words, small=[])[-1] == log[-1]
     error, log, _ = result_of(home, "-resume", "cv/lm_prose_2_best.t7", "-max_epochs", "2", small=[])
-    assert error is None and "overridden on the command line: -max_epochs 2 (was 1)" in log
+    assert error is None and "overridden: -max_epochs 2 (was 1)" in log
     for more in (["-resume", "cv/lm_prose_2_best.t7"], ["-data_dir", "data/prose"]):
         refused = sentence(run("train", *more, "-text_encoding", "cp1252", cwd=home))
         assert "-text_encoding is for files on the command line;" in refused

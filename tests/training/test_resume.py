@@ -82,7 +82,7 @@ def test_precision_may_change_on_the_way(tmp_path):
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "0.5", "-dropout", "0.2")
     lines = train(folder, "-resume", "cv", "-exact", "0", "-max_epochs", "0.7", small=[])
-    assert "overridden on the command line: -max_epochs 0.7 (was 0.5), -exact 0 (was 1)" in lines
+    assert "overridden: -max_epochs 0.7 (was 0.5), -exact 0 (was 1)" in lines
     assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").state.mean_square.dtype == np.float32
     train(folder, "-resume", "cv", "-exact", "1", "-max_epochs", "0.9", small=[])
     assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").state.mean_square.dtype == np.float64
@@ -109,13 +109,13 @@ def test_options_of_the_command_line_are_kept_and_said(tmp_path):
     other = copied(folder, tmp_path / "other", start)
     lines = train(alike, "-resume", f"cv/{start.name}", "-print_every", "1", "-seed", "123", small=[])
     assert f"resuming from cv/{start.name}, iteration 60, epoch 1.00" in lines
-    assert "overridden on the command line: -print_every 1 (was 50)" in lines
+    assert "overridden: -print_every 1 (was 50)" in lines
     assert steps(lines)[0].startswith("61/102")
     lines = train(
         other, "-resume", f"cv/{start.name}", "-learning_rate", "0.5", "-savefile", "b", "-max_epochs", "1.5", small=[]
     )
     said = "-learning_rate 0.5 (was 0.002), -max_epochs 1.5 (was 1.7), -savefile b (was lstm)"
-    assert f"overridden on the command line: {said}" in lines
+    assert f"overridden: {said}" in lines
     assert checkpoint.load(next((other / "cv").glob("lm_b_*"))).opt["learning_rate"] == 0.5
 
 

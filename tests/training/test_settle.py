@@ -134,13 +134,13 @@ def test_a_resumed_run_has_its_recorded_options_except_those_given():
     assert (settings.files.checkpoint_dir, settings.files.log, settings.options.resume) == ("cv", "", "")
     assert settings.log == (
         "resuming from cv/lm_lstm_best.t7, iteration 30, epoch 0.50",
-        "overridden on the command line: -max_epochs 5 (was 3), -gpuid -1 (was 0)",
+        "overridden: -max_epochs 5 (was 3), -gpuid -1 (was 0)",
     )
 
 
 def test_what_was_not_given_is_said_in_words():
     (_, line) = settled(start=start_of(ResumedRun), resume="cv", dtype="float64", gpuid=0, exact=1).log[:2]
-    assert line == "overridden on the command line: -dtype float64 (it was not given)"
+    assert line == "overridden: -dtype float64 (it was not given)"
 
 
 def test_patience_of_a_resumed_run_ends_where_the_user_says_when_it_ends():

@@ -100,7 +100,7 @@ def test_it_is_no_part_of_the_run(tmp_path):
     assert error is None and not samples(stderr)
     error, out, stderr = result(folder, "-resume", "cv", "-max_epochs", "2", "-show", "10", small=[])
     assert list(samples(stderr)) == [100, 120]
-    assert "overridden on the command line: -max_epochs 2 (was 1.5)" in out
+    assert "overridden: -max_epochs 2 (was 1.5)" in out
 
 
 def test_in_pipes_it_is_plain_lines_on_stderr(tmp_path):
