@@ -88,10 +88,18 @@ def of_a_batch(passes, x, y, first, masks=None, habit=True) -> torch.Tensor:
     return passes.canonical(gradient)
 
 
+@pytest.fixture
+def without_kernel(monkeypatch):
+    monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
+    kernel_library.library.cache_clear()
+    yield
+    kernel_library.library.cache_clear()
+
+
 @pytest.mark.parametrize("where", ["cpu", "cuda:0", "mps"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("model, dropout", [("lstm", 0.0), ("lstm", 0.3), ("rnn", 0.3)])
-def test_mixed_precision_is_the_one_asked_for(where, dtype, model, dropout):
+def test_mixed_precision_is_the_one_asked_for(where, dtype, model, dropout, without_kernel):
     """Inside each call: inputs, states, weights and outputs. The first habit stays; gradients are the master's."""
     if not can_train(model, H, dtype, "cpu"):
         pytest.skip(f"PyTorch {torch.__version__} has no {dtype} on the CPU")
@@ -133,14 +141,6 @@ def validation_loss(folder, *args: str) -> float:
     loaded = checkpoint.load(path)
     path.unlink()
     return loaded.val_losses[loaded.i]
-
-
-@pytest.fixture
-def without_kernel(monkeypatch):
-    monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
-    kernel_library.library.cache_clear()
-    yield
-    kernel_library.library.cache_clear()
 
 
 @pytest.mark.slow
