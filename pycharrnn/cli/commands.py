@@ -17,7 +17,7 @@ from pycharrnn.cli.console import note, say
 from pycharrnn.cli.convert_command import convert_command
 from pycharrnn.cli.copied_command import copied_command
 from pycharrnn.cli.examining_commands import activations_command, inspect_command, plot_command
-from pycharrnn.cli.flags import HELP, Command, Group
+from pycharrnn.cli.flags import HELP, Command, Group, words_for
 from pycharrnn.cli.help_layout import MOST_COLUMNS
 from pycharrnn.cli.making_commands import data_command, serve_command, studio_command, train_command
 from pycharrnn.cli.sampling_commands import chat_command, sample_command
@@ -29,10 +29,10 @@ from pycharrnn.common.interrupts import Interrupted
 
 _EPILOG = """\b
 First steps:
-  pycharrnn train my_text.txt         train on a text; writes checkpoints to cv/
-  pycharrnn sample cv                 print new text of the best checkpoint in cv/
-  pycharrnn serve cv                  serve it as a page; prints the address to open
-  pycharrnn convert cv my_page.html   write the page to a file, to send to others
+  pycharrnn train my_text.txt        train on a text; checkpoints go to cv/
+  pycharrnn sample cv                print new text of the best checkpoint
+  pycharrnn serve cv                 serve it as a page; prints the address
+  pycharrnn convert cv my_page.html  write that page to a file, to send
 
 pycharrnn help COMMAND or pycharrnn COMMAND -help prints the flags of a command."""
 
@@ -76,7 +76,7 @@ def doctor_command() -> None:
 )
 @click.argument("shell", metavar="<shell>", type=click.Choice(["bash", "zsh", "fish"]))
 def completion_command(shell: str) -> None:
-    """Print a script that completes commands, flags and files in the shell. For bash, add
+    """Print a script that completes commands, flags, their values and files in the shell. For bash, add
     eval "$(pycharrnn completion bash)" to ~/.bashrc; for zsh, eval "$(pycharrnn completion zsh)" to ~/.zshrc, after
     compinit; for fish, pycharrnn completion fish | source to ~/.config/fish/config.fish
     """
@@ -93,7 +93,9 @@ def completion_command(shell: str) -> None:
     arguments=[("command", "name of a command. Default: list all commands")],
     short_help="Print the flags of a command.",
 )
-@click.argument("name", metavar="<command>", required=False)
+@click.argument(
+    "name", metavar="<command>", required=False, shell_complete=lambda *typed: words_for(cli.commands, *typed)
+)
 @click.pass_context
 def help_command(context: click.Context, name: str | None) -> None:
     """Print the flags of a command, as its -help does"""

@@ -10,7 +10,7 @@ import math
 import os
 import re
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +116,15 @@ class _Path(click.Path):
 FILE = _Path()
 _FOLDER = _Path(file_okay=False)
 _PATHS = {"": None, "file": FILE, "dir": _FOLDER, "any": FILE}
+
+
+def words_for(
+    words: Iterable[int | str], _ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Completions of the word `incomplete` to one of `words`: a shell_complete of click."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(word) for word in map(str, words) if word.startswith(incomplete)]
 
 
 class Files(click.Argument):
@@ -255,9 +264,11 @@ def _flag(field: dataclasses.Field[Any], kind: object) -> click.Option:
     names = [f"-{field.name}", f"--{field.name}"]
     if field.metadata["short"]:
         names.append(f"-{field.metadata['short']}")
+    allowed = field.metadata["allowed"]
     return click.Option(
         [*names, field.name],
-        type=_PATHS[field.metadata["path"]] or (_SWITCH if field.metadata["allowed"] is SWITCH else _TYPES[kind]),
+        shell_complete=functools.partial(words_for, allowed.choices) if allowed and allowed.choices else None,
+        type=_PATHS[field.metadata["path"]] or (_SWITCH if allowed is SWITCH else _TYPES[kind]),
         default=field.default,
     )
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from pycharrnn.cli.console import ask_for_text, note, say, use_threads
-from pycharrnn.cli.flags import FILE, Command, Files
+from pycharrnn.cli.flags import FILE, Command, Files, words_for
 from pycharrnn.common import cores, extras, interrupts
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 def _recipes() -> str:
@@ -125,6 +128,12 @@ def studio_command(folder: str, **values: Any) -> None:
     open_studio.open_studio(folder, opt, environment, say, note)
 
 
+def _datasets(*typed: Any) -> list[CompletionItem]:
+    from pycharrnn.text import datasets
+
+    return words_for(datasets.DATASETS, *typed)
+
+
 @click.command(
     "data",
     cls=Command,
@@ -132,7 +141,7 @@ def studio_command(folder: str, **values: Any) -> None:
     arguments=[("name", "pydoc, tinyshakespeare or ulysses")],
     short_help="Make data/NAME/input.txt: pydoc, tinyshakespeare or ulysses.",
 )
-@click.argument("name", metavar="<name>")
+@click.argument("name", metavar="<name>", shell_complete=_datasets)
 def data_command(name: str) -> None:
     """Make data/NAME/input.txt: pydoc (the Python manual on this machine), tinyshakespeare or ulysses (downloads)"""
     from pycharrnn.text import datasets

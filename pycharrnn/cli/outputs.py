@@ -10,9 +10,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from pycharrnn.checkpoints import formats
 from pycharrnn.common import output_folder
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.same_file import same_file
+
+_ENDINGS = (*formats.ALL_ENDINGS, ".png", ".svg", ".txt")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,9 @@ class Output:
         if self.path == "-":
             raise UserError(f"{self._named()} can't write to standard output: name a file.")
         output_folder.require_folder(self.path, self.option)
+        name = os.path.basename(self.path)
+        if name.lower() in _ENDINGS:
+            raise UserError(f"{self._named()} is an ending without a name: name a file, as in my{name}.")
 
     def check(self, *inputs: str) -> None:
         """Errors: UserError if the file is one of the inputs, a folder, or a file that may not be replaced; OSError."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import reprlib
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, cast, overload
 
 import numpy as np
 
@@ -157,6 +157,7 @@ class Model:
         max_copy: int = SampleOptions.max_copy,
         text: str | os.PathLike[str] | None = None,
         as_bytes: bool = False,
+        **unknown: NoReturn,
     ) -> GeneratedText | bytes | list[GeneratedText] | list[bytes]:
         """Sample a text after a prompt, as `pycharrnn sample` does.
 
@@ -198,6 +199,7 @@ class Model:
             ignore_bad_primetext=ignore_bad_primetext,
             max_copy=max_copy,
             text=text,
+            **unknown,
         )
         as_bytes = switch("as_bytes", as_bytes)
         single = isinstance(primetext, (str, bytes))

@@ -143,9 +143,7 @@ class SampleOptions(AdaptOptions):
         0, "1 = leave out characters of the primetext that the vocabulary lacks", group="text", allowed=SWITCH
     )
     unicode: int = option(0, "1 = print only complete UTF-8 characters", group="display", allowed=SWITCH)
-    color: int = option(
-        0, "1 = color each character by its probability, on a terminal", group="display", allowed=SWITCH
-    )
+    color: int = option(0, "1 = color each character by its probability", group="display", allowed=SWITCH)
     threads: int = option(
         0,
         f"number of threads. 0 = one; with -samples or items {DEFAULT_THREADS}",

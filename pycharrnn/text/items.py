@@ -102,9 +102,11 @@ class ListCheck:
                 f"all {self._count:,} items of {self._shown} are equal, so there is nothing to learn: add others."
             )
         if len(self.labels) == 1:
+            without = flag("label", self._label)
+            instead = f"remove it, its tab and {without}" if self._label == "column" else f"leave {without} out"
             raise UserError(
-                f"all items of {self._shown} have the label {labels.in_words([*self.labels])}: leave"
-                f" {flag('label', self._label)} out, or add items with others."
+                f"all items of {self._shown} have the label {labels.in_words([*self.labels])}: {instead}, or add items"
+                " with others."
             )
 
     def advice(self) -> str:

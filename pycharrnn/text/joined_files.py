@@ -58,6 +58,8 @@ class JoinedFiles:
         for file in self.files:
             prefix = labels.prefix(file, self.label)
             for item in as_input(self._decoded(file, advance), self.items, file.shown):
+                if self.label == "column" and len(item) > 1:
+                    labels.split(item[:-1], self.label, file.shown)  # so that its error names the file
                 block += prefix
                 block += item
                 if len(block) >= _BLOCK:

@@ -64,8 +64,10 @@ def _composed(label: bytes) -> str:
     return unicodedata.normalize("NFC", os.fsdecode(label))
 
 
-def split(item: bytes, label: str) -> tuple[bytes, bytes]:
+def split(item: bytes, label: str, file: str = "") -> tuple[bytes, bytes]:
     """The label of an item of input.txt, and the item itself. Errors: UserError for one without a valid label.
+
+    `label`: the value of -label. `file`: that of the item, for the message; "" for none.
 
     Example:
         >>> split(b"French\\tAda", "file")
@@ -78,9 +80,10 @@ def split(item: bytes, label: str) -> tuple[bytes, bytes]:
         why = "no label before its first tab" if tab else "no tab"
     else:
         why = f"{f'more than {MAX_LABEL} bytes' if len(found) > MAX_LABEL else 'a line break'} before its first tab"
+    table = "; save a table with tabs between its columns" if not tab and (b"," in item or b";" in item) else ""
     raise UserError(
-        f"the item that begins with '{beginning_of(item)}' has {why}: with {flag('label', label)} each begins with its"
-        " label and a tab."
+        f"{f'{file}: ' * bool(file)}the item that begins with '{beginning_of(item)}' has {why}: with"
+        f" {flag('label', label)} each begins with its label and a tab{table}."
     )
 
 

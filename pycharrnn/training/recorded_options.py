@@ -67,7 +67,10 @@ def require_text(path: str, folder: str) -> None:
     """Errors: UserError that names -data_dir if the recorded folder of the text of `path` has no text here."""
     text = input_file(folder)
     if not os.path.isfile(text):
-        advice = f"copy it from where the model was trained, or name the folder that has it with {flag('data_dir')}"
+        here = "copy it from where the model was trained"
+        if os.path.isfile(os.path.join(os.pardir, text)):
+            here = "go to the folder above, which has it"
+        advice = f"{here}, or name the folder that has it with {flag('data_dir')}"
         raise UserError(
             f"{path} was trained on {escape_line(text)}, which is not here: {cached_text.remedy(folder) or advice}."
         )

@@ -14,7 +14,7 @@ Value = int | float | str
 
 WARMUP = 50  # iterations: -warmup of runs that need it
 LEAST_LENGTH = 1000  # characters of a text from which a model learns something
-LONGER_TEXT = f"too few to learn from: give {LEAST_LENGTH:,} at least; 100,000 are better"
+LONGER_TEXT = f"too few to learn from: give {LEAST_LENGTH:,} or more; 100,000 are better"
 _MOST_VALIDATED = 60_000  # characters of a validation, unless -val_frac is given
 _LEAST_BATCHES = 20  # of a text; a short text gets a smaller -batch_size, and a smaller -seq_length if needed
 _LOG_LINES = 60

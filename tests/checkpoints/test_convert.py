@@ -292,6 +292,13 @@ def test_a_gallery_is_a_target_with_checkpoints(tmp_path):
     assert convert(LSTM, page, "-overwrite", "1") == f"saved {page}\n"
 
 
+def test_an_ending_alone_is_no_name(tmp_path):
+    for name in (".json", ".HTML"):
+        said = sentence(run("convert", str(LSTM), name, cwd=tmp_path))
+        assert f"{name} is an ending without a name: name a file, as in my{name}." in said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_of_the_users_own_is_not_replaced(tmp_path):
     for target in (tmp_path / "vocab.t7", tmp_path / "poems.html"):
         target.write_bytes(b"<p>poems</p>")

@@ -264,6 +264,9 @@ def launcher(tmp_path) -> dict[str, str]:
         ("sample -no_such_flag 3 -top", {"-topk", "-topp"}),
         ("sample lm.t7 -primetext -5 -tem", {"-temperature"}),
         ("no_such_command lm", set()),
+        ("help sam", {"sample"}),
+        ("train -model l", {"lstm"}),
+        ("data py", {"pydoc"}),
     ],
 )
 def test_completion_in_bash(launcher, typed, want):
@@ -715,3 +718,8 @@ def test_wrong_turns_are_answered_by_the_way(tmp_path):
     assert "which is not here: copy it from where the model was trained, or" in sentence(
         run("eval", model, cwd=tmp_path)
     )
+    (tmp_path / "cv").mkdir()
+    (tmp_path / "data" / "corpus").mkdir(parents=True)
+    shutil.copy(text, tmp_path / "data" / "corpus" / "input.txt")
+    error = sentence(run("eval", model, cwd=tmp_path / "cv"))
+    assert "corpus/input.txt, which is not here: go to the folder above, which has it, or name" in error

@@ -342,7 +342,7 @@ def test_arguments_that_are_none(model):
             model.generate(beginning)
     with pytest.raises(TypeError, match="a str or bytes, not \\['T'\\]"):
         model.stream(["T"])
-    with pytest.raises(TypeError, match="temprature"):
+    with pytest.raises(TypeError, match=r"generate\(\) has no option 'temprature'; did you mean temperature\?"):
         model.generate("T", temprature=1)
     with pytest.raises(TypeError, match="no option 'temprature'; did you mean temperature?"):
         model.stream("T", temprature=1)

@@ -191,7 +191,7 @@ def test_what_is_said_of_a_text(studio):
 def test_a_text_that_is_too_short_is_measured_in_bytes_if_characters_have_several(studio):
     text_id = studio.text("short.txt", "Sch\u00f6n ist es hier.\n".encode() * 10)
     found = studio.post(f"/texts/{text_id}/read").json()
-    assert found["too_short"].startswith("the text has 200 bytes, too few to learn from: give 1,000 at least")
+    assert found["too_short"].startswith("the text has 200 bytes, too few to learn from: give 1,000 or more")
 
 
 def test_characters_of_several_bytes_are_said_in_the_words_of_the_page(studio):
@@ -217,7 +217,7 @@ def test_a_list_is_recognized(studio):
     text_id = studio.text("names.txt", names)
     found = studio.post(f"/texts/{text_id}/read").json()
     assert (found["kind"], found["suggested_items"]) == ("list", "line")
-    assert found["too_short"].startswith("the text has 691 characters, too few to learn from: give 1,000 at least")
+    assert found["too_short"].startswith("the text has 691 characters, too few to learn from: give 1,000 or more")
     assert found["advice"].startswith("data/names/input.txt looks like a list: ")
     assert '; "The text is: a list: each line is an item" learns each line by itself' in found["advice"]
     as_items = studio.post(f"/texts/{text_id}/read", items="line").json()
@@ -495,7 +495,7 @@ def test_nothing_is_estimated_for_those_who_have_left(studio, monkeypatch):
 def test_a_text_that_is_too_short_has_no_estimates(studio, monkeypatch):
     monkeypatch.setattr(text_facts, "_ESTIMATE", "1 / 0")
     text_id = studio.text(content=b"Not much to learn from here, only a few words that say little at all.")
-    problem = "the text has 69 characters, too few to learn from: give 1,000 at least; 100,000 are better."
+    problem = "the text has 69 characters, too few to learn from: give 1,000 or more; 100,000 are better."
     assert studio.post(f"/texts/{text_id}/read").json()["too_short"] == problem
     found = studio.post(f"/texts/{text_id}/estimates").json()
     assert (found["problem"], found["how"]) == (problem, "")

@@ -291,7 +291,7 @@ def test_a_name_that_is_no_text(home):
             "model.t7 is a checkpoint, not a text: name a text; pycharrnn train TEXT -init_from FILE trains the model",
         ),
         (["empty"], "there is no text in empty: name files of plain text"),
-        (["ten.txt"], "the text has 10 characters, too few to learn from: give 1,000 at least"),
+        (["ten.txt"], "the text has 10 characters, too few to learn from: give 1,000 or more"),
         (["my text.txt", "-data_dir", "data/x"], "-data_dir names a text, too: leave out -data_dir or my text.txt."),
         (
             ["my text.txt", "-resume", "cv"],
