@@ -14,7 +14,7 @@ import numpy as np
 
 from compat import checkpoint_fields
 from compat.charrnn import Checkpoint
-from compat.graph_expressions import CheckpointError
+from compat.graph_expressions import CheckpointError, DamagedCheckpointError
 from compat.graph_match import Network
 from compat.nngraph import MODELS, parameter_shapes
 from compat.t7_element_types import element_dtype
@@ -87,7 +87,7 @@ def from_facts(facts: Any, size: int) -> tuple[Checkpoint, Shapes]:
 
 
 def _not_ours(error: Exception) -> CheckpointError:
-    return CheckpointError(f"its metadata are not pycharrnn's ({escape_line(repr(error), 80)})")
+    return DamagedCheckpointError(f"its metadata are not pycharrnn's ({escape_line(repr(error), 80)})")
 
 
 def with_weights(checkpoint: Checkpoint, shapes: Shapes, weights: Mapping[str, Array]) -> Checkpoint:
@@ -103,8 +103,8 @@ def require_shapes(checkpoint: Checkpoint, shapes: Shapes, claimed: Mapping[str,
     """Errors: CheckpointError unless the file has exactly the model's tensors."""
     if claimed != shapes:
         n = checkpoint.network
-        sizes = [n.vocab_size, n.rnn_size, n.num_layers]
-        raise CheckpointError(f"its tensors are not those of an {n.model} of sizes {sizes}")
+        sizes, article = [n.vocab_size, n.rnn_size, n.num_layers], "a" if n.model == "gru" else "an"
+        raise DamagedCheckpointError(f"its tensors are not those of {article} {n.model} of sizes {sizes}")
 
 
 def in_recorded_type(checkpoint: Checkpoint, weights: Mapping[str, Array]) -> dict[str, Array]:

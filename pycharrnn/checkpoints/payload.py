@@ -86,7 +86,7 @@ def decode(value: object) -> Checkpoint:
     except CheckpointError:  # a ValueError too
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as e:
-        raise CheckpointError(f"its model is not as pycharrnn writes it ({escape_line(repr(e), 80)})") from None
+        raise DamagedCheckpointError(f"its model is not as pycharrnn writes it ({escape_line(repr(e), 80)})") from None
 
 
 def _decode(value: Any) -> Checkpoint:

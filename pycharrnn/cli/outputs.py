@@ -34,6 +34,8 @@ class Output:
 
     def check_folder(self) -> None:
         """Check, before the work, that the folder exists and can be written. Errors: UserError."""
+        if not self.path:
+            return
         if self.path == "-":
             raise UserError(f"{self._named()} can't write to standard output: name a file.")
         output_folder.require_folder(self.path, self.option)

@@ -26,7 +26,8 @@ from pycharrnn.cli.console import (
 )
 from pycharrnn.cli.flags import FILE, FOLDER, Command
 from pycharrnn.cli.outputs import Output
-from pycharrnn.common.display import plural
+from pycharrnn.common import numbered_names
+from pycharrnn.common.display import escape_controls, plural
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.common.shell_words import quoted
@@ -149,7 +150,7 @@ def _prompt(loaded: Checkpoint, opt: SampleOptions) -> _Prompt:
         text, left_out = tokenizer.without_unknown(text, loaded.vocab)
     characters = tokenizer.primetext_characters(text, loaded.vocab, opt.prime_option)
     if characters:
-        file = "standard input" if opt.primefile == "-" else f"the text of {opt.primefile}"
+        file = "standard input" if opt.primefile == "-" else f"the text of {escape_controls(opt.primefile)}"
         return _Prompt(characters, f"seeding with {file if opt.primefile else os.fsdecode(text)}", left_out)
     if loaded.network.end_id is not None:
         return _Prompt([], f"drawing {opt.items} {plural(opt.items, 'item')}", left_out)
@@ -335,6 +336,7 @@ def chat_command(model: str, **values: Any) -> None:
         _converse(chat, opt, checkpoint.is_from_texts(loaded))
         return
     kept.check(opt.text)  # the model's file may be replaced: it has been read
+    is_new = not os.path.exists(opt.o)
     learning = LearningChat(loaded, opt, copies)
     saves = bool(opt.o)
     try:
@@ -344,8 +346,13 @@ def chat_command(model: str, **values: Any) -> None:
         raise
     finally:
         if saves:
-            checkpoint.convert(learning.checkpoint(), opt.o)
-            note(f"saved {opt.o}")
+            path = opt.o
+            if is_new and not opt.overwrite and os.path.exists(path):
+                names = numbered_names.numbered(*os.path.splitext(path))
+                path = next(name for name in names if not os.path.exists(name))
+                note(f"{opt.o} has been there since the chat began, so the model goes to another file.")
+            checkpoint.convert(learning.checkpoint(), path)
+            note(f"saved {path}")
 
 
 def _converse(chat: Chat, opt: ChatOptions, whole_end: bool) -> None:

@@ -175,7 +175,7 @@ def gather(
         except OSError as e:
             raise UserError(f"can't read {escape_line(e.filename or name)}: {e.strerror or e}.") from e
         if not stats.size:
-            raise UserError(f"there is no text in {joined.shown}.")
+            raise UserError(f"there is no text in {joined.shown}: name another file.")
         until_written.enter_context(_lock(data, note))
         folder, held = _place(os.path.join(data, name), joined, stats, note)
         list_kind = "" if items else list_text.kind_of_list(bytes(beginning))

@@ -19,6 +19,7 @@ from pycharrnn.training import ending_notes, run_files
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History
 from pycharrnn.training.next_commands import NextCommands
+from pycharrnn.training.run_lock import RunLock
 from pycharrnn.training.settings import FileSettings
 from pycharrnn.training.signals import RunStopped
 
@@ -31,6 +32,7 @@ class CheckpointKeeper:
     Args:
         ntrain: iterations of an epoch. note: prints a line on stderr.
         commands: to recommend at the end. resumed: path of the checkpoint of -resume; None for a new run.
+        lock: of the run.
     """
 
     def __init__(
@@ -42,9 +44,10 @@ class CheckpointKeeper:
         note: PrintLine,
         commands: NextCommands,
         resumed: str | None,
+        lock: RunLock,
     ):
         self._files, self._ranks, self._ntrain, self._history, self._note = files, ranks, ntrain, history, note
-        self._commands, self._stem, self._ending = commands, files.stem, files.ending
+        self._commands, self._stem, self._ending, self._lock = commands, files.stem, files.ending, lock
         self._latest = run_names.latest_checkpoint(self._stem, self._ending)
         self._best = run_names.best_checkpoint(self._stem, self._ending)
         self._best_shown = self._left_as_best() if resumed else None  # the iteration of the file `best`
@@ -138,6 +141,7 @@ class CheckpointKeeper:
             except FileNotFoundError:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 self._note(f"the folder {os.path.dirname(path)} was missing and has been created again.")
+                self._lock.renew()
                 self._save(path, checkpoint)
         except OSError as e:
             if not self._failure:

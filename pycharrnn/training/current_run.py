@@ -15,6 +15,7 @@ from pycharrnn.training.history import History
 from pycharrnn.training.next_commands import NextCommands
 from pycharrnn.training.pace import Pace, Stopwatch
 from pycharrnn.training.reports import Callbacks, RunResult
+from pycharrnn.training.run_lock import RunLock
 from pycharrnn.training.run_log import RunLog
 from pycharrnn.training.run_output import RunOutput
 from pycharrnn.training.run_sizes import RunSizes
@@ -45,6 +46,7 @@ class CurrentRun:
         output: RunOutput,
         draw: Draw | None,
         callbacks: Callbacks,
+        lock: RunLock,
     ):
         settings, loader = session.settings, session.loader
         options, resumed = settings.options, settings.resumed
@@ -66,7 +68,9 @@ class CurrentRun:
             sample_flags=options.flags(("gpuid",)) if options.gpuid < 0 else [],
         )
         path, note = resumed.path if resumed else None, output.note
-        self.keeper = CheckpointKeeper(settings.files, session.ranks, loader.ntrain, history, note, commands, path)
+        self.keeper = CheckpointKeeper(
+            settings.files, session.ranks, loader.ntrain, history, note, commands, path, lock
+        )
         self._sizes = RunSizes(
             done=history.done,
             ntrain=loader.ntrain,

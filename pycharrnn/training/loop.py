@@ -26,7 +26,7 @@ from pycharrnn.training.machine import process_from_environment
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Stopwatch
 from pycharrnn.training.reports import Callbacks, RunResult, TrainStep, Validation
-from pycharrnn.training.run_lock import lock
+from pycharrnn.training.run_lock import RunLock
 from pycharrnn.training.run_output import RunOutput
 from pycharrnn.training.session import Session, prepare
 from pycharrnn.training.shown_sample import Draw, ShownSample, shown_sample
@@ -81,14 +81,15 @@ def train(
         threads.note_backend(settings.machine, trainer.bptt.reason, output.note)
         history, is_over = _history(session, trainer, output)
         pace = pace_of(session, watch, history.done)
-        run = CurrentRun(session, trainer, history, pace, output, draw, callbacks)
+        held = RunLock(settings.files, output.note)
+        run = CurrentRun(session, trainer, history, pace, output, draw, callbacks, held)
         alone = session.ranks.size == 1
         with (
-            lock(settings.files, output.note) if session.ranks.rank == 0 else nullcontext() as has_lock,
+            held if session.ranks.rank == 0 else nullcontext(),
             output.live,
             GracefulStop(output, alone) as stop,
         ):
-            if has_lock:
+            if held.is_held:
                 run_files.remove_temporary_files(settings.files.stem)
             run.begin_log()
             try:

@@ -1,8 +1,7 @@
-"""-lock: one training at a time for one -checkpoint_dir and -savefile."""
+"""-lock: one training at a time for one -checkpoint_dir and -savefile, and for one -log."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 
@@ -13,47 +12,76 @@ from pycharrnn.common.printing import PrintLine
 from pycharrnn.training.settings import FileSettings
 
 
-@contextlib.contextmanager
-def lock(files: FileSettings, note: PrintLine) -> Iterator[bool]:
-    """Hold the lock file `.lm_<savefile>.lock` in the checkpoint directory, unless -lock 0. Yields: whether it is held.
+class RunLock:
+    """The locks of a run, held within a `with` statement: `.lm_<savefile>.lock` in the checkpoint directory, and
+    `.<log>.lock` beside -log. With -lock 0 there are none.
 
-    A file left by a crash is ignored; without locks in the file system, `note` prints a warning. Errors: UserError if
-    another process holds it.
+    A file left by a crash is ignored; without locks in the file system, `note` prints a warning. Errors, of `with`:
+    UserError if another process holds one of them.
     """
-    if not files.lock:
-        yield False
-        return
-    path = run_names.lock_file(files.stem)
-    try:
-        fd = acquire(path)
-    except LockHeld as e:
-        raise _held(files, e) from None
-    except OSError as e:
-        note(f"can't lock {path} ({e.strerror or e}): make sure that no other training writes there.")
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        release(fd, path)
+
+    def __init__(self, files: FileSettings, note: PrintLine) -> None:
+        self._files, self._note = files, note
+        self._held: dict[str, int] = {}  # path -> descriptor
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the lock of the checkpoints is held."""
+        return run_names.lock_file(self._files.stem) in self._held
+
+    def __enter__(self) -> RunLock:
+        for path in _paths(self._files):
+            self._take(path)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._held:
+            path, fd = self._held.popitem()
+            release(fd, path)
+
+    def renew(self) -> None:
+        """Lock files anew that somebody has moved or removed with their folder, once that is there again.
+
+        Errors: UserError if another process holds one of them by now.
+        """
+        for path in [path for path in self._held if not os.path.exists(path)]:
+            os.close(self._held.pop(path))
+            self._take(path)
+
+    def _take(self, path: str) -> None:
+        try:
+            self._held[path] = acquire(path)
+        except LockHeld as e:
+            self.__exit__()
+            raise _held(self._files, path, e) from None
+        except OSError as e:
+            self._note(f"can't lock {path} ({e.strerror or e}): make sure that no other training writes there.")
 
 
 def check(files: FileSettings) -> None:
-    """Errors: UserError if another training holds the lock."""
-    path = run_names.lock_file(files.stem)
-    if not files.lock or not os.path.exists(path):
-        return
-    try:
-        release(acquire(path), path)
-    except LockHeld as e:
-        raise _held(files, e) from None
-    except OSError:  # `lock` will print it
-        pass
+    """Errors: UserError if another training holds one of the locks."""
+    for path in _paths(files):
+        if os.path.exists(path):
+            try:
+                release(acquire(path), path)
+            except LockHeld as e:
+                raise _held(files, path, e) from None
+            except OSError:  # RunLock will print it
+                pass
 
 
-def _held(files: FileSettings, error: LockHeld) -> UserError:
+def _paths(files: FileSettings) -> Iterator[str]:
+    if files.lock:
+        yield run_names.lock_file(files.stem)
+        if files.log:
+            yield run_names.lock_file(files.log)
+
+
+def _held(files: FileSettings, path: str, error: LockHeld) -> UserError:
+    other = f"another training{error.holder and f' ({error.holder})'} writes"
+    anyway = f"or wait; {flag('lock', 0)} trains all the same"
     folder, stem = os.path.split(files.stem)
-    return UserError(
-        f"another training{error.holder and f' ({error.holder})'} writes {stem}_* to {folder}: choose another"
-        f" {flag('savefile')} or {flag('checkpoint_dir')}, or wait; {flag('lock', 0)} trains all the same."
-    )
+    if path != run_names.lock_file(files.stem):
+        return UserError(f"{other} {files.log}: choose another {flag('log')}, {anyway}.")
+    another = f"choose another {flag('savefile')} or {flag('checkpoint_dir')}"
+    return UserError(f"{other} {stem}_* to {folder}: {another}, {anyway}.")

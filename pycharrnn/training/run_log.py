@@ -153,6 +153,9 @@ class RunLog:
         with open(self._path, "ab", buffering=0) as f:
             size = f.tell()
             if size < self._size:
+                if size and not log_rows.is_log_file(self._path):
+                    self._say_once(f"{self._path} is another file by now: training goes on, rows are lost.")
+                    return
                 self._say_once(f"{self._path} had gone: begun anew at iteration {i}.")
             if not size:
                 line = log_rows.header(self._path) + line

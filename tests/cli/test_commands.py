@@ -708,6 +708,17 @@ def test_no_gpu_falls_back_on_the_cpu(corpus, tmp_path, monkeypatch):
     assert len(messages) == 2
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names of files have no control characters there")
+def test_control_characters_of_names_are_escaped(tmp_path):
+    """A line break would make two lines of a message, and escape codes would reach the terminal."""
+    name = "new\nline\x1b[31m.txt"
+    (tmp_path / name).write_bytes(b"The night was long.\n")
+    assert r"can't read new\nline\x1b[31m.txt as a checkpoint" in sentence(run("inspect", name, cwd=tmp_path))
+    model = str(GOLDEN / "variants" / "float.t7")
+    out = run("sample", model, "-gpuid", "-1", "-length", "3", "-primefile", name, cwd=tmp_path).stdout
+    assert rb"seeding with the text of new\nline\x1b[31m.txt" in out
+
+
 def test_wrong_turns_are_answered_by_the_way(tmp_path):
     model = str(GOLDEN / "variants" / "float.t7")
     text = tmp_path / "letter.txt"

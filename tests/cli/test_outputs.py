@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -56,6 +57,15 @@ def test_what_is_read_may_be_named_in_another_way(tmp_path, monkeypatch):
             Output(out, "-o ", 1, "plot").check("b", "a")
     Output("b", "-o ", 1).check("a", "nowhere", "a\0b")
     Output("new", "-o ", 0).check("a", "b")
+
+
+def test_without_a_file_to_write_no_folder_must_be_writable(tmp_path, monkeypatch):
+    """A home directory is in a folder in which its owner may not write."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "access", lambda *asked: False)
+    Output("", "-html ", 0).check_folder()
+    with pytest.raises(UserError, match="no permission to write"):
+        Output("new.html", "-html ", 0).check_folder()
 
 
 def test_the_folder_of_a_file_to_write_exists(home):

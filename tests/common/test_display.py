@@ -49,7 +49,7 @@ def test_control_characters_have_pictures():
 def test_what_is_not_seen_is_replaced_but_joiners_are_not():
     text = "a\x1b[31m\n\u202e\u2028\ue000b\u200d\u00e9"
     assert escape_for_terminal(text) == "a\u241b[31m\n\ufffd\ufffd\ufffdb\u200d\u00e9"
-    assert escape_controls(text) == "a\\x1b[31m\n\\u202e\\u2028\\ue000b\u200d\u00e9"
+    assert escape_controls(text) == "a\\x1b[31m\\n\\u202e\\u2028\\ue000b\u200d\u00e9"
 
 
 def test_html_is_escaped():

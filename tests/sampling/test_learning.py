@@ -75,6 +75,23 @@ def test_a_chat_that_learns(tmp_path):
     np.testing.assert_allclose(untouched, loaded.network.weights["decoder.weight"], rtol=1e-6)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a chat under way, by pipes of POSIX")
+def test_a_file_that_appears_during_a_chat_stays(tmp_path):
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    flags = ["-learn", "1", "-gpuid", "-1", "-length", "10", "-o", "mine.t7"]
+    with start("chat", str(CHECKPOINT), *flags, cwd=tmp_path, **pipes) as chat:
+        chat.stdin.write(b"the night\n")
+        chat.stdin.flush()
+        assert chat.stdout.read(1)
+        (tmp_path / "mine.t7").write_bytes(b"a letter")
+        _, error = chat.communicate(b"the night\n")
+    assert error.endswith(
+        b"mine.t7 has been there since the chat began, so the model goes to another file.\npycharrnn: saved mine_2.t7\n"
+    )
+    assert (tmp_path / "mine.t7").read_bytes() == b"a letter"
+    assert checkpoint.load(tmp_path / "mine_2.t7").network.rnn_size > 0
+
+
 def test_a_bot_goes_on_learning_in_one_file(tmp_path):
     """A run's lm_x_best.t7 is another name of an epoch's file, which stays, as a symbolic link does."""
     before, flags = CHECKPOINT.read_bytes(), ["-learn", "1", "-adapt_rate", "0.01", "-gpuid", "-1", "-length", "20"]

@@ -289,9 +289,9 @@ def test_empty_standard_input(home, monkeypatch):
 
 def test_files_without_any_letter(home):
     put(home / "a.html", "<script>let a = 5</script>")
-    assert refusal("a.html") == "there is no text in a.html."
+    assert refusal("a.html") == "there is no text in a.html: name another file."
     put(home / "b.txt", "\ufeff")
-    assert refusal("b.txt") == "there is no text in b.txt."
+    assert refusal("b.txt") == "there is no text in b.txt: name another file."
     assert not (home / "data").exists()
 
 

@@ -24,6 +24,7 @@ from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History
 from pycharrnn.training.next_commands import NextCommands
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.run_lock import RunLock
 from pycharrnn.training.settings import FileSettings, group
 from pycharrnn.training.trainer import Trainer
 
@@ -68,7 +69,9 @@ def a_keeper(folder: Path, monkeypatch, **options) -> tuple[CheckpointKeeper, Tr
     trainer.step()
     history = History(array("d", trainer.new_losses()))
     files = group(FileSettings, TrainOptions(**options), checkpoint_format="t7")
-    return CheckpointKeeper(files, trainer.ranks, 60, history, lambda line: None, NextCommands("a"), None), trainer
+    lock = RunLock(files, pytest.fail)
+    made = CheckpointKeeper(files, trainer.ranks, 60, history, lambda line: None, NextCommands("a"), None, lock)
+    return made, trainer
 
 
 def after(i: int, trainer: Trainer) -> Checkpoint:
@@ -116,7 +119,8 @@ def test_of_several_processes_the_first_counts_the_time(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint_keeper.time, "monotonic", lambda: now)
     first, trainer = a_keeper(tmp_path, monkeypatch, save_every_minutes=2)
     files = group(FileSettings, TrainOptions(save_every_minutes=2), checkpoint_format="t7")
-    second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None, NextCommands("a"), None)
+    lock = RunLock(files, pytest.fail)
+    second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None, NextCommands("a"), None, lock)
     now += 120
     assert first.is_due() or second.is_due()
     for keeper in (first, second):
@@ -127,7 +131,8 @@ def test_of_several_processes_the_first_counts_the_time(tmp_path, monkeypatch):
 def test_another_process_than_the_first_denies_no_checkpoint_when_the_text_changes():
     """The first one may have written some at intervals."""
     files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
-    second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None, NextCommands("a"), None)
+    lock = RunLock(files, pytest.fail)
+    second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None, NextCommands("a"), None, lock)
     assert for_command_line(str(second.text_changed("it changed.", None))) == "it changed; continue with -resume."
 
 

@@ -83,12 +83,28 @@ def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch, 
         real(fd)
 
     monkeypatch.setattr(file_lock, "_lock_descriptor", remove_once)
-    with run_lock.lock(group(FileSettings, TrainOptions(checkpoint_dir=str(tmp_path))), print):
+    with run_lock.RunLock(group(FileSettings, TrainOptions(checkpoint_dir=str(tmp_path))), print):
         assert (tmp_path / ".lm_lstm.lock").read_text(encoding="utf-8").startswith(f"process {os.getpid()}")
-        second = run_lock.lock(group(FileSettings, TrainOptions(checkpoint_dir=str(tmp_path))), print)
+        second = run_lock.RunLock(group(FileSettings, TrainOptions(checkpoint_dir=str(tmp_path))), print)
         with pytest.raises(UserError, match="another training"), second:
             pass
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows moves no folder with an open file")
+def test_a_folder_that_was_moved_is_locked_anew(tmp_path):
+    """Once the training has made it again, with the log in it."""
+    cv = tmp_path / "cv"
+    files = group(FileSettings, TrainOptions(checkpoint_dir=str(cv), log=str(cv / "a.csv")))
+    cv.mkdir()
+    with run_lock.RunLock(files, pytest.fail) as held:
+        cv.rename(tmp_path / "moved")
+        cv.mkdir()
+        held.renew()
+        assert {path.name for path in cv.iterdir()} == {".lm_lstm.lock", ".a.csv.lock"}
+        with pytest.raises(UserError, match="another training"):
+            run_lock.check(files)
+    assert list(cv.iterdir()) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pretends to be Windows elsewhere")
@@ -110,7 +126,7 @@ def test_a_lock_leaves_no_file_and_takes_none_of_another_run(tmp_path, monkeypat
         unlink(path)
 
     monkeypatch.setattr(os, "unlink", unlink_as_there)
-    with run_lock.lock(group(FileSettings, TrainOptions(checkpoint_dir=str(tmp_path))), pytest.fail):
+    with run_lock.RunLock(group(FileSettings, TrainOptions(checkpoint_dir=str(tmp_path))), pytest.fail):
         monkeypatch.setattr(os, "name", system)
     monkeypatch.undo()
     assert held == [system == "posix"]

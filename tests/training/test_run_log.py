@@ -196,11 +196,23 @@ def test_a_log_is_as_old_as_its_last_row_until_a_resumed_run_changes_it(tmp_path
 
 def test_a_run_that_is_going_on_is_said_to_be_locked(logged, tmp_path):
     folder = copy(logged, tmp_path)
-    with working_in(folder), run_lock.lock(group(FileSettings, TrainOptions()), pytest.fail) as held:
-        assert held
+    with working_in(folder), run_lock.RunLock(group(FileSettings, TrainOptions()), pytest.fail) as held:
+        assert held.is_held
         error, out, _ = result_of(folder, *SHORT, "-log", "run.csv")
         assert str(error).startswith("another training (process ") and out == []
         assert result_of(folder, *SHORT, "-lock", "0", "-max_epochs", "0.1")[0] is None
+
+
+def test_a_log_that_another_training_writes_is_not_given_up(logged, tmp_path):
+    """Though its checkpoints are others."""
+    folder = copy(logged, tmp_path)
+    before = (folder / "run.csv").read_bytes()
+    other = group(FileSettings, TrainOptions(checkpoint_dir="cv", savefile="other", log="run.csv"))
+    with working_in(folder), run_lock.RunLock(other, pytest.fail):
+        error, _, said = result_of(folder, *SHORT, "-savefile", "new", "-log", "run.csv", "-overwrite", "1")
+    assert "writes run.csv: choose another -log, or wait; -lock 0 trains all the same." in str(error)
+    assert "gives up" not in said
+    assert (folder / "run.csv").read_bytes() == before
 
 
 def test_a_log_that_begins_later_may_be_of_another_run(logged, tmp_path):
@@ -355,7 +367,7 @@ def test_a_file_that_vanishes(tmp_path, gone):
         if line.startswith("21/"):
             (folder / "logs" / "run.csv").unlink()
             if gone == "folder":
-                (folder / "logs").rmdir()
+                shutil.rmtree(folder / "logs")
 
     options = {"max_epochs": 0.5, "print_every": 7, "eval_val_every": 100, "log": "logs/run.csv"}
     with working_in(folder):
@@ -368,6 +380,18 @@ def test_a_file_that_vanishes(tmp_path, gone):
     else:
         words = os.strerror(errno.ENOENT)
         assert note == f"can't write logs/run.csv ({words}): training goes on, rows are lost."
+
+
+@pytest.mark.parametrize("content", [b"x", b"a letter\n"])
+def test_a_log_that_becomes_another_file_stays_as_it_is(tmp_path, content):
+    path, notes = tmp_path / "run.csv", list[str]()
+    log = RunLog(str(path), sizes(0), lambda: 0.0, notes.append, 0)
+    log.train(1, 2.0, 1.0, 0.1)
+    path.write_bytes(content)
+    for i in (2, 3):
+        log.train(i, 2.0, 1.0, 0.1)
+    assert path.read_bytes() == content
+    assert notes == [f"{path} is another file by now: training goes on, rows are lost."]
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
