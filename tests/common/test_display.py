@@ -12,7 +12,12 @@ from pycharrnn.common.display import (
     escape_for_terminal,
     escape_html,
     escape_line,
+    escape_separators,
+    is_utf8,
+    join_words,
+    quote_character,
     quote_characters,
+    quote_code_point,
     replace_surrogates,
 )
 
@@ -47,9 +52,13 @@ def test_control_characters_have_pictures():
 
 
 def test_what_is_not_seen_is_replaced_but_joiners_are_not():
-    text = "a\x1b[31m\n\u202e\u2028\ue000b\u200d\u00e9"
-    assert escape_for_terminal(text) == "a\u241b[31m\n\ufffd\ufffd\ufffdb\u200d\u00e9"
-    assert escape_controls(text) == "a\\x1b[31m\\n\\u202e\\u2028\\ue000b\u200d\u00e9"
+    text = "a\x1b[31m\n\u202e\u2028\u2029\ue000\uffffb\u200c\u200d\u00e9"
+    assert escape_for_terminal(text) == "a\u241b[31m\n" + "\ufffd" * 5 + "b\u200c\u200d\u00e9"
+    assert escape_controls(text) == "a\\x1b[31m\\n\\u202e\\u2028\\u2029\\ue000\\uffffb\u200c\u200d\u00e9"
+
+
+def test_a_cell_of_a_table_has_neither_tabs_nor_line_breaks():
+    assert escape_separators(b"a\tb\r\n\\n") == rb"a\tb\r\n\\n"
 
 
 def test_html_is_escaped():
@@ -63,12 +72,31 @@ def test_quoted_characters_are_sorted_and_counted():
     assert quote_characters(["\u00e9".encode(), b"\n", b"\xff"]) == "'\\n' U+00E9 \"\u00e9\" '\\xff'"
 
 
+def test_a_quotation_mark_and_several_bytes_are_quoted_so_that_they_can_be_read():
+    assert quote_characters(["\u201c".encode(), "\u0300".encode()]) == 'U+0300 "\u0300" U+201C "\u201c"'
+    assert quote_code_point('"') == 'U+0022 "\\""'
+    assert quote_character(b"\xff\xfe") == r"'\\xff\\xfe'"  # as a damaged file may have it
+
+
+def test_all_words_are_named_or_the_rest_is_counted():
+    assert join_words(["a", "b", "c"], 3) == "a, b, c"
+    assert join_words(["a", "b", "c"], 2) == "a, b and 1 more"
+
+
+def test_a_text_that_is_cut_may_end_within_a_character():
+    text = "a\u20ac".encode()
+    assert is_utf8(text) and is_utf8(text, is_cut=True)
+    assert is_utf8(text[:-1], is_cut=True) and not is_utf8(text[:-1])
+    assert not is_utf8(b"\xff", is_cut=True)
+
+
 def test_a_byte_of_invalid_utf8_is_named_in_hexadecimal():
     assert [character_name(c) for c in (b"a", "\u00e9".encode(), b"\xe2")] == ["a", "\u00e9", "0xE2"]
 
 
 def test_surrogates_become_characters_or_replacements():
-    assert replace_surrogates("a\udcc3\udca9\udcff\ud800") == "a\u00e9\ufffd\ufffd"
+    assert replace_surrogates("a\udcc3\udca9\udcff") == "a\u00e9\ufffd"
+    assert replace_surrogates("\ud800\udc7f\udd00\udfff") == "\ufffd" * 4
 
 
 def test_the_width_of_characters_on_a_terminal():

@@ -20,9 +20,9 @@ def test_an_option_is_a_flag_on_the_command_line_and_a_keyword_in_a_program():
 
 
 def test_values_are_written_as_the_shell_and_python_read_them():
-    error = UserError(f"{flag('resume', 'my cv')} {flag('seed', -1)} {flag('learning_rate', 2e-3)}")
-    assert str(error) == "-resume 'my cv' -seed -1 -learning_rate 0.002"
-    assert in_a_program(error) == "resume='my cv' seed=-1 learning_rate=0.002"
+    error = UserError(f"{flag('resume', 'my cv')} {flag('seed', -1)} {flag('learning_rate', 0.002345678)}")
+    assert str(error) == "-resume 'my cv' -seed -1 -learning_rate 0.002345678"
+    assert in_a_program(error) == "resume='my cv' seed=-1 learning_rate=0.002345678"
     assert str(UserError(f"{flag('seed', 2**64 - 1)} {flag('length', 10**300)}")) == (
         "-seed 18446744073709551615 -length 1e+300"
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from pycharrnn.common.near_paths import near
+from pycharrnn.common import shell_words
+from pycharrnn.common.near_paths import divided_name, near
 
 
 def test_what_a_mistyped_path_may_stand_for(tmp_path, monkeypatch):
@@ -22,3 +23,42 @@ def test_what_a_mistyped_path_may_stand_for(tmp_path, monkeypatch):
     assert near("poem.t7", elsewhere=["cv"]) == os.path.join("cv", "poems.t7")
     assert near("my_txt.txt", os.path.isdir) == ""
     assert near("other.txt") == near(os.path.join("nowhere", "my_text.txt")) == near("a\0b") == ""
+
+
+def test_what_is_hidden_or_too_different_is_not_suggested(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in (".my_tex", "my_text.txt"):
+        (tmp_path / name).write_bytes(b"")
+    assert near("my_tex") == ""
+
+
+def test_another_case_comes_before_an_ending(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Poems").mkdir()
+    (tmp_path / "my.txt").write_bytes(b"")
+    if not os.path.exists("poems"):  # else the system takes both names for one
+        (tmp_path / "poems.txt").write_bytes(b"")
+        assert near("poems") == "Poems"
+    assert near("MY") == "my.txt"
+
+
+def test_a_path_with_a_folder_is_looked_for_there_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("cv", "data"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "cv" / "poems.t7").write_bytes(b"")
+    assert near(os.path.join("data", "poem.t7"), elsewhere=["cv"]) == ""
+
+
+def test_the_words_of_a_name_that_was_not_quoted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    letters = "abcdefghijklmnopqrstuvwxyz012345"  # as many words as a name has at most
+    for name in ("my", "my long", "of two", " ".join(letters)):
+        (tmp_path / name).write_bytes(b"")
+    assert divided_name(["a", "my", "long", "poem"]) == shell_words.quoted("my long")
+    assert divided_name(["my"]) == ""  # one word is no divided name
+    words = ["my", "long", "poem", "of", "two"]
+    assert divided_name(words, "long") == shell_words.quoted("my long")
+    assert divided_name(words, "two") == shell_words.quoted("of two")
+    assert divided_name(words, "poem") == divided_name(words, "other") == ""
+    assert divided_name(letters) == divided_name(letters, "5") == shell_words.quoted(" ".join(letters))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 
 import pytest
 from runs import LONG, folder_with_text, leavings, result_of, started
@@ -68,6 +69,23 @@ def test_a_lock_for_which_the_disk_has_no_room_leaves_no_file(tmp_path, monkeypa
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
         file_lock.acquire(str(tmp_path / ".lock"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_file_that_was_left_behind_names_its_new_holder_alone(tmp_path):
+    path = tmp_path / ".lock"
+    path.write_text("process 123456789 on a_machine_with_a_long_name." * 2, encoding="ascii")
+    fd = file_lock.acquire(str(path))
+    try:
+        assert path.read_text(encoding="ascii") == f"process {os.getpid()} on {socket.gethostname()}"
+        with pytest.raises(file_lock.LockHeld) as raised:
+            file_lock.acquire(str(path))
+        assert raised.value.holder == path.read_text(encoding="ascii")
+        path.write_bytes(b"process 1 on \x1b[31m")
+        with pytest.raises(file_lock.LockHeld) as raised:
+            file_lock.acquire(str(path))
+        assert raised.value.holder == ""  # what a terminal would obey is not repeated
+    finally:
+        file_lock.release(fd, str(path))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")
