@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from compat.charrnn import Checkpoint
+from compat.charrnn import Checkpoint, era_of_ours
 from compat.graph_match import Network
 from compat.nngraph import parameter_shapes
 from pycharrnn.common.errors import UserError, for_command_line
@@ -74,6 +74,9 @@ def test_code_points_are_advised_for_a_text_with_many_multibyte_characters():
     )
     assert notes(4_900) == notes(60_000) == ()  # 60 %: code points are the default
     assert notes(12_000, encoding="utf8") == notes(12_000, encoding="bytes") == ()
+    start = start_of(InitialCheckpoint)  # whose characters stay
+    options = {"recipe": "quick", "init_from": "cv", "gpuid": -1}
+    assert settle(TrainOptions(**options), options, start, TextStats(112_000, 100_000, 12_000), CPU).notes == ()
 
 
 def test_code_points_of_a_recipe_are_not_those_of_a_checkpoint():
@@ -268,6 +271,12 @@ def test_a_resumed_run_that_becomes_exact_has_its_precision():
     "recorded, options, words",
     [
         ({}, {"num_layers": 2}, "-num_layers 2 (was 3) can't change during a run"),
+        ({}, {"forget_bias": 0}, "-forget_bias 0 (was 1) can't change during a run"),
+        (
+            {"items": "line", "label": "column"},
+            {"label": "file"},
+            "-label file (was column) can't change during a run",
+        ),
         ({}, {"items": "line"}, "-items line (it was not given) can't change during a run"),
         ({"items": "line"}, {"items": ""}, "-items '' (was line) can't change during a run"),
         ({"batch_size": "many"}, {}, "records the -batch_size 'many', which is not valid"),
@@ -295,6 +304,149 @@ def test_the_format_counts_the_characters_of_text_and_checkpoint(encoding, vocab
 def test_a_long_text_of_bytes_has_t7_checkpoints():
     text = TextStats(6000, 2000, 2000, code_point_values=tuple(range(0x4E00, 0x4E00 + 2000)))
     assert settle(TrainOptions(gpuid=-1), ("gpuid",), None, text, CPU).files.checkpoint_format == "t7"
+
+
+def test_what_of_a_model_of_items_is_not_taken_over_is_said():
+    def notes(**given) -> tuple[str, ...]:
+        start = start_of(InitialCheckpoint, items="line", label="column")
+        return settled(start=start, init_from="cv", gpuid=-1, **given).notes
+
+    (note,) = map(for_command_line, notes())
+    assert note.endswith("is a model of items, this run trains it on one text: -items line goes on with items.")
+    (note,) = map(for_command_line, notes(items="line"))
+    assert "is a model with labels, this run trains it without: -label column goes on with labels" in note
+    assert notes(items="line", label="column") == ()
+
+
+@pytest.mark.parametrize("names_gates, bias", [(True, 1), (False, 0)])
+def test_forget_biases_are_set_where_the_gates_have_names(names_gates, bias):
+    start = start_of(InitialCheckpoint)
+    found = dataclasses.replace(start.checkpoint, era=era_of_ours("lstm", names_gates))
+    start = dataclasses.replace(start, checkpoint=found)
+    assert settled(start=start, init_from="cv", gpuid=-1).options.forget_bias == bias
+    assert settled(start=start, init_from="cv", gpuid=-1, forget_bias=1 - bias).options.forget_bias == 1 - bias
+
+
+def test_a_command_that_repeats_a_run_names_a_checkpoint_that_no_run_replaces(tmp_path):
+    best, other = (tmp_path / f"lm_lstm_{name}.t7" for name in ("best", "epoch0.50_2.0000"))
+    for path in (best, other):
+        path.write_bytes(b"the same")
+    start = start_of(InitialCheckpoint, path=str(best))
+    start = dataclasses.replace(start, checkpoint=dataclasses.replace(start.checkpoint, val_loss=2.0))
+
+    def path_of(timing: Timing | None = None, **options) -> str:
+        opt = TrainOptions(init_from="cv", gpuid=-1, **options)
+        return settle(opt, {"init_from", "gpuid", *options}, start, ENGLISH, CPU, timing).options.init_from
+
+    assert path_of() == str(best)
+    assert path_of(recipe="quick") == path_of(Timing(1.0, {64: 0.01}), minutes=5) == str(other)
+    other.write_bytes(b"of another run")
+    assert path_of(recipe="quick") == str(best)
+
+
+def test_anneal_to_needs_anneal_only_where_it_is_given():
+    with pytest.raises(UserError, match="-anneal_to 30:10 is for -anneal: add -anneal 1"):
+        settled(anneal_to="30:10")
+    assert settled(anneal_to="").optimisation.anneal_to == ""
+    start = start_of(ResumedRun, anneal=1, anneal_to="30:10")
+    assert settled(start=start, resume="cv", anneal=0).optimisation.anneal == 0
+
+
+def test_a_decay_has_no_effect_beside_anneal():
+    def notes(**given) -> list[str]:
+        return list(map(for_command_line, settled(gpuid=-1, **given).notes))
+
+    end = "no effect with -anneal 1, by which the rate falls to the end: -anneal 0 turns that off."
+    assert notes(anneal=1, learning_rate_decay=0.9) == [f"-learning_rate_decay has {end}"]
+    both = notes(anneal=1, learning_rate_decay=0.9, learning_rate_decay_after=3)
+    assert both == [f"-learning_rate_decay and -learning_rate_decay_after have {end}"]
+    assert notes(learning_rate_decay=0.9) == notes(anneal=1) == []
+
+
+def test_each_process_has_a_row_at_least():
+    assert settled(Machine(Process(0, 2, 0)), batch_size=2).data.batch_size == 2
+
+
+@pytest.mark.parametrize(
+    "recorded, given, minutes",
+    [({}, {}, 3), ({}, {"max_epochs": 9}, 0), ({}, {"max_epochs": 9, "minutes": 2}, 2), ({}, {"minutes": 2}, 2)],
+)
+def test_a_resumed_run_has_the_minutes_that_are_left_unless_another_end_is_given(recorded, given, minutes):
+    start = start_of(ResumedRun, minutes=3, **recorded)
+    settings = settled(start=start, resume="cv", **given)
+    assert (settings.minutes, settings.options.minutes) == (minutes, 0)
+
+
+def test_minutes_end_a_resumed_run_that_has_both_ends_and_no_patience():
+    start = dataclasses.replace(start_of(ResumedRun, patience=4), is_in_place=True)
+    (note,) = map(for_command_line, settled(start=start, resume="cv", minutes=2, max_epochs=9).notes)
+    assert note.startswith("-minutes says when this run ends: it goes on without -patience 4")
+
+
+def test_only_minutes_that_are_not_recorded_have_no_value_before():
+    said = settled(start=start_of(ResumedRun), resume="cv", minutes=2, keep=3).log[1]
+    assert said == "overridden: -minutes 2, -keep 3 (was 0)"
+    said = settled(start=start_of(ResumedRun, minutes=1.5), resume="cv", minutes=2).log[1]
+    assert said == "overridden: -minutes 2 (was 1.5)"
+    said = settled(start=start_of(ResumedRun, keep="many"), resume="cv", keep=3).log[1]
+    assert said == "overridden: -keep 3 (was nothing that can be used)"
+
+
+def test_mean_squares_may_begin_elsewhere_where_the_checkpoint_has_none():
+    assert settled(start=start_of(ResumedRun), resume="cv", initial_mean=1).optimisation.initial_mean == 1
+
+
+def test_checkpoints_beside_one_in_the_current_folder_are_in_it():
+    settings = settled(start=start_of(ResumedRun, path="lm_lstm_best.t7", checkpoint_dir="cv"), resume="cv")
+    assert settings.files.checkpoint_dir == "."
+    assert settings.notes[0].startswith("new checkpoints go to ., where")
+
+
+@pytest.mark.parametrize("ending", ["t7", "safetensors"])
+def test_a_resumed_run_keeps_the_format_unless_another_is_given(ending):
+    start = start_of(ResumedRun, path=f"cv/lm_lstm_best.{ending}")
+    assert settled(start=start, resume="cv").files.checkpoint_format == ending
+    other = {"t7": "safetensors", "safetensors": "t7"}[ending]
+    assert settled(start=start, resume="cv", checkpoint_format=other).files.checkpoint_format == other
+
+
+def test_large_t7_checkpoints_are_announced_with_the_size_of_their_vocabulary():
+    text = TextStats(6000, 2000, 2000, code_point_values=tuple(range(0x4E00, 0x4E00 + 2000)))
+    found = settle(
+        TrainOptions(gpuid=-1, encoding="utf8"), ("gpuid", "encoding"), None, text, Machine(has_safetensors=False)
+    )
+    assert found.files.checkpoint_format == "t7"
+    (note,) = found.notes
+    assert note.startswith("each .t7 checkpoint holds 32 MB for its vocabulary; smaller checkpoints, .safetensors")
+
+
+def test_float64_is_exact_on_a_cpu():
+    assert settled(dtype="float64").machine.parameters == "float64"
+    with pytest.raises(UserError, match="-dtype bfloat16 of a gru needs the C kernel on a CPU: train a gru with"):
+        settled(Machine(computes=lambda *asked: False), dtype="bfloat16", exact=0, model="gru")
+
+
+def test_the_dropout_of_a_resumed_run_is_that_of_its_network():
+    """A run of -init_from records the option, which has no effect there."""
+    start = start_of(ResumedRun, dropout=0.5)
+    assert "dropout" not in settled(start=start, resume="cv", dropout=0).resumed.overridden
+    said = settled(start=start, resume="cv", dropout=0.5).log[1]
+    assert said == "overridden: -dropout 0.5 (was 0)"
+
+
+def test_the_encoding_of_texts_is_recorded_with_from_texts_alone():
+    assert settled(text_encoding="cp1252", from_texts=1).options.text_encoding == "cp1252"
+    assert settled(text_encoding="cp1252").options.text_encoding == ""
+    start = start_of(ResumedRun, text_encoding="cp1252", from_texts=1)
+    assert settled(start=start, resume="cv").options.text_encoding == "cp1252"
+    assert settled(start=start, resume="cv", from_texts=0).options.text_encoding == ""
+
+
+def test_recorded_and_given_options_that_do_not_go_together():
+    with pytest.raises(UserError, match="-train_frac 0.9 and -val_frac 0.3 sum to more than 1"):
+        settled(start=start_of(ResumedRun, train_frac=0.9), resume="cv", val_frac=0.3)
+    with pytest.raises(UserError, match="-minutes 3 trains in one process, not in the 2 of torchrun"):
+        settled(Machine(Process(0, 2, 0)), start=start_of(ResumedRun, minutes=3), resume="cv")
 
 
 # -- the process among those of torchrun -----------------------------------------------------------------------------
@@ -327,7 +479,9 @@ def test_variables_that_torchrun_does_not_set_so(monkeypatch, name, value):
     "used, said",
     [
         (29.0, ""),
+        (30.0, ""),
         (31.0, "took 31.0 seconds, and -minutes 1 gives 60: the model learns little; give a longer -minutes."),
+        (60.0, "took 60.0 seconds, and -minutes 1 gives 60: the model learns next to nothing; give a longer"),
         (61.0, "took 61.0 seconds, and -minutes 1 gives 60: the model learns next to nothing; give a longer"),
     ],
 )
