@@ -48,6 +48,7 @@ def test_what_the_model_has_never_seen_and_short_texts():
     assert unknown.unknown == {b"~": 2} and unknown.bits[~unknown.known].tolist() == [0, 0]
     assert adapted.score(LOADED, b"W", HOW).bits.tolist() == [math.log2(len(LOADED.vocab))]
     assert adapted.score(LOADED, b"", HOW).bits.tolist() == []
+    np.testing.assert_allclose(adapted.score(LOADED, b"Wh", HOW).bits, scoring.score(LOADED, b"Wh").bits, rtol=1e-4)
 
 
 def test_code_points_and_items():

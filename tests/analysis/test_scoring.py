@@ -19,7 +19,7 @@ from compat import legacy_logsoftmax
 from pycharrnn.analysis import adapted, copied, evaluation, likelihood, scoring, surprise
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.engine import kernel_library
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.sampling import inference
@@ -534,3 +534,37 @@ def test_eval_names_the_split_of_char_rnn_before_mid_june_2015(corpus):
     assert certain in run("eval", str(older), "-data_dir", str(corpus)).stderr
     newer = last_checkpoint("legacy_2015-06-14_lstm")
     assert hint not in run("eval", str(newer), "-data_dir", str(corpus)).stderr
+
+
+@pytest.mark.parametrize(
+    "missed, gpuid, options, words",
+    [
+        (0, -1, {}, ""),
+        (5e-7, -1, {}, ""),
+        (1e-5, -1, {}, "if its Torch7 was older than 27 April 2016, -old_exp 1 gives its val_loss."),
+        (1e-5, 0, {}, ""),
+        (1e-5, -1, {"old_exp": 1}, ""),
+        (1e-5, -1, {"split": "test"}, ""),
+        (1e-5, -1, {"seq_length": 7}, ""),
+        (2e-3, -1, {}, "-val_frac 0.049995 gives its val_loss: validation lacked a batch then."),
+        (2e-3, -1, {"val_frac": 0.04}, ""),
+    ],
+)
+def test_a_loss_that_an_older_rule_may_explain(missed, gpuid, options, words):
+    opt = {**LOADED.opt, "gpuid": gpuid, "train_frac": 0.95, "val_frac": 0.05}
+    loaded = dataclasses.replace(LOADED, opt=opt, val_loss=2.0, era="May 2015")
+    said = for_command_line(evaluation.why_not_val_loss("x", loaded, EvalOptions(**options), 2 + missed))
+    assert said.endswith(words) if words else said == ""
+
+
+def test_a_loss_that_no_older_rule_explains():
+    """That of the newer char-rnn, of fractions that leave a test split, or of pycharrnn."""
+    opt = {**LOADED.opt, "train_frac": 0.95, "val_frac": 0.05}
+    loaded = dataclasses.replace(LOADED, opt=opt, val_loss=2.0, era="May 2015")
+    assert evaluation.why_not_val_loss("x", loaded, EvalOptions(), 2.1)
+    for change in ({"era": ""}, {"opt": {**opt, "train_frac": 0.9}}, {"program": "pycharrnn"}):
+        assert evaluation.why_not_val_loss("x", dataclasses.replace(loaded, **change), EvalOptions(), 2.1) == ""
+    exact = dataclasses.replace(loaded, opt={**opt, "old_exp": 1})
+    said = for_command_line(evaluation.why_not_val_loss("x", exact, EvalOptions(), 2.0))
+    assert said == "x was trained with -old_exp 1: add it for the losses of that training."
+    assert evaluation.why_not_val_loss("x", exact, EvalOptions(old_exp=1), 2.0) == ""

@@ -217,6 +217,19 @@ def test_which_for_programs_and_pipes(home):
     assert "standard input: empty, so there is nothing to classify" in said
 
 
+def test_a_row_of_which_has_as_many_cells_as_its_labels():
+    found = classify.Classified(b"a\tb\\", [(b"one\\", 0.75), (b"two", 0.12345678), (b"three", 0.1)], Counter())
+    assert classify.as_row(found, 2) == b"a\\tb\\\\\tone\\\\\t0.750000\ttwo\t0.123457\n"
+
+
+def test_which_leaves_out_and_counts_what_the_model_has_never_seen():
+    loaded = item_models.made("line", **OPT)
+    which = classify.Classifier("x", loaded, lambda streams, steps: NumpyPredictor(loaded.network, streams, steps))
+    known, other = which.classify([b"ab", "a~\u00e9b~".encode()])
+    assert other.labels == known.labels
+    assert (known.unknown, other.unknown) == ({}, {b"~": 2, "\u00e9".encode(): 1})
+
+
 def test_which_of_weights_without_numbers_is_valid_json():
     row = classify.as_json(classify.Classified(b"ab", [(b"x", math.nan)], Counter()), 1)
     assert json.loads(row, parse_constant=pytest.fail) == {"item": "ab", "labels": {"x": None}}
