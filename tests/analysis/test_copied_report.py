@@ -18,11 +18,11 @@ LONG = "é" * 60 + "x" * 11 + "ü" * 30  # 101 characters
 
 
 def test_a_table():
-    lines = copied_report.as_table([passage(LONG), passage("a\tb\nc"), passage("one")], 3, 2).splitlines()
+    lines = copied_report.as_table([passage(LONG), passage("a\tb\n\\"), passage("one")], 3, 2).splitlines()
     assert lines == [
         "characters  sample  text   passage",
         f"       101  3:14    150:2  {'é' * 60} ... {'ü' * 30}",
-        r"         5  3:14    150:2  a\tb\nc",
+        r"         5  3:14    150:2  a\tb\n\\",
         "2 of 3 passages of 3 or more characters",
     ]
     whole = LONG.replace("x", "", 1)

@@ -361,6 +361,20 @@ def test_another_seed_is_another_run_from_there_on(tmp_path):
     assert len({tuple(log) for log in logs}) == 3
 
 
+def test_a_run_goes_on_at_its_place_with_another_seed_and_other_versions(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1")
+    (path,) = named(folder)
+    found = checkpoint.load(path)
+    versions = {**found.state.versions, "pycharrnn": "0.0.1", "another": "1"}
+    charrnn.save(path, dataclasses.replace(found, state=dataclasses.replace(found.state, versions=versions)))
+    lines = train(folder, "-resume", str(path), "-max_epochs", "0.15", "-seed", "5", small=[])
+    said = f"written by pycharrnn 0.0.1, going on with {pycharrnn.__version__}: last digits may differ."
+    assert [line for line in lines if line.startswith("written by")] == [said]
+    assert not any("changed" in line for line in lines)
+    assert set(checkpoint.load(folder / "cv/lm_lstm_latest.t7").val_losses) == {6, 9}
+
+
 def test_losses_of_other_iterations_are_left_out(tmp_path):
     """Of those in a checkpoint, only validations after iterations 1 to its own can be of its run."""
     folder = folder_with_text(tmp_path)

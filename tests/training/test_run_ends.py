@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from click.testing import CliRunner
 from conftest import working_in
@@ -11,9 +13,13 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import for_command_line
 from pycharrnn.common.losses import best_iteration
-from pycharrnn.training import ending_notes
+from pycharrnn.common.printing import print_nothing
+from pycharrnn.training import ending_notes, loop
 from pycharrnn.training.history import out_of_patience
 from pycharrnn.training.next_commands import NextCommands
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.reports import Callbacks, Validation
+from pycharrnn.training.trainer import Trainer
 
 
 def test_patience(tmp_path):
@@ -66,6 +72,40 @@ def test_patience_counts(losses, patience, over):
     assert out_of_patience(losses, patience) is over
 
 
+@pytest.fixture
+def validated(tmp_path, monkeypatch):
+    """A function that trains 10 iterations for each validation loss, and returns the reports of the validations."""
+    folder = folder_with_text(tmp_path)
+    new = {"data_dir": "data", "gpuid": -1, "rnn_size": 6, "batch_size": 5, "seq_length": 8, "eval_val_every": 10}
+
+    def run(losses: list[float], **options) -> list[Validation]:
+        coming, reports = iter(losses), list[Validation]()
+        monkeypatch.setattr(Trainer, "evaluate", lambda *about: next(coming))
+        opt = TrainOptions(**(options if "resume" in options else new | options))
+        with working_in(folder):
+            loop.train(opt, say=print_nothing, note=print_nothing, callbacks=Callbacks(on_validation=reports.append))
+        assert next(coming, None) is None
+        return reports
+
+    return run
+
+
+def test_of_equal_validations_the_first_is_the_best(validated):
+    found = validated([2.0, 2.0, math.nan, 1.0], max_epochs=40 / 60)
+    assert [(one.iteration, one.iterations, one.is_best) for one in found] == [
+        (10, 40, True),
+        (20, 40, False),
+        (30, 40, False),
+        (40, 40, True),
+    ]
+
+
+def test_patience_that_has_been_lost_before_a_resume_waits_for_a_validation(validated):
+    validated([1.0, 2.0, 3.0], max_epochs=30 / 60)
+    (one,) = validated([4.0], resume="cv", max_epochs=1, patience=2)
+    assert one.iteration == 40
+
+
 def test_a_finished_run_says_so(tmp_path):
     folder = folder_with_text(tmp_path)
     error, out, err = result_of(folder, "-max_epochs", "0.5", "-eval_val_every", "15")
@@ -108,3 +148,12 @@ def test_resuming_a_finished_run(tmp_path):
     assert "iteration 30 of 30: nothing is left to train; a larger -max_epochs, or -minutes, goes on." in err
     assert "the best checkpoint is" in err
     assert len(named(folder)) == 1
+
+
+@pytest.mark.parametrize("flags", [["-save_state", "0"], ["-print_every", "4"]])
+def test_the_last_line_is_printed_again_where_it_can_be_and_was_printed(tmp_path, flags):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1", *flags)
+    error, out, err = result_of(folder, "-resume", "cv", small=[])
+    assert error is None and steps(out) == []
+    assert "iteration 6 of 6: nothing is left to train" in err
