@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import shutil
@@ -291,3 +292,32 @@ def test_room_for_the_legend_of_many_novelty_curves(tmp_path):
 def picture_of(path: Path, curves) -> Path:
     novelty_plot.save_picture(path, curves)
     return path
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n": [0]},
+        {"n": [10_000_000]},
+        {"n": ["4"]},
+        {"n": 4},
+        {"sample": [-0.1]},
+        {"sample": [1.1]},
+        {"sample": ["0.5"]},
+        {"validation": [math.nan]},
+    ],
+    ids=str,
+)
+def test_numbers_that_are_no_novelty_curve(tmp_path, change):
+    path = tmp_path / "A.JSON"
+    curve = {"n": [4, 8], "sample": [0.5, None], "validation": None}
+    path.write_text(json.dumps({"format": "pycharrnn copied", "curve": curve}), encoding="utf-8")
+    (found,) = novelty_plot.read([str(path)])
+    assert novelty_plot.is_curve(str(path)) and (found.sample, found.validation) == (((4, 0.5),), ())
+    for content in (
+        {"format": "pycharrnn copied", "curve": curve | change},
+        {"format": "pycharrnn other", "curve": curve},
+    ):
+        path.write_text(json.dumps(content), encoding="utf-8")
+        with pytest.raises(UserError, match="A.JSON holds no curve: write one by pycharrnn copied"):
+            novelty_plot.read([str(path)])

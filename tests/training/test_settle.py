@@ -442,7 +442,9 @@ def test_the_encoding_of_texts_is_recorded_with_from_texts_alone():
     assert settled(start=start, resume="cv", from_texts=0).options.text_encoding == ""
 
 
-def test_recorded_and_given_options_that_do_not_go_together():
+def test_options_that_do_not_go_together_with_a_default_or_with_recorded_ones():
+    with pytest.raises(UserError, match=r"-train_frac 0.99 and -val_frac 0.05 sum to more than 1: .* -val_frac 0.01\."):
+        settled(train_frac=0.99)
     with pytest.raises(UserError, match="-train_frac 0.9 and -val_frac 0.3 sum to more than 1"):
         settled(start=start_of(ResumedRun, train_frac=0.9), resume="cv", val_frac=0.3)
     with pytest.raises(UserError, match="-minutes 3 trains in one process, not in the 2 of torchrun"):
