@@ -30,7 +30,7 @@ class UserError(Exception):
 
     def reword_for_program(self, renamed: Mapping[str, str]) -> None:
         """Name options as keyword arguments, topk=5 for -topk 5; `renamed`: option -> the caller's name."""
-        self.args = (for_program(super().__str__(), renamed), *self.args[1:])
+        self.args = (for_program(super().__str__(), renamed),)
 
 
 def for_command_line(message: str) -> str:

@@ -34,11 +34,9 @@ def test_what_is_hidden_or_too_different_is_not_suggested(tmp_path, monkeypatch)
 
 def test_another_case_comes_before_an_ending(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "Poems").mkdir()
-    (tmp_path / "my.txt").write_bytes(b"")
-    if not os.path.exists("poems"):  # else the system takes both names for one
-        (tmp_path / "poems.txt").write_bytes(b"")
-        assert near("poems") == "Poems"
+    for name in ("POEMS.txt", "my.txt", "poems"):
+        (tmp_path / name).write_bytes(b"")
+    assert near("Poems") == "poems"
     assert near("MY") == "my.txt"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 from array import array
@@ -18,6 +19,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.run_names import named_checkpoint
 from pycharrnn.common.errors import for_command_line
 from pycharrnn.common.losses import best_iteration
+from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.training import checkpoint_keeper
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.distributed import Ranks
@@ -60,7 +62,7 @@ def test_latest_is_kept_in_time_and_changes_no_digit(tmp_path):
     )
 
 
-def a_keeper(folder: Path, monkeypatch, **options) -> tuple[CheckpointKeeper, Trainer]:
+def a_keeper(folder: Path, monkeypatch, note: PrintLine = print_nothing, **options) -> tuple[CheckpointKeeper, Trainer]:
     """Of a run that has trained one iteration in `folder`."""
     folder_with_text(folder)
     (folder / "cv").mkdir()
@@ -70,8 +72,7 @@ def a_keeper(folder: Path, monkeypatch, **options) -> tuple[CheckpointKeeper, Tr
     history = History(array("d", trainer.new_losses()))
     files = group(FileSettings, TrainOptions(**options), checkpoint_format="t7")
     lock = RunLock(files, pytest.fail)
-    made = CheckpointKeeper(files, trainer.ranks, 60, history, lambda line: None, NextCommands("a"), None, lock)
-    return made, trainer
+    return CheckpointKeeper(files, trainer.ranks, 60, history, note, NextCommands("a"), None, lock), trainer
 
 
 def after(i: int, trainer: Trainer) -> Checkpoint:
@@ -157,6 +158,10 @@ def test_latest_is_written_again_where_it_was_removed(tmp_path, monkeypatch):
     latest.unlink()
     keeper.save_latest(after(1, trainer))
     assert latest.exists()
+    written = latest.stat().st_mtime_ns
+    os.utime(latest, (1e9, 1e9))
+    keeper.save_latest(dataclasses.replace(after(1, trainer), opt={"minutes": 2}))
+    assert latest.stat().st_mtime_ns >= written, "less time is left than was saved"
 
 
 def test_advice_can_be_pasted_into_a_shell(tmp_path, monkeypatch):
@@ -164,6 +169,144 @@ def test_advice_can_be_pasted_into_a_shell(tmp_path, monkeypatch):
     (tmp_path / "my cv; rm x").mkdir()
     said = str(keeper.stopped("SIGTERM", 143, after(1, trainer)))
     assert said.endswith("pycharrnn train -resume 'my cv; rm x/lm_lstm_latest.t7'")
+
+
+def validated(keeper: CheckpointKeeper, trainer: Trainer, i: int, loss: float) -> Path:
+    """The named checkpoint of a validation, which the keeper has written."""
+    keeper._history.val_losses[i] = loss
+    found = dataclasses.replace(after(i, trainer), val_loss=loss)
+    path = keeper.save_named(found, found)
+    assert path == keeper.path_of(i)
+    return Path(path)
+
+
+def test_best_and_last_are_files_that_are_there(tmp_path, monkeypatch):
+    keeper, trainer = a_keeper(tmp_path, monkeypatch)
+    assert keeper.best is keeper.last is None
+    first, second = validated(keeper, trainer, 10, 1.0), validated(keeper, trainer, 20, 2.0)
+    assert (keeper.best, keeper.last) == (str(first), str(second))
+    first.unlink()
+    assert keeper.best == "cv/lm_lstm_best.t7"
+    Path(keeper.best).unlink()
+    assert keeper.best == str(second)
+
+
+def test_a_validation_that_is_not_finite_is_neither_best_nor_last(tmp_path, monkeypatch):
+    notes: list[str] = []
+    keeper, trainer = a_keeper(tmp_path, monkeypatch, note=notes.append)
+    good = validated(keeper, trainer, 10, 2.0)
+    bad = [validated(keeper, trainer, 20, float("nan"))]
+    trainer.model.flat.detach()[3] = float("inf")
+    bad.append(validated(keeper, trainer, 30, 1.0))
+    assert keeper.last == str(good)
+    assert Path("cv/lm_lstm_best.t7").samefile(good)
+    said = f"holds numbers that are not finite: lower -learning_rate or -grad_clip; the last good checkpoint is {good}."
+    assert [for_command_line(note) for note in notes] == [f"{path} {said}" for path in bad]
+
+
+def test_links_that_fail_are_said_once(tmp_path, monkeypatch):
+    notes: list[str] = []
+    keeper, trainer = a_keeper(tmp_path, monkeypatch, save_every_minutes=0, note=notes.append)
+    for number, count in ((errno.ENOENT, 0), (errno.EIO, 1)):  # a checkpoint that the user has removed is no fault
+
+        def fail(source, target, number=number):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(checkpoint_keeper, "atomic_link", fail)
+        paths = [validated(keeper, trainer, i, 9 - i / 10 - count) for i in (10, 20)]
+        assert len(notes) == count
+    assert notes == [f"can't make cv/lm_lstm_best.t7, a copy of {paths[0]} ({os.strerror(errno.EIO)})."]
+
+
+def test_the_last_good_checkpoint_is_the_newest_that_is_there(tmp_path, monkeypatch):
+    keeper, trainer = a_keeper(tmp_path, monkeypatch)
+    paths = [validated(keeper, trainer, i, 2.0 + i / 100) for i in (10, 20, 30)]
+    paths[2].unlink()
+    monkeypatch.setattr(charrnn, "save", _no_space)
+    said = str(keeper.stopped("SIGTERM", 143, after(40, trainer)))
+    why = f"that could not be saved (No space left on device), the last good checkpoint is {paths[1]}."
+    assert said == f"stopped by SIGTERM after iteration 40; {why}"
+
+
+def test_what_a_stop_says_of_another_process_and_of_nothing(tmp_path, monkeypatch):
+    keeper, trainer = a_keeper(tmp_path, monkeypatch)
+    nothing = keeper.stopped("", 0, after(0, trainer))
+    assert (str(nothing), nothing.status) == (
+        "stopped by a signal to another process after iteration 0; that could not be saved (nothing has been trained),"
+        " there is no good checkpoint.",
+        1,
+    )
+    assert not any(Path("cv").iterdir())
+    said = str(keeper.text_changed("it changed.", after(5, trainer)))
+    assert said.startswith("it changed; stopped after iteration 5; go on with: pycharrnn train -resume cv/lm_lstm_lat")
+    files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
+    second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None, NextCommands("a"), None)
+    stopped = second.stopped("", 0, after(5, trainer))
+    assert (str(stopped), stopped.status) == ("", 1)
+
+
+def test_a_diverging_run_goes_on_from_before_its_losses_rose(tmp_path, monkeypatch):
+    keeper, trainer = a_keeper(tmp_path, monkeypatch, save_every_minutes=0)
+    limit = keeper._history.max_loss
+    good, high = validated(keeper, trainer, 10, limit), validated(keeper, trainer, 20, limit + 0.1)
+    on = f"training diverged: lower -learning_rate or -grad_clip; go on from the last good checkpoint, -resume {good}"
+    assert str(keeper.diverged()) == f"{on}."
+    keeper.save_latest(after(30, trainer))
+    assert str(keeper.diverged()) == f"{on}, and give up cv/lm_lstm_latest.t7 with -overwrite 1."
+    Path("cv/lm_lstm_latest.t7").unlink()
+    assert str(keeper.diverged()) == f"{on}."
+    for path in (good, Path("cv/lm_lstm_best.t7")):
+        path.unlink()
+    assert str(keeper.diverged()).endswith(f"-grad_clip; the last good checkpoint is {high}.")
+
+
+def test_the_commands_at_the_end_name_best_while_it_is_there(tmp_path, monkeypatch):
+    notes: list[str] = []
+    keeper, trainer = a_keeper(tmp_path, monkeypatch, note=notes.append)
+    paths = [validated(keeper, trainer, i, loss) for i, loss in ((10, 2.0), (20, 1.0))]
+    for named_as, change in (("cv/lm_lstm_best.t7", None), (str(paths[1]), Path("cv/lm_lstm_best.t7").unlink)):
+        if change:
+            change()
+        notes.clear()
+        keeper.finish()
+        assert [for_command_line(note) for note in notes] == [
+            f"finished; the best checkpoint is {paths[1]}, with validation loss 1.0000.",
+            f"sample from it with: pycharrnn sample {named_as}",
+            f"write a page that runs it with: pycharrnn convert {named_as} a.html",
+        ]
+
+
+@pytest.mark.parametrize(
+    "resumed, is_counted",
+    [
+        ("cv/mine.t7", True),
+        ("elsewhere/mine.t7", False),
+        ("cv/mine.safetensors", False),
+        ("cv/lm_lstm_latest.t7", False),  # which the run replaces
+    ],
+)
+def test_a_resumed_checkpoint_of_the_run_s_folder_and_format_may_be_the_best(
+    tmp_path, monkeypatch, resumed, is_counted
+):
+    monkeypatch.chdir(tmp_path)
+    Path(resumed).parent.mkdir()
+    Path(resumed).touch()
+    files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
+    history = History(array("d", [1.0] * 10), {10: 1.0}, done=10)
+    keeper = CheckpointKeeper(files, Ranks(), 60, history, lambda line: None, NextCommands("a"), resumed)
+    assert (keeper.best, keeper.last) == (resumed if is_counted else None, resumed)
+    history.val_losses[11] = 0.5
+    assert keeper.best == (resumed if is_counted else None)  # of the iteration that was resumed
+
+
+@pytest.mark.parametrize("loss", [1.0, 1.5])
+def test_best_is_the_checkpoint_of_a_validation_only_if_it_says_so(tmp_path, monkeypatch, loss):
+    keeper, trainer = a_keeper(tmp_path, monkeypatch)
+    validated(keeper, trainer, 10, loss).unlink()
+    history = History(array("d", [1.0] * 20), {10: 1.0, 20: 2.0}, done=20)
+    files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
+    resumed = CheckpointKeeper(files, Ranks(), 60, history, lambda line: None, NextCommands("a"), "other.t7")
+    assert resumed.best == ("cv/lm_lstm_best.t7" if loss == 1.0 else None)
 
 
 def test_keep_n_best_and_the_newest(tmp_path):
