@@ -229,7 +229,8 @@ def test_the_last_good_checkpoint_is_the_newest_that_is_there(tmp_path, monkeypa
 
 
 def test_what_a_stop_says_of_another_process_and_of_nothing(tmp_path, monkeypatch):
-    keeper, trainer = a_keeper(tmp_path, monkeypatch)
+    notes: list[str] = []
+    keeper, trainer = a_keeper(tmp_path, monkeypatch, note=notes.append)
     nothing = keeper.stopped("", 0, after(0, trainer))
     assert (str(nothing), nothing.status) == (
         "stopped by a signal to another process after iteration 0; that could not be saved (nothing has been trained),"
@@ -237,7 +238,9 @@ def test_what_a_stop_says_of_another_process_and_of_nothing(tmp_path, monkeypatc
         1,
     )
     assert not any(Path("cv").iterdir())
+    assert notes == []
     said = str(keeper.text_changed("it changed.", after(5, trainer)))
+    assert notes == [NextCommands("a").sample("cv/lm_lstm_latest.t7")]
     assert said.startswith("it changed; stopped after iteration 5; go on with: pycharrnn train -resume cv/lm_lstm_lat")
     files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
     second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None, NextCommands("a"), None)
@@ -254,6 +257,8 @@ def test_a_diverging_run_goes_on_from_before_its_losses_rose(tmp_path, monkeypat
     keeper.save_latest(after(30, trainer))
     assert str(keeper.diverged()) == f"{on}, and give up cv/lm_lstm_latest.t7 with -overwrite 1."
     Path("cv/lm_lstm_latest.t7").unlink()
+    assert str(keeper.diverged()) == f"{on}."
+    validated(keeper, trainer, 40, limit).unlink()
     assert str(keeper.diverged()) == f"{on}."
     for path in (good, Path("cv/lm_lstm_best.t7")):
         path.unlink()
@@ -274,6 +279,17 @@ def test_the_commands_at_the_end_name_best_while_it_is_there(tmp_path, monkeypat
             f"sample from it with: pycharrnn sample {named_as}",
             f"write a page that runs it with: pycharrnn convert {named_as} a.html",
         ]
+
+
+def test_the_commands_at_the_end_name_no_best_of_before(tmp_path, monkeypatch):
+    """It could not be replaced."""
+    notes: list[str] = []
+    keeper, trainer = a_keeper(tmp_path, monkeypatch, note=notes.append)
+    validated(keeper, trainer, 10, 2.0)
+    monkeypatch.setattr(checkpoint_keeper, "atomic_link", _no_space)
+    path = validated(keeper, trainer, 20, 1.0)
+    keeper.finish()
+    assert NextCommands("a").sample(str(path)) in notes
 
 
 @pytest.mark.parametrize(
@@ -297,6 +313,36 @@ def test_a_resumed_checkpoint_of_the_run_s_folder_and_format_may_be_the_best(
     assert (keeper.best, keeper.last) == (resumed if is_counted else None, resumed)
     history.val_losses[11] = 0.5
     assert keeper.best == (resumed if is_counted else None)  # of the iteration that was resumed
+
+
+def test_a_diverging_run_names_no_checkpoint_that_was_removed():
+    files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
+    history = History(array("d", [1.0] * 10), {10: 9.0}, done=10)
+    keeper = CheckpointKeeper(files, Ranks(), 60, history, lambda line: None, NextCommands("a"), "nowhere/gone.t7")
+    said = "training diverged: lower -learning_rate or -grad_clip; there is no good checkpoint."
+    assert for_command_line(str(keeper.diverged())) == said
+
+
+@pytest.mark.parametrize(
+    "name, rank, value, is_completed",
+    [("", 0, 0.1, True), ("mine.t7", 0, 0.1, False), ("", 1, 0.1, False), ("", 0, float("inf"), False)],
+)
+def test_the_first_process_completes_a_run_after_its_named_checkpoint(
+    tmp_path, monkeypatch, name, rank, value, is_completed
+):
+    keeper, trainer = a_keeper(tmp_path, monkeypatch)
+    path = validated(keeper, trainer, 10, 1.0)
+    for other in ("best", "latest"):
+        Path(f"cv/lm_lstm_{other}.t7").unlink()
+    path = path.rename(path.with_name(name or path.name))
+    trainer.model.flat.detach()[3] = value
+    files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
+    history = History(array("d", [1.0] * 10), {10: 1.0}, done=10)
+    resumed = CheckpointKeeper(files, Ranks(rank, 2), 60, history, print_nothing, NextCommands("a"), str(path))
+    resumed.complete(after(10, trainer))
+    assert {one.name for one in Path("cv").iterdir()} - {path.name} == (
+        {"lm_lstm_best.t7", "lm_lstm_latest.t7"} if is_completed else set()
+    )
 
 
 @pytest.mark.parametrize("loss", [1.0, 1.5])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from unittest import mock
 
 import pytest
 from click.testing import CliRunner
@@ -14,6 +15,7 @@ from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import for_command_line
 from pycharrnn.common.losses import best_iteration
 from pycharrnn.common.printing import print_nothing
+from pycharrnn.text.token_text import TextChanged
 from pycharrnn.training import ending_notes, loop
 from pycharrnn.training.history import out_of_patience
 from pycharrnn.training.next_commands import NextCommands
@@ -157,3 +159,16 @@ def test_the_last_line_is_printed_again_where_it_can_be_and_was_printed(tmp_path
     error, out, err = result_of(folder, "-resume", "cv", small=[])
     assert error is None and steps(out) == []
     assert "iteration 6 of 6: nothing is left to train" in err
+
+
+@pytest.mark.parametrize("print_every, printed", [(3, 1), (4, 0)])
+def test_after_a_last_validation_that_was_left_the_last_line_is_printed_if_it_is_due(
+    tmp_path, monkeypatch, print_every, printed
+):
+    folder = folder_with_text(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "evaluate", mock.Mock(side_effect=TextChanged("the text changed")))
+        result_of(folder, "-max_epochs", "0.1", "-print_every", str(print_every))
+    lines = steps(train(folder, "-resume", "cv", small=[]))
+    assert len([line for line in lines if line.startswith("evaluating")]) == 1
+    assert len([line for line in lines if line.startswith("6/6 ")]) == printed
