@@ -6,6 +6,7 @@ from conftest import train_as_recorded
 from runs import folder_with_text, named, result_of, train
 
 from pycharrnn.training.distributed import Ranks
+from pycharrnn.training.trainer import Trainer
 
 
 def test_explosion(tmp_path, monkeypatch):
@@ -22,6 +23,15 @@ def test_explosion(tmp_path, monkeypatch):
         "training diverged: lower -learning_rate or -grad_clip;"
         f" go on from the last good checkpoint, -resume cv/{good.name}."
     )
+
+
+def test_a_text_explodes_above_three_times_its_first_loss(tmp_path, monkeypatch):
+    """Also that of a model that begins with a low one."""
+    losses = iter([0.5, 1.5, 1.51])
+    monkeypatch.setattr(Trainer, "new_losses", lambda trainer: [next(losses)])
+    error, out, _ = result_of(folder_with_text(tmp_path), "-max_epochs", "1")
+    assert error.status == 3
+    assert out[-2].startswith("3/60 ") and out[-1] == "loss is exploding, aborting."
 
 
 def test_an_explosion_between_two_log_lines(tmp_path):

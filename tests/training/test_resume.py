@@ -421,6 +421,7 @@ def test_the_decay_rule_gives_the_rate_of_the_run_that_saved_no_state(tmp_path, 
     folder = folder_with_text(tmp_path)
     args = ("-learning_rate_decay_after", decay_after, "-save_state", "0", "-print_every", "50", "-val_lines", "0")
     lines = train(folder, *args, "-max_epochs", "2.02")
+    assert not any(re.fullmatch(r"\d+/\d+\.\.\.", line) for line in lines)  # of the batches of a validation
     rate = next(line for line in reversed(lines) if line.startswith("decayed")).rpartition(" to ")[2]
     said = train(folder, "-resume", "cv", "-max_epochs", "2.04", small=[])
     assert any(f"the decay rule gives the learning rate, {rate};" in line for line in said)

@@ -17,10 +17,12 @@ from pycharrnn.common.losses import best_iteration
 from pycharrnn.common.printing import print_nothing
 from pycharrnn.text.token_text import TextChanged
 from pycharrnn.training import ending_notes, loop
+from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.history import out_of_patience
 from pycharrnn.training.next_commands import NextCommands
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.reports import Callbacks, Validation
+from pycharrnn.training.reports import Callbacks, TrainStep, Validation
+from pycharrnn.training.signals import RunStopped
 from pycharrnn.training.trainer import Trainer
 
 
@@ -76,16 +78,23 @@ def test_patience_counts(losses, patience, over):
 
 @pytest.fixture
 def validated(tmp_path, monkeypatch):
-    """A function that trains 10 iterations for each validation loss, and returns the reports of the validations."""
+    """A function that trains 10 iterations for each validation loss, and returns the reports of the validations.
+
+    Ctrl-C comes at the iteration `stop_at`.
+    """
     folder = folder_with_text(tmp_path)
     new = {"data_dir": "data", "gpuid": -1, "rnn_size": 6, "batch_size": 5, "seq_length": 8, "eval_val_every": 10}
 
-    def run(losses: list[float], **options) -> list[Validation]:
+    def run(losses: list[float], stop_at: int = 0, **options) -> list[Validation]:
+        def stop(step: TrainStep) -> None:
+            if step.iteration == stop_at:
+                raise KeyboardInterrupt
+
         coming, reports = iter(losses), list[Validation]()
         monkeypatch.setattr(Trainer, "evaluate", lambda *about: next(coming))
         opt = TrainOptions(**(options if "resume" in options else new | options))
         with working_in(folder):
-            loop.train(opt, say=print_nothing, note=print_nothing, callbacks=Callbacks(on_validation=reports.append))
+            loop.train(opt, say=print_nothing, note=print_nothing, callbacks=Callbacks(stop, reports.append))
         assert next(coming, None) is None
         return reports
 
@@ -106,6 +115,27 @@ def test_patience_that_has_been_lost_before_a_resume_waits_for_a_validation(vali
     validated([1.0, 2.0, 3.0], max_epochs=30 / 60)
     (one,) = validated([4.0], resume="cv", max_epochs=1, patience=2)
     assert one.iteration == 40
+
+
+def test_a_run_that_went_on_without_patience_goes_on_to_its_validation(validated):
+    """It was stopped between two validations: the next one, not the last, says whether patience is lost."""
+    validated([1.0, 2.0, 3.0], max_epochs=1, patience=2)
+    with pytest.raises(RunStopped):
+        validated([], stop_at=35, resume="cv", seed=5)
+    (one,) = validated([4.0], resume="cv")
+    assert one.iteration == 40
+
+
+def test_only_a_run_that_is_over_is_completed(tmp_path, monkeypatch):
+    """Another one may go on from an older checkpoint than its latest."""
+    complete = mock.Mock()
+    monkeypatch.setattr(CheckpointKeeper, "complete", complete)
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1")
+    train(folder, "-resume", "cv", "-max_epochs", "0.15", small=[])
+    assert complete.call_count == 0
+    train(folder, "-resume", "cv", small=[])
+    assert complete.call_count == 1
 
 
 def test_a_finished_run_says_so(tmp_path):
