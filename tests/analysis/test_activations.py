@@ -237,6 +237,11 @@ def test_a_long_text_is_cut():
         (["-primetext", "a", "-units", "0"], "1 to 16"),
         (["-primetext", "a", "-layer", "-1"], "-layer must be at least 0, not -1."),
         (["-primetext", "a", "-count", "0"], "-count must be at least 1"),
+        (["-primetext", "a", "-units", "3", "-count", "2"], "-units 3 names the units, -count their number: give one."),
+        (
+            ["-primetext", "a", "-text_encoding", "cp1252"],
+            "-text_encoding is for the file of -primefile: leave it out.",
+        ),
         (["-primetext", "a", "-o", "page.pdf"], "-o must be a file that ends in .html"),
     ],
 )

@@ -186,7 +186,7 @@ def test_best_and_last_are_files_that_are_there(tmp_path, monkeypatch):
     first, second = validated(keeper, trainer, 10, 1.0), validated(keeper, trainer, 20, 2.0)
     assert (keeper.best, keeper.last) == (str(first), str(second))
     first.unlink()
-    assert keeper.best == "cv/lm_lstm_best.t7"
+    assert with_slashes(keeper.best) == "cv/lm_lstm_best.t7"
     Path(keeper.best).unlink()
     assert keeper.best == str(second)
 
@@ -215,7 +215,8 @@ def test_links_that_fail_are_said_once(tmp_path, monkeypatch):
         monkeypatch.setattr(checkpoint_keeper, "atomic_link", fail)
         paths = [validated(keeper, trainer, i, 9 - i / 10 - count) for i in (10, 20)]
         assert len(notes) == count
-    assert notes == [f"can't make cv/lm_lstm_best.t7, a copy of {paths[0]} ({os.strerror(errno.EIO)})."]
+    said = f"can't make cv/lm_lstm_best.t7, a copy of {paths[0].as_posix()} ({os.strerror(errno.EIO)})."
+    assert list(map(with_slashes, notes)) == [said]
 
 
 def test_the_last_good_checkpoint_is_the_newest_that_is_there(tmp_path, monkeypatch):
@@ -239,8 +240,8 @@ def test_what_a_stop_says_of_another_process_and_of_nothing(tmp_path, monkeypatc
     )
     assert not any(Path("cv").iterdir())
     assert notes == []
-    said = str(keeper.text_changed("it changed.", after(5, trainer)))
-    assert notes == [NextCommands("a").sample("cv/lm_lstm_latest.t7")]
+    said = with_slashes(str(keeper.text_changed("it changed.", after(5, trainer))))
+    assert notes == [NextCommands("a").sample(os.path.join("cv", "lm_lstm_latest.t7"))]
     assert said.startswith("it changed; stopped after iteration 5; go on with: pycharrnn train -resume cv/lm_lstm_lat")
     files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
     second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None, NextCommands("a"), None)
@@ -252,30 +253,32 @@ def test_a_diverging_run_goes_on_from_before_its_losses_rose(tmp_path, monkeypat
     keeper, trainer = a_keeper(tmp_path, monkeypatch, save_every_minutes=0)
     limit = keeper._history.max_loss
     good, high = validated(keeper, trainer, 10, limit), validated(keeper, trainer, 20, limit + 0.1)
-    on = f"training diverged: lower -learning_rate or -grad_clip; go on from the last good checkpoint, -resume {good}"
-    assert str(keeper.diverged()) == f"{on}."
+    on = "training diverged: lower -learning_rate or -grad_clip; go on from the last good checkpoint, -resume"
+    on = f"{on} {good.as_posix()}"
+    assert with_slashes(str(keeper.diverged())) == f"{on}."
     keeper.save_latest(after(30, trainer))
-    assert str(keeper.diverged()) == f"{on}, and give up cv/lm_lstm_latest.t7 with -overwrite 1."
+    assert with_slashes(str(keeper.diverged())) == f"{on}, and give up cv/lm_lstm_latest.t7 with -overwrite 1."
     Path("cv/lm_lstm_latest.t7").unlink()
-    assert str(keeper.diverged()) == f"{on}."
+    assert with_slashes(str(keeper.diverged())) == f"{on}."
     validated(keeper, trainer, 40, limit).unlink()
-    assert str(keeper.diverged()) == f"{on}."
+    assert with_slashes(str(keeper.diverged())) == f"{on}."
     for path in (good, Path("cv/lm_lstm_best.t7")):
         path.unlink()
-    assert str(keeper.diverged()).endswith(f"-grad_clip; the last good checkpoint is {high}.")
+    assert with_slashes(str(keeper.diverged())).endswith(f"-grad_clip; the last good checkpoint is {high.as_posix()}.")
 
 
 def test_the_commands_at_the_end_name_best_while_it_is_there(tmp_path, monkeypatch):
     notes: list[str] = []
     keeper, trainer = a_keeper(tmp_path, monkeypatch, note=notes.append)
     paths = [validated(keeper, trainer, i, loss) for i, loss in ((10, 2.0), (20, 1.0))]
-    for named_as, change in (("cv/lm_lstm_best.t7", None), (str(paths[1]), Path("cv/lm_lstm_best.t7").unlink)):
+    best, better = Path("cv/lm_lstm_best.t7"), paths[1].as_posix()
+    for named_as, change in ((best.as_posix(), None), (better, best.unlink)):
         if change:
             change()
         notes.clear()
         keeper.finish()
-        assert [for_command_line(note) for note in notes] == [
-            f"finished; the best checkpoint is {paths[1]}, with validation loss 1.0000.",
+        assert [with_slashes(for_command_line(note)) for note in notes] == [
+            f"finished; the best checkpoint is {better}, with validation loss 1.0000.",
             f"sample from it with: pycharrnn sample {named_as}",
             f"write a page that runs it with: pycharrnn convert {named_as} a.html",
         ]
@@ -352,7 +355,7 @@ def test_best_is_the_checkpoint_of_a_validation_only_if_it_says_so(tmp_path, mon
     history = History(array("d", [1.0] * 20), {10: 1.0, 20: 2.0}, done=20)
     files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
     resumed = CheckpointKeeper(files, Ranks(), 60, history, lambda line: None, NextCommands("a"), "other.t7")
-    assert resumed.best == ("cv/lm_lstm_best.t7" if loss == 1.0 else None)
+    assert resumed.best == (os.path.join("cv", "lm_lstm_best.t7") if loss == 1.0 else None)
 
 
 def test_keep_n_best_and_the_newest(tmp_path):

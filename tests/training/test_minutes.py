@@ -18,6 +18,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.text.text_stats import TextStats
+from pycharrnn.text.token_text import TextChanged
 from pycharrnn.training import learning_rate, length_changes, loop, step_timing, text_defaults, time_plan
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.history import History
@@ -280,6 +281,31 @@ def test_every_latest_checkpoint_knows_the_time_that_is_left(tmp_path, machine, 
     lines, seconds = machine.train(folder, resume="cv")
     assert "resuming from cv/lm_lstm_latest.t7" in "\n".join(lines)
     assert seconds <= 60 * found[2] * 1.05
+
+
+@pytest.mark.parametrize("by", ["interval", "changed text"])
+def test_latest_of_an_interval_or_a_changed_text_knows_the_time_that_is_left(tmp_path, machine, monkeypatch, by):
+    folder = folder_with_text(tmp_path)
+    step, saved_at = Trainer.step, []
+
+    def change(trainer: Trainer) -> None:
+        if len(saved_at) == 3:
+            raise TextChanged("it changed.")
+        step(trainer)
+
+    def is_due(keeper: CheckpointKeeper) -> bool:
+        saved_at.append(machine.now)
+        return by == "interval" and len(saved_at) == 3
+
+    monkeypatch.setattr(Trainer, "step", change)
+    monkeypatch.setattr(CheckpointKeeper, "is_due", is_due)
+    if by == "interval":
+        monkeypatch.setattr(CheckpointKeeper, "text_changed", lambda *args: RunStopped("it changed."))
+    with pytest.raises(RunStopped, match="it changed"):
+        machine.train(folder, minutes=1, eval_val_every=1000, **SMALL)
+    found = checkpoint.load(folder / "cv/lm_lstm_latest.t7")
+    assert found.i == 3
+    assert found.opt["minutes"] == pytest.approx(1 - saved_at[-1] / 60)
 
 
 def stop(report):
