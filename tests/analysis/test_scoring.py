@@ -108,7 +108,9 @@ def test_eval_finds_the_data_of_training(corpus, tmp_path):
     shutil.copytree(corpus, tmp_path / "data" / "corpus")
     assert LOADED.opt["data_dir"] == "data/corpus"
     assert b"val_loss in the checkpoint" in run("eval", CHECKPOINT, cwd=tmp_path).stdout
-    assert "input.txt, which is not here: copy it from where the" in sentence(run("eval", CHECKPOINT, cwd=corpus))
+    (corpus / "deeper").mkdir()
+    for place, advice in ((corpus, "go to the folder above, which has it"), (corpus / "deeper", "copy it from where")):
+        assert f"input.txt, which is not here: {advice}" in sentence(run("eval", CHECKPOINT, cwd=place))
 
 
 def test_eval_of_a_checkpoint_that_does_not_know_its_data(corpus, tmp_path):
