@@ -62,6 +62,13 @@ def test_latest_is_kept_in_time_and_changes_no_digit(tmp_path):
     )
 
 
+def keeper_of(
+    files: FileSettings, ranks: Ranks, history: History, note: PrintLine = print_nothing, resumed: str | None = None
+) -> CheckpointKeeper:
+    """Of a run of 60 iterations an epoch."""
+    return CheckpointKeeper(files, ranks, 60, history, note, NextCommands("a"), resumed, RunLock(files, pytest.fail))
+
+
 def a_keeper(folder: Path, monkeypatch, note: PrintLine = print_nothing, **options) -> tuple[CheckpointKeeper, Trainer]:
     """Of a run that has trained one iteration in `folder`."""
     folder_with_text(folder)
@@ -71,8 +78,7 @@ def a_keeper(folder: Path, monkeypatch, note: PrintLine = print_nothing, **optio
     trainer.step()
     history = History(array("d", trainer.new_losses()))
     files = group(FileSettings, TrainOptions(**options), checkpoint_format="t7")
-    lock = RunLock(files, pytest.fail)
-    return CheckpointKeeper(files, trainer.ranks, 60, history, note, NextCommands("a"), None, lock), trainer
+    return keeper_of(files, trainer.ranks, history, note), trainer
 
 
 def after(i: int, trainer: Trainer) -> Checkpoint:
@@ -120,8 +126,7 @@ def test_of_several_processes_the_first_counts_the_time(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint_keeper.time, "monotonic", lambda: now)
     first, trainer = a_keeper(tmp_path, monkeypatch, save_every_minutes=2)
     files = group(FileSettings, TrainOptions(save_every_minutes=2), checkpoint_format="t7")
-    lock = RunLock(files, pytest.fail)
-    second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None, NextCommands("a"), None, lock)
+    second = keeper_of(files, Ranks(1, 2), History())
     now += 120
     assert first.is_due() or second.is_due()
     for keeper in (first, second):
@@ -132,8 +137,7 @@ def test_of_several_processes_the_first_counts_the_time(tmp_path, monkeypatch):
 def test_another_process_than_the_first_denies_no_checkpoint_when_the_text_changes():
     """The first one may have written some at intervals."""
     files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
-    lock = RunLock(files, pytest.fail)
-    second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None, NextCommands("a"), None, lock)
+    second = keeper_of(files, Ranks(1, 2), History())
     assert for_command_line(str(second.text_changed("it changed.", None))) == "it changed; continue with -resume."
 
 
@@ -244,7 +248,7 @@ def test_what_a_stop_says_of_another_process_and_of_nothing(tmp_path, monkeypatc
     assert notes == [NextCommands("a").sample(os.path.join("cv", "lm_lstm_latest.t7"))]
     assert said.startswith("it changed; stopped after iteration 5; go on with: pycharrnn train -resume cv/lm_lstm_lat")
     files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
-    second = CheckpointKeeper(files, Ranks(1, 2), 60, History(), lambda line: None, NextCommands("a"), None)
+    second = keeper_of(files, Ranks(1, 2), History())
     stopped = second.stopped("", 0, after(5, trainer))
     assert (str(stopped), stopped.status) == ("", 1)
 
@@ -312,7 +316,7 @@ def test_a_resumed_checkpoint_of_the_run_s_folder_and_format_may_be_the_best(
     Path(resumed).touch()
     files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
     history = History(array("d", [1.0] * 10), {10: 1.0}, done=10)
-    keeper = CheckpointKeeper(files, Ranks(), 60, history, lambda line: None, NextCommands("a"), resumed)
+    keeper = keeper_of(files, Ranks(), history, resumed=resumed)
     assert (keeper.best, keeper.last) == (resumed if is_counted else None, resumed)
     history.val_losses[11] = 0.5
     assert keeper.best == (resumed if is_counted else None)  # of the iteration that was resumed
@@ -321,7 +325,7 @@ def test_a_resumed_checkpoint_of_the_run_s_folder_and_format_may_be_the_best(
 def test_a_diverging_run_names_no_checkpoint_that_was_removed():
     files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
     history = History(array("d", [1.0] * 10), {10: 9.0}, done=10)
-    keeper = CheckpointKeeper(files, Ranks(), 60, history, lambda line: None, NextCommands("a"), "nowhere/gone.t7")
+    keeper = keeper_of(files, Ranks(), history, resumed="nowhere/gone.t7")
     said = "training diverged: lower -learning_rate or -grad_clip; there is no good checkpoint."
     assert for_command_line(str(keeper.diverged())) == said
 
@@ -341,7 +345,7 @@ def test_the_first_process_completes_a_run_after_its_named_checkpoint(
     trainer.model.flat.detach()[3] = value
     files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
     history = History(array("d", [1.0] * 10), {10: 1.0}, done=10)
-    resumed = CheckpointKeeper(files, Ranks(rank, 2), 60, history, print_nothing, NextCommands("a"), str(path))
+    resumed = keeper_of(files, Ranks(rank, 2), history, resumed=str(path))
     resumed.complete(after(10, trainer))
     assert {one.name for one in Path("cv").iterdir()} - {path.name} == (
         {"lm_lstm_best.t7", "lm_lstm_latest.t7"} if is_completed else set()
@@ -354,7 +358,7 @@ def test_best_is_the_checkpoint_of_a_validation_only_if_it_says_so(tmp_path, mon
     validated(keeper, trainer, 10, loss).unlink()
     history = History(array("d", [1.0] * 20), {10: 1.0, 20: 2.0}, done=20)
     files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
-    resumed = CheckpointKeeper(files, Ranks(), 60, history, lambda line: None, NextCommands("a"), "other.t7")
+    resumed = keeper_of(files, Ranks(), history, resumed="other.t7")
     assert resumed.best == (os.path.join("cv", "lm_lstm_best.t7") if loss == 1.0 else None)
 
 
