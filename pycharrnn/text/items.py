@@ -102,8 +102,9 @@ class ListCheck:
                 f"all {self._count:,} items of {self._shown} are equal, so there is nothing to learn: add others."
             )
         if len(self.labels) == 1:
-            without = flag("label", self._label)
-            instead = f"remove it, its tab and {without}" if self._label == "column" else f"leave {without} out"
+            instead = (
+                f"{'remove it with its tab, and ' * (self._label == 'column')}leave {flag('label', self._label)} out"
+            )
             raise UserError(
                 f"all items of {self._shown} have the label {labels.in_words([*self.labels])}: {instead}, or add items"
                 " with others."

@@ -77,7 +77,7 @@ def of_model_to_start_from() -> str:
 
 def of_locked_run() -> str:
     def train_twice(files: FileSettings) -> None:
-        with run_lock.lock(files, ignore):
+        with run_lock.RunLock(files, ignore):
             run_lock.check(files)
 
     return with_files(train_twice)
@@ -138,7 +138,7 @@ REWORDED: dict[str, tuple[Callable[[], str], str]] = {
     ),
     "one label": (
         lambda: of_text(b"x\ta\nx\tb\n", items="line", label="column"),
-        'leave "Label of an item: what stands before its first tab" out, or add items with others.',
+        'with its tab, and leave "Label of an item: what stands before its first tab" out, or add items with others.',
     ),
     "list": (lambda: of_text(NAMES), '; "The text is: a list: each line is an item" learns each line by itself'),
     "checkpoint for a text": (

@@ -150,7 +150,10 @@ def loader_of(path) -> ItemLoader:
         (b"fr,Ada\nde,Eva\n", "with its label and a tab; save a table with tabs between its columns."),
         (b"fr\tAda\n\tEva\n", "has no label before its first tab"),
         (b"x" * 101 + b"\tAda\n\tEva\n", "has more than 100 bytes before its first tab"),
-        (b"fr\tAda\nfr\tEva\n", "all items of a.tsv have the label fr: remove it, its tab and -label column, or add"),
+        (
+            b"fr\tAda\nfr\tEva\n",
+            "all items of a.tsv have the label fr: remove it with its tab, and leave -label column",
+        ),
         (b"fr\tAda\nde\tAda\n", "all 2 items of a.tsv are equal"),
         (b"Ada\t\nEva\t\n", "no items of -items line, for which an item is a line that is not empty, after a label"),
         (b"".join(b"%d\tA%d\n" % (k, k) for k in range(1001)), "more than 1,000 labels, the most that a model may"),
