@@ -159,45 +159,50 @@ def _run(args: list[str] | None) -> int:
         cli.main(args, prog_name="pycharrnn", standalone_mode=False, windows_expand_args=False)
     except click.UsageError as e:
         where = e.ctx.command_path if e.ctx else "pycharrnn"
-        note(f"{e.format_message()} (see {where} -help)", where)
+        _tell(f"{e.format_message()} (see {where} -help)", where)
         return 2
     except UserError as e:
         if str(e):
-            note(str(e))
+            _tell(str(e))
         return e.status
     except OSError as e:
         what = f"{e.filename}: " if getattr(e, "filename", None) else ""
         if e.filename == standard_streams.OUTPUT:
-            note(f"can't write standard output: {e.strerror}.")
+            _tell(f"can't write standard output: {e.strerror}.")
             return 1
         if what and e.errno == errno.EROFS:
-            note(f"can't write {what}{e.strerror}; name a file in another folder.")
+            _tell(f"can't write {what}{e.strerror}; name a file in another folder.")
             return 1
         if what and isinstance(e, PermissionError):
-            note(f"{what}{e.strerror}; change its permissions, or name another file or folder.")
+            _tell(f"{what}{e.strerror}; change its permissions, or name another file or folder.")
             return 1
         if what and isinstance(e, IsADirectoryError):
-            note(f"{what.removesuffix(': ')} is a folder: name a file.")
+            _tell(f"{what.removesuffix(': ')} is a folder: name a file.")
             return 1
         if isinstance(e, FileNotFoundError):
-            note(_sentence_on_missing_file(e, sys.argv[1:] if args is None else args))
+            _tell(_sentence_on_missing_file(e, sys.argv[1:] if args is None else args))
             return 1
-        note(f"{what}{e.strerror or e}.")
+        _tell(f"{what}{e.strerror or e}.")
         return 1
     except click.exceptions.Abort:
-        note(interrupts.sentence(signal.SIGINT))
+        _tell(interrupts.sentence(signal.SIGINT))
         progress.show_cursor()  # after the message: what is written right after ^C may be lost
         return interrupts.status_of(signal.SIGINT)
     except (MemoryError, RuntimeError, ImportError) as e:  # ImportError: a library that does not fit
         said = memory.ran_out(e)
         if said is None:
             raise
-        note(said)
+        _tell(said)
         return 1
     except Interrupted as e:
-        note(interrupts.sentence(e.number))
+        _tell(interrupts.sentence(e.number))
         return interrupts.status_of(e.number)
     return 0
+
+
+def _tell(sentence: str, where: str = "pycharrnn") -> None:
+    """Print the sentence of an error; a line break in the name of a file would make two lines of it."""
+    note(sentence.replace("\n", r"\n"), where)
 
 
 def _sentence_on_missing_file(error: FileNotFoundError, words: Sequence[str]) -> str:

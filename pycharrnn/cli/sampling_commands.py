@@ -27,7 +27,7 @@ from pycharrnn.cli.console import (
 from pycharrnn.cli.flags import FILE, FOLDER, Command
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common import numbered_names
-from pycharrnn.common.display import escape_controls, plural
+from pycharrnn.common.display import escape_line, plural
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.common.shell_words import quoted
@@ -150,7 +150,7 @@ def _prompt(loaded: Checkpoint, opt: SampleOptions) -> _Prompt:
         text, left_out = tokenizer.without_unknown(text, loaded.vocab)
     characters = tokenizer.primetext_characters(text, loaded.vocab, opt.prime_option)
     if characters:
-        file = "standard input" if opt.primefile == "-" else f"the text of {escape_controls(opt.primefile)}"
+        file = "standard input" if opt.primefile == "-" else f"the text of {escape_line(opt.primefile, None)}"
         return _Prompt(characters, f"seeding with {file if opt.primefile else os.fsdecode(text)}", left_out)
     if loaded.network.end_id is not None:
         return _Prompt([], f"drawing {opt.items} {plural(opt.items, 'item')}", left_out)
@@ -350,7 +350,7 @@ def chat_command(model: str, **values: Any) -> None:
             if is_new and not opt.overwrite and os.path.exists(path):
                 names = numbered_names.numbered(*os.path.splitext(path))
                 path = next(name for name in names if not os.path.exists(name))
-                note(f"{opt.o} has been there since the chat began, so the model goes to another file.")
+                note(f"{opt.o} appeared during the chat and is not replaced: the model goes to {path}.")
             checkpoint.convert(learning.checkpoint(), path)
             note(f"saved {path}")
 

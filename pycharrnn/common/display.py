@@ -113,7 +113,7 @@ def escape_for_terminal(text: str) -> str:
 
 
 def escape_controls(text: str) -> str:
-    """Control characters, and the others that escape_for_terminal replaces, as backslash escapes.
+    """Control characters except newline, and the others that escape_for_terminal replaces, as backslash escapes.
 
     Example:
         >>> escape_controls("a\\x1b[31m\\u202eb")
@@ -124,7 +124,7 @@ def escape_controls(text: str) -> str:
 
 def _is_unsafe(character: str) -> bool:
     category = unicodedata.category(character)
-    return category in ("Cc", *_UNSAFE_CATEGORIES) and character not in _JOINERS
+    return category in ("Cc", *_UNSAFE_CATEGORIES) and character not in ("\n", *_JOINERS)
 
 
 def replace_surrogates(text: str) -> str:

@@ -45,12 +45,9 @@ def acquire_for_child(path: str) -> int:
         try:
             _lock_descriptor(fd)
             # The last holder may have removed the file between open and lock: then it no longer is the lock.
-            try:
-                if os.path.samestat(os.fstat(fd), os.stat(path)):
-                    os.ftruncate(fd, 0)
-                    return fd
-            except FileNotFoundError:
-                pass
+            if is_of(fd, path):
+                os.ftruncate(fd, 0)
+                return fd
         except OSError as e:
             os.close(fd)
             if e.errno in _HELD:
@@ -62,15 +59,24 @@ def acquire_for_child(path: str) -> int:
         os.close(fd)
 
 
+def is_of(fd: int, path: str) -> bool:
+    """Whether a lock file is still at its path. Errors: OSError, but not for a path without a file."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
 def release(fd: int, path: str) -> None:
-    """Remove the lock file and release the lock."""
+    """Remove the lock file, unless it has been moved, and release the lock."""
     if os.name == "nt":  # it can't remove a file that this or another process has open
         os.close(fd)
         with contextlib.suppress(OSError):
             os.unlink(path)
     else:  # after close, the file might be the lock of another process when it is removed
         with contextlib.suppress(OSError):
-            os.unlink(path)
+            if is_of(fd, path):
+                os.unlink(path)
         os.close(fd)
 
 

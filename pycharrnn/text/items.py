@@ -102,12 +102,10 @@ class ListCheck:
                 f"all {self._count:,} items of {self._shown} are equal, so there is nothing to learn: add others."
             )
         if len(self.labels) == 1:
-            instead = (
-                f"{'remove it with its tab, and ' * (self._label == 'column')}leave {flag('label', self._label)} out"
-            )
+            remove = "remove the label and the tab before each item, and " if self._label == "column" else ""
             raise UserError(
-                f"all items of {self._shown} have the label {labels.in_words([*self.labels])}: {instead}, or add items"
-                " with others."
+                f"all items of {self._shown} have the label {labels.in_words([*self.labels])}: add items with other"
+                f" labels, or {remove}leave {flag('label', self._label)} out."
             )
 
     def advice(self) -> str:

@@ -80,7 +80,8 @@ def split(item: bytes, label: str, file: str = "") -> tuple[bytes, bytes]:
         why = "no label before its first tab" if tab else "no tab"
     else:
         why = f"{f'more than {MAX_LABEL} bytes' if len(found) > MAX_LABEL else 'a line break'} before its first tab"
-    table = "; save a table with tabs between its columns" if not tab and (b"," in item or b";" in item) else ""
+    is_table = label == "column" and not tab and (b"," in item or b";" in item)
+    table = "; if this is a table, save it with tabs between its columns" if is_table else ""
     raise UserError(
         f"{f'{file}: ' * bool(file)}the item that begins with '{beginning_of(item)}' has {why}: with"
         f" {flag('label', label)} each begins with its label and a tab{table}."

@@ -137,13 +137,14 @@ class CheckpointKeeper:
             return False
         try:
             try:
+                self._lock.renew()
                 self._save(path, checkpoint)
             except FileNotFoundError:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 self._note(f"the folder {os.path.dirname(path)} was missing and has been created again.")
                 self._lock.renew()
                 self._save(path, checkpoint)
-        except OSError as e:
+        except (OSError, UserError) as e:  # UserError: another training has made the folder, and locked it
             if not self._failure:
                 self._note(ending_notes.failed_save(path, _reason(e), self._last_good()))
             self._failure = _reason(e)
@@ -295,5 +296,6 @@ class CheckpointKeeper:
         self._note(self._commands.page(sampled))
 
 
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
+def _reason(error: OSError | UserError) -> str:
+    reason = error.strerror if isinstance(error, OSError) else str(error).removesuffix(".")
+    return reason or str(error)

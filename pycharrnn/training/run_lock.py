@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 from pycharrnn.checkpoints import run_names
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.common.file_lock import LockHeld, acquire, release
+from pycharrnn.common.file_lock import LockHeld, acquire, is_of, release
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.training.settings import FileSettings
 
@@ -30,8 +29,12 @@ class RunLock:
         return run_names.lock_file(self._files.stem) in self._held
 
     def __enter__(self) -> RunLock:
-        for path in _paths(self._files):
-            self._take(path)
+        try:
+            for path in _paths(self._files):
+                self._take(path)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -40,19 +43,23 @@ class RunLock:
             release(fd, path)
 
     def renew(self) -> None:
-        """Lock files anew that somebody has moved or removed with their folder, once that is there again.
+        """Lock the checkpoint directory anew if it has been moved or removed, and another one is in its place.
 
-        Errors: UserError if another process holds one of them by now.
+        Errors: OSError if none is; UserError if another process holds the lock there.
         """
-        for path in [path for path in self._held if not os.path.exists(path)]:
-            os.close(self._held.pop(path))
-            self._take(path)
+        path = run_names.lock_file(self._files.stem)
+        fd = self._held.get(path)
+        if fd is not None and not is_of(fd, path):
+            try:
+                self._held[path] = acquire(path)
+            except LockHeld as e:
+                raise _held(self._files, path, e) from None
+            os.close(fd)
 
     def _take(self, path: str) -> None:
         try:
             self._held[path] = acquire(path)
         except LockHeld as e:
-            self.__exit__()
             raise _held(self._files, path, e) from None
         except OSError as e:
             self._note(f"can't lock {path} ({e.strerror or e}): make sure that no other training writes there.")
@@ -70,18 +77,20 @@ def check(files: FileSettings) -> None:
                 pass
 
 
-def _paths(files: FileSettings) -> Iterator[str]:
-    if files.lock:
-        yield run_names.lock_file(files.stem)
-        if files.log:
-            yield run_names.lock_file(files.log)
+def _paths(files: FileSettings) -> dict[str, None]:
+    """Each once, in their order."""
+    if not files.lock:
+        return {}
+    # By its real name: a link to the log of another training would not be locked.
+    of_log = [run_names.lock_file(os.path.realpath(files.log))] if files.log else []
+    return dict.fromkeys([run_names.lock_file(files.stem), *of_log])
 
 
 def _held(files: FileSettings, path: str, error: LockHeld) -> UserError:
     other = f"another training{error.holder and f' ({error.holder})'} writes"
-    anyway = f"or wait; {flag('lock', 0)} trains all the same"
+    or_else = f"or wait; {flag('lock', 0)} trains all the same"
     folder, stem = os.path.split(files.stem)
     if path != run_names.lock_file(files.stem):
-        return UserError(f"{other} {files.log}: choose another {flag('log')}, {anyway}.")
+        return UserError(f"{other} {files.log}: choose another {flag('log')}, {or_else}.")
     another = f"choose another {flag('savefile')} or {flag('checkpoint_dir')}"
-    return UserError(f"{other} {stem}_* to {folder}: {another}, {anyway}.")
+    return UserError(f"{other} {stem}_* to {folder}: {another}, {or_else}.")

@@ -138,7 +138,7 @@ def _notes_on_init_from(options: TrainOptions, given: Collection[str], start: In
     elif options.items and not options.label and (label := recorded_options.find(start.checkpoint, "label")):
         notes.append(
             f"{start.path} is a model with labels, this run trains it without:"
-            f" {flag('label', escape_line(label, 20))} goes on with labels, of which it needs two or more."
+            f" {flag('label', escape_line(label, 20))} goes on with labels, if the items have two or more."
         )
     return notes
 

@@ -54,7 +54,7 @@ def test_control_characters_have_pictures():
 def test_what_is_not_seen_is_replaced_but_joiners_are_not():
     text = "a\x1b[31m\n\u202e\u2028\u2029\ue000\uffffb\u200c\u200d\u00e9"
     assert escape_for_terminal(text) == "a\u241b[31m\n" + "\ufffd" * 5 + "b\u200c\u200d\u00e9"
-    assert escape_controls(text) == "a\\x1b[31m\\n\\u202e\\u2028\\u2029\\ue000\\uffffb\u200c\u200d\u00e9"
+    assert escape_controls(text) == "a\\x1b[31m\n\\u202e\\u2028\\u2029\\ue000\\uffffb\u200c\u200d\u00e9"
 
 
 def test_a_cell_of_a_table_has_neither_tabs_nor_line_breaks():

@@ -138,7 +138,7 @@ REWORDED: dict[str, tuple[Callable[[], str], str]] = {
     ),
     "one label": (
         lambda: of_text(b"x\ta\nx\tb\n", items="line", label="column"),
-        'with its tab, and leave "Label of an item: what stands before its first tab" out, or add items with others.',
+        'each item, and leave "Label of an item: what stands before its first tab" out.',
     ),
     "list": (lambda: of_text(NAMES), '; "The text is: a list: each line is an item" learns each line by itself'),
     "checkpoint for a text": (

@@ -168,6 +168,28 @@ def test_latest_is_written_again_where_it_was_removed(tmp_path, monkeypatch):
     assert latest.stat().st_mtime_ns >= written, "less time is left than was saved"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows moves no folder with an open file")
+def test_a_folder_that_is_made_again_is_locked_unless_another_training_has_it(tmp_path, monkeypatch):
+    notes: list[str] = []
+    keeper, trainer = a_keeper(tmp_path, monkeypatch, notes.append)
+    cv = tmp_path / "cv"
+    with keeper._lock:
+        cv.rename("first")
+        keeper.save_latest(after(1, trainer))
+        assert {path.name for path in cv.iterdir()} == {".lm_lstm.lock", "lm_lstm_latest.t7"}
+        cv.rename("second")
+        cv.mkdir()
+        with RunLock(keeper._files, pytest.fail):
+            keeper.save_latest(after(2, trainer))
+            assert [path.name for path in cv.iterdir()] == [".lm_lstm.lock"]
+        keeper.save_latest(after(3, trainer))
+        assert (cv / "lm_lstm_latest.t7").exists()
+    again, failed, works = notes
+    assert again == "the folder cv was missing and has been created again."
+    assert "another training (process " in failed and "trying again at the next save" in failed
+    assert works.startswith("saving works again: ")
+
+
 def test_advice_can_be_pasted_into_a_shell(tmp_path, monkeypatch):
     keeper, trainer = a_keeper(tmp_path, monkeypatch, checkpoint_dir="my cv; rm x")
     (tmp_path / "my cv; rm x").mkdir()

@@ -279,7 +279,7 @@ def test_the_loss_of_labelled_items_is_that_of_their_characters(tmp_path, model)
     more = [*small, "-items", "line", "-init_from", f"cv/{first.name}", "-vocab", "extend", "-max_epochs", "1"]
     error, _, said = result_of(tmp_path, "lists/low.txt", *more, small=[])
     assert error is None
-    assert "-label file goes on with labels, of which it needs two or more." in said
+    assert "-label file goes on with labels, if the items have two or more." in said
     assert "labels" not in checkpoint.load(tmp_path / "cv" / "lm_low_best.t7").opt
 
 

@@ -111,18 +111,52 @@ def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch, 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows moves no folder with an open file")
 def test_a_folder_that_was_moved_is_locked_anew(tmp_path):
-    """Once the training has made it again, with the log in it."""
     cv = tmp_path / "cv"
-    files = group(FileSettings, TrainOptions(checkpoint_dir=str(cv), log=str(cv / "a.csv")))
+    files = group(FileSettings, TrainOptions(checkpoint_dir=str(cv)))
+    cv.mkdir()
+    with run_lock.RunLock(files, pytest.fail) as held:
+        cv.rename(tmp_path / "moved")
+        with pytest.raises(FileNotFoundError):
+            held.renew()
+        cv.mkdir()
+        held.renew()
+        with pytest.raises(UserError, match="another training"):
+            run_lock.check(files)
+    assert list(cv.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows moves no folder with an open file")
+def test_a_folder_that_another_training_has_made_again_is_its_own(tmp_path):
+    cv = tmp_path / "cv"
+    files = group(FileSettings, TrainOptions(checkpoint_dir=str(cv)))
     cv.mkdir()
     with run_lock.RunLock(files, pytest.fail) as held:
         cv.rename(tmp_path / "moved")
         cv.mkdir()
-        held.renew()
-        assert {path.name for path in cv.iterdir()} == {".lm_lstm.lock", ".a.csv.lock"}
-        with pytest.raises(UserError, match="another training"):
-            run_lock.check(files)
+        second = run_lock.RunLock(files, pytest.fail)
+        second.__enter__()
+        for _ in range(2):
+            with pytest.raises(UserError, match=r"another training \(process \d+ on .*\) writes lm_lstm_\* to "):
+                held.renew()
+    with pytest.raises(UserError, match="another training"):  # the end of the first one has left its file
+        run_lock.check(files)
+    second.__exit__()
     assert list(cv.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has few symbolic links")
+def test_a_log_is_locked_by_its_real_name_and_once(tmp_path):
+    (tmp_path / "alias.csv").symlink_to("run.csv")
+
+    def lock_of(savefile: str, log: str) -> run_lock.RunLock:
+        options = TrainOptions(checkpoint_dir=str(tmp_path), savefile=savefile, log=str(tmp_path / log))
+        return run_lock.RunLock(group(FileSettings, options), pytest.fail)
+
+    with lock_of("a", "run.csv"), pytest.raises(UserError, match="another training"), lock_of("b", "alias.csv"):
+        pass
+    with lock_of("x.csv", "lm_x.csv") as held:
+        assert held.is_held
+    assert [path.name for path in tmp_path.iterdir()] == ["alias.csv"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pretends to be Windows elsewhere")

@@ -382,16 +382,21 @@ def test_a_file_that_vanishes(tmp_path, gone):
         assert note == f"can't write logs/run.csv ({words}): training goes on, rows are lost."
 
 
-@pytest.mark.parametrize("content", [b"x", b"a letter\n"])
+@pytest.mark.parametrize("content", [b"x", b"a letter\n", b"a letter\n" * 100])
 def test_a_log_that_becomes_another_file_stays_as_it_is(tmp_path, content):
+    """Whether it is shorter or longer, also after the log had gone."""
     path, notes = tmp_path / "run.csv", list[str]()
     log = RunLog(str(path), sizes(0), lambda: 0.0, notes.append, 0)
+    path.unlink()
     log.train(1, 2.0, 1.0, 0.1)
     path.write_bytes(content)
-    for i in (2, 3):
-        log.train(i, 2.0, 1.0, 0.1)
-    assert path.read_bytes() == content
-    assert notes == [f"{path} is another file by now: training goes on, rows are lost."]
+    log.train(2, 2.0, 1.0, 0.1)
+    path.write_bytes(2 * content)
+    log.train(3, 2.0, 1.0, 0.1)
+    assert path.read_bytes() == 2 * content
+    first, second = notes
+    assert first == f"{path} had gone: begun anew at iteration 1."
+    assert second == f"{path} is another file by now: training goes on, rows are lost."
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
