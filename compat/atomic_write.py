@@ -75,7 +75,7 @@ def _written(path: str) -> Iterator[BinaryIO]:
             f.flush()
             os.fsync(handle)
             if is_locked:
-                os.replace(temporary, path)
+                _rename(temporary, path)
         except BaseException:
             if is_locked and _is_same(handle, temporary):  # not one that another process has made since
                 _unlink(temporary)
@@ -89,6 +89,14 @@ def _written(path: str) -> Iterator[BinaryIO]:
             _unlink(temporary)
         raise
     _sync_folder(folder)
+
+
+def _rename(source: str, target: str) -> None:
+    """As os.replace. Errors: OSError, which names `target`: nobody knows the temporary file."""
+    try:
+        os.replace(source, target)
+    except OSError as e:
+        raise type(e)(e.errno, e.strerror, target) from None
 
 
 def _replace(source: str, target: str) -> None:

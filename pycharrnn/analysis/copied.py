@@ -13,7 +13,7 @@ from pycharrnn.analysis import evaluation
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.common.display import is_utf8
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.printing import print_nothing
+from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.common.progress import bar
 from pycharrnn.engine import copies
 from pycharrnn.text import decode_text, labels, source_files
@@ -66,14 +66,15 @@ class Text:
     files: int = 1
 
 
-def text_of_file(path: str, sample: bytes, until_read: contextlib.ExitStack) -> Text:
+def text_of_file(path: str, sample: bytes, until_read: contextlib.ExitStack, note: PrintLine = print_nothing) -> Text:
     """A text of a user's, read as `train` reads it: in UTF-8, with Unix line ends.
 
     It is read as it stands where the sample is not such a text: where it has CR characters or invalid UTF-8.
-    `until_read`: closes what was read of standard input. Errors: OSError; UserError for a missing file or no text.
+    `until_read`: closes what was read of standard input. `note`: prints which files of a folder are left out. Errors:
+    OSError; UserError for a missing file or no text.
     """
     raw = decode_text.RAW if b"\r" in sample or not is_utf8(sample) else ""
-    joined = JoinedFiles(source_files.find([path], print_nothing, until_read, raw))
+    joined = JoinedFiles(source_files.find([path], note, until_read, raw))
     return Text(path, joined.size, joined.pieces, len(joined.files))
 
 

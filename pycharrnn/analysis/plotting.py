@@ -6,6 +6,7 @@ The colors are those of Okabe and Ito (2008), which people with any color vision
 from __future__ import annotations
 
 import io
+import logging
 import math
 import os
 import warnings
@@ -148,6 +149,8 @@ def picture(curves: list[Curve]) -> bytes:
 
 
 def _rendered(draw: Callable[[], Figure], count: int, title: str, svg: bool) -> bytes:
+    # It would say that it can't write below the home directory, where it keeps a list of fonts.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         import matplotlib
     except ImportError:

@@ -51,7 +51,7 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
     curves, threads = None, opt.threads or cores.default_threads()
     with contextlib.ExitStack() as until_read:
         if opt.text or loaded is None:
-            text = copied.text_of_file(opt.text, content, until_read)
+            text = copied.text_of_file(opt.text, content, until_read, note)
         else:
             recorded = recorded_text(checkpoint_file, loaded)
             if doubt := recorded.unverified:

@@ -41,11 +41,19 @@ def acquire_for_child(path: str) -> int:
     Errors: LockHeld; OSError.
     """
     while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        is_writable = True
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except PermissionError:
+            if not os.path.exists(path):
+                raise
+            # It is another user's, who may hold it.
+            fd, is_writable = os.open(path, os.O_RDONLY), False
         try:
             _lock_descriptor(fd)
             # The last holder may have removed the file between open and lock: then it no longer is the lock.
-            if is_of(fd, path):
+            is_there = is_of(fd, path)
+            if is_there and is_writable:
                 os.ftruncate(fd, 0)
                 return fd
         except OSError as e:
@@ -56,7 +64,11 @@ def acquire_for_child(path: str) -> int:
         except BaseException:
             os.close(fd)
             raise
-        os.close(fd)
+        try:
+            if is_there:
+                os.unlink(path)  # left by a crash; PermissionError where only its owner may
+        finally:
+            os.close(fd)
 
 
 def is_of(fd: int, path: str) -> bool:

@@ -111,6 +111,8 @@ def find(
         if earlier := _earlier_texts(paths):
             shown = join_words([escape_line(path) for path in earlier])
             raise UserError(f"there is no text in {what} but those of earlier trainings ({shown}): name one of them.")
+        if skipped:
+            raise UserError(f"there is no text in {what} that can be read: {join_words(skipped)}.")
         raise UserError(f"there is no text in {what}: name files of plain text, or folders that hold some.")
     return list(files.values())
 

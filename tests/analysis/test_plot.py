@@ -15,7 +15,7 @@ from pathlib import Path
 import item_models
 import numpy as np
 import pytest
-from conftest import GOLDEN, ROOT, run, sentence
+from conftest import GOLDEN, ROOT, run, run_alone, sentence
 from plots import plot, texts
 
 from pycharrnn.analysis import novelty_plot, plotting
@@ -67,6 +67,16 @@ def test_runs_of_bytes_and_of_code_points(tmp_path, letters, differ):
     assert result.stdout.endswith(b"saved two.svg\n")
     assert (why in result.stderr.decode()) == differ
     assert b"compared" not in run("plot", str(paths[0]), "-o", "one.svg", cwd=tmp_path).stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="HOME is not the home directory there")
+def test_matplotlib_says_nothing_of_a_home_directory_that_can_not_be_written(tmp_path, monkeypatch):
+    """As in a container; it keeps a list of fonts there."""
+    monkeypatch.setenv("HOME", f"{os.devnull}/none")
+    for name in ("MPLCONFIGDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    ended = run_alone("plot", str(CHECKPOINT), "-o", "losses.png", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_png(tmp_path):

@@ -128,6 +128,21 @@ def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o640
 
 
+def test_a_file_of_another_user_is_named(tmp_path, monkeypatch):
+    """In a folder where only its owner may replace it; the temporary file is gone."""
+
+    def refuse(source, target):
+        raise PermissionError(errno.EPERM, "Operation not permitted", source, None, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(os, "name", "posix")
+    path = tmp_path / "theirs.t7"
+    with pytest.raises(PermissionError) as refused, atomic_write(path) as f:
+        f.write(b"x")
+    assert refused.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_where_there_are_no_second_names(tmp_path, monkeypatch):
     def link(source, target):
         raise OSError(errno.EPERM, "no")

@@ -399,7 +399,7 @@ def test_what_can_not_be_taken_is_said(home):
     assert refusal("a\0b").startswith(with_slashes("can't read a\\x00b ("))
     assert refusal("none") == "there is no text in none: name files of plain text, or folders that hold some."
     assert refusal("none/photo.jpg") == "none/photo.jpg is a picture: name a text."
-    assert refusal("broken").startswith("there is no text in broken: ")
+    assert refusal("broken") == f"there is no text in broken that can be read: broken/a.txt ({not_found()})."
     assert refusal(os.devnull) == f"{os.devnull} is neither a file nor a folder: name a text."
     assert not (home / "data").exists()
     put(home / "a.txt", "a")

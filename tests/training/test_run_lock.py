@@ -144,6 +144,35 @@ def test_a_folder_that_another_training_has_made_again_is_its_own(tmp_path):
     assert list(cv.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+@pytest.mark.parametrize("may_remove", [True, False])
+def test_the_lock_of_another_user(tmp_path, monkeypatch, may_remove):
+    """Whose file can be read, but not written: it is held, or it was left by a crash."""
+    files = group(FileSettings, TrainOptions(checkpoint_dir=str(tmp_path)))
+    path, real, unlink, notes = tmp_path / ".lm_lstm.lock", os.open, os.unlink, list[str]()
+
+    def open_as_other(name, flags, *mode):
+        if flags & os.O_RDWR and os.path.exists(name) and os.stat(name).st_size:
+            raise PermissionError(errno.EACCES, "denied", name)
+        return real(name, flags, *mode)
+
+    def unlink_as_other(name):
+        if not may_remove:
+            raise PermissionError(errno.EPERM, "not permitted", name)
+        unlink(name)
+
+    with run_lock.RunLock(files, pytest.fail):
+        monkeypatch.setattr(os, "open", open_as_other)
+        with pytest.raises(UserError, match=r"another training \(process \d+ on "):
+            run_lock.check(files)
+    path.write_text("process 1 on another", encoding="utf-8")
+    monkeypatch.setattr(os, "unlink", unlink_as_other)
+    with run_lock.RunLock(files, notes.append) as held:
+        assert held.is_held == may_remove
+    said = f"can't lock {path} (not permitted): make sure that no other training writes there."
+    assert notes == ([] if may_remove else [said])
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has few symbolic links")
 def test_a_log_is_locked_by_its_real_name_and_once(tmp_path):
     (tmp_path / "alias.csv").symlink_to("run.csv")
