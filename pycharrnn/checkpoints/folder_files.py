@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import filecmp
 import itertools
 import os
@@ -53,7 +54,11 @@ def newest_first(folder: str, note: PrintLine = print_nothing) -> list[File]:
     Errors: UserError for a folder that can't be read or has no checkpoint.
     """
 
+    denied = os.strerror(errno.EACCES)
+    reasons = set[str]()
+
     def skipped(path: str, why: str) -> None:
+        reasons.add(why)
         note(f"skipped {escape_line(path)}: {why}")
 
     try:
@@ -63,6 +68,9 @@ def newest_first(folder: str, note: PrintLine = print_nothing) -> list[File]:
     status = {path: status for path, status in found if stat.S_ISREG(status.st_mode)}
     for path in [path for path in status if path.endswith(COPY) and path.removesuffix(COPY) in status]:
         del status[path]  # a copy that convert has made
+    if not status and denied in reasons:
+        cause = PermissionError(errno.EACCES, denied)  # serve goes on in a folder that is only empty
+        raise UserError(f"can't look for checkpoints in {folder} ({denied}).") from cause
     if not status:
         endings = series(formats.IN_FOLDERS, "or")
         named = " or ".join(map(escape_line, _folders_with_checkpoints(folder)))

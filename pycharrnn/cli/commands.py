@@ -212,7 +212,9 @@ def _sentence_on_missing_file(error: FileNotFoundError, words: Sequence[str]) ->
     except UserError as gone:
         return str(gone)
     if not error.filename:
-        return f"{error.strerror or error}."
+        # tempfile names all folders that it has tried.
+        way_out = ": set TMPDIR to a folder in which you may write" if "temporary directory" in str(error) else ""
+        return f"{error.strerror or error}{way_out}."
     path = os.fsdecode(error.filename)
     if near := near_paths.near(path):
         return f"can't read {path} ({error.strerror}); did you mean {near}?"

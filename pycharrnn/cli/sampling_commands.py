@@ -190,9 +190,12 @@ def _refuse_file_as_folder(opt: SampleOptions, checkpoint_file: str) -> None:
 
 
 def _make_folder(opt: SampleOptions, checkpoint_file: str) -> None:
-    """Make the folder of -o. Errors: OSError; UserError for samples that would be replaced."""
+    """Make the folder of -o. Errors: OSError; UserError without permission, or if samples would be replaced."""
     from pycharrnn.sampling import sample_files
 
+    place = opt.o if os.path.isdir(opt.o) else os.path.dirname(os.path.abspath(opt.o))
+    if os.path.isdir(place) and not os.access(place, os.W_OK | os.X_OK):
+        raise UserError(f"{flag('o')} {opt.o}: no permission to write in the folder {place}; choose another.")
     os.makedirs(opt.o, exist_ok=True)
     sample_files.refuse_to_overwrite(opt, checkpoint_file, opt.primefile)
     if sample_files.has_other_texts(opt.o):

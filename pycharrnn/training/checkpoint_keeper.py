@@ -12,6 +12,7 @@ from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.checkpoints import formats, run_names, safetensors_file
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.file_lock import LockHeld
 from pycharrnn.common.losses import best_first, best_iteration, finite
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.same_file import same_file
@@ -19,7 +20,7 @@ from pycharrnn.training import ending_notes, run_files
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History
 from pycharrnn.training.next_commands import NextCommands
-from pycharrnn.training.run_lock import RunLock
+from pycharrnn.training.run_lock import RunLock, another_training
 from pycharrnn.training.settings import FileSettings
 from pycharrnn.training.signals import RunStopped
 
@@ -144,7 +145,7 @@ class CheckpointKeeper:
                 self._note(f"the folder {os.path.dirname(path)} was missing and has been created again.")
                 self._lock.renew()
                 self._save(path, checkpoint)
-        except (OSError, UserError) as e:  # UserError: another training has made the folder, and locked it
+        except (OSError, LockHeld) as e:  # LockHeld: another training has made the folder
             if not self._failure:
                 self._note(ending_notes.failed_save(path, _reason(e), self._last_good()))
             self._failure = _reason(e)
@@ -296,6 +297,7 @@ class CheckpointKeeper:
         self._note(self._commands.page(sampled))
 
 
-def _reason(error: OSError | UserError) -> str:
-    reason = error.strerror if isinstance(error, OSError) else str(error).removesuffix(".")
-    return reason or str(error)
+def _reason(error: OSError | LockHeld) -> str:
+    if isinstance(error, LockHeld):
+        return f"{another_training(error)} writes there"
+    return error.strerror or str(error)

@@ -45,15 +45,12 @@ class RunLock:
     def renew(self) -> None:
         """Lock the checkpoint directory anew if it has been moved or removed, and another one is in its place.
 
-        Errors: OSError if none is; UserError if another process holds the lock there.
+        Errors: OSError if none is; LockHeld if another training is in that one.
         """
         path = run_names.lock_file(self._files.stem)
         fd = self._held.get(path)
         if fd is not None and not is_of(fd, path):
-            try:
-                self._held[path] = acquire(path)
-            except LockHeld as e:
-                raise _held(self._files, path, e) from None
+            self._held[path] = acquire(path)
             os.close(fd)
 
     def _take(self, path: str) -> None:
@@ -86,8 +83,13 @@ def _paths(files: FileSettings) -> dict[str, None]:
     return dict.fromkeys([run_names.lock_file(files.stem), *of_log])
 
 
+def another_training(error: LockHeld) -> str:
+    """What holds a lock, for messages: "another training (process 5 on host)"."""
+    return f"another training{error.holder and f' ({error.holder})'}"
+
+
 def _held(files: FileSettings, path: str, error: LockHeld) -> UserError:
-    other = f"another training{error.holder and f' ({error.holder})'} writes"
+    other = f"{another_training(error)} writes"
     or_else = f"or wait; {flag('lock', 0)} trains all the same"
     folder, stem = os.path.split(files.stem)
     if path != run_names.lock_file(files.stem):

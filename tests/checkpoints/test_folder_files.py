@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from kinds import loaded
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.folder_files import newest_first
+from pycharrnn.common import folder_walk
 from pycharrnn.common.errors import UserError
 
 
@@ -86,6 +88,16 @@ def test_what_is_no_checkpoint_is_passed_over(tmp_path):
     assert len(said) == 1 and said[0].startswith(f"skipped {tmp_path}{os.sep}loop\\x1b.t7: ")
     with pytest.raises(UserError, match="can't look for checkpoints in nowhere"):
         newest_first("nowhere")
+
+
+def test_a_folder_whose_files_can_not_be_asked_for_has_perhaps_some(tmp_path, monkeypatch):
+    """Without the permission to search it, names can be listed, and no more."""
+    denied = os.strerror(errno.EACCES)
+    monkeypatch.setattr(folder_walk, "list_folder", lambda folder, skipped, wants: skipped("x/a.t7", denied) or [])
+    said: list[str] = []
+    with pytest.raises(UserError, match=rf"^can't look for checkpoints in x \({denied}\)\.$"):
+        newest_first("x", said.append)
+    assert said == [f"skipped x/a.t7: {denied}"]
 
 
 @pytest.mark.parametrize("ending", [".t7", ".safetensors"])

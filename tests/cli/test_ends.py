@@ -57,7 +57,7 @@ def raising(error: BaseException):
         (
             FileNotFoundError(2, "No usable temporary directory found"),
             1,
-            "pycharrnn: No usable temporary directory found.\n",
+            "pycharrnn: No usable temporary directory found: set TMPDIR to a folder in which you may write.\n",
         ),
         (
             FileNotFoundError(2, "No such file or directory", "nowhere/x.html"),

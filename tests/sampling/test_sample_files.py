@@ -8,10 +8,12 @@ import os
 import threading
 
 import pytest
+from click.testing import CliRunner
 from conftest import GOLDEN, run
 
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.common.errors import UserError
+from pycharrnn.cli.commands import cli
+from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.sampling import sample_files, sampler
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
@@ -96,6 +98,17 @@ def test_a_stop_in_the_primetext_does_not_stop(tmp_path):
     sample_files.write_samples(LOADED, opt, [b"A"], str(tmp_path), "cpu")
     assert (tmp_path / "sample_3.txt").read_bytes() == alone(opt, 3)
     assert len(alone(opt, 3)) > 2
+
+
+def test_a_folder_in_which_nobody_may_write_is_named_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    command = ["sample", str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"), "-gpuid", "-1", "-o"]
+    for folder, place in (("there", "there"), ("new", str(tmp_path))):
+        ended = CliRunner().invoke(cli, [*command, folder])
+        denied = f"-o {folder}: no permission to write in the folder {place}; choose another."
+        assert for_command_line(str(ended.exception)) == denied
 
 
 def test_a_folder_that_is_not_there(tmp_path):
