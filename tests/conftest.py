@@ -203,6 +203,16 @@ def kernel_is_on(monkeypatch):
         yield
 
 
+@pytest.fixture
+def without_kernel(monkeypatch):
+    """What is computed in this process does without the C kernel."""
+    with monkeypatch.context() as patch:
+        patch.setenv("PYCHARRNN_KERNEL", "off")
+        kernel_library.library.cache_clear()
+        yield
+    kernel_library.library.cache_clear()
+
+
 @pytest.fixture(params=LEVELS)
 def level(request, monkeypatch):
     """Runs a test once on each level of the C kernel."""

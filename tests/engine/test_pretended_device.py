@@ -98,9 +98,8 @@ def train(folder, *args: str) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("exact", ["0", "1"])
 @pytest.mark.parametrize("dropout", ["0", "0.3"])
-def test_a_gru_learns_on_it_as_on_the_cpu(corpus, monkeypatch, exact, dropout):
+def test_a_gru_learns_on_it_as_on_the_cpu(corpus, without_kernel, exact, dropout):
     """The loop's digits, to the last printed, also as a graph; with -exact 0 the GPU draws dropout's masks itself."""
-    monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
     args = ["-model", "gru", "-dtype", "float64", "-exact", exact, "-dropout", dropout]
     with pretended_gpu() as gpu:
         ours = train(corpus.parent, *args, "-gpuid", "0", "-savefile", "gpu")
@@ -117,9 +116,8 @@ def test_a_gru_learns_on_it_as_on_the_cpu(corpus, monkeypatch, exact, dropout):
 
 
 @pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
-def test_the_loops_compute_the_same_on_mps(monkeypatch, model):
+def test_the_loops_compute_the_same_on_mps(without_kernel, model):
     """Where nothing is written to a part of a tensor but copies; only strides decide there how the CPU rounds."""
-    monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
     T, B, V, H = 6, 3, 7, 5
     torch.manual_seed(1)
     weights = CharRNN(model, V, H, 2, 0.3).weights

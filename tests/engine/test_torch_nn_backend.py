@@ -88,14 +88,6 @@ def of_a_batch(passes, x, y, first, masks=None, habit=True) -> torch.Tensor:
     return passes.canonical(gradient)
 
 
-@pytest.fixture
-def without_kernel(monkeypatch):
-    monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
-    kernel_library.library.cache_clear()
-    yield
-    kernel_library.library.cache_clear()
-
-
 @pytest.mark.parametrize("where", ["cpu", "cuda:0", "mps"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("model, dropout", [("lstm", 0.0), ("lstm", 0.3), ("rnn", 0.3)])

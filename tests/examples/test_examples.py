@@ -122,6 +122,7 @@ WRONG = [  # arguments, the exit status, and a part of the message
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("script", "arguments", "status", "message"), WRONG)
 def test_wrong_arguments_are_named_without_a_traceback(script, arguments, status, message, tmp_path):
     (tmp_path / "text.txt").write_text("A text.\n", encoding="utf-8")
@@ -174,6 +175,7 @@ def arguments_of(script: str, tmp_path: Path) -> list[str]:
     return [ONE, OTHER, "200"] if script == "duet.py" else [ONE]
 
 
+@pytest.mark.slow
 @needs_signals
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_closed_pipe_ends_a_script_quietly(script, tmp_path):
@@ -188,6 +190,7 @@ def test_a_closed_pipe_ends_a_script_quietly(script, tmp_path):
             assert process.wait() == -signal.SIGPIPE or lines  # a short output is written as a whole
 
 
+@pytest.mark.slow
 @needs_signals
 @pytest.mark.parametrize("script", ["duet.py", "onnx_sample.py", "reply_bot.py"])
 def test_an_interrupt_ends_a_script_quietly(script, tmp_path):
@@ -344,6 +347,7 @@ run
 """
 
 
+@pytest.mark.slow
 def test_interrupting_a_cell_returns_what_there_is(tmp_path):
     manager, client = start_new_kernel(cwd=str(tmp_path), env={**os.environ, "PYTHONPATH": str(ROOT)})
     try:

@@ -742,9 +742,10 @@ def test_names_that_a_checkpoint_may_not_record_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kernel", ["on", "off"])
-def test_numbers_beyond_those_of_64_bits(tmp_path, monkeypatch, kernel):
+def test_numbers_beyond_those_of_64_bits(tmp_path, request, kernel):
     """Lua's numbers are doubles, and so large ones are read as whole numbers."""
-    monkeypatch.setenv("PYCHARRNN_KERNEL", kernel)
+    if kernel == "off":
+        request.getfixturevalue("without_kernel")
     large = "100000000000000000000"
     args = ["-exact", "0", "-dropout", "0.3", "-initial_mean", large]
     args += ["-seed", large, "-grad_clip", large, "-eval_val_every", large]
@@ -755,8 +756,7 @@ def test_numbers_beyond_those_of_64_bits(tmp_path, monkeypatch, kernel):
     assert one.i == two.i and one.train_losses == two.train_losses
 
 
-def test_a_clip_beyond_float32(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
+def test_a_clip_beyond_float32(tmp_path, without_kernel):
     args = ["-exact", "0", "-max_epochs", "0.1"]
     for name, clip in (("a", "1e39"), ("b", "1e38")):
         train(folder_with_text(tmp_path / name), *args, "-grad_clip", clip)

@@ -55,7 +55,11 @@ def trained(folder, model, dtype, threads):
     return doctor.bits(checkpoint.load(str(folder / "lm_lstm_latest.t7")))
 
 
-@pytest.mark.parametrize("case", RECORDED, ids=" ".join)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[] if case[0] == "lstm" else pytest.mark.slow) for case in RECORDED],
+    ids=" ".join,
+)
 def test_whatever_the_instructions_and_threads(level, tmp_path, case):
     if not kernel_library.rounds_as_elsewhere():
         pytest.skip("this level has no fused multiply-add, so it rounds otherwise")
