@@ -75,7 +75,7 @@ def _written(path: str) -> Iterator[BinaryIO]:
             f.flush()
             os.fsync(handle)
             if is_locked:
-                _rename(temporary, path)
+                _replace(temporary, path)
         except BaseException:
             if is_locked and _is_same(handle, temporary):  # not one that another process has made since
                 _unlink(temporary)
@@ -91,19 +91,17 @@ def _written(path: str) -> Iterator[BinaryIO]:
     _sync_folder(folder)
 
 
-def _rename(source: str, target: str) -> None:
-    """As os.replace. Errors: OSError, which names `target`: nobody knows the temporary file."""
+def _replace(source: str, target: str) -> None:
+    """As os.replace, but on Windows tried for a second: another program may have the target open for a moment.
+
+    Errors: OSError, which names `target`: nobody knows the temporary file.
+    """
+    until = time.monotonic() + (1 if os.name == "nt" else 0)
     try:
-        os.replace(source, target)
+        while not _replaced(source, target, is_last_try=time.monotonic() >= until):
+            time.sleep(0.05)
     except OSError as e:
         raise type(e)(e.errno, e.strerror, target) from None
-
-
-def _replace(source: str, target: str) -> None:
-    """As os.replace, but on Windows tried for a second: another program may have the target open for a moment."""
-    until = time.monotonic() + (1 if os.name == "nt" else 0)
-    while not _replaced(source, target, is_last_try=time.monotonic() >= until):
-        time.sleep(0.05)
 
 
 def _replaced(source: str, target: str, is_last_try: bool) -> bool:

@@ -26,7 +26,7 @@ from pycharrnn.cli.console import (
 )
 from pycharrnn.cli.flags import FILE, FOLDER, Command
 from pycharrnn.cli.outputs import Output
-from pycharrnn.common import numbered_names
+from pycharrnn.common import numbered_names, output_folder
 from pycharrnn.common.display import escape_line, plural
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine, print_nothing
@@ -194,8 +194,7 @@ def _make_folder(opt: SampleOptions, checkpoint_file: str) -> None:
     from pycharrnn.sampling import sample_files
 
     place = opt.o if os.path.isdir(opt.o) else os.path.dirname(os.path.abspath(opt.o))
-    if os.path.isdir(place) and not os.access(place, os.W_OK | os.X_OK):
-        raise UserError(f"{flag('o')} {opt.o}: no permission to write in the folder {place}; choose another.")
+    output_folder.require_permission(place, f"{flag('o')} {opt.o}")
     os.makedirs(opt.o, exist_ok=True)
     sample_files.refuse_to_overwrite(opt, checkpoint_file, opt.primefile)
     if sample_files.has_other_texts(opt.o):

@@ -19,5 +19,11 @@ def require_folder(path: str | os.PathLike[str], option: str = "") -> None:
     # A pipe or a device is written in place, which takes no permission for its folder.
     is_file = os.path.isfile(path) or not os.path.exists(path)
     place = os.path.dirname(os.path.realpath(path))  # of a link, the target is replaced
-    if is_file and os.path.isdir(place) and not os.access(place, os.W_OK | os.X_OK):
-        raise UserError(f"{option}{path}: no permission to write in the folder {place}; choose another.")
+    if is_file:
+        require_permission(place, f"{option}{path}")
+
+
+def require_permission(folder: str, named: str) -> None:
+    """Errors: UserError, which begins with `named`, if a folder that exists can't be written."""
+    if os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"{named}: no permission to write in the folder {folder}; choose another.")

@@ -157,7 +157,7 @@ class Model:
         max_copy: int = SampleOptions.max_copy,
         text: str | os.PathLike[str] | None = None,
         as_bytes: bool = False,
-        **unknown: NoReturn,
+        **unknown: NoReturn,  # an error, which names the option that was probably meant
     ) -> GeneratedText | bytes | list[GeneratedText] | list[bytes]:
         """Sample a text after a prompt, as `pycharrnn sample` does.
 

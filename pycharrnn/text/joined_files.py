@@ -45,6 +45,10 @@ class JoinedFiles:
 
         `advance` receives the number of bytes read. Errors: OSError; UserError.
         """
+        return self._pieces(advance, checks_labels=False)
+
+    def _pieces(self, advance: Callable[[int], None], checks_labels: bool) -> Iterator[bytes]:
+        """`checks_labels`: whether an item without its label is an error here, which names its file."""
         if self.items in ("", "line") and not self.label:
             last = b"\n"
             for file in self.files:
@@ -58,8 +62,8 @@ class JoinedFiles:
         for file in self.files:
             prefix = labels.prefix(file, self.label)
             for item in as_input(self._decoded(file, advance), self.items, file.shown):
-                if self.label == "column" and len(item) > 1:
-                    labels.split(item[:-1], self.label, file.shown)  # so that its error names the file
+                if checks_labels and len(item) > 1:
+                    labels.split(item[:-1], self.label, file.shown)
                 block += prefix
                 block += item
                 if len(block) >= _BLOCK:
@@ -73,7 +77,7 @@ class JoinedFiles:
             yield from self.pieces(advance)
             return
         check, splitter = ListCheck(self.items, self.shown, self.label), ItemSplitter(END_CHARACTERS[self.items])
-        for piece in self.pieces(advance):
+        for piece in self._pieces(advance, checks_labels=self.label == "column"):
             check.add(splitter.push(piece))
             yield piece
         check.add([splitter.rest()])

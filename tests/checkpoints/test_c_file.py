@@ -431,7 +431,7 @@ def test_multiply_add_without_an_exact_c_library(tmp_path, weights):
     [("gcc", "double", 470), ("gcc", "float", 680), ("gcc", "int8", 1400), ("clang", "float", 680)],
 )
 def test_a_compiler_needs_less_than_500_mb(tmp_path, compiler, weights, units):
-    """For the largest files, with 8 MB of weights, of which floats take most."""
+    """The largest files hold 8 MB of weights; of the three types, floats need most memory."""
     if not shutil.which(compiler):
         pytest.skip(f"needs {compiler}")
     vocab = {bytes([b]): b - 31 for b in range(32, 97)}

@@ -109,39 +109,55 @@ def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch, 
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows moves no folder with an open file")
-def test_a_folder_that_was_moved_is_locked_anew(tmp_path):
+@pytest.fixture
+def moved(tmp_path):
+    """A folder of checkpoints that has been moved, the lock that is held in it, and the settings of both."""
+    if os.name == "nt":
+        pytest.skip("Windows moves no folder with an open file")
     cv = tmp_path / "cv"
     files = group(FileSettings, TrainOptions(checkpoint_dir=str(cv)))
     cv.mkdir()
-    with run_lock.RunLock(files, pytest.fail) as held:
-        cv.rename(tmp_path / "moved")
-        with pytest.raises(FileNotFoundError):
-            held.renew()
-        cv.mkdir()
+    held = run_lock.RunLock(files, pytest.fail).__enter__()
+    cv.rename(tmp_path / "moved")
+    return cv, held, files
+
+
+def test_a_folder_that_was_moved_is_locked_anew(moved):
+    cv, held, files = moved
+    with pytest.raises(FileNotFoundError):
         held.renew()
-        with pytest.raises(UserError, match="another training"):
+    cv.mkdir()
+    held.renew()
+    with pytest.raises(UserError, match="another training"):
+        run_lock.check(files)
+    held.__exit__()
+    assert list(cv.iterdir()) == []
+
+
+def test_a_folder_that_another_training_has_made_again_is_its_own(moved):
+    cv, held, files = moved
+    cv.mkdir()
+    with run_lock.RunLock(files, pytest.fail):
+        for _ in range(2):
+            with pytest.raises(file_lock.LockHeld, match=r"^process \d+ on "):
+                held.renew()
+        held.__exit__()
+        with pytest.raises(UserError, match="another training"):  # the first one has left its file
             run_lock.check(files)
     assert list(cv.iterdir()) == []
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows moves no folder with an open file")
-def test_a_folder_that_another_training_has_made_again_is_its_own(tmp_path):
-    cv = tmp_path / "cv"
-    files = group(FileSettings, TrainOptions(checkpoint_dir=str(cv)))
-    cv.mkdir()
-    with run_lock.RunLock(files, pytest.fail) as held:
-        cv.rename(tmp_path / "moved")
-        cv.mkdir()
-        second = run_lock.RunLock(files, pytest.fail)
-        second.__enter__()
-        for _ in range(2):
-            with pytest.raises(file_lock.LockHeld, match=r"^process \d+ on "):
-                held.renew()
-    with pytest.raises(UserError, match="another training"):  # the end of the first one has left its file
-        run_lock.check(files)
-    second.__exit__()
-    assert list(cv.iterdir()) == []
+@pytest.mark.skipif(os.name == "nt", reason="Windows has few symbolic links")
+def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path):
+    """Somebody who shares the folder could name a file of the user's, which would be emptied."""
+    letter, notes = tmp_path / "letter.txt", list[str]()
+    letter.write_bytes(b"a letter")
+    (tmp_path / ".lm_lstm.lock").symlink_to(letter)
+    with run_lock.RunLock(group(FileSettings, TrainOptions(checkpoint_dir=str(tmp_path))), notes.append) as held:
+        assert not held.is_held
+    assert letter.read_bytes() == b"a letter"
+    (said,) = notes
+    assert said.startswith(f"can't lock {tmp_path / '.lm_lstm.lock'} (")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
