@@ -97,7 +97,7 @@ def choose_units(values: npt.NDArray[np.floating], layer: int, units: str, count
     Args:
         values: (T, L, H).
         layer: from 1; 0 = the last one with `units`, else all.
-        units: "3,17", or "".
+        units: "3,17", or ""; each is shown once.
 
     Errors: UserError for a layer or a unit that the model lacks.
     """
@@ -105,7 +105,7 @@ def choose_units(values: npt.NDArray[np.floating], layer: int, units: str, count
     if layer > layers:
         raise UserError(f"{flag('layer', layer)} is too large: the model has {layers} {plural(layers, 'layer')}.")
     if units:
-        return [(layer or layers, _unit(word, size)) for word in units.split(",")]
+        return [(layer or layers, unit) for unit in dict.fromkeys(_unit(word, size) for word in units.split(","))]
     deviations = values.astype(np.float64) - values.mean(0, dtype=np.float64)
     scores = (deviations[1:] * deviations[:-1]).sum(0) / len(values)
     if layer:

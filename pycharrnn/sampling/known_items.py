@@ -44,8 +44,8 @@ def for_options(
 ) -> frozenset[bytes] | None:
     """The items to compare with: those of -text, or for -new of the recorded text; else of a small recorded text.
 
-    In memory, an item takes about 60 bytes beside its characters. `note`: prints how the file of -text is decoded.
-    Errors: OSError; UserError.
+    In memory, an item takes about 60 bytes beside its characters. `note`: prints how the file of -text is decoded,
+    and which files of a folder are left out. Errors: OSError; UserError.
     """
     recorded = recorded_items(path, loaded)
     if opt.text:

@@ -11,9 +11,10 @@ import contextlib
 import itertools
 import os
 import re
+import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from compat.atomic_write import atomic_write
@@ -109,6 +110,7 @@ class Corpus:
         joined = self.joined
         try:
             os.makedirs(self.folder, exist_ok=True)
+            _exclude_non_readers(self.folder, joined.files)
             try:
                 with atomic_write(sources) as f:
                     lines = [
@@ -283,6 +285,19 @@ def _place(wanted: str, joined: JoinedFiles, stats: TextStats, note: PrintLine) 
                 return folder, held
         except OSError as e:
             raise UserError(f"can't read {escape_line(e.filename or folder)}: {e.strerror or e}.") from e
+
+
+def _exclude_non_readers(folder: str, files: Iterable[SourceFile]) -> None:
+    """Take a new folder's permissions from the classes of users that may not read one of the files. Errors: OSError."""
+    before = mode = stat.S_IMODE(os.stat(folder).st_mode)
+    for file in files:
+        allowed = os.stat(file.path).st_mode
+        for may_read, permissions in ((stat.S_IRGRP, stat.S_IRWXG), (stat.S_IROTH, stat.S_IRWXO)):
+            if not allowed & may_read:
+                mode &= ~permissions
+    if mode != before:
+        with contextlib.suppress(PermissionError):  # of a file system without permissions
+            os.chmod(folder, mode)
 
 
 def _is_free(folder: str) -> bool:

@@ -104,6 +104,7 @@ def test_the_choice_prefers_what_swings_far_and_holds():
     assert len(activations.choose_units(values, 0, "", 99)) == 10
     assert activations.choose_units(values, 0, "4, 1", 3) == [(2, 4), (2, 1)]
     assert activations.choose_units(values, 1, "4", 3) == [(1, 4)]
+    assert activations.choose_units(values, 1, "4,2, 4", 3) == [(1, 4), (1, 2)]
     assert len(activations.choose_units(values[:1], 0, "", 2)) == 2
     assert activations.choose_units(values, 2, "5", 3) == [(2, 5)]  # the last ones
 

@@ -437,6 +437,19 @@ def test_what_may_not_be_read_is_said(home):
     (home / "a").chmod(0o700)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="files have no such permissions")
+@pytest.mark.parametrize(("file", "copies"), [(0o644, 0o755), (0o640, 0o750), (0o604, 0o705), (0o600, 0o700)])
+def test_a_user_who_may_not_read_a_text_may_not_read_its_copy(home, file, copies):
+    before = os.umask(0o022)
+    try:
+        put(home / "a/b.txt", "b").chmod(file)
+        put(home / "a/c.txt", "c").chmod(0o644)
+        folder = gather("a")[0]
+    finally:
+        os.umask(before)
+    assert os.stat(folder).st_mode & 0o777 == copies
+
+
 @pytest.mark.skipif(os.name == "nt", reason="there are no such names")
 def test_names_that_would_move_the_cursor_are_shown_as_escapes(home):
     put(home / "a/\x1b[2J.txt", "a")

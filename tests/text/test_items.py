@@ -65,3 +65,11 @@ def test_an_item_that_is_not_trained_on_may_be_longer_but_not_endless(tmp_path, 
     monkeypatch.setattr(items, "MAX_READ_ITEM", 15)
     with pytest.raises(UserError, match="has more than 15 bytes, the most that an item may have: divide it\\.$"):
         list(item_file.items_of_file(str(path), "file"))
+
+
+def test_the_files_of_a_folder_that_are_left_out_are_said(tmp_path):
+    (tmp_path / "lines.txt").write_bytes(b"a\nb\n")
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF\0\0\0")
+    said = []
+    assert list(item_file.items_of_file(str(tmp_path), "line", note=said.append)) == [b"a", b"b"]
+    assert said == [f"left out, since they contain no text: {tmp_path / 'photo.jpg'}."]
