@@ -36,6 +36,25 @@ _SCRIPTS = {  # of char-rnn, and the commands in their place
     "inspect_checkpoint.lua": "inspect",
     "convert_gpu_cpu_checkpoint.lua": "convert",
 }
+_OTHER_NAMES = {  # what people call a command -> what to type
+    "adapt": "score -adapt 1",
+    "classify": "which",
+    "draw": "sample",
+    "export": "convert",
+    "finetune": "train -init_from",
+    "fine-tune": "train -init_from",
+    "generate": "sample",
+    "gui": "studio",
+    "info": "inspect",
+    "learn": "train",
+    "perplexity": "score",
+    "predict": "sample",
+    "resume": "train -resume",
+    "show": "inspect",
+    "test": "eval",
+    "validate": "eval",
+    "web": "serve",
+}
 _SHELL_FINDS_FILES = os.name != "nt"  # which *.txt stands for; Windows' shells leave that to the program
 
 
@@ -306,6 +325,8 @@ class Group(click.Group):
         if os.path.exists(name):
             raise click.UsageError(f"{name!r} is not a command; did you mean {_command_for(name)}?", ctx)
         close = difflib.get_close_matches(name.lower(), self.commands, 1)
+        if (other := _OTHER_NAMES.get(name.lower(), "")).split(" ")[0] in self.commands:
+            close = [other]
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(self.commands)}."
         raise click.UsageError(f"there is no command {name!r}; {hint}", ctx)
 

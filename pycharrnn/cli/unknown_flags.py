@@ -14,6 +14,7 @@ from pycharrnn.common.display import series
 _MOST_NAMED = 3  # commands in a message
 _INSTEAD = {  # (command, flag that it lacks): what to write
     ("convert", "-o"): "end the command with the file to write, as in pycharrnn convert cv page.html",
+    ("train", "--sample-only"): "pycharrnn sample draws text from a model, as in pycharrnn sample cv",
 }
 _TORCH_RNN = {  # flag of torch-rnn -> (that of char-rnn with the same meaning, what else to say)
     "start_text": ("-primetext", ""),
@@ -33,12 +34,13 @@ _TORCH_RNN = {  # flag of torch-rnn -> (that of char-rnn with the same meaning, 
 # and PyTorch). A flag of theirs with several meanings stands in several rows; a command has one of our flags.
 _OTHERS = (
     ("-max_epochs", ", in epochs", "max_iters max_steps num_steps num_iters n_iters iterations iters steps"),
-    ("-max_epochs", "", "epochs num_epochs n_epochs"),
-    ("-rnn_size", "", "hidden_size hidden_dim hidden n_hidden num_hidden n_embd rnn_units"),
-    ("-num_layers", "", "n_layer n_layers layers"),
-    ("-model", "", "cell cell_type rnn_type unit_type network"),
-    ("-seq_length", "", "block_size chunk_len seq_len sequence_length maxlen"),
-    ("-learning_rate", "", "lr alpha step_size"),
+    ("-max_epochs", "", "epochs num_epochs n_epochs nb_epoch num_train_epochs"),
+    ("-rnn_size", "", "hidden_size hidden_dim hidden n_hidden nhid num_hidden n_embd rnn_units lstm_size"),
+    ("-num_layers", "", "n_layer n_layers nlayers layers"),
+    ("-model", ", with the value lstm, gru or rnn", "cell cell_type rnn_type type unit_type network"),
+    ("-seq_length", "", "block_size bptt chunk_len chunk_size n_steps num_unrollings seq_len sequence_length maxlen"),
+    ("-batch_size", "", "b n_seqs"),
+    ("-learning_rate", "", "l lr alpha step_size"),
     ("-warmup", "", "warmup_iters warmup_steps"),
     ("-grad_clip", ", which limits each value, not the norm", "clip grad_norm max_grad_norm"),
     ("-dropout", ", 1 minus that value", "keep_prob output_keep_prob input_keep_prob"),
@@ -47,6 +49,8 @@ _OTHERS = (
     ("-eval_val_every", "", "eval_interval eval_every save_every save_interval save_steps checkpoint_interval"),
     ("-print_every", "", "log_every log_interval print_freq"),
     ("-checkpoint_dir", "", "o out output out_dir output_dir save_dir work_dir model_dir"),
+    ("-items", ", with the value line", "line_by_line line_delimited"),
+    ("-seed", "", "random_seed"),
     ("-gpuid", ", -1 for the CPU", "device cpu cuda use_gpu no_cuda no_gpu"),
     ("-primetext", "", "start start_string prompt prefix prime prime_str primer seed_text"),
     ("-length", "", "n maxlen max_length max_new_tokens max_gen_length predict_len gen_length num_chars num_tokens"),
@@ -56,8 +60,9 @@ _OTHERS = (
     ("-o", ", a folder for samples; for one text end the command with > FILE", "out output"),
 )
 _WITHOUT_COUNTERPART = (
-    "always_save_checkpoint batchnorm beta1 beta2 bidirectional compile eval_iters gradient_accumulation_steps"
-    " max_words memory_benchmark n_head num_workers optimizer state_size wandb_log weight_decay word_level wordvec_size"
+    "always_save_checkpoint batchnorm beta1 beta2 bidirectional compile early_stopping embedding_dim emsize eval_iters"
+    " gradient_accumulation_steps max_words memory_benchmark n_embd2 n_head num_workers optimizer patience state_size"
+    " tied top_k top_p w wandb_log weight_decay word_level wordvec_size"
 )
 _OF_A_MODEL = "activations chat eval inspect sample score serve which"
 # (an argument, the commands that take it, the flags that other programs have for it, an example of it)

@@ -284,6 +284,14 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
         (["score", "cv", "-text", "a"], "no flag -text; pycharrnn sample, chat and copied have it."),
         (["-data_dir", "data/x"], "there is no flag -data_dir; pycharrnn train and eval have it."),
         (["train", "x", "-o", "y"], "there is no flag -o; -o is -checkpoint_dir here."),
+        (["train", "x", "--type", "lstm"], "--type is -model here, with the value lstm, gru or rnn."),
+        (
+            ["train", "x", "-l", "0.1", "-w", "1"],
+            "-l is -learning_rate here. -w has no counterpart here: leave it out.",
+        ),
+        (["train", "--sample-only"], "no flag --sample-only: pycharrnn sample draws text from a model, as in"),
+        (["Generate", "cv"], "there is no command 'Generate'; did you mean sample?"),
+        (["finetune", "cv"], "there is no command 'finetune'; did you mean train -init_from?"),
         (["copied", "x", "-o", "y"], "there is no flag -o."),
         (
             ["train", "config/x.py", "--device=cpu", "--compile=False", "--block_size=64", "--max_iters", "2000"],
