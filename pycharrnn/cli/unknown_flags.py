@@ -56,13 +56,15 @@ _OTHERS = (
     ("-length", "", "n maxlen max_length max_new_tokens max_gen_length predict_len gen_length num_chars num_tokens"),
     ("-samples", "", "num_samples"),
     ("-temperature", "", "temp diversity"),
+    ("-topk", "", "top_k"),
+    ("-topp", "", "nucleus top_p"),
     ("-verbose", ", with the value 0", "quiet"),
     ("-o", ", a folder for samples; for one text end the command with > FILE", "out output"),
 )
 _WITHOUT_COUNTERPART = (
     "always_save_checkpoint batchnorm beta1 beta2 bidirectional compile early_stopping embedding_dim emsize eval_iters"
     " gradient_accumulation_steps max_words memory_benchmark n_embd2 n_head num_workers optimizer patience state_size"
-    " tied top_k top_p w wandb_log weight_decay word_level wordvec_size"
+    " tied w wandb_log weight_decay word_level wordvec_size"
 )
 _OF_A_MODEL = "activations chat eval inspect sample score serve which"
 # (an argument, the commands that take it, the flags that other programs have for it, an example of it)
