@@ -55,6 +55,7 @@ _OTHERS = (
     ("-primetext", "", "start start_string prompt prefix prime prime_str primer seed_text"),
     ("-length", "", "n maxlen max_length max_new_tokens max_gen_length predict_len gen_length num_chars num_tokens"),
     ("-samples", "", "num_samples"),
+    ("-patience", ", in validations", "early_stopping"),
     ("-temperature", "", "temp diversity"),
     ("-topk", "", "top_k"),
     ("-topp", "", "nucleus top_p"),
@@ -62,8 +63,8 @@ _OTHERS = (
     ("-o", ", a folder for samples; for one text end the command with > FILE", "out output"),
 )
 _WITHOUT_COUNTERPART = (
-    "always_save_checkpoint batchnorm beta1 beta2 bidirectional compile early_stopping embedding_dim emsize eval_iters"
-    " gradient_accumulation_steps max_words memory_benchmark n_embd2 n_head num_workers optimizer patience state_size"
+    "always_save_checkpoint batchnorm beta1 beta2 bidirectional compile embedding_dim emsize eval_iters"
+    " gradient_accumulation_steps max_words memory_benchmark n_embd2 n_head num_workers optimizer state_size"
     " tied w wandb_log weight_decay word_level wordvec_size"
 )
 _OF_A_MODEL = "activations chat eval inspect sample score serve which"
