@@ -7,7 +7,7 @@
    others. All buffers belong to the caller, nothing is allocated but threads, nothing here depends on PyTorch or
    Python, and no number comes from the C library.
 
-   The caller guarantees, for every function (engine/c_backend.py, kernel.py, kernel_streams.py check it;
+   The caller guarantees, for every function (each module of engine that calls one checks its arguments;
    -DCHARRNN_CHECK makes the kernel check most of it):
    - Each pointer of a structure is null where its comment allows it, else it leads to an array of the shape in the
      comment, contiguous, aligned as its elements, that stays there for the call.
@@ -23,7 +23,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#if defined(__FMA__)
+#if defined(__AVX2__) && defined(__FMA__) /* scalars alone, as of -mfma -mavx, would give other bits than vectors */
+#define X86_FMA
 #include <immintrin.h>
 #elif defined(__aarch64__) && defined(__ARM_NEON)
 #include <arm_neon.h>
@@ -119,7 +120,7 @@ _Static_assert(MR <= 12 && MR <= MC, "tiles has as many cases, and a block of ro
 #if defined(__AVX512F__)
 #define FUSED_DOUBLE _mm512_fmadd_pd
 #define FUSED_FLOAT _mm512_fmadd_ps
-#elif defined(__AVX2__) && defined(__FMA__)
+#elif defined(X86_FMA)
 #define FUSED_DOUBLE _mm256_fmadd_pd
 #define FUSED_FLOAT _mm256_fmadd_ps
 #elif defined(__aarch64__) && defined(__ARM_NEON)
@@ -135,7 +136,7 @@ _Static_assert(MR <= 12 && MR <= MC, "tiles has as many cases, and a block of ro
 #define MAX_DOUBLE _mm512_max_pd
 #define MIN_FLOAT _mm512_min_ps
 #define MAX_FLOAT _mm512_max_ps
-#elif defined(__AVX2__) && defined(__FMA__)
+#elif defined(X86_FMA)
 #define MIN_DOUBLE _mm256_min_pd
 #define MAX_DOUBLE _mm256_max_pd
 #define MIN_FLOAT _mm256_min_ps
@@ -146,7 +147,7 @@ _Static_assert(MR <= 12 && MR <= MC, "tiles has as many cases, and a block of ro
 #define MIN_FLOAT(a, b) NAME(choose)((a) < (b), a, b)
 #define MAX_FLOAT(a, b) NAME(choose)((a) > (b), a, b)
 #endif
-#if defined(__FMA__) || (defined(__aarch64__) && defined(__ARM_NEON))
+#if defined(X86_FMA) || (defined(__aarch64__) && defined(__ARM_NEON))
 #define FUSES 1
 #define FUSED1_DOUBLE __builtin_fma
 #define FUSED1_FLOAT __builtin_fmaf
@@ -237,13 +238,21 @@ PUBLIC void charrnn_reading_sizes(const struct network *n, int64_t T, int64_t B,
   sizes->panel_width = PREDICT_NR, sizes->rows_per_step = ROWS_PER_STEP, sizes->workspace = reading_workspace(n, T, B);
 }
 
-/* Sizes of the structures and offsets of their fields, which kernel_library.py compares with its own before any
-   call. */
+/* Sizes of the structures, offsets of their fields, and the constants by which Python sizes arrays;
+   kernel_library.py compares them with its own before any call. */
 struct layout {
   const char *name;
   int64_t value;
 };
-PUBLIC const struct layout charrnn_layout[] = {WHOLE_LAYOUT{"block", BLOCK}, {"ignored", IGNORED}, {0, 0}};
+PUBLIC const struct layout charrnn_layout[] = {
+    WHOLE_LAYOUT{"block", BLOCK},
+    {"ignored", IGNORED},
+    {"sums", SUMS},
+    {"groups", GROUPS},
+    {"match_state", sizeof(struct match_state)},
+    {"inline_edges", INLINE_EDGES},
+    {"filter_words", FILTER_WORDS},
+    {0, 0}};
 
 /* Whether each product that is added to something is rounded once, so that results are the same bits everywhere. */
 PUBLIC const int64_t charrnn_fuses = FUSES;

@@ -8,8 +8,8 @@
    chance: it may forbid too much, and never too little.
 
    Where the characters are the bytes of UTF-8, copies end between two characters of it: the continuation bytes of a
-   character may always follow its first byte. From the first byte on that is forbidden, nothing but UTF-8 may follow,
-   since a stream that was kept from a copy goes on in ways for which the model was not trained.
+   character may always follow its first byte. Once a byte has been forbidden, only valid UTF-8 may follow, since a
+   stream that was kept from a copy goes on in ways for which the model was not trained.
 
    engine/array_passages.py computes the same in NumPy. */
 

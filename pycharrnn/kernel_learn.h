@@ -47,7 +47,7 @@ INLINE void learn(const struct update_of *u, int64_t at, vector_float g) {
 }
 
 /* `count` updates of elements first..last of the vector at `offset` whose gradients are zeros: the same bits as `learn`
-   gives. Those of a character that no text had stay as they are, and are not written. */
+   gives. Weights of characters that have not occurred do not change, and are not written. */
 static void learn_zeros(const struct adapting *a, int64_t offset, int64_t count, int64_t first, int64_t last) {
   static const float zeros[SUMS];
   const struct update_of u = update_of(a);

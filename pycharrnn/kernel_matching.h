@@ -12,7 +12,6 @@
 
 enum { INLINE_EDGES = 6, ROW = 256, LOCKED = -1 };
 enum { TEXT_LANES = 12, MIN_LANE_BYTES = 512, MIN_PART_BYTES = 1 << 15, MAX_PARTS = 64 };
-/* A cache line. */
 struct match_state {
   int32_t len, link; /* length of the state's longest string; suffix link, -1 in the root, state 0 */
   int32_t longest;   /* length of the longest of the state's strings that is in the text; 0: none is */
@@ -21,7 +20,7 @@ struct match_state {
   int32_t targets[INLINE_EDGES]; /* of the edges, 0 after the last */
   int64_t first_longest, first_seen; /* first end in the text of the longest, and of any of the strings */
 };
-_Static_assert(sizeof(struct match_state) == 64, "as in engine/matching.py");
+_Static_assert(sizeof(struct match_state) == 64, "a state is a cache line");
 
 /* The place of an edge's target, or null. */
 INLINE int32_t *edge_target(const struct matcher *m, int32_t v, uint8_t symbol) {

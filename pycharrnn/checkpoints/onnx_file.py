@@ -24,7 +24,7 @@ from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.checkpoints import metadata, onnx_graph, onnx_names
 from pycharrnn.checkpoints.protobuf_fields import FieldReader
 from pycharrnn.common.display import escape_line
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 
 if TYPE_CHECKING:
     from compat.t7_objects import Array
@@ -46,7 +46,8 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
     n = checkpoint.network
     stored = _stored(n.weights, choices.dtype)
     if n.parameters * stored.itemsize > _LARGEST - _NO_WEIGHTS:
-        raise UserError(f"an .onnx file can't hold {n.parameters} parameters: use -type float32, or .safetensors.")
+        smaller = flag("type", "float32")
+        raise UserError(f"an .onnx file can't hold {n.parameters} parameters: use {smaller}, or .safetensors.")
     tensors = onnx_names.to_onnx(n.model, n.num_layers, {name: w.astype(stored) for name, w in n.weights.items()})
     text = metadata.text_of(checkpoint)
     words = {

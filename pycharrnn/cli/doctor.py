@@ -64,7 +64,7 @@ def examine(say: PrintLine, meter: cores.Meter | None = None) -> None:
 
     Errors: UserError if the self-test fails.
     """
-    busy = meter.others(wait=True) if meter else None
+    busy = meter.others() if meter else None
     for line in machine_facts():
         say(line)
     if busy is not None:

@@ -36,14 +36,11 @@ class Meter:
     def __init__(self) -> None:
         self._start = self._now()
 
-    def others(self, wait: bool = False) -> float | None:
-        """The mean number of cores busy with other programs; None if unknown, or within 0.5 s unless `wait`."""
+    def others(self) -> float | None:
+        """The mean number of cores busy with other programs, over 0.5 s or more; waits for that. None if unknown."""
         if self._start is None:
             return None
-        missing = _LEAST_SECONDS - (time.monotonic() - self._start[0])
-        if missing > 0 and not wait:
-            return None
-        time.sleep(max(missing, 0))
+        time.sleep(max(_LEAST_SECONDS - (time.monotonic() - self._start[0]), 0))
         now = self._now()
         if now is None:
             return None

@@ -75,7 +75,7 @@ class CBackend(CellBackend):
         self._point_linears("", self.weights)
 
     @property
-    def is_portable(self) -> bool:  # type: ignore[override]
+    def is_portable(self) -> bool:
         return kernel_library.rounds_as_elsewhere()
 
     def _allocate_workspace(self) -> None:

@@ -22,7 +22,6 @@ class CellBackend:
         cells: the cell of each layer, from the lowest; their `states` at index 0 precede the batch.
     """
 
-    is_portable = False
     can_be_recorded = True
 
     def __init__(self, model: FlatModel, T: int, B: int):
@@ -34,6 +33,10 @@ class CellBackend:
             self._cell_class(self.flat.new_empty, T, B, self.H) for _ in range(model.num_layers)
         ]
         self.log_probs = self.flat.new_empty(T * B, self.V)
+
+    @property
+    def is_portable(self) -> bool:
+        return False
 
     def canonical(self, vector: torch.Tensor) -> torch.Tensor:
         return vector

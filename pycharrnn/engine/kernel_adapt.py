@@ -12,7 +12,7 @@ import numpy as np
 from pycharrnn.engine import adapt
 from pycharrnn.engine.adapt_options import Adaptation
 from pycharrnn.engine.kernel_arrays import aligned_zeros, weights_of
-from pycharrnn.engine.kernel_structures import CELL_NUMBERS, AdaptingStruct
+from pycharrnn.engine.kernel_structures import CELL_NUMBERS, GROUPS, SUMS, AdaptingStruct
 from pycharrnn.engine.recurrence import CELLS
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from compat.graph_match import Network
 
     Vector = npt.NDArray[np.float32]
-
-_SUMS = 16  # SUMS of kernel.c
-_GROUPS = 4  # GROUPS of kernel_adapt.h
 
 
 class KernelLearner(adapt.Learner):
@@ -53,13 +50,13 @@ class KernelLearner(adapt.Learner):
                 "extra": (L, T, S) if n.model != "rnn" else (0,),
                 "dh": (T, S),
                 "d_state": (S,),
-                "group_sums": (2, _GROUPS, T, S),
+                "group_sums": (2, GROUPS, T, S),
                 "zeros": (S,),
                 "logits": (T, N),
                 "d_logits": (T, N),
             }.items()
         }
-        integers = {"first_steps": n.vocab_size, "next_steps": T, "learned": _GROUPS * n.vocab_size}
+        integers = {"first_steps": n.vocab_size, "next_steps": T, "learned": GROUPS * n.vocab_size}
         self._arrays |= {name: np.zeros(size, np.int64) for name, size in integers.items()}
         for name, view in self._views(self._arrays["trained"]):
             view[:] = weights[name].reshape(view.shape)
@@ -122,4 +119,4 @@ class KernelLearner(adapt.Learner):
 
 
 def _padded(count: int) -> int:
-    return math.ceil(count / _SUMS) * _SUMS
+    return math.ceil(count / SUMS) * SUMS

@@ -1,6 +1,7 @@
 """The C kernel's structures as ctypes, for the modules that call it, and the argument types of its functions.
 
-kernel_structs.h describes the fields. kernel_library.py compares LAYOUT with that of a library before any call.
+kernel_structs.h describes the fields. kernel_library.py compares LAYOUT, which has the constants by which arrays are
+sized, too, with that of a library before any call.
 """
 
 from __future__ import annotations
@@ -13,6 +14,11 @@ from pycharrnn.common.targets import IGNORED
 CELL_NUMBERS = {"lstm": 0, "gru": 1, "rnn": 2}  # of kernel.c
 DECODER = 3  # of kernel.c
 BLOCK = 4096  # elements of a vector whose squares the kernel adds up at a time
+SUMS = 16  # partial sums of a product, to which rows are padded
+GROUPS = 4  # of units, whose terms are added up one after the other
+MATCH_STATE = 64  # bytes of struct match_state
+INLINE_EDGES = 6  # of a match_state; one with more has a row
+FILTER_WORDS = 8  # of 64 bits, in a block of a filter of passages: a cache line
 _MAX_GATES = 4
 PointerPerGate = ctypes.c_void_p * _MAX_GATES
 
@@ -199,7 +205,15 @@ LAYOUT = _layout_of(
     sampling=SamplingStruct,
     adapting=AdaptingStruct,
     matcher=MatcherStruct,
-) | {"block": BLOCK, "ignored": IGNORED}
+) | {
+    "block": BLOCK,
+    "ignored": IGNORED,
+    "sums": SUMS,
+    "groups": GROUPS,
+    "match_state": MATCH_STATE,
+    "inline_edges": INLINE_EDGES,
+    "filter_words": FILTER_WORDS,
+}
 _WORK = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]  # structure, threads, precision
 FUNCTIONS: dict[str, list[Any]] = {
     **{f"charrnn_{name}": _WORK for name in ("forward", "backward", "likelihood", "loss_gradient", "rmsprop", "drop")},

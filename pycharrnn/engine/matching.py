@@ -14,7 +14,7 @@ import numpy as np
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import kernel_library
 from pycharrnn.engine.kernel_arrays import aligned_zeros
-from pycharrnn.engine.kernel_structures import MatcherStruct
+from pycharrnn.engine.kernel_structures import INLINE_EDGES, MATCH_STATE, MatcherStruct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 MAX_SAMPLE = 1 << 30  # bytes, so that 32 bits number the states of the automaton
-_STATE = 64  # bytes of a state in C, which is a cache line
-_INLINE_EDGES = 6  # of a state; one with more has a row
 _PIECE = 1 << 24  # bytes of a text for one call
 
 
@@ -80,8 +78,8 @@ class KernelAutomaton:
         n = len(sample)
         self._library, self._threads, self._sample = library, threads, np.frombuffer(sample, np.uint8)
         # Pages of these arrays that stay zero, as most of the rows do, take no memory.
-        states = aligned_zeros((2 * n + 1, _STATE), np.uint8)
-        rows = np.zeros((n // _INLINE_EDGES + 1, 256), np.int32)
+        states = aligned_zeros((2 * n + 1, MATCH_STATE), np.uint8)
+        rows = np.zeros((n // INLINE_EDGES + 1, 256), np.int32)
         self._arrays = states, rows
         self._matcher = MatcherStruct(self._sample.ctypes.data, n, states.ctypes.data, rows.ctypes.data)
         library.charrnn_build_matcher(ctypes.byref(self._matcher))

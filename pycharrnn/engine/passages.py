@@ -4,8 +4,9 @@ A passage has N+1 characters. In an exact index the text itself answers. In a fi
 BITS_OF_CONTEXT + BITS_OF_PASSAGE bits of a block: it may forbid a little too much, and never too little.
 
 Where the characters are the bytes of UTF-8, the continuation bytes of a character may always follow its first byte, so
-a stream may copy N bytes and the rest of the last character. That is never more than N code points. From the first byte
-on that is forbidden, nothing but UTF-8 may follow.
+a stream may copy N bytes and the rest of the last character. That is never more than N code points. Once a byte has
+been forbidden, only valid UTF-8 may follow.
+
 kernel_copies.h defines both; array_passages.py computes the same without the kernel.
 """
 
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pycharrnn.engine import kernel_library
+from pycharrnn.engine.kernel_structures import FILTER_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 MAX_EXACT = 1 << 24  # characters of a text in an exact index, which takes about 10 bytes for each
 MAX_EXACT_N = 1000  # passages in an exact index are compared, which takes a time in proportion to N
-FILTER_WORDS = 8  # of 64 bits, in a block: a line of the processor's cache
 CHARACTERS_PER_BLOCK = 32  # so a filter takes 2 bytes for each character of the text
 BITS_OF_CONTEXT = 4
 BITS_OF_PASSAGE = 4

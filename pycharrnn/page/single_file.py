@@ -19,7 +19,7 @@ from compat.atomic_write import atomic_write
 from pycharrnn.checkpoints import payload
 from pycharrnn.checkpoints.names import distinct_names
 from pycharrnn.common.display import escape_html, series
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.page import heading, known_table
 from pycharrnn.page.bundle import bundle
 from pycharrnn.page.facts import facts_of, losses_of
@@ -48,7 +48,7 @@ def model_of(path: str, loaded: Checkpoint, half: bool) -> Model:
             if recorded.text.fingerprint:
                 model |= known_table.table_of(recorded.read())
     if len(model["weights"]) > _MAX_MODEL:
-        hint = "" if half else ": -half 1 rounds them to 16 bits"
+        hint = "" if half else f": {flag('half', 1)} rounds them to 16 bits"
         raise UserError(f"the weights of {path} are too large for a browser to read from a page{hint}.")
     return model
 

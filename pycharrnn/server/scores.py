@@ -108,8 +108,8 @@ def _scored(model: ServedModel, text: bytes, end: bytes, learning: LearningModel
     steps, code_points = model.block, model.facts.code_points
     encoded = tokenizer.encode(text, model.vocab, code_points)
     given = np.zeros(len(encoded.characters), bool)
-    if labels := [label.encode() for label in model.facts.labels]:
-        given = model_labels.in_labels(encoded.characters, end, labels)
+    if model.labels:
+        given = model_labels.in_labels(encoded.characters, end, model.labels)
     known = encoded.known
     plain = surprise.surprises(model.predictor.fresh(steps=steps), steps, model.vocab, text, code_points)
     learnt = learning.bits(encoded.token_ids[known], given[known]) if learning else None

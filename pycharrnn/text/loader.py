@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import reprlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,6 @@ from pycharrnn.text.token_text import TextChanged, TokenText
 
 if TYPE_CHECKING:
     from pycharrnn.text.encodings import TokenIds
-    from pycharrnn.text.text_stats import TextStats
 
 __all__ = ["TEST", "TRAIN", "VAL", "CharSplitLMMinibatchLoader", "TextChanged"]
 
@@ -141,10 +140,6 @@ class CharSplitLMMinibatchLoader(TextLoader):
         rows: the rows of every batch that next_batch returns; default: all.
         progress: 1 = show a bar on stderr, if it is a terminal, when preprocessing takes more than a second; 0 = none.
         encoding: "bytes" or "utf8" (code points).
-        model_characters: characters that the vocabulary has besides those of the text.
-        leave_out_others: leave all characters but `model_characters` out of the text.
-        stats: text_stats(data_dir), if the caller has it.
-        advise: whether to print the original's advice on batch_size and seq_length for a small text.
 
     Attributes:
         vocab_mapping: character (one byte, or the bytes of a code point) -> token id from 1, in the order of the bytes.
@@ -171,10 +166,6 @@ class CharSplitLMMinibatchLoader(TextLoader):
         rows: slice = slice(None),
         progress: int = 0,
         encoding: str = "bytes",
-        model_characters: Collection[bytes] | None = None,
-        leave_out_others: bool = False,
-        stats: TextStats | None = None,
-        advise: bool = True,
     ):
         if not isinstance(data_dir, (str, os.PathLike)):
             raise TypeError(f"data_dir must be a str or a path, not {reprlib.repr(data_dir)}")
@@ -182,17 +173,9 @@ class CharSplitLMMinibatchLoader(TextLoader):
         if not isinstance(split_fractions, (tuple, list)) or len(split_fractions) != 3:
             given = reprlib.repr(split_fractions)
             raise TypeError(f"split_fractions must be three numbers (train, val, test), not {given}")
-        text = TokenText(
-            os.fspath(data_dir),
-            say=say,
-            progress=progress,
-            encoding=encoding,
-            model_characters=model_characters,
-            leave_out_others=leave_out_others,
-            stats=stats,
-        )
+        text = TokenText(os.fspath(data_dir), say=say, progress=progress, encoding=encoding)
         try:
-            super().__init__(text, batch_size, seq_length, split_fractions, say=say, rows=rows, advise=advise)
+            super().__init__(text, batch_size, seq_length, split_fractions, say=say, rows=rows)
         except BaseException:
             text.close()
             raise

@@ -28,7 +28,10 @@ def open_batches(
     """The batches of a text, or with `data.items`, those of a list. Errors: UserError.
 
     Args:
-        in_order: of a list: as for ItemLoader. advise: of a text. Others: as for CharSplitLMMinibatchLoader.
+        model_characters, stats: as for TokenText.
+        in_order: of a list: as for ItemLoader.
+        advise: whether to print the original's advice on batch_size and seq_length for a small text.
+        say, rows, progress: as for CharSplitLMMinibatchLoader.
     """
     read = functools.partial(TokenText, data.data_dir, progress=progress, encoding=data.encoding, stats=stats)
     text = read(say=say, model_characters=model_characters, leave_out_others=data.keeps_vocab)

@@ -29,7 +29,13 @@ class TextChanged(UserError):
 
 
 class TokenText:
-    """The text of a folder as token ids, read from its cache. Arguments: as for CharSplitLMMinibatchLoader.
+    """The text of a folder as token ids, read from its cache.
+
+    Args:
+        data_dir, say, progress, encoding: as for CharSplitLMMinibatchLoader.
+        model_characters: characters that the vocabulary has besides those of the text.
+        leave_out_others: leave all characters but `model_characters` out of the text.
+        stats: text_stats(data_dir), if the caller has it.
 
     Attributes:
         vocab: character -> token id from 1, in the order of their bytes. path: of the file with the ids.

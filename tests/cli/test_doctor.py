@@ -99,7 +99,7 @@ class Busy:
     def __init__(self, cores: float):
         self._cores = cores
 
-    def others(self, wait: bool = False) -> float:
+    def others(self) -> float:
         return self._cores
 
 

@@ -73,11 +73,10 @@ def test_a_free_machine_and_a_full_one(machine):
     assert meter.others() == 3
 
 
-def test_less_than_half_a_second_says_nothing_unless_one_waits(machine):
+def test_half_a_second_is_measured_at_least(machine):
     meter = cores.Meter()
     machine.spend(0.25, core0=0.25)
-    assert meter.others() is None
-    assert meter.others(wait=True) == pytest.approx(0.5)
+    assert meter.others() == pytest.approx(0.5)
     assert machine.clock == 100.5
 
 
@@ -87,7 +86,7 @@ def test_other_systems_do_not_tell(machine, content):
     machine.file.unlink() if content is None else machine.file.write_text(content, encoding="utf-8")
     machine.clock += 1
     assert before.others() is None
-    assert cores.Meter().others(wait=True) is None
+    assert cores.Meter().others() is None
 
 
 @pytest.mark.parametrize(
@@ -103,7 +102,7 @@ def test_threads_of_the_environment_else_one_for_each_core(machine, monkeypatch,
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_of_this_machine():
-    found = cores.Meter().others(wait=True)
+    found = cores.Meter().others()
     assert found is not None
     assert 0 <= found <= cores.usable() == len(os.sched_getaffinity(0))
 

@@ -18,7 +18,9 @@ import compat
 from pycharrnn.common.errors import UserError
 from pycharrnn.text import cache_files, file_pieces
 from pycharrnn.text import loader as loader_module
+from pycharrnn.text.data_settings import DataSettings
 from pycharrnn.text.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader, TextChanged
+from pycharrnn.text.loaders import open_batches
 
 SILENT = lambda line: None  # noqa: E731
 
@@ -253,9 +255,8 @@ def test_a_model_may_know_more_characters_than_a_byte_has_values(tmp_path, chara
     known = [chr(0x400 + k).encode() for k in range(characters)]
     text = [known[0], known[-1], known[characters // 2]] * 40
     (tmp_path / "input.txt").write_bytes(b"".join(text))
-    batches = CharSplitLMMinibatchLoader(
-        tmp_path, 2, 10, (train, 0, 0), say=SILENT, encoding="utf8", model_characters=known
-    )
+    data = DataSettings(str(tmp_path), 2, 10, train, 0, "extend", "utf8", items="", label="", seed=1)
+    batches = open_batches(data, say=SILENT, model_characters=known)
     x, _ = batches.next_batch(TRAIN)
     numbers = [batches.vocab_mapping[c] - 1 for c in text]
     assert x[0].tolist() == numbers[:10]

@@ -28,6 +28,7 @@ from pycharrnn.training import ending_notes
 _PROGRAM = "from pycharrnn.server.studio.run_program import main; main()"
 _SPEAKER = re.compile(r"^pycharrnn(?: \w+)?: ")  # of a line on stderr
 _HOLDER = re.compile(r"process (\d+) on (.*)")  # the content of a lock file
+_MOST_READ = 1 << 18  # bytes of a file
 
 
 class Processes:
@@ -170,12 +171,12 @@ def without_speaker(line: str) -> str:
     return _SPEAKER.sub("", line)
 
 
-def lines_of(path: str, start: int = 0, most: int = 1 << 18) -> list[str]:
-    """The lines of a file from byte `start` on, of its last `most` bytes; none if it is missing."""
+def lines_of(path: str, start: int = 0) -> list[str]:
+    """The lines of a file from byte `start` on, of its last 256 KiB at most; none if it is missing."""
     try:
         with open(path, "rb") as f:
-            f.seek(max(start, os.fstat(f.fileno()).st_size - most))
-            return f.read(most).decode("utf-8", "replace").splitlines()
+            f.seek(max(start, os.fstat(f.fileno()).st_size - _MOST_READ))
+            return f.read(_MOST_READ).decode("utf-8", "replace").splitlines()
     except OSError:
         return []
 

@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
@@ -60,7 +60,6 @@ _SENDS_BYTES: dict[str, Any] = {"response_class": FileResponse, "responses": {20
 
 _STATUSES = (400, 401, 403, 404, 409, 413, 421, 422, 500, 503, 507)
 _Name = Annotated[str, Query(max_length=1000, description="the client's name of the file; never a path here")]
-_Answer = TypeVar("_Answer", RunList, Trash)
 _ETag = Annotated[str | None, Header(description="the ETag of an earlier response")]
 _Model = Annotated[ModelId, Query()]
 
@@ -83,7 +82,7 @@ def _add_paths(studio: Studio, app: FastAPI) -> None:
         ("GET", "/flags", api.flags, 200, _JSON),
         ("POST", "/command", api.command, 200, _JSON),
         ("POST", "/runs", api.start, 201, _JSON),
-        ("GET", "/runs", api.runs, 200, _JSON),
+        ("GET", "/runs", api.runs, 200, {**_JSON, "response_model": RunList}),
         ("GET", "/runs/{run_id}", api.run, 200, _JSON),
         ("POST", "/runs/{run_id}/stop", api.stop, 200, _JSON),
         ("POST", "/runs/{run_id}/go_on", api.go_on, 200, _JSON),
@@ -94,7 +93,7 @@ def _add_paths(studio: Studio, app: FastAPI) -> None:
         ("POST", "/runs/{run_id}/delete", api.delete_run, 200, _JSON),
         ("GET", "/models/files", api.files_of_model, 200, _JSON),
         ("POST", "/models/delete", api.delete_model, 200, _JSON),
-        ("GET", "/trash", api.trash, 200, _JSON),
+        ("GET", "/trash", api.trash, 200, {**_JSON, "response_model": Trash}),
         ("POST", "/trash/{trash_id}/undo", api.undo, 200, _JSON),
     ):
         described = {**kind, "responses": {**problems, **kind["responses"]}}
@@ -109,14 +108,14 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": detail}, error.status if isinstance(error, Refusal) else 422)
 
 
-def _tagged(answer: _Answer, if_none_match: str | None) -> _Answer:
+def _tagged(answer: RunList | Trash, if_none_match: str | None) -> Response:
     """A response with an ETag, or status 304 if the client has it already."""
     content = answer.model_dump_json().encode()
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {"ETag": tag}
     if if_none_match == tag:
-        return Response(status_code=304, headers=headers)  # type: ignore[return-value]  # FastAPI sends it as it is
-    return Response(content, media_type="application/json", headers=headers)  # type: ignore[return-value]
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type="application/json", headers=headers)
 
 
 def _of_this_site(request: Request) -> None:
@@ -232,7 +231,7 @@ class _Api:
         """Put a new run at the end of the queue. One run trains at a time."""
         return await self._studio.start(asked)
 
-    async def runs(self, if_none_match: _ETag = None) -> RunList:
+    async def runs(self, if_none_match: _ETag = None) -> Response:
         """All runs, and the queue of those that wait."""
         return _tagged(await self._studio.runs(), if_none_match)
 
@@ -294,7 +293,7 @@ class _Api:
         """Move the file of a model to the trash."""
         return await self._studio.delete_model(asked.model)
 
-    async def trash(self, if_none_match: _ETag = None) -> Trash:
+    async def trash(self, if_none_match: _ETag = None) -> Response:
         """What is in the trash."""
         return _tagged(Trash(trash=await asyncio.to_thread(trash.entries)), if_none_match)
 
