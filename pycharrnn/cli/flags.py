@@ -157,7 +157,7 @@ class Files(click.Argument):
         given: tuple[str, ...] = super().type_cast_value(ctx, value)
         if _SHELL_FINDS_FILES:
             return given
-        # A [ is part of a name there, which neither * nor ? can be.
+        # On Windows, [ is legal in file names; * and ? are not.
         return tuple(path for word in given for path in sorted(glob.glob(word.replace("[", "[[]"))) or [word])
 
 

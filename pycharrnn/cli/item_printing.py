@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pycharrnn.cli.console import note
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
-from pycharrnn.sampling.options import DEFAULT_ITEMS, require_max_copy
+from pycharrnn.sampling.options import DEFAULT_ITEMS, refuse_unused_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -36,7 +36,7 @@ def options_for(path: str, opt: SampleOptions, has_items: bool) -> SampleOptions
                     f"{flag(name, value)} is for a model of items, which pycharrnn train FILE -items line makes, and"
                     f" {path} is a model of a text: leave it out{instead}."
                 )
-        require_max_copy(opt)
+        refuse_unused_text(opt)
         return opt
     for given, name, instead in (
         (opt.samples > 1, "samples", f"give {flag('items', opt.samples)}"),

@@ -29,7 +29,7 @@ def _recipes() -> str:
     cls=Command,
     needs_output=False,
     options="pycharrnn.training.options.TrainOptions",
-    arguments=[("texts", "files and folders to train on, in place of -data_dir, by -recipe quick. - = standard input")],
+    arguments=[("texts", "files and folders to train on instead of -data_dir, by -recipe quick. - = standard input")],
     short_help="Train a model on texts, or on DATA_DIR/input.txt.",
     more_help=_recipes,
 )

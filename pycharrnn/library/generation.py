@@ -17,8 +17,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.library.characters import utf8
 from pycharrnn.library.keywords import for_a_program, in_words_of_a_program, options_of
 from pycharrnn.sampling import model_labels, sampler
-from pycharrnn.sampling.options import SampleOptions, require_max_copy
-from pycharrnn.sampling.sample_files import MAX_STREAMS
+from pycharrnn.sampling.options import SampleOptions, refuse_unused_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     Character = tuple[bytes, float, bool]  # of the vocabulary; its probability; whether it was given
 
 SEEDS = 2**31  # as many as there are to choose from where none is given
+_MAX_STREAMS = 64  # sampled side by side: more are not faster
 _CHARACTER_BYTES = 128  # of memory, at least, for one of sample_batch
 
 
@@ -72,7 +72,7 @@ def options_for(caller: str, /, **values: Unpack[SampleKeywords]) -> SampleOptio
     names = ["primetext", *SampleKeywords.__annotations__]  # primetext is no option: for hints on misspelled names
     opt = options_of(SampleOptions, found, caller, names)
     with in_words_of_a_program():
-        require_max_copy(opt)
+        refuse_unused_text(opt)
     return opt
 
 
@@ -136,8 +136,8 @@ def sample_batch(
             memory.check(_CHARACTER_BYTES * opt.length * len(primes), flag("length", opt.length))
     texts: list[list[Character]] = [[] for _ in primes]
     ended_early = [False for _ in primes]
-    for start in range(0, len(primes), MAX_STREAMS):
-        batch = [prime.characters for prime in primes[start : start + MAX_STREAMS]]
+    for start in range(0, len(primes), _MAX_STREAMS):
+        batch = [prime.characters for prime in primes[start : start + _MAX_STREAMS]]
         seeds = range(opt.seed + start, opt.seed + start + len(batch))
         with in_words_of_a_program(), np.errstate(all="ignore"):
             for chunk in sampler.sample_streams(predictor_of(len(batch)), batch, vocab, opt, seeds, copies=copies):

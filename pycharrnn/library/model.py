@@ -256,8 +256,8 @@ class Model:
         """Draw items from a model of items, as `pycharrnn sample` does.
 
         Args:
-            count: how many to yield. There are fewer if the last 1,000 that were drawn were all left out, or a single
-                one where all items of a label are equal, by topk=1 or sample=0.
+            count: how many to yield. Drawing ends early when the last 1,000 items were all left out, or one, if with
+                topk=1 or sample=0 all would be equal.
             primetext: the beginning of every item.
             label: of the items, for a model with labels; "" = labels as often as in training.
             new: leave out items that are in the training text, and empty ones. unique: leave out those that were drawn

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pycharrnn.common.errors import flag
 from pycharrnn.engine.passages import CopyLimit, Passages
 from pycharrnn.sampling.model_text import ModelText
 
@@ -23,7 +24,7 @@ _Key = tuple[object, ...]  # of ModelText.key
 
 @dataclass(frozen=True)
 class CopyLimits:
-    """What keeps samples from copying: no more than passages.rules.N characters in a row of them stand in the text.
+    """Limits copying: a sample repeats at most passages.rules.N consecutive characters of the text.
 
     Attributes:
         before: token ids that a stream has read before its primetext.
@@ -40,13 +41,13 @@ class CopyLimits:
 
 
 def why_they_ended(seeds: Collection[int], max_copy: int) -> str:
-    """A sentence for the command line about the samples of these seeds, which ended early."""
-    which = f"the sample of -seed {min(seeds)} ends"
+    """A sentence about the samples of these seeds, which ended early."""
+    which = f"the sample of {flag('seed', min(seeds))} ends"
     if len(seeds) > 1:
-        which = f"{len(seeds)} samples, the first that of -seed {min(seeds)}, end"
+        which = f"{len(seeds)} samples, the first that of {flag('seed', min(seeds))}, end"
     return (
         f"{which} early: every character that could follow would copy more than {max_copy} characters of the text;"
-        " raise -max_copy."
+        f" raise {flag('max_copy')}."
     )
 
 

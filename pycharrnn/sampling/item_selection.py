@@ -104,17 +104,17 @@ class Selection:
         return self.opt.least <= length and (not self.opt.most or length <= self.opt.most)
 
     def why_it_gave_up(self) -> str:
-        """A sentence for the command line, if `gave_up`."""
+        """A sentence, if `gave_up`."""
         found = f"found {self.printed} of {self.opt.items} items"
         if self._is_greedy:
             which = "those of a label" if self._labels_vary else "all"
-            return f"{found}: with {'-topk 1' if self.opt.sample else '-sample 0'} {which} are equal."
+            return f"{found}: with {flag('topk', 1) if self.opt.sample else flag('sample', 0)} {which} are equal."
         given = {name: getattr(self.opt, name) for name in ("new", "unique", "least", "most")}
-        limits = " and ".join(f"-{name} {value}" for name, value in given.items() if value)
+        limits = " and ".join(flag(name, value) for name, value in given.items() if value)
         ways_out = [
-            *(["lower -least"] if self.opt.least else []),
-            *(["raise -most"] if self.opt.most else []),
-            *(["raise -temperature"] if self.opt.new or self.opt.unique else []),
+            *([f"lower {flag('least')}"] if self.opt.least else []),
+            *([f"raise {flag('most')}"] if self.opt.most else []),
+            *([f"raise {flag('temperature')}"] if self.opt.new or self.opt.unique else []),
             *(["ask for fewer"] if self.printed else []),
         ]
         return f"{found}: {limits} left out the last {MAX_TRIES:,} that were drawn; {series(ways_out, 'or')}."

@@ -286,7 +286,7 @@ class ChatOptions(AdaptOptions):
             raise UserError(f"{flag('o')} must be a file that ends in {endings}, not {self.o}.")
         if self.overwrite and not self.o:
             raise UserError(f"{flag('overwrite', 1)} is for the file of {flag('o')}: add {flag('o')} FILE.")
-        require_max_copy(self)
+        refuse_unused_text(self)
         if self.temperature == 0:
             raise UserError(
                 f"{flag('temperature')} must be greater than 0, not 0: {flag('topk', 1)} takes the most probable"
@@ -299,8 +299,8 @@ class ChatOptions(AdaptOptions):
         return SampleOptions(**{name: getattr(self, name) for name in _SAME}, stop=self.stop or "\n")
 
 
-def require_max_copy(opt: SampleOptions | ChatOptions) -> None:
-    """Refuse -text for a model of a text where nothing is compared with it. Errors: UserError."""
+def refuse_unused_text(opt: SampleOptions | ChatOptions) -> None:
+    """Check the options of a model of a text. Errors: UserError for -text without -max_copy."""
     if opt.text and not opt.max_copy:
         limit = wordings("-max_copy N", "max_copy=N")
         raise UserError(f"{flag('text', opt.text)} is for {limit}: add that, or leave {flag('text')} out.")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pycharrnn.sampling.options import SampleOptions
     from pycharrnn.sampling.predictor import LocalPredictor, Predictor
 
-MAX_STREAMS = 64  # without the C kernel: more are not faster, and each has a file open
+_MAX_STREAMS = 64  # without the C kernel: more are not faster, and each has a file open
 _SAMPLE = re.compile(r"sample_(-?\d+)\.txt")  # see sample_file
 
 
@@ -53,7 +53,7 @@ def write_samples(
     if device == "cpu":
         return _write_on_threads(inference.on_cpu(loaded.network), samples, seeds)
     ended_early = []
-    for group in _groups(seeds, 1, MAX_STREAMS):
+    for group in _groups(seeds, 1, _MAX_STREAMS):
         ended_early += samples.write(inference.make_predictor(loaded, device, len(group)), group)
     return ended_early
 
@@ -104,7 +104,7 @@ def _write_on_threads(model: LocalPredictor, samples: _Samples, seeds: Sequence[
     from pycharrnn.common.thread_results import results_of
 
     threads = samples.opt.threads or cores.default_threads()
-    max_size = model.rows_per_step if isinstance(model, KernelPredictor) else MAX_STREAMS
+    max_size = model.rows_per_step if isinstance(model, KernelPredictor) else _MAX_STREAMS
     groups, lock, ended = _groups(seeds, threads, max_size), threading.Lock(), threading.Event()
 
     def next_group() -> Sequence[int] | None:

@@ -87,8 +87,7 @@ class Registry:
         return {model_id: entry.path for model_id, entry in self._entries.items()}
 
     def lost_texts(self) -> list[str]:
-        """That the training text of a model of items is not here, or has changed, for the beginning of a message: once
-        for a text."""
+        """The beginning of a message for each training text of a model of items that is missing or has changed."""
         recorded = [entry.text for entry in self._entries.values() if entry.facts.items]
         texts = {(text.path, text.fingerprint): text for text in recorded}
         return [words for text in texts.values() if (words := _lost(text))]

@@ -93,7 +93,7 @@ class Corpus:
         return f"{shown} looks like a {self.list_kind}: {learnt}; {remedy} by itself, in a new order every epoch."
 
     def advice_on_headers(self) -> list[str]:
-        """A sentence for each file that begins like a table, of whose lines each is to be an item. Errors: OSError."""
+        """A warning for each file whose first line looks like the header of a table. Errors: OSError."""
         found = []
         for file in self.joined.files[:_EXAMINED_FILES]:
             beginning = next(decoded(file), b"")[: list_text.EXAMINED]

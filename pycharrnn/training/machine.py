@@ -1,4 +1,7 @@
-"""What settle() knows of a machine, and of this process among those of torchrun. Without PyTorch, as for a refusal."""
+"""Facts about the machine, and about this process among those of torchrun, for settle().
+
+Does not import PyTorch, so that invalid options are refused at once.
+"""
 
 from __future__ import annotations
 

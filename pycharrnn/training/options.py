@@ -31,6 +31,11 @@ LOG_ENDINGS = (".csv", ".jsonl")
 MIXED = ("bfloat16", "float16")  # values of -dtype with products in half precision
 
 
+def is_more_than_whole(train_frac: float, val_frac: float) -> bool:
+    """Whether the sum of two splits' fractions is above 1 by more than rounding."""
+    return train_frac + val_frac > 1 + 1e-9
+
+
 @dataclass(frozen=True)
 class TrainOptions:
     """Options of `pycharrnn train`, valid once constructed. Errors: UserError for an invalid value or combination."""
@@ -422,7 +427,7 @@ class TrainOptions:
 
     def check_fractions(self) -> None:
         """Errors: UserError if the splits would have more than the whole text."""
-        if self.train_frac + self.val_frac > 1 + 1e-9:
+        if is_more_than_whole(self.train_frac, self.val_frac):
             rest = flag("val_frac", round(1 - self.train_frac, 9))
             raise UserError(
                 f"{flag('train_frac', self.train_frac)} and {flag('val_frac', self.val_frac)} sum to more than 1: lower"

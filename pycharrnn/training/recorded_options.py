@@ -20,7 +20,7 @@ from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text import cached_text
 from pycharrnn.text.text_folder import input_file
-from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.options import TrainOptions, is_more_than_whole
 
 _TYPES = typing.get_type_hints(TrainOptions)
 _FROM_NETWORK = ("rnn_size", "num_layers", "model")
@@ -42,7 +42,7 @@ def find(loaded: Checkpoint, name: str) -> Any:
         return None
     if name == "val_frac":
         train = loaded.opt.get("train_frac", TrainOptions.train_frac)
-        if is_number(train) and train + value > 1 + 1e-9:
+        if is_number(train) and is_more_than_whole(train, value):
             return max(1 - train, 0.0)  # char-rnn takes all that training leaves
     if kind is int:
         return int(value) if float(value).is_integer() else None

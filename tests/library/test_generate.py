@@ -116,7 +116,7 @@ def test_a_batch(model, monkeypatch):
     options = {"length": 40, "temperature": (0.5, 1.2), "stop": "e"}
     alone = [model.generate(one, seed=11 + k, **options) for k, one in enumerate(beginnings)]
     assert model.generate(beginnings, seed=11, **options) == alone
-    monkeypatch.setattr(generation, "MAX_STREAMS", 2)
+    monkeypatch.setattr(generation, "_MAX_STREAMS", 2)
     texts = model.generate(tuple(beginnings), seed=11, **options)
     assert texts == alone
     assert [text.seed for text in texts] == [11, 12, 13, 14, 15]
