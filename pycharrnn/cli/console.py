@@ -41,15 +41,15 @@ def say(line: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def say_beside(line: str) -> None:
+def print_on_stderr(line: str) -> None:
     """Print a line on stderr; a stderr that is closed or full is no error."""
     with contextlib.suppress(OSError, ValueError):
         write_line(line, sys.stderr)
 
 
-def note(line: str, speaker: str = "pycharrnn") -> None:
-    """As say_beside, with the program's name before the line. A file name in it may have control characters."""
-    say_beside(f"{speaker}: {escape_controls(for_command_line(line))}")
+def note(line: str, program: str = "pycharrnn") -> None:
+    """As print_on_stderr, with the program's name before the line. A file name in it may have control characters."""
+    print_on_stderr(f"{program}: {escape_controls(for_command_line(line))}")
 
 
 def ask_for_text() -> None:

@@ -18,9 +18,9 @@ from pycharrnn.cli.console import (
     end_of_input,
     explain_seed,
     note,
+    print_on_stderr,
     read_primetext,
     say,
-    say_beside,
     unescape,
     use_threads,
 )
@@ -72,7 +72,7 @@ def sample_command(model: str, **values: Any) -> None:
     opt = item_printing.options_for(checkpoint_file, opt, end is not None)
     labels = model_labels.choice(checkpoint_file, loaded, opt.label)
     is_text_alone = checkpoint.is_from_texts(loaded) or end is not None or opt.json
-    tell: PrintLine = say_beside if is_text_alone else say
+    tell: PrintLine = print_on_stderr if is_text_alone else say
     if not opt.verbose:
         tell = print_nothing
     # Now, so that a character that the model lacks is refused before anything is printed.

@@ -98,18 +98,20 @@ def load(
         return None
     usable = LEVELS[LEVELS.index(best) :: -1]
     if wanted and wanted not in usable and not _none_is_built(folder):  # without one, `best` is not known
-        _say(f"this processor lacks what PYCHARRNN_KERNEL={wanted} needs, {SLOWER}: set it to {' or '.join(usable)}.")
+        _print_note(
+            f"this processor lacks what PYCHARRNN_KERNEL={wanted} needs, {SLOWER}: set it to {' or '.join(usable)}."
+        )
         return None
     path = next(filter(None, (built(folder, level) for level in ([wanted] if wanted else usable))), None)
     if path is None:
         if wanted:
             again = f"{_install_again(folder)}, with a C compiler"
-            _say(f"no kernel was compiled for PYCHARRNN_KERNEL={wanted}, {SLOWER}: {again}.")
+            _print_note(f"no kernel was compiled for PYCHARRNN_KERNEL={wanted}, {SLOWER}: {again}.")
         return None
     try:
         return _checked(path, layout, functions)
     except (OSError, ValueError) as e:
-        _say(f"can't use the C kernel {path} ({_words(e)}), {SLOWER}: {_install_again(folder)}.")
+        _print_note(f"can't use the C kernel {path} ({_words(e)}), {SLOWER}: {_install_again(folder)}.")
         return None
 
 
@@ -241,7 +243,7 @@ def _layout(library: ctypes.CDLL) -> dict[str, int]:
     return layout
 
 
-def _say(sentence: str) -> None:
+def _print_note(sentence: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # stderr is closed
         if sys.stderr:
             print(f"pycharrnn: {sentence}", file=sys.stderr, flush=True)

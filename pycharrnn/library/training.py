@@ -73,7 +73,7 @@ def train(
         if callback is not None and not callable(callback):
             raise TypeError(f"{name} must be a function, not {reprlib.repr(callback)}")
     quiet = switch("quiet", quiet)
-    speaker = _Speaker(quiet)
+    printer = _LogPrinter(quiet)
     given: dict[str, object] = {**options}
     extras.require_pytorch("training")
     if given.get("resume") is None:  # Run.last_path of a run that saved nothing
@@ -95,7 +95,7 @@ def train(
                     "text_encoding is for files and bytes, but text is a str: leave it out, or give 'bytes', which"
                     " takes markup and zero bytes as they are."
                 )
-            opt, corpus = until_trained.enter_context(corpus_run(texts, opt, given, speaker.note))
+            opt, corpus = until_trained.enter_context(corpus_run(texts, opt, given, printer.note))
         asked = {"on_print": on_print, "on_validation": on_validation}
         callbacks = Callbacks(**{name: callback for name, callback in asked.items() if callback})  # type: ignore[arg-type]
         draw = None if quiet else sample_hook.characters
@@ -103,19 +103,19 @@ def train(
             result = loop.train(
                 opt,
                 given,
-                say=speaker.say,
-                note=speaker.note,
+                say=printer.say,
+                note=printer.note,
                 draw=draw,
                 callbacks=callbacks,
                 corpus=corpus,
                 watch=watch,
             )
-            return Run(result, speaker.notes)
+            return Run(result, printer.notes)
         except RunStopped as e:
             result = _result_at_interrupt(e)
         done, last = len(result.history.train_losses), result.last
-        speaker.note(f"stopped by an interrupt after iteration {done}; go on with: pycharrnn.train(resume={last!r})")
-        return Run(result, speaker.notes, stopped=True)
+        printer.note(f"stopped by an interrupt after iteration {done}; go on with: pycharrnn.train(resume={last!r})")
+        return Run(result, printer.notes, stopped=True)
 
 
 def _texts(text: object) -> list[str] | bytes:
@@ -156,7 +156,7 @@ def _result_at_interrupt(stopped: RunStopped) -> RunResult:
     raise KeyboardInterrupt(for_program(stopped.args[0])) from stopped
 
 
-class _Speaker:
+class _LogPrinter:
     """Prints the log on sys.stdout and `notes` on sys.stderr, which a notebook redirects to the cell."""
 
     def __init__(self, quiet: bool) -> None:

@@ -91,7 +91,7 @@ class RunLog:
         self._path, self._sizes = path, sizes
         self._training_seconds, self._note, self._clock = training_seconds, note, clock
         self._every, self._last_row = every, clock()
-        self._said = set[str]()
+        self._noted = set[str]()
         before, self._size = self._begin(sizes.done)
         self._began = clock() - before
         self._last = sizes.done, training_seconds()  # iteration and time of the last row of training
@@ -147,17 +147,17 @@ class RunLog:
             self._write(log_rows.as_line(row, self._path), i)
         except OSError as e:
             reason = e.strerror or e
-            self._say_once("lost", f"can't write {self._path} ({reason}): training goes on, rows are lost.")
+            self._note_once("lost", f"can't write {self._path} ({reason}): training goes on, rows are lost.")
 
     def _write(self, line: bytes, i: int) -> None:
         """Append a whole line or nothing; create a file that was removed. Errors: OSError."""
         with open(self._path, "ab", buffering=0) as f:
             size = f.tell()
             if size and size != self._size and not log_rows.is_log_file(self._path):
-                self._say_once("another", f"{self._path} is another file by now: training goes on, rows are lost.")
+                self._note_once("another", f"{self._path} is another file by now: training goes on, rows are lost.")
                 return
             if size < self._size:
-                self._say_once("anew", f"{self._path} had gone: begun anew at iteration {i}.")
+                self._note_once("anew", f"{self._path} had gone: begun anew at iteration {i}.")
             if not size:
                 line = log_rows.header(self._path) + line
             try:
@@ -169,7 +169,7 @@ class RunLog:
                 raise
             self._size = size + len(line)
 
-    def _say_once(self, what: str, line: str) -> None:
-        if what not in self._said:
-            self._said.add(what)
+    def _note_once(self, what: str, line: str) -> None:
+        if what not in self._noted:
+            self._noted.add(what)
             self._note(line)

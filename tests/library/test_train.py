@@ -473,9 +473,9 @@ def test_a_signal_that_the_program_handles_is_handled_once_the_run_has_ended(her
 
 
 def test_lines_with_bytes_of_file_names(capsys):
-    speaker = training._Speaker(quiet=False)
-    speaker.say("a\udce9b")
-    speaker.note("a\udce9b")
+    printer = training._LogPrinter(quiet=False)
+    printer.say("a\udce9b")
+    printer.note("a\udce9b")
     assert capsys.readouterr() == ("a\\xe9b\n", "pycharrnn: a\\xe9b\n")
 
 

@@ -26,7 +26,7 @@ from pycharrnn.server.studio.studio_paths import CHECKPOINTS
 from pycharrnn.training import ending_notes
 
 _PROGRAM = "from pycharrnn.server.studio.run_program import main; main()"
-_SPEAKER = re.compile(r"^pycharrnn(?: \w+)?: ")  # of a line on stderr
+_PREFIX = re.compile(r"^pycharrnn(?: \w+)?: ")  # of a line on stderr
 _HOLDER = re.compile(r"process (\d+) on (.*)")  # the content of a lock file
 _MOST_READ = 1 << 18  # bytes of a file
 
@@ -140,7 +140,7 @@ def error_of(record: RunRecord, status: int | None) -> str:
     lines = [line for line in lines_of(record.stderr, record.said_before) if line.strip()]
     if status is None and _is_removed(record):
         return f"nothing is left of what the training wrote to {record.folder}; perhaps that folder was removed."
-    if status is None and lines and ending_notes.says_not_saved(last := without_speaker(lines[-1]).strip()):
+    if status is None and lines and ending_notes.says_not_saved(last := without_prefix(lines[-1]).strip()):
         return last  # the disk had no room for the status either
     if status is None and studio_paths.is_full():
         return "the training has left no exit status, and the disk is full: make room, and try again."
@@ -148,27 +148,27 @@ def error_of(record: RunRecord, status: int | None) -> str:
         return "the training was killed, perhaps since memory ran out."
     if not lines:
         return f"the training ended with status {status}, and said nothing."
-    return without_speaker(lines[-1]).strip()
+    return without_prefix(lines[-1]).strip()
 
 
 def patience_of(record: RunRecord) -> int:
     """The -patience that ended a run's last command; 0 if it ended otherwise."""
-    return max(map(ending_notes.patience_in, _said_by(record)), default=0)
+    return max(map(ending_notes.patience_in, _notes_of(record)), default=0)
 
 
 def failed_save_of(record: RunRecord) -> str:
     """The sentence with which a run's last save failed; "" if it did not."""
-    return ending_notes.failed_save_in(_said_by(record))
+    return ending_notes.failed_save_in(_notes_of(record))
 
 
-def _said_by(record: RunRecord) -> list[str]:
+def _notes_of(record: RunRecord) -> list[str]:
     """The messages of a run's last command."""
-    return [without_speaker(line) for line in lines_of(record.stderr, record.said_before)]
+    return [without_prefix(line) for line in lines_of(record.stderr, record.said_before)]
 
 
-def without_speaker(line: str) -> str:
+def without_prefix(line: str) -> str:
     """A line on stderr without the name of the command."""
-    return _SPEAKER.sub("", line)
+    return _PREFIX.sub("", line)
 
 
 def lines_of(path: str, start: int = 0) -> list[str]:

@@ -112,7 +112,7 @@ class _Log:
 
 
 @dataclass
-class _Said:
+class _Stdout:
     """The number of iterations that a run's stdout gives, and where the part of it that was read ends."""
 
     end: int = 0
@@ -124,7 +124,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._logs: dict[str, _Log] = {}  # by run id
-        self._said: dict[str, _Said] = {}
+        self._stdout: dict[str, _Stdout] = {}
 
     def _log(self, record: RunRecord) -> _Log:
         """The log of a run so far; without rows if there is none, or it can't be read."""
@@ -147,21 +147,21 @@ class Progress:
 
     def forget(self, run_id: str) -> None:
         self._logs.pop(run_id, None)
-        self._said.pop(run_id, None)
+        self._stdout.pop(run_id, None)
 
     def _iterations(self, record: RunRecord) -> int | None:
         """How many iterations the run will have, by the last line on stdout that says it."""
-        said = self._said.setdefault(record.id, _Said())
+        stdout = self._stdout.setdefault(record.id, _Stdout())
         try:
             size = os.path.getsize(record.stdout)
         except OSError:
-            return said.iterations
-        if size != said.end:
+            return stdout.iterations
+        if size != stdout.end:
             # A line may have been cut where the part that was read ends.
-            start = max(0, said.end - step_line.LONGEST) if size > said.end else 0
+            start = max(0, stdout.end - step_line.LONGEST) if size > stdout.end else 0
             found = list(filter(None, map(step_line.parse, lines_of(record.stdout, start))))
-            said.end, said.iterations = size, found[-1].iterations if found else said.iterations
-        return said.iterations
+            stdout.end, stdout.iterations = size, found[-1].iterations if found else stdout.iterations
+        return stdout.iterations
 
     def figures(self, record: RunRecord, clock: float | None = None) -> Figures:
         """The figures of a run. `clock`: the present time, in seconds since 1970."""

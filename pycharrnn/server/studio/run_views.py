@@ -61,7 +61,7 @@ def detail(record: RunRecord, progress: Progress, run: Run) -> RunDetail:
     """A run with its curve, samples and notes."""
     train, val = progress.curves(record)
     samples, others = sample_lines.parse(run_process.lines_of(record.stderr))
-    notes = page_words.messages(map(run_process.without_speaker, others))
+    notes = page_words.messages(map(run_process.without_prefix, others))
     shown = [ShownSample(iteration=s.iteration, epoch=s.epoch, text=s.text) for s in samples[-_MAX_SAMPLES:]]
     return RunDetail(**run.model_dump(), train=train, val=val, samples=shown, notes=notes[-_MAX_NOTES:])
 
