@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pycharrnn.common.errors import flag
+from pycharrnn.common.lru import LRU
 from pycharrnn.engine.passages import CopyLimit, Passages
 from pycharrnn.sampling.model_text import ModelText
 
@@ -73,7 +73,7 @@ class KeptPassages:
 
     def __init__(self, max_bytes: int, writes: bool = True) -> None:
         self._max_bytes, self._writes = max_bytes, writes
-        self._kept: OrderedDict[_Key, Passages | None] = OrderedDict()  # the least recently used first
+        self._kept: LRU[_Key, Passages | None] = LRU(max_bytes, lambda passages: passages.nbytes if passages else 0)
         self._lock, self._making = threading.Lock(), threading.Lock()  # of _kept; held while a text is indexed
 
     def __reduce__(self) -> tuple[type[KeptPassages], tuple[int, bool]]:
@@ -102,12 +102,9 @@ class KeptPassages:
     def _found(self, key: _Key) -> Passages | None:
         """Errors: KeyError for an index that is not kept."""
         with self._lock:
-            self._kept.move_to_end(key)
             return self._kept[key]
 
     def _keep(self, key: _Key, passages: Passages | None) -> Passages | None:
         with self._lock:
             self._kept[key] = passages
-            while len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values() if one) > self._max_bytes:
-                self._kept.popitem(last=False)
         return passages

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.lru import LRU
 from pycharrnn.text import cache_record
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ class KnownTexts:
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
-        # The least recently used first; with the size of each. None for a text that is missing, changed or too large.
-        self._texts: OrderedDict[_Key, tuple[set[bytes] | None, int]] = OrderedDict()
+        # With the size of each. None for a text that is missing, changed or too large.
+        self._texts: LRU[_Key, tuple[set[bytes] | None, int]] = LRU(max_bytes, lambda found: found[1])
         self._one_at_a_time = asyncio.Lock()
 
     async def items_of(self, recorded: RecordedItems) -> set[bytes] | None:
@@ -38,9 +38,6 @@ class KnownTexts:
         key = text.folder, text.fingerprint, recorded.end, cache_record.file_state(text.path) if text.folder else None
         if key not in self._texts:
             self._texts[key] = self._read(recorded)
-        self._texts.move_to_end(key)
-        while sum(size for _, size in self._texts.values()) > self._max_bytes:
-            self._texts.popitem(last=False)
         return self._texts[key][0]
 
     def _read(self, recorded: RecordedItems) -> tuple[set[bytes] | None, int]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
+from pycharrnn.common.lru import LRU
 from pycharrnn.server.studio import page_words, text_facts
 from pycharrnn.server.studio.studio_paths import Refusal
 from pycharrnn.server.studio.text_schemas import Estimates, ReadText, TextFacts
@@ -26,7 +26,7 @@ class TextReader:
 
     def __init__(self, texts: Texts, environment: Mapping[str, str]) -> None:
         self._texts, self._environment = texts, environment
-        self._stats: OrderedDict[_Key, TextStats] = OrderedDict()  # the text that was read last is the last
+        self._stats: LRU[_Key, TextStats] = LRU(_MAX_STATS, lambda stats: 1)
         # Each takes much time of the disk, or all cores.
         self._one_read_at_a_time, self._one_estimate_at_a_time = asyncio.Lock(), asyncio.Lock()
 
@@ -41,9 +41,6 @@ class TextReader:
             renamed = self._texts.renamed(text_id, asked.label)
             found, stats = await asyncio.to_thread(text_facts.read, text_id, paths, options, shown, renamed)
         self._stats[_key(text_id, asked)] = stats
-        self._stats.move_to_end(_key(text_id, asked))
-        while len(self._stats) > _MAX_STATS:
-            self._stats.popitem(last=False)
         return found
 
     async def estimates(self, text_id: str, asked: ReadText, has_left: Callable[[], Awaitable[bool]]) -> Estimates:
