@@ -172,6 +172,8 @@ class Command(click.Command):
         needs_output: whether a closed standard output is an error; not where the result goes elsewhere.
     """
 
+    allow_extra_args = True  # for a better message than click's
+
     def __init__(
         self,
         *of_click: Any,
@@ -220,7 +222,7 @@ class Command(click.Command):
             _check_flags(self, ctx, args)
         typed = list(args)  # click removes the words from `args`
         try:
-            return super().parse_args(ctx, args)
+            left_over = super().parse_args(ctx, args)
         except click.UsageError as e:
             e.ctx = e.ctx or ctx  # so that the message names this command's -help
             if isinstance(e, click.MissingParameter) and isinstance(e.param, click.Argument):
@@ -234,22 +236,17 @@ class Command(click.Command):
                         f"{text} is a text: name the model before it, as in {command}.", ctx
                     ) from None
                 raise click.UsageError(f"Missing argument '{metavar}': {described}.", ctx) from None
-            if isinstance(e, click.BadOptionUsage) and e.message.endswith("requires an argument."):
-                kinds = {flag: param.type for param in self.get_params(ctx) for flag in param.opts}
-                raise click.UsageError(_lacks_value(e.option_name, kinds.get(e.option_name)), ctx) from None
-            if e.message.startswith("Got unexpected extra argument"):
-                left_over = e.message.partition("(")[2].removesuffix(")")
-                named = [param.metavar or "" for param in self.params if isinstance(param, click.Argument)]
-                options = [param for param in self.params if isinstance(param, click.Option)]
-                of_text = {
-                    flag for param in options if not isinstance(param.type, (_Number, _RampType)) for flag in param.opts
-                }
-                said = left_over_words.sentence(self.name or "", named, typed, self._flags(ctx), of_text, left_over)
-                raise click.UsageError(said, ctx) from None
             raise
+        if left_over and not ctx.resilient_parsing:
+            raise click.UsageError(self._on_left_over(typed, left_over, ctx), ctx)
+        return left_over
 
-    def _flags(self, ctx: click.Context) -> set[str]:
-        return {flag for param in self.get_params(ctx) for flag in param.opts}
+    def _on_left_over(self, typed: Sequence[str], left_over: Sequence[str], ctx: click.Context) -> str:
+        """The message about words that are too many in what was typed."""
+        named = [param.metavar or "" for param in self.params if isinstance(param, click.Argument)]
+        flags = {flag: param.type for param in self.get_params(ctx) for flag in param.opts}
+        text_flags = {flag for flag, kind in flags.items() if not isinstance(kind, (_Number, _RampType))}
+        return left_over_words.sentence(self.name or "", named, typed, flags, text_flags, " ".join(left_over))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Completions of a word. Flags have one dash unless two were typed."""
@@ -355,7 +352,9 @@ def _check_flags(command: click.Command, ctx: click.Context, args: list[str]) ->
         if flag in by_flag:
             if flag != word and len(flag) == 2:  # click would take the = for a part of the value
                 raise click.UsageError(f"type {flag} {word[3:]}, with a space in place of the =", ctx)
-            value, kind = next(words, "") if flag == word else "", by_flag[flag].type
+            kind, value = by_flag[flag].type, next(words, None) if flag == word else ""
+            if value is None and not by_flag[flag].is_flag:
+                raise click.UsageError(_lacks_value(flag, kind), ctx)
             if value in by_flag and isinstance(kind, (_Number, _RampType)):
                 raise click.UsageError(f"{flag} needs {kind.name}, but {value} follows.", ctx)
         elif word[:1] in _LONG_DASHES and f"-{flag.lstrip(_LONG_DASHES)}" in by_flag:
