@@ -120,6 +120,16 @@ def option(
     return field
 
 
+def as_words(name: str, value: float | str) -> list[str]:
+    """The words that set an option on the command line, a number to its last digit.
+
+    Example:
+        >>> as_words("minutes", 5.0)
+        ['-minutes', '5']
+    """
+    return [f"-{name}", value if isinstance(value, str) else repr(value).removesuffix(".0")]
+
+
 def check(options: Any) -> None:
     """Check all values of an options dataclass; for its __post_init__. Errors: UserError for the first invalid one."""
     for field in dataclasses.fields(options):

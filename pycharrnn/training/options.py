@@ -14,6 +14,7 @@ from pycharrnn.common.option_fields import (
     SWITCH,
     THREADS,
     Allowed,
+    as_words,
     check,
     file_ending,
     number,
@@ -391,9 +392,7 @@ class TrainOptions:
         words = []
         for field in dataclasses.fields(self):
             if field.name in names and field.name in self.changed:
-                value = getattr(self, field.name)
-                # Numbers to the last digit, as the command line reads them.
-                words += [f"-{field.name}", value if isinstance(value, str) else repr(value).removesuffix(".0")]
+                words += as_words(field.name, getattr(self, field.name))
         return words
 
     def __post_init__(self) -> None:

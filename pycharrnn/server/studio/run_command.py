@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pycharrnn.common import shell_words
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.common.option_fields import GROUPS, SWITCH
+from pycharrnn.common.option_fields import GROUPS, SWITCH, as_words
 from pycharrnn.server.studio.run_schemas import NewRun
 from pycharrnn.server.studio.studio_paths import CHECKPOINTS, Refusal
 from pycharrnn.server.studio.text_schemas import FlagFacts
@@ -141,8 +141,4 @@ def _converted(name: str, value: int | float | str, kind: object) -> int | float
 
 def _words(values: Mapping[str, Any]) -> list[str]:
     """{"rnn_size": 128, "minutes": 5.0} -> ["-rnn_size", "128", "-minutes", "5"]"""
-    return [
-        word
-        for name, value in values.items()
-        for word in (f"-{name}", value if isinstance(value, str) else repr(value).removesuffix(".0"))
-    ]
+    return [word for name, value in values.items() for word in as_words(name, value)]
