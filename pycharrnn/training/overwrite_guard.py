@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable, Iterator, Mapping
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
@@ -35,49 +36,66 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: PrintLine)
         return
     other = f"choose another {flag('savefile')} or {flag('checkpoint_dir')}"
     ways_on = f"{other}, or give it up with {flag('overwrite', 1)}"
-    loaded = None
-    if os.path.lexists(latest):
-        try:
-            loaded = checkpoint.load(latest)
-        except UserError as e:
-            if not files.overwrite and not resumed:  # -resume of a folder has passed it over
-                raise UserError(
-                    f"{latest}, which this training would overwrite, is not a checkpoint ({e}): {ways_on}."
-                ) from e
-    if resumed and loaded and continues(resumed.checkpoint, loaded):
+    loaded = _newest(latest, files, resumed, ways_on)
+    if _is_continued(loaded, resumed):
         return
+    unfinished = {path: state for path, state in _unfinished(stem, latest, loaded) if not _is_continued(state, resumed)}
+    if not files.overwrite:
+        _refuse_unfinished(unfinished, ways_on)
+        if start is not None and not isinstance(start, ResumedRun):
+            _refuse_initial(start, (best, latest), ways_on)
+    # Without notes on a best checkpoint from before the resumed state: it stays.
+    if loaded is not None and latest not in unfinished:
+        for path, what, replaced in ((best, "best", _loaded(best)), (latest, "newest", loaded)):
+            if os.path.lexists(path) and not _is_continued(replaced, resumed):
+                note(_on_replacing(path, what, replaced, stem, ending))
+    elif (
+        os.path.lexists(best) and not os.path.lexists(latest) and not _is_continued(replaced := _loaded(best), resumed)
+    ):
+        if not files.overwrite and not (replaced and run_files.with_loss_in_name(best, replaced)):
+            is_what = "the only checkpoint of its run" if replaced else "not a checkpoint"
+            raise UserError(f"{best}, which this training would overwrite, is {is_what}: {ways_on}.")
+        note(_on_replacing(best, "best", replaced, stem, ending))
+    for path, state in unfinished.items():
+        note(f"{flag('overwrite', 1)} gives up the unfinished run {path}: {_described(state)}.")
+
+
+def _newest(latest: str, files: FileSettings, resumed: ResumedRun | None, ways_on: str) -> Checkpoint | None:
+    """The checkpoint at `latest`; None without a file. Errors: UserError for a file that is not a checkpoint."""
+    if not os.path.lexists(latest):
+        return None
+    try:
+        return checkpoint.load(latest)
+    except UserError as e:
+        if files.overwrite or resumed:  # -resume of a folder has passed it over
+            return None
+        raise UserError(f"{latest}, which this training would overwrite, is not a checkpoint ({e}): {ways_on}.") from e
+
+
+def _is_continued(state: Checkpoint | None, resumed: ResumedRun | None) -> bool:
+    """Whether -resume continues this state, or a later one of its run."""
+    return state is not None and resumed is not None and continues(resumed.checkpoint, state)
+
+
+def _unfinished(stem: str, latest: str, loaded: Checkpoint | None) -> Iterator[tuple[str, Checkpoint]]:
+    """Path and state of unfinished runs with these names: in `latest`, and newer in another format."""
     states = [(latest, loaded)]
     if newer := _newer_in_another_format(stem, latest):
         states.append((newer, _loaded(newer)))
-    unfinished = {path: state for path, state in states if state is not None and not _is_finished(state)}
-    if resumed:
-        unfinished = {path: state for path, state in unfinished.items() if not continues(resumed.checkpoint, state)}
-    if not files.overwrite:
-        for path, state in unfinished.items():
-            resuming = wordings(f"pycharrnn train -resume {quoted(path)}", f"resume={path!r}")
-            raise UserError(
-                f"{path} is an unfinished run: {_described(state)}; go on with it by {resuming}, {ways_on}."
-            )
-        initial = None if isinstance(start, ResumedRun) else start
-        for path in (best, latest):
-            if initial and same_file(initial.path, path) and not run_files.with_loss_in_name(path, initial.checkpoint):
-                raise UserError(f"this training would overwrite {path}, from which it starts: {ways_on}.")
-    if loaded is not None and latest not in unfinished:
-        for path, what, replaced in ((best, "best", _loaded(best)), (latest, "newest", loaded)):
-            if not os.path.lexists(path):
-                continue
-            if resumed and replaced and continues(resumed.checkpoint, replaced):
-                continue  # best stays if it was written before the resumed state
-            note(_on_replacing(path, what, replaced, stem, ending))
-    elif not os.path.lexists(latest) and os.path.lexists(best):
-        replaced = _loaded(best)
-        if not (resumed and replaced and continues(resumed.checkpoint, replaced)):
-            if not files.overwrite and not (replaced and run_files.with_loss_in_name(best, replaced)):
-                what = "the only checkpoint of its run" if replaced else "not a checkpoint"
-                raise UserError(f"{best}, which this training would overwrite, is {what}: {ways_on}.")
-            note(_on_replacing(best, "best", replaced, stem, ending))
+    return ((path, state) for path, state in states if state is not None and not _is_finished(state))
+
+
+def _refuse_unfinished(unfinished: Mapping[str, Checkpoint], ways_on: str) -> None:
     for path, state in unfinished.items():
-        note(f"{flag('overwrite', 1)} gives up the unfinished run {path}: {_described(state)}.")
+        resuming = wordings(f"pycharrnn train -resume {quoted(path)}", f"resume={path!r}")
+        raise UserError(f"{path} is an unfinished run: {_described(state)}; go on with it by {resuming}, {ways_on}.")
+
+
+def _refuse_initial(start: InitialCheckpoint, replaced: Iterable[str], ways_on: str) -> None:
+    """Errors: UserError if the model of -init_from is one of the files that are replaced, and has no other name."""
+    for path in replaced:
+        if same_file(start.path, path) and not run_files.with_loss_in_name(path, start.checkpoint):
+            raise UserError(f"this training would overwrite {path}, from which it starts: {ways_on}.")
 
 
 def _newer_in_another_format(stem: str, latest: str) -> str | None:
