@@ -103,7 +103,7 @@ def __getattr__(name: str) -> object:
             if e.name == "torch":
                 from pycharrnn.common import extras
 
-                extras.require_pytorch(f"pycharrnn.{name}")
+                extras.require_pytorch(f"pycharrnn.{name}", extras.MissingAttribute)
             raise
     raise AttributeError(f"module 'pycharrnn' has no attribute {name!r}")
 

@@ -100,6 +100,17 @@ def test_commands_that_need_it(packages, home, args, what):
     assert sorted(home.iterdir()) == before
 
 
+def test_introspection_passes_over_what_needs_it(packages, home):
+    code = (
+        "import pycharrnn, inspect, pydoc; model = pycharrnn.load(sys.argv[1]);"
+        "assert not hasattr(pycharrnn, 'CharRNN');"
+        "assert 'load' in pydoc.render_doc(pycharrnn); assert inspect.getmembers(model); model.module"
+    )
+    ended = python(packages, home, code, CHECKPOINT)
+    last = ended.stderr.decode().splitlines()[-1]
+    assert last.endswith("MissingAttribute: a model's module needs PyTorch, which is not installed: pip install torch")
+
+
 def test_doctor_leaves_its_self_test_out(packages, home):
     lines = pycharrnn(packages, home, "doctor").stdout.decode().splitlines()
     assert lines[1].startswith("torch not installed, numpy ")

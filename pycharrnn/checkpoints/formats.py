@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import os
 import re
@@ -141,6 +142,13 @@ _USED_BY = {
     "weights": C.endings,
     "half": HTML.endings,
 }
+
+
+def check_choices(path: str, choices: Choices) -> None:
+    """Refuse choices of a program that the format of `path` does not have. Errors: UserError."""
+    for option in dataclasses.fields(choices):
+        if (value := getattr(choices, option.name)) != option.default:
+            check_use(path, option.name, f"{option.name}={value!r}")
 
 
 def check_use(path: str, option: str, words: str) -> None:

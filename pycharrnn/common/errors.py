@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from pycharrnn.common.shell_words import quoted
@@ -31,6 +32,19 @@ class UserError(Exception):
     def reword_for_program(self, renamed: Mapping[str, str]) -> None:
         """Name options as keyword arguments, topk=5 for -topk 5; `renamed`: option -> the caller's name."""
         self.args = (for_program(super().__str__(), renamed),)
+
+
+@contextlib.contextmanager
+def in_words_of_a_program(**called: str) -> Iterator[None]:
+    """Name options in UserErrors as keyword arguments: temperature=0.5, not -temperature 0.5.
+
+    `called` renames them: primetext="text" if the caller has it as `text`.
+    """
+    try:
+        yield
+    except UserError as e:
+        e.reword_for_program(called)
+        raise
 
 
 def for_command_line(message: str) -> str:

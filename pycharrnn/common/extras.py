@@ -6,7 +6,7 @@ import importlib.util
 import os
 import re
 
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, wordings
 
 _OF_EXTRA = re.compile(r"""(?P<requirement>[^;]+?)\s*;\s*extra\s*==\s*["'](?P<extra>[\w.-]+)["']""")
 
@@ -15,15 +15,19 @@ class MissingPackage(UserError):
     """A feature needs a package that is not installed."""
 
 
+class MissingAttribute(MissingPackage, AttributeError):
+    """An attribute needs a package that is not installed: hasattr is False, and help() leaves it out."""
+
+
 def has_pytorch() -> bool:
     """Whether PyTorch is installed, without loading it."""
     return importlib.util.find_spec("torch") is not None
 
 
-def require_pytorch(what: str) -> None:
-    """Errors: MissingPackage names `what`, which needs PyTorch; UserError where PyTorch can't load."""
+def require_pytorch(what: str, error: type[MissingPackage] = MissingPackage) -> None:
+    """Errors: `error` names `what`, which needs PyTorch; UserError where PyTorch can't load."""
     if not has_pytorch():
-        raise MissingPackage(f"{what} needs PyTorch, which is not installed: pip install torch")
+        raise error(f"{what} needs PyTorch, which is not installed: pip install torch")
     require_current_folder()  # without which MKL would end the process
 
 
@@ -32,7 +36,8 @@ def require_current_folder() -> None:
     try:
         os.getcwd()
     except FileNotFoundError:
-        raise UserError("the current folder was removed: change to another one, with cd.") from None
+        way_out = wordings("with cd", "by os.chdir")
+        raise UserError(f"the current folder was removed: change to another one, {way_out}.") from None
 
 
 def missing(what: str, extra: str) -> MissingPackage:

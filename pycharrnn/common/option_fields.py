@@ -136,6 +136,6 @@ def check(options: Any) -> None:
         allowed, value = field.metadata["allowed"], getattr(options, field.name)
         if allowed and value != field.default and not allowed.holds(value):
             special = field.default not in ("", None) and not allowed.holds(field.default)
-            text = f"{value:.10g}" if isinstance(value, (int, float)) else value
+            text = f"{value:.10g}" if isinstance(value, (int, float)) else value or "''"
             default = f", or {field.default}" if special else ""
             raise UserError(f"{flag(field.name)} must be {allowed.text}{default}, not {text}.")

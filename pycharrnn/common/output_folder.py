@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError
 
 
@@ -13,6 +14,8 @@ def require_folder(path: str | os.PathLike[str], option: str = "") -> None:
     `option`: the flag with a blank, "-o ", or "".
     """
     path = os.fspath(path)
+    if not os.path.isabs(path):
+        extras.require_current_folder()
     folder = os.path.dirname(path)
     if folder and not os.path.isdir(folder):
         raise UserError(f"{option}{path}: there is no folder {folder}; make it first, or choose another.")

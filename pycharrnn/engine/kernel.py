@@ -103,7 +103,7 @@ def rmsprop(
 ) -> list[float]:
     """See rmsprop.RMSprop.step. Returns: the squared norms of the clipped gradient and of the updated parameters."""
     size = parameters.numel()
-    squares = torch.empty(-(-size // BLOCK), 2, dtype=torch.float64)
+    squares = parameters.new_empty(-(-size // BLOCK), 2, dtype=torch.float64)
     vectors = {"gradient": gradient, "mean_square": mean_square, "parameters": parameters}
     addresses = (address(name, vector, parameters.dtype, (size,)) for name, vector in vectors.items())
     update = UpdateStruct(size, *addresses, clip, alpha, learning_rate, epsilon, squares.data_ptr())

@@ -19,6 +19,8 @@ from compat.nngraph import MODELS, STATES_PER_LAYER, parameter_shapes
 from compat.t7_objects import T7Encoding
 from pycharrnn._version import __version__
 from pycharrnn.checkpoints import checkpoint, formats, metadata, torch_names
+from pycharrnn.common import path_argument
+from pycharrnn.common.errors import in_words_of_a_program
 from pycharrnn.engine import validation
 from pycharrnn.engine.backends import choose_backend
 from pycharrnn.engine.bptt import BPTT
@@ -147,12 +149,23 @@ class CharRNN(nn.Module):
     ) -> None:
         """Write a checkpoint in the format of the path's suffix, as `pycharrnn convert` does: model.save("mine.t7").
 
-        dtype, encoding, long_size: see formats.Choices. Errors: OSError; ValueError for a model without a vocab.
+        `pycharrnn.load(path).save("mine.html")` writes a page.
+
+        dtype, encoding, long_size: see formats.Choices.
+
+        Errors: OSError; UserError for another suffix, or a choice that its format does not have; ValueError for a model
+            without a vocab.
         """
+        target, choices = path_argument.path(path), formats.Choices(dtype, encoding, long_size)
+        with in_words_of_a_program():
+            formats.check_choices(target, choices)
         if len(self.vocab) != self.vocab_size:
             raise ValueError(f"model.vocab has {len(self.vocab)} characters, the model {self.vocab_size}: set it first")
+        if sorted(self.vocab.values()) != list(range(1, self.vocab_size + 1)):
+            raise ValueError(f"model.vocab must number its characters from 1 to {self.vocab_size}")
         opt = {"model": self.model, "rnn_size": self.rnn_size, "num_layers": self.num_layers, **self.opt}
-        checkpoint.convert(self.as_checkpoint(self.vocab, opt), path, formats.Choices(dtype, encoding, long_size))
+        with in_words_of_a_program(type="dtype"):
+            checkpoint.convert(self.as_checkpoint(self.vocab, opt), target, choices)
 
     @classmethod
     def from_checkpoint(

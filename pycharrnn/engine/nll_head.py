@@ -46,7 +46,7 @@ class NLLHead:
             raise ValueError(f"temperature must be above 0, not {temperature}")
         if self._uses_kernel:
             loss = (0.0 - kernel.likelihood(log_probs, y, temperature)) / self._batch_size
-            return torch.tensor(loss, dtype=log_probs.dtype)
+            return log_probs.new_tensor(loss)
         if temperature != 1:
             log_probs = torch.log_softmax(log_probs / temperature, 1)
         try:

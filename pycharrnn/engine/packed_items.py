@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
+_CPU = torch.device("cpu")  # whatever torch.set_default_device says
+
 
 class PackedItems(NamedTuple):
     """Where each of T*B elements (T, B) is in a PackedSequence of the N pieces of their rows.
@@ -57,16 +59,16 @@ def pack(begins: torch.Tensor) -> PackedItems | None:
     continued = ~starts[:, 0]
     starts[:, 0] = True
     first = starts.flatten().nonzero().flatten()  # of each piece, in (B, T)
-    lengths = torch.diff(first, append=torch.tensor([B * T]))
+    lengths = torch.diff(first, append=first.new_tensor([B * T]))
     order = torch.argsort(lengths, descending=True, stable=True)
     place = torch.empty_like(order)
-    place[order] = torch.arange(len(order))
-    batch_sizes = (lengths[:, None] > torch.arange(int(lengths.max()))).sum(0)
+    place[order] = torch.arange(len(order), device=_CPU)
+    batch_sizes = (lengths[:, None] > torch.arange(int(lengths.max()), device=_CPU)).sum(0)
     piece = starts.flatten().cumsum(0) - 1  # of each element in (B, T)
-    step = torch.arange(B * T) - first[piece]
+    step = torch.arange(B * T, device=_CPU) - first[piece]
     places = ((batch_sizes.cumsum(0) - batch_sizes)[step] + place[piece]).view(B, T).t().flatten()
     elements = torch.empty_like(places)
-    elements[places] = torch.arange(B * T)
+    elements[places] = torch.arange(B * T, device=_CPU)
     rows = continued.nonzero().flatten()
     firsts, lasts = place[piece.view(B, T)[rows, 0]], place[piece.view(B, T)[:, -1]]
     elements, places, rows, firsts, lasts = (i.to(begins.device) for i in (elements, places, rows, firsts, lasts))

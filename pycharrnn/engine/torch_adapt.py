@@ -28,7 +28,7 @@ class TorchLearner(adapt.Learner):
         self.how, self._network = how, network
         n = network
         sizes = n.vocab_size, n.rnn_size, n.num_layers
-        self._model = CharRNN(n.model, *sizes, end_id=n.end_id, initialize=False)
+        self._model = CharRNN(n.model, *sizes, device="cpu", end_id=n.end_id, initialize=False)
         self._model.load_weights(n.weights)
         self._parameters = self._model.flat.detach()
         self._trained, self._gradient = self._parameters.clone(), torch.empty_like(self._parameters)

@@ -37,16 +37,20 @@ def floating_point(dtype: object) -> None:
 
 
 def device_name(value: object) -> None:
-    """Errors: TypeError, ValueError unless PyTorch knows the device; this machine may lack it."""
-    if value is None or isinstance(value, torch.device):
+    """Errors: TypeError; ValueError for a device that PyTorch does not know, or that this machine lacks."""
+    if value is None:
         return
-    if not isinstance(value, (str, int)) or isinstance(value, bool):
+    if not isinstance(value, (str, int, torch.device)) or isinstance(value, bool):
         raise TypeError(f'device must be a torch.device or its name such as "cuda", not {reprlib.repr(value)}')
     try:
-        torch.device(value)
+        named = torch.device(value)
     except (RuntimeError, OverflowError) as e:
-        if isinstance(value, str):
-            raise ValueError(f'device must be one of PyTorch such as "cuda", not {reprlib.repr(value)}') from e
+        raise ValueError(f'device must be one of PyTorch such as "cuda", not {reprlib.repr(value)}') from e
+    try:
+        torch.empty(0, device=named)
+    except (RuntimeError, AssertionError, ImportError) as e:
+        reason = str(e).partition("\n")[0].partition(". ")[0].rstrip(".")
+        raise ValueError(f"PyTorch can't use the device {str(named)!r} here ({reason})") from e
 
 
 def tensor(name: str, value: object, dtype: torch.dtype | None, device: torch.device, shape: Sequence[int]) -> None:

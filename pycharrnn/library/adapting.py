@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
+from pycharrnn.common.errors import in_words_of_a_program
 from pycharrnn.engine.adapt_options import AdaptOptions
-from pycharrnn.library.keywords import in_words_of_a_program, options_of, switch
+from pycharrnn.library.keywords import options_of, switch
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -1,9 +1,8 @@
-"""Checks of arguments that have no option of the command line: paths, dtypes, devices and token ids."""
+"""Checks of arguments that have no option of the command line: dtypes, devices and token ids."""
 
 from __future__ import annotations
 
 import operator
-import os
 import reprlib
 import sys
 from typing import TYPE_CHECKING, Any
@@ -16,18 +15,6 @@ from pycharrnn.common.errors import UserError
 if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
-
-
-def path(value: object) -> str:
-    """A path as a str. Errors: TypeError; UserError for an empty path; ValueError for a NUL character."""
-    if not isinstance(value, (str, bytes, os.PathLike)):
-        raise TypeError(f"path must be a str or a path, not {reprlib.repr(value)}")
-    found = os.fsdecode(value)
-    if not found:
-        raise UserError("the path is empty: name a file or a folder.")
-    if "\0" in found:
-        raise ValueError(f"path must have no NUL character, not {reprlib.repr(found)}")
-    return found
 
 
 def count(value: object) -> int:
@@ -65,12 +52,12 @@ def check_device(device: object) -> None:
         raise ValueError(f'device must be one of PyTorch such as "cuda", not {reprlib.repr(device)}') from None
     try:
         torch.zeros(1, device=named).cpu()
-    except (RuntimeError, AssertionError, OSError) as e:
+    except (RuntimeError, AssertionError, OSError, ImportError) as e:
         raise _unusable(device, e) from None
 
 
 def _unusable(device: object, reason: Exception) -> UserError:
-    sentence = str(reason).partition("\n")[0].rstrip(".")
+    sentence = str(reason).partition("\n")[0].partition(". ")[0].rstrip(".")
     return UserError(f"PyTorch can't use the device {str(device)!r} here ({sentence}): leave it out for the CPU.")
 
 

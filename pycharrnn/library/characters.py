@@ -6,10 +6,9 @@ import reprlib
 from typing import TYPE_CHECKING
 
 from compat.vocabulary import characters_by_id
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, in_words_of_a_program
 from pycharrnn.library.arguments import token_ids
 from pycharrnn.library.generated import GeneratedText
-from pycharrnn.library.keywords import in_words_of_a_program
 from pycharrnn.sampling.tokenizer import encode_primetext, without_unknown
 
 if TYPE_CHECKING:

@@ -34,10 +34,11 @@ class CurrentWeights:
     @lazy_property
     def module(self) -> CharRNN:
         """The model in PyTorch, in evaluation mode."""
-        extras.require_pytorch("a model's module")
+        extras.require_pytorch("a model's module", extras.MissingAttribute)
         from pycharrnn.engine.model import CharRNN  # which takes a second to load, with PyTorch
 
-        return CharRNN.from_checkpoint(self._loaded, dtype=self._first_dtype(), device=self._device).eval()
+        where = "cpu" if self._device is None else self._device  # not torch.get_default_device()
+        return CharRNN.from_checkpoint(self._loaded, dtype=self._first_dtype(), device=where).eval()
 
     @lazy_property
     def _loaded_predictor(self) -> LocalPredictor:

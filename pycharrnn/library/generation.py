@@ -13,9 +13,9 @@ import numpy as np
 from compat import item_options
 from compat.item_options import END_CHARACTERS
 from pycharrnn.common import memory
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError, flag, in_words_of_a_program
 from pycharrnn.library.characters import utf8
-from pycharrnn.library.keywords import for_a_program, in_words_of_a_program, options_of
+from pycharrnn.library.keywords import for_a_program, options_of
 from pycharrnn.sampling import model_labels, sampler
 from pycharrnn.sampling.options import SampleOptions, refuse_unused_text
 
@@ -69,7 +69,7 @@ def options_for(caller: str, /, **values: Unpack[SampleKeywords]) -> SampleOptio
         found["length"] = 0
     # A str of which the sampler makes the same bytes, in any locale.
     found["stop"] = os.fsdecode(utf8(found.get("stop", SampleOptions.stop), "stop"))
-    names = ["primetext", *SampleKeywords.__annotations__]  # primetext is no option: for hints on misspelled names
+    names = ["primetext", "as_bytes", *SampleKeywords.__annotations__]  # two are no options: for hints on names
     opt = options_of(SampleOptions, found, caller, names)
     with in_words_of_a_program():
         refuse_unused_text(opt)

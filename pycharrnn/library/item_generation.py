@@ -6,12 +6,12 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING, TypedDict
 
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, in_words_of_a_program
 from pycharrnn.common.option_fields import MAX_COUNT
 from pycharrnn.library import arguments
 from pycharrnn.library.generated import GeneratedText, text_of
 from pycharrnn.library.generation import with_none_resolved
-from pycharrnn.library.keywords import for_a_program, in_words_of_a_program, options_of
+from pycharrnn.library.keywords import for_a_program, options_of
 from pycharrnn.sampling import item_selection, known_items, model_labels
 from pycharrnn.sampling.items import ItemModel
 from pycharrnn.sampling.options import SampleOptions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
 import math
@@ -14,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from pycharrnn.analysis.options import CopiedOptions
-from pycharrnn.common.errors import UserError
+from pycharrnn.analysis.options import CopiedOptions, WhichOptions
+from pycharrnn.common import path_argument
+from pycharrnn.common.errors import UserError, in_words_of_a_program
 from pycharrnn.common.option_fields import SWITCH, Ramp
 from pycharrnn.engine.adapt_options import AdaptOptions
 from pycharrnn.sampling.options import SampleOptions
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _Drawn = TypeVar("_Drawn")
-_AnyOptions = TypeVar("_AnyOptions", AdaptOptions, CopiedOptions, SampleOptions, TrainOptions)
+_AnyOptions = TypeVar("_AnyOptions", AdaptOptions, CopiedOptions, SampleOptions, TrainOptions, WhichOptions)
 
 
 def options_of(
@@ -55,26 +55,18 @@ def _converted(name: str, value: object, kind: object) -> Any:
     convert, what = _CONVERSIONS[kind]
     try:
         found = convert(value)
-    except (TypeError, ValueError, OverflowError):
+    except OverflowError:
+        raise UserError(f"{name} is too large: {reprlib.repr(value)}.") from None
+    except (TypeError, ValueError):
         raise TypeError(f"{name} must be {what}, not {reprlib.repr(value)}") from None
     if isinstance(found, str) and name != "stop":
-        _check_path(name, found)
+        path_argument.check(name, found)  # all options of type str except `stop` are paths or words
     return found
 
 
 def switch(name: str, value: object) -> bool:
     """The argument `name` of type bool. Errors: TypeError unless it is True, False, 1 or 0."""
     return bool(_converted(name, value, bool))
-
-
-def _check_path(name: str, value: str) -> None:
-    """Errors: UserError for a NUL or a surrogate; all options of type str except `stop` are paths or words."""
-    try:
-        os.fsencode(value)
-    except UnicodeEncodeError:
-        raise UserError(f"{name} has an unpaired surrogate: {reprlib.repr(value)}.") from None
-    if "\0" in value:
-        raise UserError(f"{name} has a NUL character: {reprlib.repr(value)}.")
 
 
 def _number(value: object) -> float:
@@ -120,19 +112,6 @@ _CONVERSIONS: dict[object, tuple[Callable[[object], Any], str]] = {
     Ramp: (_ramp, "a number, or two: (A, B)"),
     str: (_text, "a str"),
 }
-
-
-@contextlib.contextmanager
-def in_words_of_a_program(**called: str) -> Iterator[None]:
-    """Name options in UserErrors as keyword arguments: temperature=0.5, not -temperature 0.5.
-
-    `called` renames them: primetext="text" if the caller has it as `text`.
-    """
-    try:
-        yield
-    except UserError as e:
-        e.reword_for_program(called)
-        raise
 
 
 def for_a_program(drawn: Iterator[_Drawn]) -> Iterator[_Drawn]:

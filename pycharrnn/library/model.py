@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import reprlib
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, cast, overload
 
@@ -14,15 +13,15 @@ from compat.vocabulary import characters_by_id
 from pycharrnn.analysis import activations, classify, copied, text_scores
 from pycharrnn.analysis.options import CopiedOptions, WhichOptions
 from pycharrnn.checkpoints import checkpoint, formats, paths
-from pycharrnn.common import cores, output_folder
-from pycharrnn.common.errors import UserError
+from pycharrnn.common import cores, output_folder, path_argument
+from pycharrnn.common.errors import UserError, in_words_of_a_program
 from pycharrnn.library import arguments, generation, item_generation, notebook
 from pycharrnn.library.adapting import adaptation
 from pycharrnn.library.characters import decode, encode, utf8
 from pycharrnn.library.current_weights import CurrentWeights
 from pycharrnn.library.generated import bytes_pieces_of, pieces_of, text_of
 from pycharrnn.library.generation import Prime
-from pycharrnn.library.keywords import in_words_of_a_program, options_of, switch
+from pycharrnn.library.keywords import options_of, switch
 from pycharrnn.sampling import learning
 from pycharrnn.sampling.copy_limits import KeptPassages
 from pycharrnn.sampling.model_text import ModelText
@@ -70,7 +69,7 @@ def load(
         device: of the module and all computations; default the CPU.
 
     Errors: UserError for a path without a readable checkpoint, or a device that this machine lacks; ValueError for an
-        empty path or an unknown device; TypeError.
+        unknown device; TypeError.
 
     Example:
         >>> model = pycharrnn.load("cv")
@@ -79,7 +78,7 @@ def load(
     arguments.check_dtype(dtype)
     arguments.check_device(device)
     notes: list[str] = []
-    found, loaded = paths.load_best(arguments.path(path), notes.append)
+    found, loaded = paths.load_best(path_argument.path(path), notes.append)
     return Model(loaded, found, notes=notes, dtype=dtype, device=device)
 
 
@@ -141,6 +140,14 @@ class Model:
     def generate(
         self, primetext: Texts[AnyText], *, as_bytes: Literal[True], **options: Unpack[SampleKeywords]
     ) -> list[bytes]: ...
+    @overload
+    def generate(
+        self, primetext: Text = "", *, as_bytes: bool, **options: Unpack[SampleKeywords]
+    ) -> GeneratedText | bytes: ...
+    @overload
+    def generate(
+        self, primetext: Texts[AnyText], *, as_bytes: bool, **options: Unpack[SampleKeywords]
+    ) -> list[GeneratedText] | list[bytes]: ...
     def generate(
         self,
         primetext: Text | Texts[AnyText] = "",
@@ -229,6 +236,10 @@ class Model:
     def stream(
         self, primetext: Text = "", *, as_bytes: Literal[True], **options: Unpack[SampleKeywords]
     ) -> Iterator[BytesPiece]: ...
+    @overload
+    def stream(
+        self, primetext: Text = "", *, as_bytes: bool, **options: Unpack[SampleKeywords]
+    ) -> Iterator[Piece] | Iterator[BytesPiece]: ...
     def stream(
         self, primetext: Text = "", *, as_bytes: bool = False, **options: Unpack[SampleKeywords]
     ) -> Iterator[Piece] | Iterator[BytesPiece]:
@@ -394,7 +405,7 @@ class Model:
         Errors: UserError for a model without labels, another prior, or several items; TypeError.
         """
         with in_words_of_a_program(), np.errstate(all="ignore"):
-            WhichOptions(prior=prior)
+            options_of(WhichOptions, {"prior": prior}, "which", ["item", "prior"])
             loaded = self._weights.checkpoint()
             classifier = classify.Classifier(self._name, loaded, self._weights.predictor, prior)
             given = list(items.of_text(utf8(item, "item"), loaded.items))
@@ -488,13 +499,11 @@ class Model:
         Errors: OSError; UserError for another ending or value, a missing folder, or an option that the format does not
             use.
         """
-        loaded, target, half = self._weights.checkpoint(), arguments.path(path), switch("half", half)
+        loaded, target, half = self._weights.checkpoint(), path_argument.path(path), switch("half", half)
         if half:
             formats.check_use(target, "half", "half=True")
         choices = formats.Choices(dtype, encoding, long_size, weights)
-        for option in dataclasses.fields(choices):
-            if (value := getattr(choices, option.name)) != option.default:
-                formats.check_use(target, option.name, f"{option.name}={value!r}")
+        formats.check_choices(target, choices)
         with in_words_of_a_program(type="dtype"):
             if formats.HTML.is_of(target):
                 from pycharrnn.page import single_file

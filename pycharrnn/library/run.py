@@ -10,10 +10,9 @@ import numpy as np
 
 from pycharrnn.analysis import plotting
 from pycharrnn.analysis.options import PlotOptions
-from pycharrnn.common import losses, output_folder
-from pycharrnn.common.errors import UserError
-from pycharrnn.library import arguments, notebook
-from pycharrnn.library.keywords import in_words_of_a_program
+from pycharrnn.common import losses, output_folder, path_argument
+from pycharrnn.common.errors import UserError, in_words_of_a_program
+from pycharrnn.library import notebook
 from pycharrnn.library.lazy import lazy_property
 from pycharrnn.library.model import Model, load
 from pycharrnn.training.history import out_of_patience
@@ -90,7 +89,7 @@ class Run:
 
     def save_curve(self, path: str | os.PathLike[str]) -> None:
         """Write the plot as .png or .svg. Errors: OSError; UserError, also for another ending or a missing folder."""
-        target = arguments.path(path)
+        target = path_argument.path(path)
         with in_words_of_a_program(o="path"):
             PlotOptions(o=target)
         output_folder.require_folder(target)

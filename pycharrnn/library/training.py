@@ -11,11 +11,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from pycharrnn.common import extras
-from pycharrnn.common.errors import UserError, for_program
+from pycharrnn.common.errors import UserError, for_program, in_words_of_a_program
 from pycharrnn.common.interrupts import numbers, status_of
 from pycharrnn.common.standard_streams import write_line
 from pycharrnn.library.characters import utf8
-from pycharrnn.library.keywords import in_words_of_a_program, options_of, switch
+from pycharrnn.library.keywords import options_of, switch
 from pycharrnn.library.run import Run
 from pycharrnn.library.train_keywords import Path, TrainKeywords
 from pycharrnn.sampling import sample_hook

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError, flag, in_words_of_a_program
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.text.batches import TEST, TRAIN, VAL, Batches, check_fractions, check_sizes, no_data
 from pycharrnn.text.token_text import TextChanged, TokenText
@@ -169,16 +169,22 @@ class CharSplitLMMinibatchLoader(TextLoader):
     ):
         if not isinstance(data_dir, (str, os.PathLike)):
             raise TypeError(f"data_dir must be a str or a path, not {reprlib.repr(data_dir)}")
-        check_sizes(batch_size, seq_length)
         if not isinstance(split_fractions, (tuple, list)) or len(split_fractions) != 3:
             given = reprlib.repr(split_fractions)
             raise TypeError(f"split_fractions must be three numbers (train, val, test), not {given}")
-        text = TokenText(os.fspath(data_dir), say=say, progress=progress, encoding=encoding)
-        try:
-            super().__init__(text, batch_size, seq_length, split_fractions, say=say, rows=rows)
-        except BaseException:
-            text.close()
-            raise
+        with in_words_of_a_program():
+            check_sizes(batch_size, seq_length)
+            text = TokenText(os.fspath(data_dir), say=say, progress=progress, encoding=encoding)
+            try:
+                super().__init__(text, batch_size, seq_length, split_fractions, say=say, rows=rows)
+            except BaseException:
+                text.close()
+                raise
+
+    def next_batch(self, split_index: int) -> tuple[TokenIds, TokenIds]:
+        """See TextLoader.next_batch."""
+        with in_words_of_a_program(train_frac="train fraction", val_frac="val fraction"):
+            return super().next_batch(split_index)
 
 
 def split(nbatches: int, fractions: Fractions) -> tuple[int, int, int]:

@@ -177,7 +177,7 @@ def input_size(data_dir: str) -> int:
         raise UserError(f"{flag('data_dir', data_dir)} is {_file_in_words(data_dir, name)}.")
     if not os.path.isdir(data_dir):
         raise UserError(
-            f"there is no folder {data_dir}: train on a file of yours with"
+            f"there is no folder {data_dir or name}: train on a file of yours with"
             f" {wordings('pycharrnn train FILE', 'pycharrnn.train(FILE)')}, or get a text with pycharrnn data pydoc"
             " (or tinyshakespeare, or ulysses)."
         )

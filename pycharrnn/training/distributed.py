@@ -70,13 +70,13 @@ class Ranks(Process):
 
     def any(self, *conditions: bool) -> list[bool]:
         """For each condition, whether it holds in any process. On the CPU, so that nothing waits for a GPU."""
-        return [count > 0 for count in self.sum(torch.tensor(conditions, dtype=torch.int32)).tolist()]
+        return [count > 0 for count in self.sum(torch.tensor(conditions, dtype=torch.int32, device="cpu")).tolist()]
 
     def first_on_each_machine(self, work: Callable[[], _T]) -> _T:
         """Call `work` in one process of each machine, then in the others; return its result."""
         first = [work()] if self.local_rank == 0 else []
         if self.size > 1:
-            self._collective(lambda: dist.all_reduce(torch.zeros(1)))
+            self._collective(lambda: dist.all_reduce(torch.zeros(1, device="cpu")))
         return first[0] if first else work()
 
     def destroy(self) -> None:

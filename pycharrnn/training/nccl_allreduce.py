@@ -36,7 +36,7 @@ class NCCLAllReduce:
     def begin(self, tensor: torch.Tensor) -> None:
         """Start to sum `tensor` in place; later operations on this GPU use the sum."""
         self.wait()
-        dist.all_reduce(torch.zeros(1))  # on the CPUs, without the short timeout
+        dist.all_reduce(torch.zeros(1, device="cpu"))  # on the CPUs, without the short timeout
         dist.all_reduce(tensor, group=self._group)
         self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]  # PyTorch's
         self._done.record()

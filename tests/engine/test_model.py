@@ -204,6 +204,31 @@ def test_a_model_is_saved_with_its_vocabulary_only(tmp_path, size):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_vocabulary_numbers_the_characters_from_1(tmp_path):
+    net = make("rnn")
+    for ids in (range(V), [1, *range(1, V)]):
+        net.vocab = {bytes([65 + k]): token_id for k, token_id in enumerate(ids)}
+        with pytest.raises(ValueError, match=f"^model.vocab must number its characters from 1 to {V}$"):
+            net.save(tmp_path / "a.t7")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "choices", "words"),
+    [
+        ("a.onnx", {"encoding": "ascii"}, "encoding='ascii' is for .t7 files, not for "),
+        ("a.pt", {"dtype": "float32"}, "dtype='float32' is for "),
+        ("a.html", {}, "can't write the page "),
+    ],
+)
+def test_choices_that_a_format_does_not_have(tmp_path, name, choices, words):
+    net = make("rnn")
+    net.vocab = {bytes([65 + k]): k + 1 for k in range(V)}
+    with pytest.raises(pycharrnn.UserError, match=f"^{words}"):
+        net.save(tmp_path / name, **choices)
+    assert not list(tmp_path.iterdir())
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match="lstm, gru, rnn"):
         CharRNN("transformer", V, H, 1)

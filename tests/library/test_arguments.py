@@ -193,3 +193,100 @@ def test_a_path_that_looks_like_a_flag_stays_in_a_message(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(pycharrnn.UserError, match=r"^can't read my -seed 5 notes\.txt"):
         pycharrnn.train("my -seed 5 notes.txt")
+
+
+# -- paths, names and devices ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("", "the path is empty"),
+        ("a\0.t7", "path has a NUL character"),
+        ("\ud800.t7", "path has an unpaired surrogate"),
+    ],
+)
+def test_paths_that_no_file_can_have(model, path, words):
+    net = model.module
+    for call in (pycharrnn.load, model.save, net.save):
+        with pytest.raises(pycharrnn.UserError, match=f"^{words}"):
+            call(path)
+
+
+def test_a_path_beyond_the_encoding_of_file_names(tmp_path):
+    code = f"import pycharrnn; pycharrnn.load({str(CHECKPOINT)!r}).save('\\u00e9.t7')"
+    environment = {**os.environ, "LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={**environment, "PYTHONPATH": str(ROOT)}, capture_output=True
+    )
+    last = done.stderr.decode("ascii").splitlines()[-1]
+    if done.returncode:  # else the system has UTF-8 in this locale, too
+        assert last.endswith(r"UserError: path has characters that file names can't have in ascii: '\xe9.t7'.")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps the current folder")
+def test_a_model_is_not_saved_in_a_folder_that_was_removed(model, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(pycharrnn.UserError, match=r"^the current folder was removed: change to another one, by os\.ch"):
+        model.save("x.t7")
+    model.save(tmp_path / "x.t7")
+
+
+def test_a_module_is_on_the_cpu_whatever_pytorchs_default_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "".join(f"item {k * k}\n" for k in range(300))
+    with torch.device("meta"):
+        model = pycharrnn.load(CHECKPOINT)
+        before = model.generate("The", length=5, seed=1)
+        assert model.module.flat.device.type == "cpu"
+        assert model.generate("The", length=5, seed=1) == before
+        model.learn("The night. " * 5)
+        for items in ("", "line"):
+            pycharrnn.train(text, rnn_size=8, max_epochs=1, quiet=True, gpuid=-1, items=items, savefile=f"x{items}")
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda model: model.which("a", prior=None), TypeError, "prior must be a str, not None"),
+        (
+            lambda model: model.generate(asbytes=True),
+            TypeError,
+            "generate() has no option 'asbytes'; did you mean as_b",
+        ),
+        (
+            lambda model: model.stream(as_byte=True),
+            TypeError,
+            "stream() has no option 'as_byte'; did you mean as_bytes",
+        ),
+        (lambda model: model.generate(length=10**400), pycharrnn.UserError, "length is too large: 1000"),
+        (lambda model: pycharrnn.train("a", model=""), pycharrnn.UserError, "model must be lstm, gru or rnn, not ''."),
+        (
+            lambda model: pycharrnn.load(CHECKPOINT, device="hpu"),
+            pycharrnn.UserError,
+            "PyTorch can't use the device 'h",
+        ),
+    ],
+)
+def test_what_is_said_of_other_values(model, call, error, words):
+    with pytest.raises(error, match=f"^{re.escape(words)}"):
+        call(model)
+
+
+def test_a_device_is_refused_in_one_sentence():
+    for device in ("vulkan", "hpu", "meta"):
+        with pytest.raises(pycharrnn.UserError) as refused:
+            pycharrnn.load(CHECKPOINT, device=device)
+        assert re.fullmatch(
+            r"PyTorch can't use the device '\w+' here \([^.]*(\.\w[^.]*)*\): leave it out for the CPU\.",
+            str(refused.value),
+        )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
+def test_a_network_on_a_gpu_that_this_machine_lacks():
+    with pytest.raises(ValueError, match=r"^PyTorch can't use the device 'cuda' here \("):
+        pycharrnn.CharRNN("gru", 3, 4, 1, device="cuda")

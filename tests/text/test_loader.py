@@ -157,7 +157,7 @@ def test_a_very_small_text_is_warned_of(tmp_path, count, warned):
 )
 def test_a_text_too_short_for_one_batch(tmp_path, size, batch, length, fits):
     (tmp_path / "input.txt").write_bytes(b"x" * size)
-    words = f"has {size} characters, .* use at most -batch_size {fits[0]} -seq_length {fits[1]}\\."
+    words = f"has {size} characters, .* use at most batch_size={fits[0]} seq_length={fits[1]}\\."
     with pytest.raises(UserError, match=words):
         CharSplitLMMinibatchLoader(tmp_path, batch, length, (1, 0, 0), say=SILENT)
     CharSplitLMMinibatchLoader(tmp_path, *fits, (1, 0, 0), say=SILENT)
@@ -166,16 +166,16 @@ def test_a_text_too_short_for_one_batch(tmp_path, size, batch, length, fits):
 @pytest.mark.parametrize(
     "fractions, sizes",
     [
-        ((0.95, 0.05, 0), "-batch_size 3 -seq_length 50"),
-        ((0.8, 0.1, 0.1), "-batch_size 1 -seq_length 30"),  # ten batches
-        ((0.99, 0.005, 0.005), "-batch_size 1 -seq_length 1"),
+        ((0.95, 0.05, 0), "batch_size=3 seq_length=50"),
+        ((0.8, 0.1, 0.1), "batch_size=1 seq_length=30"),  # ten batches
+        ((0.99, 0.005, 0.005), "batch_size=1 seq_length=1"),
     ],
 )
 def test_the_sizes_advised_give_training_and_validation_a_batch(tmp_path, fractions, sizes):
     (tmp_path / "input.txt").write_bytes(b"abc" * 100)
     with pytest.raises(UserError, match=f"has 300 characters, .* use at most {sizes}\\."):
         CharSplitLMMinibatchLoader(tmp_path, 50, 50, fractions, say=SILENT)
-    _, rows, _, steps = sizes.split()
+    rows, steps = re.findall(r"\d+", sizes)
     batches = CharSplitLMMinibatchLoader(tmp_path, int(rows), int(steps), fractions, say=SILENT)
     assert batches.ntrain and batches.nval
 
@@ -192,8 +192,8 @@ def test_a_text_that_no_sizes_fit(tmp_path):
         ({"data_dir": 5}, TypeError, "data_dir must be a str or a path, not 5"),
         ({"batch_size": 10.0}, TypeError, "batch_size must be a whole number, not 10.0"),
         ({"seq_length": True}, TypeError, "seq_length must be a whole number, not True"),
-        ({"batch_size": 0}, UserError, "-batch_size must be at least 1, not 0."),
-        ({"seq_length": -1}, UserError, "-seq_length must be at least 1, not -1."),
+        ({"batch_size": 0}, UserError, "batch_size must be at least 1, not 0."),
+        ({"seq_length": -1}, UserError, "seq_length must be at least 1, not -1."),
         ({"split_fractions": (0.9, 0.1)}, TypeError, "split_fractions must be three numbers (train, val, test), not"),
         ({"split_fractions": "abc"}, TypeError, "split_fractions must be three numbers (train, val, test), not 'abc'"),
     ],
@@ -203,6 +203,13 @@ def test_arguments_that_are_refused(corpus, changed, error, words):
     arguments = {"data_dir": corpus, "batch_size": 10, "seq_length": 20, "split_fractions": (0.9, 0.1, 0), **changed}
     with pytest.raises(error, match=f"^{re.escape(words)}"):
         CharSplitLMMinibatchLoader(**arguments, say=SILENT)
+
+
+def test_a_split_without_data_names_no_flags(corpus):
+    loader = CharSplitLMMinibatchLoader(corpus, 10, 20, (0, 1, 0), say=SILENT)
+    words = "^the train split has no data: use a larger train fraction, a smaller batch_size or a smaller seq_length.$"
+    with pytest.raises(UserError, match=words):
+        loader.next_batch(TRAIN)
 
 
 @pytest.mark.parametrize("fraction", [-0.01, 1.01, float("nan")])
@@ -348,7 +355,7 @@ def test_nothing_is_left_when_preprocessing_fails(corpus, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", broken)
-    advice = r"\(No space left on device\): copy input.txt to a folder that can be written, and name that with -data_d"
+    advice = r"\(No space left on device\): copy input.txt to a folder that can be written, and name that with data_dir"
     with pytest.raises(UserError, match=advice):
         load(corpus)
     assert [p.name for p in corpus.iterdir()] == ["input.txt"]
