@@ -1,7 +1,8 @@
-"""Formats numbers as LuaJIT does.
+"""Formats numbers as the LuaJIT of the recorded runs does.
 
-LuaJIT rounds an exact tie away from zero, C and Python to the even digit: string.format("%.3f", 0.0625) is 0.063.
-Source: LuaJIT's lj_strfmt_num.c, and the recorded runs.
+LuaJIT from February 2016 to December 2025 rounds an exact tie away from zero: string.format("%.3f", 0.0625) is 0.063.
+Older and newer versions round it to the even digit, 0.062, as C and Python do. Source: LuaJIT's lj_strfmt_num.c, and
+the recorded runs.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ def scientific(x: float, decimals: int) -> str:
     if x == 0:
         return f"{x:.{decimals}e}"
     rounded = Context(prec=decimals + 1, rounding=ROUND_HALF_UP).plus(Decimal(x))
-    return f"{float(rounded):.{decimals}e}"
+    mantissa, exponent = f"{rounded:.{decimals}e}".split("e")
+    return f"{mantissa}e{int(exponent):+03d}"
 
 
 def tostring(x: float) -> str:
     """`tostring(x)`, which is `%.14g`: tostring(0.002) -> '0.002', tostring(128.0) -> '128'"""
     if not math.isfinite(x):
         return _not_finite(x)
+    if x == 0:
+        return f"{x:.0f}"  # -0, too
     rounded = Context(prec=14, rounding=ROUND_HALF_UP).plus(Decimal(x))
     return f"{float(rounded):.14g}"
 

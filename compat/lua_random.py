@@ -24,7 +24,20 @@ def explained(seed: int) -> str:
     """A sentence that names the equal 32-bit seed of a seed beyond 32 bits; "" for other seeds."""
     if 0 <= seed < _SEEDS:
         return ""
-    return f"-seed {seed} is the same as -seed {seed % _SEEDS}: Torch7 counts seeds modulo 2^32."
+    why = "Torch7 counts seeds modulo 2^32" if _is_int64(seed) else "Torch7 takes 0 for a seed beyond 64 bits"
+    return f"-seed {seed} is the same as -seed {_word(seed)}: {why}."
+
+
+def _word(seed: int) -> int:
+    """The 32 bits that the generator keeps of a seed.
+
+    Lua's number is cast to a 64-bit integer. On x86 that gives -2**63 for a number out of range.
+    """
+    return seed % _SEEDS if _is_int64(seed) else 0
+
+
+def _is_int64(seed: int) -> bool:
+    return -(1 << 63) <= seed < 1 << 63
 
 
 class LuaRandom:
@@ -36,7 +49,7 @@ class LuaRandom:
     """
 
     def __init__(self, seed: int):
-        word = int(seed) % _SEEDS
+        word = _word(int(seed))
         words = [word]
         for k in range(1, STATE_WORDS):
             word = (1812433253 * (word ^ word >> 30) + k) % _SEEDS
@@ -97,7 +110,7 @@ class SeedRandom:
 
     def first(self, seed: int, n: int) -> npt.NDArray[np.float64]:
         """The first n numbers of `LuaRandom(seed).random`, shape (n,)."""
-        self._generator.seed(int(seed) % _SEEDS)
+        self._generator.seed(_word(int(seed)))
         return np.frombuffer(self._generator.bytes(4 * n), "<u4") * 2.0**-32
 
 

@@ -42,7 +42,7 @@ def restore(session: Session, start: ResumedRun, trainer: Trainer, say: PrintLin
     changed = [f"-{name}" for name in layout if name in start.overridden]
     if state is None:
         mean = optimisation.initial_mean
-        of_flag = f" (the mean squares from {flag('initial_mean', mean)})" if mean else ""
+        of_flag = f" (the mean squares from -initial_mean {mean:g})" if mean else ""
         say(
             f"{start.path} holds weights, losses and the iteration, but no run state (the Lua program, -save_state 0"
             " and most conversions write none): the decay rule gives the learning rate,"

@@ -9,7 +9,7 @@ from compat import lua_format
 
 LONGEST = 1 << 8  # bytes of such a line
 _PRINTED = re.compile(
-    r"(\d{1,18})/(\d{1,18}) \(epoch (\S+)\), train_loss = (\S+), grad/param norm = (\S+), time/batch = \S+s"
+    r"(\d{1,18})/(\d{1,18}) \(epoch (\S+)\), train_loss = +(\S+), grad/param norm = +(\S+), time/batch = \S+s"
 )
 
 
@@ -25,9 +25,11 @@ class StepLine(NamedTuple):
 
 def printed(i: int, iterations: int, epoch: float, train_loss: float, norm_ratio: float, seconds: float) -> str:
     """The line of iteration `i`; `train_loss` in nats per character, `seconds` of the iteration."""
+    # Of at least six characters, %6.8f and %6.4e, as only nan and inf show.
+    loss, norm = f"{lua_format.fixed(train_loss, 8):>6}", f"{lua_format.scientific(norm_ratio, 4):>6}"
     return (
-        f"{i}/{iterations} (epoch {lua_format.fixed(epoch, 3)}), train_loss = {lua_format.fixed(train_loss, 8)},"
-        f" grad/param norm = {lua_format.scientific(norm_ratio, 4)}, time/batch = {seconds:.4f}s"
+        f"{i}/{iterations} (epoch {lua_format.fixed(epoch, 3)}), train_loss = {loss}, grad/param norm = {norm},"
+        f" time/batch = {seconds:.4f}s"
     )
 
 

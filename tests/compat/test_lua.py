@@ -34,8 +34,14 @@ def test_the_generator(seed):
     np.testing.assert_array_equal(LuaRandom(seed).random(1500) * 2**32, mt19937(seed, 1500))
 
 
-def test_seeds_wrap_as_in_c():
-    np.testing.assert_array_equal(LuaRandom(-1).random(3), LuaRandom(2**32 - 1).random(3))
+@pytest.mark.parametrize(
+    ("seed", "same"), [(-1, 2**32 - 1), (2**63 - 1, 2**32 - 1), (2**63, 0), (10**19, 0), (-(2**63) - 1, 0)]
+)
+def test_seeds_wrap_as_in_c(seed, same):
+    """On x86, where the cast of a number beyond 64 bits gives -2^63."""
+    np.testing.assert_array_equal(LuaRandom(seed).random(3), LuaRandom(same).random(3))
+    np.testing.assert_array_equal(lua_random.SeedRandom().first(seed, 3), LuaRandom(same).random(3))
+    assert f"is the same as -seed {same}: " in lua_random.explained(seed)
 
 
 def test_draws_follow_one_another():
@@ -150,6 +156,8 @@ def test_multinomial_picks_the_first_entry_at_or_above():
         (lua_format.scientific(0.0, 4), "0.0000e+00"),
         (lua_format.scientific(float("inf"), 4), "inf"),
         (lua_format.scientific(-0.0, 2), "-0.00e+00"),
+        (lua_format.scientific(1.7976931348623157e308, 4), "1.7977e+308"),
+        (lua_format.scientific(-5e-324, 4), "-4.9407e-324"),
         (lua_format.fixed(5e-324, 30), "0." + "0" * 30),
         (lua_format.fixed(1e300, 2), f"{1e300:.2f}"),
         (lua_format.tostring(0.1234567890123456), "0.12345678901235"),
@@ -157,6 +165,7 @@ def test_multinomial_picks_the_first_entry_at_or_above():
         (lua_format.tostring(0.97), "0.97"),
         (lua_format.tostring(0.002 * 0.97), "0.00194"),
         (lua_format.tostring(50.0), "50"),
+        (lua_format.tostring(-0.0), "-0"),
         (lua_format.tostring(1e15), "1e+15"),
         (lua_format.tostring(float("inf")), "inf"),
     ],
