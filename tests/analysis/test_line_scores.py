@@ -149,6 +149,14 @@ def test_code_points_of_long_texts_are_found_in_blocks(monkeypatch, block):
     assert [code_points_with(characters, chosen).tolist() for chosen in masks] == whole
 
 
+def test_how_a_list_is_decoded_is_said(tmp_path):
+    item_models.saved(tmp_path, letters="abé", utf8=True, encoding="utf8")
+    (tmp_path / "list.txt").write_bytes("aé\nbé\nab\n".encode("latin-1") * 20)
+    done = run("score", ITEMS, "list.txt", "-lines", "1", "-text_encoding", "latin-1", cwd=tmp_path)
+    assert b"list.txt" in done.stderr and b"latin-1" in done.stderr
+    assert [text.decode() for _, _, text in table(done.stdout)[:3]] == ["aé", "bé", "ab"]
+
+
 def test_what_is_refused(tmp_path):
     item_models.saved(tmp_path)
     (tmp_path / "empty.txt").write_bytes(b"\n\n")

@@ -65,6 +65,7 @@ def test_the_limits_are_not_read_for_a_little(monkeypatch):
             "out of memory: use smaller values, or end other programs.",
         ),
         (RuntimeError("not enough memory"), "out of memory: use smaller values, or end other programs."),
+        (OSError("Not enough memory resources"), "out of memory: use smaller values, or end other programs."),
         (RuntimeError("shapes differ"), None),
         (ValueError("memory"), None),
     ],

@@ -21,8 +21,10 @@ def test_what_a_mistyped_path_may_stand_for(tmp_path, monkeypatch):
         os.symlink("nowhere", tmp_path / "mytext.txt")
         assert near("mytext.txt", lambda found: True) == "my_text.txt"  # not the link itself
     assert near("poem.t7", elsewhere=["cv"]) == os.path.join("cv", "poems.t7")
+    assert near("poem.t7", elsewhere=["nowhere", "cv"]) == os.path.join("cv", "poems.t7")
     assert near("my_txt.txt", os.path.isdir) == ""
     assert near("other.txt") == near(os.path.join("nowhere", "my_text.txt")) == near("a\0b") == ""
+    assert near(os.path.join("a\0b", "my_text.txt")) == ""
 
 
 def test_what_is_hidden_or_too_different_is_not_suggested(tmp_path, monkeypatch):
@@ -34,10 +36,18 @@ def test_what_is_hidden_or_too_different_is_not_suggested(tmp_path, monkeypatch)
 
 def test_another_case_comes_before_an_ending(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("POEMS.txt", "my.txt", "poems"):
+    for name in ("POEMS.txt", "Odes.txt", "my.txt", "poems"):
         (tmp_path / name).write_bytes(b"")
-    assert near("Poems") == "poems"
-    assert near("MY") == "my.txt"
+    assert near("Poems") == "poems" and near("Poems.txt") == "POEMS.txt"
+    assert near("MY") == "my.txt" and near("odes") == "Odes.txt"
+
+
+def test_of_several_endings_the_first_one_is_suggested(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("poems.md", "poems.txt"):
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.setattr(os, "listdir", lambda folder: ["poems.txt", "poems.md"])  # a system's order is its own
+    assert near("poems") == "poems.md"
 
 
 def test_a_path_with_a_folder_is_looked_for_there_alone(tmp_path, monkeypatch):
@@ -56,7 +66,7 @@ def test_the_words_of_a_name_that_was_not_quoted(tmp_path, monkeypatch):
     assert divided_name(["a", "my", "long", "poem"]) == shell_words.quoted("my long")
     assert divided_name(["my"]) == ""  # one word is no divided name
     words = ["my", "long", "poem", "of", "two"]
-    assert divided_name(words, "long") == shell_words.quoted("my long")
+    assert divided_name(words, "my") == divided_name(words, "long") == shell_words.quoted("my long")
     assert divided_name(words, "two") == shell_words.quoted("of two")
     assert divided_name(words, "poem") == divided_name(words, "other") == ""
     assert divided_name(letters) == divided_name(letters, "5") == shell_words.quoted(" ".join(letters))

@@ -118,6 +118,17 @@ def test_odd_options_are_refused_with_a_sentence(model, option):
         check_refusal(lambda odd=odd: list(itertools.islice(model.stream("a", **{"length": 3, option: odd}), 3)))
 
 
+@pytest.mark.parametrize("odd", ["0.5", math.nan, True, None])
+def test_a_number_is_no_text_no_switch_and_no_nan(model, odd):
+    with pytest.raises(TypeError, match=f"^topp must be a number, not {odd!r}$"):
+        model.generate("T", length=1, topp=odd)
+
+
+def test_the_beginning_of_an_option_suggests_it(model):
+    with pytest.raises(TypeError, match=r"has no option 'temp'; did you mean temperature\?$"):
+        model.generate("T", temp=0.5)
+
+
 SWITCHES = {
     "as_bytes": lambda model, odd: model.generate("T", length=1, as_bytes=odd),
     "adapt": lambda model, odd: model.score("T", adapt=odd),

@@ -11,6 +11,7 @@ from conftest import run
 
 import pycharrnn
 from compat.item_options import record_labels
+from pycharrnn.analysis import scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine.adapt_options import AdaptOptions
 from pycharrnn.library.model import Model
@@ -74,6 +75,12 @@ def test_bits_stand_at_the_characters_of_the_text():
     assert found.characters[-1] == b"\x1e"
     assert found.counted.tolist() == [False, *[True] * 5, *[False] * 3, *[True] * 3]
     assert not found.unknown  # blanks between items are not read
+
+
+@pytest.mark.parametrize("encoding, said", [("bytes", "3 bytes"), ("utf8", "1 character")])
+def test_what_was_never_seen_is_counted_in_characters_of_the_model(encoding, said):
+    model = Model(item_models.made(utf8=encoding == "utf8", encoding=encoding))
+    assert f"; left out {said} that the model has never seen: " in scoring.as_sentence(model.score("a\u20acb"))
 
 
 @pytest.mark.parametrize("adapt", [False, True])

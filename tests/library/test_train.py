@@ -131,6 +131,7 @@ def test_what_a_run_knows(trained, monkeypatch):
     assert any(re.match("write a page .*: pycharrnn.load\\(.*\\).save\\('poems.html'\\)$", note) for note in run.notes)
     for words in (f"{run.iterations}", f"{run.best_loss:.4f}", os.path.join("data", "poems"), run.best_path):
         assert words in repr(run) and words in run._repr_html_()
+    assert f", validation loss {run.best_loss:.4f}, checkpoint {run.best_path}>" in repr(run)
     assert run._repr_html_().startswith("<table>")
 
 
@@ -237,6 +238,9 @@ def test_what_a_run_without_a_validation_or_a_checkpoint_knows(trained):
         nothing.best  # noqa: B018
     with pytest.raises(pycharrnn.UserError):
         nothing.curve()
+    assert "validation loss" not in repr(nothing) and "checkpoint" not in repr(nothing)
+    saved = pycharrnn.Run(RunResult(run.options, History(), 1, None, "cv/lm_poems_latest.t7"))
+    assert repr(saved).endswith(", checkpoint cv/lm_poems_latest.t7>")
 
 
 def test_callbacks(trained):

@@ -102,6 +102,14 @@ def test_an_order_is_the_same_on_every_machine():
     assert found == [83, 35, 249, 126, 0, 177, 85, 36, 198, 224]
 
 
+def test_the_order_of_a_short_list_is_that_of_earlier_versions(tmp_path):
+    """Else a resumed run would learn from the items that it has validated with."""
+    batches = loader(folder(tmp_path, [b"%d" % k for k in range(12)]), batch=1, length=3)
+    (train,), (val,) = (characters(batches, split, count) for split, count in ((TRAIN, 14), (VAL, batches.nval)))
+    assert train.split() == b"10 6 9 7 3 4 2 5 11 8 8 11 7 9 10 5 6 4 2".split()
+    assert val.split() == [b"0", b"1"]
+
+
 def test_validation_has_every_item_once_in_the_order_of_the_list(list_of_300):
     batches = loader(list_of_300)
     rows = characters(batches, VAL, batches.nval)
@@ -144,6 +152,7 @@ def test_going_on_after_any_batch(list_of_300, monkeypatch, held, before, after)
     resumed = loader(list_of_300, length=6)
     resumed.reset_batch_pointer(TRAIN, number)
     resumed.restore_items(positions)
+    assert resumed.item_positions() == positions
     for x, y in expected:
         ours = resumed.next_batch(TRAIN)
         np.testing.assert_array_equal(ours[0], x)
@@ -275,6 +284,10 @@ def test_what_the_log_says(tmp_path, tmp_path_factory):
     assert said[-2].startswith(
         "WARNING: val has 2 items, whose loss says little about which checkpoint is best: add items"
     )
+    list_loader(other, 2, 5, (0.99, 0.01, 0.0), seed=3, say=said.append)  # 0.4 items are one
+    assert "items in train: 39, val: 1, test: 0" in said
+    list_loader(other, 2, 5, (0.79, 0.21, 0.0), seed=3, say=said.append)  # 8.4 items
+    assert "items in train: 32, val: 8, test: 0" in said
 
 
 @pytest.mark.parametrize(

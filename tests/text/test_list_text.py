@@ -33,9 +33,11 @@ def text(lines: list[str]) -> bytes:
     "lines",
     [
         NAMES,
+        NAMES[:40],
         NAMES[::-1],
         sorted(NAMES),
         [name.upper() if k % 2 else name for k, name in enumerate(NAMES)],
+        [f"({name})" if k % 2 else name for k, name in enumerate(NAMES)],
         [*NAMES[:90], "", "# more names", *NAMES],
         [f"{name}\t{len(name)}" for name in NAMES],
         [f"2024-{month:02}-{day:02},{day * month % 7}" for month in range(1, 13) for day in range(1, 29)],
@@ -45,6 +47,7 @@ def test_sorted_lists(lines):
     assert kind_of_list(text(lines)) == SORTED_LIST
 
 
+UNSORTED = random.Random(1).sample(NAMES, len(NAMES))
 SMILES = ("CC(=O)Nc1ccc(O)cc1", "CN1CCC[C@H]1c1cccnc1", "CC(C)Cc1ccc(C(C)C(=O)O)cc1", "O=C(O)c1ccccc1OC(C)=O")
 TITLES = ("The Tempest", "A Winter's Tale", "Much Ado About Nothing", "All's Well That Ends Well", "Cymbeline (1611)")
 
@@ -52,7 +55,8 @@ TITLES = ("The Tempest", "A Winter's Tale", "Much Ado About Nothing", "All's Wel
 @pytest.mark.parametrize(
     "lines",
     [
-        random.Random(1).sample(NAMES, len(NAMES)),
+        UNSORTED,
+        [name + 80 * "x" * (k == len(NAMES) // 2 or k % 20 == 0) for k, name in enumerate(UNSORTED)],
         [line for k in range(40) for line in random.Random(k).sample([f"{one}{k}" for one in SMILES], 4)],
         [f"{title} {k * 37 % 101}" for k in range(20) for title in TITLES],
         [f"{k % 13},{k * 37 % 101},{k * k % 29}" for k in range(500)],
@@ -74,14 +78,22 @@ PAIRS = [f"Q: where is the {place} in {season}?\nA: by the {place[::-1]}" for se
 
 @pytest.mark.parametrize("items", [HAIKU, PAIRS])
 def test_items_between_blank_lines(items):
-    """But no stanzas that run on, nor speeches of any length."""
+    """But no stanzas that run on, nor speeches of any length, nor functions."""
     items = [f"{item}{k}" for k in range(2) for item in items]
     assert kind_of_list("\n\n".join(items).encode()) == BLOCKS
     assert kind_of_list("\n \n\n".join([*items, "A note\nof the editor's"]).encode()) == BLOCKS
     assert kind_of_list("\n\n".join(items[:39]).encode()) == ""
     assert kind_of_list("\n\n".join(item + "," * (k % 5 == 0) for k, item in enumerate(items)).encode()) == ""
     assert kind_of_list("\n\n".join(item + "\nmore" * (k % 5 == 0) for k, item in enumerate(items)).encode()) == ""
+    assert kind_of_list("\n\n".join(item + " {" * (k % 5 == 0) for k, item in enumerate(items)).encode()) == ""
     assert kind_of_list("\n\n".join(item.replace("\n", " ") for item in items).encode()) == ""
+    assert (
+        kind_of_list("\n\n".join(item.replace("\n", " ")[:38] + f"{k:02}" for k, item in enumerate(items)).encode())
+        == ""
+    )
+    assert (
+        kind_of_list("\n\n".join(item.replace("\n", 40 * "-" + "\n") + 40 * "-" + "." for item in items).encode()) == ""
+    )
 
 
 DIALOGUE = """KING:
@@ -109,9 +121,14 @@ calls it
     "content",
     [
         b"",
-        text(NAMES[:30]),
+        text(NAMES[:39]),
+        text([name + 80 * "x" * (k % 7 == 0) for k, name in enumerate(UNSORTED)]),
+        text([name + ". " * (k % 7 == 0) for k, name in enumerate(UNSORTED)]),
+        text(["\t" * (k % 7 == 0) + name for k, name in enumerate(UNSORTED)]),
+        text([name + " {" * (k % 7 == 0) for k, name in enumerate(UNSORTED)]),
         text(["the same line"] * 500),
         text(["yes", "yes", "yes", "no"] * 200),
+        text([name for name in NAMES[:50] for _ in range(9)]),
         text(sorted(f"{name} wrote a book that filled a shelf of the library of his town" for name in NAMES)),
         POEM.encode() * 30,
         DIALOGUE.encode() * 30,
@@ -134,6 +151,8 @@ def test_other_texts(content):
         (["Name;Count", "Ada;12", "Bob;7"], True),
         (["SMILES,SPLIT", "CCO,train", "CC,test"], True),
         (["name", "ada", "bob"], True),
+        (["Name , Sex", "Ada", "Bob"], True),
+        (["Place;Count", "Rome;12", "Pisa;7"], True),
         (["Creature\tType\tWhere", "Gluckau\tfire\tcave", "Karin\twater\tlake"], True),
         (['"name, first","born"', '"Ada, L.","1815"', '"Bob","-"', *['"Eva","1900"'] * 18], True),
         (["Ada,12", "Bob,7", "Eva,9"], False),
@@ -142,12 +161,17 @@ def test_other_texts(content):
         (["Ada", "Bob", "Eva"], False),
         (["Holmes, Sherlock", "Watson, John", "Moriarty, James"], False),
         (["Name,Count", "Ada,12"], False),
+        (["Name, ", "Ada,12", "Bob,7"], False),
+        (["Place;Count", "Rome;12", "Pisa"], False),
+        (["Ada,Eva", "Bob,", "Uwe, "], False),
+        (["Ada,Eva", "Bob,No. 5", "Uwe,No. 7"], False),
+        (["Codes", "12", "7", "9"], False),
         (["", ""], False),
     ],
 )
 def test_headers_of_tables(rows, is_header):
     assert header(text(rows)) == (rows[0] if is_header else "")
-    assert header(b"\xff," + b'"' * 200_000) == ""
+    assert header(b"\xff," + b'"' * 400_000 + b"\nAda\nBob\n") == ""
 
 
 @pytest.mark.parametrize(

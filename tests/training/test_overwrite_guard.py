@@ -12,6 +12,7 @@ from runs import LONG, SMALL, TEXT, copied, folder_with_text, named, result_of, 
 import compat
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.shell_words import quoted
 from pycharrnn.training.distributed import Ranks
 
 OTHER_TEXT = TEXT[::-1]
@@ -111,6 +112,25 @@ def test_an_unfinished_run_in_another_format_is_seen(stopped):
     assert result_of(stopped, "-max_epochs", "0.1")[0] is None
 
 
+def test_the_command_that_goes_on_can_be_typed(stopped):
+    (stopped / "cv").rename(stopped / "my cv")
+    error, _, _ = result_of(stopped, "-checkpoint_dir", "my cv", "-max_epochs", "0.2")
+    assert f"pycharrnn train -resume {quoted('my cv/lm_lstm_latest.t7')}, " in str(error)
+
+
+def test_a_run_may_go_on_in_another_format(stopped):
+    pytest.importorskip("safetensors")
+    latest = stopped / "cv" / "lm_lstm_latest.t7"
+    found = checkpoint.load(latest)
+    checkpoint.convert(found, latest.with_suffix(".safetensors"))
+    for file in (stopped / "cv").glob("*.t7"):
+        file.unlink()
+    args = ["-checkpoint_format", "t7", "-max_epochs", str(found.i / 60 + 0.05)]
+    error, _, err = result_of(stopped, "-resume", "cv/lm_lstm_latest.safetensors", *args, small=[])
+    assert error is None and "gives up" not in err
+    assert checkpoint.load(latest).i > found.i
+
+
 def test_the_ways_on(stopped, tmp_path):
     i = checkpoint.load(stopped / "cv/lm_lstm_latest.t7").i
     for more in (["-savefile", "other"], ["-checkpoint_dir", "elsewhere"]):
@@ -127,6 +147,7 @@ def test_overwrite_gives_it_up(stopped):
     error, out, err = result_of(stopped, "-data_dir", "other", "-max_epochs", "0.1", "-overwrite", "1")
     assert error is None
     assert "-overwrite 1 gives up the unfinished run cv/lm_lstm_latest.t7: text of -data_dir data, iteration " in err
+    assert "this run replaces" not in err
     found = checkpoint.load(stopped / "cv/lm_lstm_latest.t7")
     assert found.opt["data_dir"] == "other"
     assert "overwrite" not in found.opt  # it is of the command, not of the run
@@ -230,6 +251,29 @@ def test_what_can_not_be_read_is_not_overwritten_either(tmp_path):
     assert latest.read_bytes() == b"my thesis"
     assert result_of(folder, "-max_epochs", "0.1", "-overwrite", "1")[0] is None
     assert checkpoint.load(latest).i
+
+
+def test_a_newest_state_that_is_damaged_does_not_keep_its_run_from_going_on(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1", "-eval_val_every", "3")
+    (folder / "cv/lm_lstm_latest.t7").unlink()
+    (folder / "cv/lm_lstm_latest.t7").write_bytes(b"half a checkpoint")
+    error, out, err = result_of(folder, "-resume", "cv", "-max_epochs", "0.15", small=[])
+    assert error is None and "this run replaces" not in err
+    assert checkpoint.load(folder / "cv/lm_lstm_latest.t7").i == 9
+
+
+def test_a_finished_run_may_go_on_from_its_best_checkpoint_which_no_other_file_holds(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1", "-eval_val_every", "3")
+    first, last = named(folder)
+    (best := folder / "cv/lm_lstm_best.t7").unlink()
+    first.rename(best)
+    last.unlink()
+    error, _, err = result_of(folder, "-resume", "cv/lm_lstm_best.t7", "-max_epochs", "0.15", small=[])
+    assert error is None and checkpoint.load(best).i > 3
+    assert "this run replaces cv/lm_lstm_latest.t7, the only checkpoint of iteration 6 of a finished run." in err
+    assert "this run replaces cv/lm_lstm_best.t7" not in err
 
 
 def test_a_run_that_is_going_on_is_said_to_be_locked(tmp_path):
