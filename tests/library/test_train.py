@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import errno
+import math
 import os
 import pickle
 import re
@@ -24,6 +25,7 @@ from runs import folder_with_text, masked
 
 import pycharrnn
 from compat import charrnn
+from pycharrnn.checkpoints import checkpoint
 from pycharrnn.library import training
 from pycharrnn.training.history import History
 from pycharrnn.training.options import TrainOptions
@@ -154,7 +156,9 @@ def test_the_models_of_a_run_are_its_own(here, monkeypatch):
         raise KeyboardInterrupt
 
     run = pycharrnn.train("poems.txt", **SMALL, print_every=1, on_print=stop, quiet=True)
-    again = pycharrnn.train("poems.txt", **SMALL, print_every=1, on_print=stop, quiet=True, overwrite=1)
+    again = pycharrnn.train("poems.txt", **SMALL, print_every=1, on_print=stop, quiet=True, overwrite=1, seed=5)
+    with pytest.raises(pycharrnn.UserError, match="is a checkpoint of another run by now"):
+        run.last  # noqa: B018  # of as many iterations
     elsewhere = here / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)  # the paths stay those of the folder of the training
@@ -165,6 +169,26 @@ def test_the_models_of_a_run_are_its_own(here, monkeypatch):
         with pytest.raises(pycharrnn.UserError, match="cv/lm_poems_latest.t7 is a checkpoint of another run by now"):
             getattr(run, name)
     assert whole.last.iteration == whole.iterations and whole.best.iteration in whole.val_losses
+
+
+def test_the_models_of_a_run_that_does_not_know_its_first_losses(trained, here):
+    run, _, folder = trained
+    whole = checkpoint.load(folder / run.last_path)
+    checkpoint.convert(dataclasses.replace(whole, train_losses=array("d")), here / "lm_old.t7")
+    longer = pycharrnn.train(resume="lm_old.t7", data_dir=folder / "data/poems", max_epochs=2.1, quiet=True)
+    assert math.isnan(longer.train_losses[0]) and not math.isnan(longer.train_losses[-1])
+    assert longer.last.iteration == longer.iterations > whole.i
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the current folder can't be removed there")
+def test_a_run_in_a_folder_that_was_removed(trained, here, monkeypatch):
+    run, _, folder = trained
+    history = History(array("d", run.train_losses), run.val_losses)
+    (here / "removed").mkdir()
+    monkeypatch.chdir(here / "removed")
+    (here / "removed").rmdir()
+    again = pycharrnn.Run(RunResult(run.options, history, 18, None, os.fspath(folder / run.last_path)))
+    assert again.last.iteration == run.iterations
 
 
 def test_a_run_does_not_change_pytorchs_random_numbers(here):

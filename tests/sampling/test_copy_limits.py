@@ -12,7 +12,7 @@ import pytest
 
 from compat.lua_random import LuaRandom
 from compat.vocabulary import characters_by_id
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine import kernel_library, passages
 from pycharrnn.engine.array_passages import ArrayFilter, ArrayIndex
 from pycharrnn.engine.kernel_passages import KernelFilter, KernelIndex
@@ -370,9 +370,15 @@ def test_the_indexes_that_were_used_last_are_kept(folder, monkeypatch):
         assert kept.limits(text, N).passages.rules.N == N
     assert built == [2, 3, 2]
     kept, built[:] = KeptPassages(1 << 20), []
-    for N in (2, 3, 2, 3, 0, 1000):
+    for N in (2, 3, 2, 3):
         kept.limits(text, N)
-    assert built == [2, 3]
+    assert built == [2, 3] and kept.limits(text, 0) is kept.limits(text, 1000) is None
+    size = sum(kept.limits(text, N).passages.nbytes for N in (2, 3, 4))
+    for max_bytes, expected in ((size, [2, 3, 4]), (size - 1, [2, 3, 4, 3])):
+        again, built[:] = KeptPassages(max_bytes), []
+        for N in (2, 3, 2, 4, 2, 3):
+            again.limits(text, N)
+        assert built == expected
     (folder / "other.txt").write_bytes(b"cccca")
     assert follows(kept.limits(text, 2, "other.txt"), loaded, b"cc") == {"a", "c"}
     (folder / "other.txt").write_bytes(b"ccccab")
@@ -380,6 +386,19 @@ def test_the_indexes_that_were_used_last_are_kept(folder, monkeypatch):
     (folder / "data/list/input.txt").write_bytes(b"cccccccc")
     with pytest.raises(UserError, match="is not the text of"):
         kept.limits(text, 2)
+
+
+def test_what_was_read_before_the_primetext_counts(folder):
+    copies, loaded, _ = of_text(folder, b"abcabcb", N=2)
+    before = (loaded.vocab[b"a"] - 1,)
+    assert follows(copies, loaded, b"b") != follows(copies, loaded, b"ab")
+    assert follows(dataclasses.replace(copies, before=before), loaded, b"b") == follows(copies, loaded, b"ab")
+
+
+def test_samples_that_ended_are_counted_and_the_first_one_is_named():
+    alone, several = copy_limits.why_they_ended([4], 9), copy_limits.why_they_ended({8, 3}, 9)
+    assert alone.startswith(f"the sample of {flag('seed', 4)} ends early: every character that could follow ")
+    assert several.startswith(f"2 samples, the first that of {flag('seed', 3)}, end early: every character ")
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -202,3 +203,41 @@ def test_a_spelling_of_several_labels_is_that_of_none():
     assert labels.spelling_of(apart, [composed, partly]) == b""
     assert labels.spelling_of(partly, [composed, partly]) == partly
     assert labels.spelling_of(b"b", [b"a", composed]) == b""
+
+
+def test_names_of_files_and_folders_as_labels():
+    def of(name: str, label: str = "file") -> bytes:
+        return labels.prefix(SimpleNamespace(name=name, shown="names"), label)
+
+    assert of(f"a/{'n' * 100}.txt") == b"n" * 100 + b"\t" and of("b/c.txt", "folder") == b"b\t"
+    assert of("a\u202e.txt") == b"a\\u202e\t" and of("a.txt", "column") == b""
+    for name, said in (("n" * 101, "n" * 17), ("\u202e" * 17, r"\\u202e\\u202e")):
+        with pytest.raises(
+            UserError, match=rf"^names: its label, {said}.{{3,8}}, must have 1 to 100 bytes: rename its f"
+        ):
+            of(f"{name}.txt")
+    with pytest.raises(UserError, match="^names: it has no label, which must have 1 to 100 bytes: rename its folder"):
+        of("/a.txt", "folder")
+
+
+def test_items_without_a_valid_label_are_told_why():
+    def refusal(item: bytes, label: str = "file") -> str:
+        with pytest.raises(UserError) as error:
+            labels.split(item, label)
+        return str(error.value)
+
+    assert labels.split(b"n" * 100 + b"\ta\tb", "file") == (b"n" * 100, b"a\tb")
+    assert " has more than 100 bytes before its first tab: " in refusal(b"n" * 101 + b"\ta")
+    assert " has a line break before its first tab: " in refusal(b"n" * 99 + b"\n\ta")
+    items = [(b"a,b", "column"), (b"a;b", "column"), (b"a,b", "file"), (b"ab", "column"), (b"\ta,b", "column")]
+    assert ["if this is a table" in refusal(*item) for item in items] == [True, True, False, False, False]
+
+
+def test_known_labels_are_found_at_the_beginnings_of_lines():
+    known = [b"fr"]
+    items = [(b"fr\tAda", (b"fr", b"Ada")), (b"de\tEva", (b"", b"de\tEva")), (b"fr", (b"", b"fr"))]
+    assert [labels.split_known(item, known) for item, _ in items] == [found for _, found in items]
+    text = b"fr\tAda\n\nde\tfr\tEva\nfr\tIo"
+    assert labels.cut(text, known) == [b"", b"fr\t", b"Ada\n\nde\tfr\tEva\n", b"fr\t", b"Io"]
+    assert labels.cut(text, []) == [text]
+    assert labels.beginning_of(b"\xffa\n" + b"b" * 99) == "\ufffda\\n" + "b" * 37

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -112,6 +113,41 @@ def test_an_unfinished_run_in_another_format_is_seen(stopped):
     assert result_of(stopped, "-max_epochs", "0.1")[0] is None
 
 
+@pytest.mark.parametrize("newer", [".t7", ".safetensors"])
+def test_of_two_formats_the_newer_one_counts(stopped, newer):
+    pytest.importorskip("safetensors")
+    t7 = stopped / "cv" / "lm_lstm_latest.t7"
+    found = checkpoint.load(t7)
+    checkpoint.convert(found, other := t7.with_suffix(".safetensors"))
+    found.opt["max_epochs"] = found.epoch  # a finished run
+    checkpoint.convert(found, t7)
+    for path in (t7, other):
+        os.utime(path, (2e9, 2e9) if path.suffix == newer else (1e9, 1e9))
+    error, _, _ = result_of(stopped, "-max_epochs", "0.1")
+    said = str(error).startswith("cv/lm_lstm_latest.safetensors is an unfinished run: ")
+    assert said == (newer == ".safetensors") == (error is not None)
+
+
+def test_a_run_that_does_not_say_when_it_ends_is_unfinished(stopped):
+    latest = stopped / "cv/lm_lstm_latest.t7"
+    recording(latest, latest, max_epochs="many", patience="much")
+    error, _, _ = result_of(stopped, "-max_epochs", "0.2")
+    assert str(error).startswith("cv/lm_lstm_latest.t7 is an unfinished run: text of -data_dir data, iteration ")
+
+
+def test_an_unfinished_run_is_described(stopped):
+    latest = stopped / "cv/lm_lstm_latest.t7"
+    found = checkpoint.load(latest)
+    found.i, found.epoch, found.train_losses = 90, 1.5, [4.5] * 89 + [2.125]
+    found.opt.update(max_epochs=91 / 60, data_dir="my\u202edata")
+    for val_losses, loss in (({60: 2.25, 30: 2.5}, "validation loss 2.2500"), ({}, "training loss 2.1250")):
+        found.val_losses = val_losses
+        checkpoint.convert(found, latest)
+        error, _, _ = result_of(stopped, "-max_epochs", "0.2")
+        text = quoted(r"my\u202edata")
+        assert f"text of -data_dir {text}, iteration 90, epoch 1.50, {loss}; go on with it by " in str(error)
+
+
 def test_the_command_that_goes_on_can_be_typed(stopped):
     (stopped / "cv").rename(stopped / "my cv")
     error, _, _ = result_of(stopped, "-checkpoint_dir", "my cv", "-max_epochs", "0.2")
@@ -144,6 +180,7 @@ def test_the_ways_on(stopped, tmp_path):
 
 
 def test_overwrite_gives_it_up(stopped):
+    shutil.copy2(stopped / "cv/lm_lstm_latest.t7", stopped / "cv/lm_lstm_best.t7")
     error, out, err = result_of(stopped, "-data_dir", "other", "-max_epochs", "0.1", "-overwrite", "1")
     assert error is None
     assert "-overwrite 1 gives up the unfinished run cv/lm_lstm_latest.t7: text of -data_dir data, iteration " in err
@@ -433,8 +470,12 @@ def test_golden_checkpoints_are_where_they_were():
 def test_the_only_checkpoint_of_a_run_is_not_overwritten(tmp_path):
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "0.2")
-    named(folder)[0].unlink()
+    (name,) = named(folder)
     (folder / "cv/lm_lstm_latest.t7").unlink()
+    error, _, err = result_of(folder, "-max_epochs", "0.1")
+    assert error is None and f"the best checkpoint of the finished run before stays as cv/{name.name}." in err
+    for path in (*named(folder), folder / "cv/lm_lstm_latest.t7"):
+        path.unlink()
     best = folder / "cv/lm_lstm_best.t7"
     for content_, what in ((best.read_bytes(), "the only checkpoint of its run"), (b"my notes", "not a checkpoint")):
         best.write_bytes(content_)
@@ -452,3 +493,22 @@ def test_going_on_without_the_newest_checkpoint_replaces_the_best(tmp_path):
     (folder / "cv/lm_lstm_latest.t7").unlink()
     error, _, err = result_of(folder, "-resume", str(named(folder)[0]), "-max_epochs", "0.4", small=[])
     assert error is None and "this run replaces" not in err
+
+
+def test_going_on_does_not_replace_the_best_checkpoint_of_another_run(tmp_path):
+    folder, other = folder_with_text(tmp_path), folder_with_text(tmp_path / "other")
+    for one, seed in ((folder, "1"), (other, "2")):
+        train(one, "-max_epochs", "0.1", "-seed", seed)
+    best, latest = (folder / f"cv/lm_lstm_{name}.t7" for name in ("best", "latest"))
+    (name,) = named(folder)
+    for content_, what in ((b"my notes", "not a checkpoint"), (named(other)[0].read_bytes(), "the only checkpoint of")):
+        for path in (best, latest):
+            path.unlink(missing_ok=True)
+        best.write_bytes(content_)
+        error, _, _ = result_of(folder, "-resume", f"cv/{name.name}", "-max_epochs", "0.15", small=[])
+        assert str(error).startswith(f"cv/lm_lstm_best.t7, which this training would overwrite, is {what}")
+        assert best.read_bytes() == content_ and not latest.exists()
+    best.write_bytes(b"my notes")
+    latest.write_bytes(named(other)[0].read_bytes())  # of a finished run
+    error, _, err = result_of(folder, "-resume", f"cv/{name.name}", "-max_epochs", "0.15", small=[])
+    assert error is None and "this run replaces cv/lm_lstm_best.t7, which is not a checkpoint." in err

@@ -407,6 +407,43 @@ def test_lua_checkpoints_resume_as_far_as_they_can(tmp_path, name):
     assert f"the decay rule gives the learning rate, {rate};" in said
 
 
+@pytest.fixture
+def half(tmp_path) -> tuple[Path, charrnn.Checkpoint, charrnn.Checkpoint]:
+    """The folder of a run, its checkpoint, and the same with a hidden state of zeros."""
+    folder = folder_with_text(tmp_path / "half")
+    train(folder, "-max_epochs", "0.5")
+    found, zeros = (checkpoint.load(named(folder)[0]) for _ in range(2))
+    for hidden in zeros.state.hidden_state:
+        hidden[:] = 0
+    return folder, found, zeros
+
+
+def one_step_more(found: charrnn.Checkpoint, folder: Path, text: bytes = TEXT) -> str:
+    """The log of the run of a checkpoint beside the folder of its text, or with another text."""
+    other = copied(folder, folder.with_name(f"run{len(list(folder.parent.iterdir()))}"))
+    (other / "data/input.txt").write_bytes(text)
+    checkpoint.convert(found, other / "cv/lm_lstm_latest.t7")
+    return "\n".join(train(other, "-resume", "cv", "-max_epochs", "0.52", "-print_every", "1", small=[]))
+
+
+def loss_in(log: str) -> str:
+    return re.search("train_loss = ([^,]+)", log)[1]
+
+
+def test_without_a_state_a_run_goes_on_at_its_place_in_the_text(half):
+    folder, found, zeros = half
+    log = one_step_more(dataclasses.replace(found, state=None), folder)
+    assert loss_in(log) == loss_in(one_step_more(zeros, folder))
+    assert "RMSprop's mean squares and the hidden state start from zero, and dropout from -seed." in log
+
+
+def test_another_text_is_read_from_a_zero_hidden_state(half):
+    folder, found, zeros = half
+    for text, is_same in ((TEXT, False), (TEXT[::-1], True)):
+        one, other = (loss_in(one_step_more(start, folder, text)) for start in (found, zeros))
+        assert (one == other) == is_same
+
+
 def test_a_file_from_elsewhere_asks_for_the_folder_of_its_text(tmp_path):
     """Its recorded folder may be on another machine: the message names -data_dir, not a way to get a text."""
     stranger = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
