@@ -79,7 +79,7 @@ def loss_curve(loaded: Checkpoint, name: str, path: str = "") -> Curve:
     train = range(1, len(loaded.train_losses) + 1), loaded.train_losses
     validations = checkpoints.validations(loaded)
     val = sorted(validations), [validations[i] for i in sorted(validations)]
-    per_iteration = loaded.epoch / loaded.i if loaded.i > 0 and loaded.epoch > 0 else 0.0
+    per_iteration = loaded.epoch / loaded.i if loaded.i > 0 else 0.0
     label = f"{name}: {network.model}, {network.num_layers} x {network.rnn_size}"
     return curve(path or name, label, train, val, per_iteration)
 

@@ -82,7 +82,7 @@ def _whole(value: object) -> int:
     number = _number(int(value) if isinstance(value, bool) else value)  # True for 1
     if not number.is_integer():
         raise ValueError
-    return int(number) if isinstance(value, float) else int(value)  # type: ignore[call-overload]  # a number
+    return int(value)  # type: ignore[call-overload, no-any-return]  # a number
 
 
 def _switch(value: object) -> int:

@@ -79,7 +79,7 @@ class Run:
         """Errors: UserError, also if another run has replaced the checkpoint."""
         model = load(path if _current_directory() == self._directory else os.path.join(self._directory, path))
         found, own = model.train_losses, self.train_losses[: model.iteration]
-        if len(found) != len(own) or not np.array_equal(found, own, equal_nan=True):
+        if not np.array_equal(found, own, equal_nan=True):
             raise UserError(f"{path} is a checkpoint of another run by now: load it by its path, or train again.")
         return model
 

@@ -418,12 +418,12 @@ def half(tmp_path) -> tuple[Path, charrnn.Checkpoint, charrnn.Checkpoint]:
     return folder, found, zeros
 
 
-def one_step_more(found: charrnn.Checkpoint, folder: Path, text: bytes = TEXT) -> str:
+def one_step_more(found: charrnn.Checkpoint, folder: Path, text: bytes = TEXT, *args: str) -> str:
     """The log of the run of a checkpoint beside the folder of its text, or with another text."""
     other = copied(folder, folder.with_name(f"run{len(list(folder.parent.iterdir()))}"))
     (other / "data/input.txt").write_bytes(text)
     checkpoint.convert(found, other / "cv/lm_lstm_latest.t7")
-    return "\n".join(train(other, "-resume", "cv", "-max_epochs", "0.52", "-print_every", "1", small=[]))
+    return "\n".join(train(other, "-resume", "cv", "-max_epochs", "0.52", "-print_every", "1", *args, small=[]))
 
 
 def loss_in(log: str) -> str:
@@ -435,6 +435,8 @@ def test_without_a_state_a_run_goes_on_at_its_place_in_the_text(half):
     log = one_step_more(dataclasses.replace(found, state=None), folder)
     assert loss_in(log) == loss_in(one_step_more(zeros, folder))
     assert "RMSprop's mean squares and the hidden state start from zero, and dropout from -seed." in log
+    log = one_step_more(dataclasses.replace(found, state=None), folder, TEXT, "-initial_mean", "1")
+    assert "start from zero (the mean squares from -initial_mean 1), and dropout from -seed." in log
 
 
 def test_another_text_is_read_from_a_zero_hidden_state(half):
