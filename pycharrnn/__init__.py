@@ -103,10 +103,14 @@ def __getattr__(name: str) -> object:
             if e.name == "torch":
                 from pycharrnn.common import extras
 
-                extras.require_pytorch(f"pycharrnn.{name}", extras.MissingAttribute)
+                extras.require_pytorch(f"pycharrnn.{name}")
             raise
     raise AttributeError(f"module 'pycharrnn' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """The names that can be imported, so that help() works without PyTorch, too."""
+    from pycharrnn.common import extras
+
+    needs_pytorch = set() if extras.has_pytorch() else {"CharRNN"}
+    return sorted({*globals(), *__all__} - needs_pytorch)

@@ -231,7 +231,7 @@ INLINE const float *before(const struct adapting *a, const struct adapt_layer *l
   return l->characters[t] == a->end_id ? a->zeros : states + t * l->stride;
 }
 
-/* The end of the units' rows of a gate, without those that are padding alone. */
+/* One past the last row of a gate to compute: `last`, but at most H rounded up to DOT_ROWS. */
 INLINE int64_t last_row(const struct adapt_layer *l, int64_t last) {
   return last < ROUND_UP(l->H, DOT_ROWS) ? last : ROUND_UP(l->H, DOT_ROWS);
 }

@@ -102,9 +102,8 @@ def test_commands_that_need_it(packages, home, args, what):
 
 def test_introspection_passes_over_what_needs_it(packages, home):
     code = (
-        "import pycharrnn, inspect, pydoc; model = pycharrnn.load(sys.argv[1]);"
-        "assert not hasattr(pycharrnn, 'CharRNN');"
-        "assert 'load' in pydoc.render_doc(pycharrnn); assert inspect.getmembers(model); model.module"
+        "import pycharrnn, inspect, pydoc; model = pycharrnn.load(sys.argv[1]); assert inspect.getmembers(model);"
+        "assert 'load' in pydoc.render_doc(pycharrnn) and 'CharRNN' not in dir(pycharrnn); model.module"
     )
     ended = python(packages, home, code, CHECKPOINT)
     last = ended.stderr.decode().splitlines()[-1]

@@ -236,6 +236,10 @@ class Command(click.Command):
                         f"{text} is a text: name the model before it, as in {command}.", ctx
                     ) from None
                 raise click.UsageError(f"Missing argument '{metavar}': {described}.", ctx) from None
+            options = [param for param in self.get_params(ctx) if isinstance(param, click.Option) and not param.is_flag]
+            kinds = {flag: param.type for param in options for flag in param.opts}
+            if isinstance(e, click.BadOptionUsage) and e.option_name in kinds:  # after -help, where _check_flags ends
+                raise click.UsageError(_lacks_value(e.option_name, kinds[e.option_name]), ctx) from None
             raise
         if left_over and not ctx.resilient_parsing:
             raise click.UsageError(self._on_left_over(typed, left_over, ctx), ctx)

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import re
 
-from pycharrnn.common.errors import UserError, wordings
+from pycharrnn.common.errors import UserError
 
 _OF_EXTRA = re.compile(r"""(?P<requirement>[^;]+?)\s*;\s*extra\s*==\s*["'](?P<extra>[\w.-]+)["']""")
 
@@ -36,8 +36,7 @@ def require_current_folder() -> None:
     try:
         os.getcwd()
     except FileNotFoundError:
-        way_out = wordings("with cd", "by os.chdir")
-        raise UserError(f"the current folder was removed: change to another one, {way_out}.") from None
+        raise UserError("the current folder was removed: change to another one.") from None
 
 
 def missing(what: str, extra: str) -> MissingPackage:

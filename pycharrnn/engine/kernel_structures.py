@@ -1,7 +1,7 @@
 """The C kernel's structures as ctypes, for the modules that call it, and the argument types of its functions.
 
-kernel_structs.h describes the fields. kernel_library.py compares LAYOUT, which has the constants by which arrays are
-sized, too, with that of a library before any call.
+kernel_structs.h describes the fields. kernel_library.py compares LAYOUT with that of a library before any call. LAYOUT
+also has the constants that size arrays.
 """
 
 from __future__ import annotations

@@ -44,13 +44,19 @@ def device_name(value: object) -> None:
         raise TypeError(f'device must be a torch.device or its name such as "cuda", not {reprlib.repr(value)}')
     try:
         named = torch.device(value)
-    except (RuntimeError, OverflowError) as e:
+    except (RuntimeError, OverflowError, ValueError) as e:
+        if isinstance(value, int) and value >= 0:  # without a GPU PyTorch numbers none
+            raise _unusable(value, e) from e
         raise ValueError(f'device must be one of PyTorch such as "cuda", not {reprlib.repr(value)}') from e
     try:
         torch.empty(0, device=named)
     except (RuntimeError, AssertionError, ImportError) as e:
-        reason = str(e).partition("\n")[0].partition(". ")[0].rstrip(".")
-        raise ValueError(f"PyTorch can't use the device {str(named)!r} here ({reason})") from e
+        raise _unusable(value, e) from e
+
+
+def _unusable(device: object, reason: Exception) -> ValueError:
+    sentence = str(reason).partition("\n")[0].partition(". ")[0].rstrip(".")
+    return ValueError(f"PyTorch can't use the device {reprlib.repr(str(device))} here ({sentence})")
 
 
 def tensor(name: str, value: object, dtype: torch.dtype | None, device: torch.device, shape: Sequence[int]) -> None:

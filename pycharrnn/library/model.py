@@ -267,8 +267,8 @@ class Model:
         """Draw items from a model of items, as `pycharrnn sample` does.
 
         Args:
-            count: how many to yield. Drawing ends early when the last 1,000 items were all left out, or one, if with
-                topk=1 or sample=0 all would be equal.
+            count: how many to yield. Fewer are yielded if 1,000 in a row were left out. With topk=1 or sample=0, where
+                all items of a label are equal, one item left out ends the drawing.
             primetext: the beginning of every item.
             label: of the items, for a model with labels; "" = labels as often as in training.
             new: leave out items that are in the training text, and empty ones. unique: leave out those that were drawn

@@ -44,7 +44,7 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: PrintLine)
         _refuse_unfinished(unfinished, ways_on)
         if start is not None and not isinstance(start, ResumedRun):
             _refuse_initial(start, (best, latest), ways_on)
-    # Without notes on a best checkpoint from before the resumed state: it stays.
+    # No note on a best checkpoint that was written before the resumed state: the run keeps it.
     if loaded is not None and latest not in unfinished:
         for path, what, replaced in ((best, "best", _loaded(best)), (latest, "newest", loaded)):
             if os.path.lexists(path) and not _is_continued(replaced, resumed):

@@ -188,7 +188,7 @@ def test_a_current_folder_that_was_removed(tmp_path, args):
     process = start("-c", code, cwd=tmp_path / "gone", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     out, err = process.communicate()
     assert (process.returncode, out) == (1, b"")
-    assert err == b"pycharrnn: the current folder was removed: change to another one, with cd.\n"
+    assert err == b"pycharrnn: the current folder was removed: change to another one.\n"
 
 
 def test_a_mistyped_text_is_answered_by_one_that_exists(tmp_path):

@@ -276,6 +276,7 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
         (["eval", "-compare", "cv"], "-compare needs 0 or 1, not 'cv'."),
         (["train", "--help=x"], "Option '--help' does not take a value."),
         (["sample", "cv", "-length"], "-length needs a whole number after it."),
+        (["train", "-help", "-rnn_size"], "-rnn_size needs a whole number after it."),
         (["sample", "cv", "-o"], "-o needs a folder after it."),
         (["plot", "cv", "-o"], "-o needs a file after it."),
         (["train", "-savefile"], "-savefile needs its value after it."),

@@ -241,7 +241,7 @@ def test_a_model_is_not_saved_in_a_folder_that_was_removed(model, tmp_path, monk
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    with pytest.raises(pycharrnn.UserError, match=r"^the current folder was removed: change to another one, by os\.ch"):
+    with pytest.raises(pycharrnn.UserError, match="^the current folder was removed: change to another one.$"):
         model.save("x.t7")
     model.save(tmp_path / "x.t7")
 
@@ -299,5 +299,6 @@ def test_a_device_is_refused_in_one_sentence():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
 def test_a_network_on_a_gpu_that_this_machine_lacks():
-    with pytest.raises(ValueError, match=r"^PyTorch can't use the device 'cuda' here \("):
-        pycharrnn.CharRNN("gru", 3, 4, 1, device="cuda")
+    for device in ("cuda", torch.device("cuda"), 0):
+        with pytest.raises(ValueError, match=rf"^PyTorch can't use the device '{device}' here \(\w"):
+            pycharrnn.CharRNN("gru", 3, 4, 1, device=device)

@@ -26,7 +26,9 @@ from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.text import cache_files, file_pieces
-from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
+from pycharrnn.text.batches import TRAIN, VAL, Batches
+from pycharrnn.text.data_settings import DataSettings
+from pycharrnn.text.loaders import open_batches
 
 SILENT = lambda line: None  # noqa: E731
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
@@ -43,13 +45,14 @@ def invoke(folder: Path, *args: str) -> str:
     return result.stdout
 
 
-def loader(folder, batch=5, length=8, say=SILENT, **keywords) -> CharSplitLMMinibatchLoader:
+def loader(folder, batch=5, length=8, say=SILENT, encoding="bytes", model_characters=None, vocab="extend") -> Batches:
     if os.name == "nt":
         gc.collect()  # an error's traceback may hold an earlier one, and Windows replaces no cache that is open
-    return CharSplitLMMinibatchLoader(folder, batch, length, (0.9, 0.1, 0), say=say, **keywords)
+    data = DataSettings(os.fspath(folder), batch, length, 0.9, 0.1, vocab, encoding, items="", label="", seed=1)
+    return open_batches(data, say=say, model_characters=model_characters)
 
 
-def text_of(batches: CharSplitLMMinibatchLoader) -> bytes:
+def text_of(batches: Batches) -> bytes:
     """What the loader's batches spell, cut to whole batches."""
     characters = sorted(batches.vocab_mapping, key=batches.vocab_mapping.get)
     columns = []
@@ -190,7 +193,7 @@ def test_a_loader_that_knows_more_or_fewer_characters(tmp_path):
     assert text_of(extended) == text
     assert {p.name: p.read_bytes() for p in tmp_path.glob("*.t*")} == cache
     lines: list[str] = []
-    kept = loader(tmp_path, model_characters=[b"q", b"b", b"a", b"z"], leave_out_others=True, say=lines.append)
+    kept = loader(tmp_path, model_characters=[b"q", b"b", b"a", b"z"], vocab="keep", say=lines.append)
     assert kept.vocab_mapping == {b"a": 1, b"b": 2, b"q": 3, b"z": 4}
     assert text_of(kept) == re.sub(rb"[^qabz]", b"", text)[:80]
     assert "characters left out of the text (176 of 280): 'c' 'x' 'y' '\\xa9' '\\xc3'" in lines
@@ -201,7 +204,7 @@ def test_a_loader_that_knows_more_or_fewer_characters(tmp_path):
 
 def test_the_text_without_some_characters_is_kept_and_remade(tmp_path):
     def text() -> bytes:
-        return text_of(loader(tmp_path, 2, 3, model_characters=[b"a", b"b"], leave_out_others=True))
+        return text_of(loader(tmp_path, 2, 3, model_characters=[b"a", b"b"], vocab="keep"))
 
     (tmp_path / "input.txt").write_bytes(b"a-b-" * 30)
     assert text() == b"ab" * 30
@@ -222,7 +225,7 @@ def test_the_text_without_some_characters_is_kept_and_remade(tmp_path):
 def test_a_text_with_no_known_character(tmp_path):
     (tmp_path / "input.txt").write_bytes(b"abc" * 40)
     with pytest.raises(UserError, match="none of the checkpoint.s characters"):
-        loader(tmp_path, model_characters=[b"x"], leave_out_others=True)
+        loader(tmp_path, model_characters=[b"x"], vocab="keep")
 
 
 def test_all_256_bytes_and_one_code_point_more(tmp_path):
@@ -232,7 +235,7 @@ def test_all_256_bytes_and_one_code_point_more(tmp_path):
     x, _ = batches.next_batch(TRAIN)
     assert set((x + 1).ravel().tolist()) == {batches.vocab_mapping["é".encode()]}
     (tmp_path / "input.txt").write_bytes(bytes(range(256)) * 10)
-    without = loader(tmp_path, 2, 3, model_characters=[bytes([k]) for k in range(200, 256)], leave_out_others=True)
+    without = loader(tmp_path, 2, 3, model_characters=[bytes([k]) for k in range(200, 256)], vocab="keep")
     assert text_of(without) == (bytes(range(200, 256)) * 10)[:558]
 
 
