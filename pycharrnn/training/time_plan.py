@@ -24,6 +24,7 @@ _FEW_VALIDATIONS = 5  # which a short run has even if they take longer, up to:
 _FOR_FEW_VALIDATIONS = 0.2  # of the time
 _LEAST_ITERATIONS = 20  # from a speed that was too low for a moment, a run can grow
 ANY_TIME = 0.01  # seconds of an iteration, for options_for where only the batches matter
+_LEAST_LONGER = 640  # rnn_size from which texts have longer sequences
 _LEAST_WARMED_UP = 512  # rnn_size from which lists have -warmup, as texts always have
 _PART_OF_DROP_FURTHER = 0.7  # of the weight drop, with -init_from: the model was trained with less, or without
 _STATE_RESET = 0.05  # of texts, in runs of less than _FEW_EPOCHS
@@ -223,7 +224,7 @@ def _settings(opt: TrainOptions, length: int, rnn_size: int, epochs: float, ever
         **_ALWAYS,
         **by_length,
         "rnn_size": rnn_size,
-        "seq_length": rules.seq_length,
+        "seq_length": _seq_length(rules, rnn_size, length, bool(opt.init_from)),
         "learning_rate": _learning_rate(rules, rnn_size, length, bool(opt.init_from)),
         "weight_drop": _weight_drop(rules, length, epochs, rnn_size, most_drop, bool(opt.init_from)),
         "state_reset": _STATE_RESET if epochs < _FEW_EPOCHS and not opt.items else 0,
@@ -242,6 +243,12 @@ def _by_length(rules: Rules, rnn_size: int, length: int) -> dict[str, Value]:
     if rnn_size >= _LEAST_WARMED_UP:
         found["warmup"] = WARMUP
     return found
+
+
+def _seq_length(rules: Rules, rnn_size: int, length: int, further: bool) -> int:
+    """Longer for a network that reads enough for fewer steps, each with a better gradient."""
+    is_long = rules is TEXT_RULES and length >= rules.short and rnn_size >= _LEAST_LONGER and not further
+    return rules.seq_length * (2 if is_long else 1)
 
 
 def _learning_rate(rules: Rules, rnn_size: int, length: int, further: bool) -> float:

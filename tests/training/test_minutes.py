@@ -564,6 +564,15 @@ def test_more_time_or_a_faster_machine_trains_a_larger_network():
     assert planned(minutes=1, steps=fast).learning_rate < planned(minutes=1).learning_rate
 
 
+def test_a_large_network_for_a_long_text_has_longer_sequences():
+    def of(rnn_size: int, length: int = 10**6, **typed) -> int:
+        return planned(length, minutes=100, steps={rnn_size: STEPS[rnn_size]}, **typed).seq_length
+
+    assert [of(512), of(640), of(1024)] == [50, 100, 100]
+    assert of(640, 299_999) == of(640, init_from="cv") == of(640, seq_length=50) == 50
+    assert of(640, items="line") == 25
+
+
 def test_a_short_text_limits_the_network():
     """The square root of its length; for a list, nine times the cube root. A larger network learns it by heart."""
     assert [planned(length, minutes=1000).rnn_size for length in (50_000, 150_000, 10**6)] == [192, 384, 768]
