@@ -292,10 +292,11 @@ def test_a_training_that_went_back_goes_on_from_its_own_newest_state(tmp_path):
     folder = folder_with_text(tmp_path)
     train(folder, *EVALS, "-save_every_minutes", "0")
     first, *_, last = named(folder)
+    written = last.stat().st_mtime_ns
     back = ["-resume", f"cv/{first.name}", "-learning_rate", "0.0005", "-overwrite", "1", "-max_epochs"]
     train(folder, *back, "1", small=[])
     for path in folder.glob("cv/*"):
-        if path.stat().st_mtime_ns <= last.stat().st_mtime_ns:
+        if path.stat().st_mtime_ns <= written:
             os.utime(path, (1e9, 1e9))
     lines = train(folder, "-resume", "cv", "-max_epochs", "1.05", small=[])
     (start,) = (line for line in lines if line.startswith("resuming from"))
@@ -307,10 +308,10 @@ def test_a_training_of_the_same_digits_that_went_back_goes_on_from_its_latest(tm
     folder = folder_with_text(tmp_path)
     train(folder, *EVALS)
     first, *_, last = named(folder)
-    before = set(folder.glob("cv/*"))
+    written, before = last.stat().st_mtime_ns, set(folder.glob("cv/*"))
     train(folder, "-resume", f"cv/{first.name}", "-overwrite", "1", "-max_epochs", "1", small=[])
     for path in before:
-        if path.exists() and path.stat().st_mtime_ns <= last.stat().st_mtime_ns:
+        if path.exists() and path.stat().st_mtime_ns <= written:
             os.utime(path, (1e9, 1e9))
     lines = train(folder, "-resume", "cv", "-max_epochs", "1.05", small=[])
     (start,) = (line for line in lines if line.startswith("resuming from"))
