@@ -23,7 +23,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#if defined(__AVX2__) && defined(__FMA__) /* scalars alone, as of -mfma -mavx, would give other bits than vectors */
+#if defined(__AVX2__) && defined(__FMA__) /* without AVX2 only scalars would be fused, and vectors give other bits */
 #define X86_FMA
 #include <immintrin.h>
 #elif defined(__aarch64__) && defined(__ARM_NEON)

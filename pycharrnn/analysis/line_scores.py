@@ -70,8 +70,8 @@ def of_file(
     Args:
         read: path -> the text.
         how: to learn from the lines or items while reading them; None for a model that stays as it is.
-        text_encoding: of the file of items, "" to detect it. note: prints how that is decoded, and
-            which files of a folder are left out.
+        text_encoding: of the file of items, "" to detect it.
+        note: prints how that is decoded, and which files of a folder are left out.
 
     Errors: OSError; UserError.
     """

@@ -37,7 +37,10 @@ class Meter:
         self._start = self._now()
 
     def others(self) -> float | None:
-        """The mean number of cores busy with other programs, over 0.5 s or more; waits for that. None if unknown."""
+        """The mean number of cores busy with other programs since the construction; None if it is unknown.
+
+        Waits until 0.5 s have passed since then.
+        """
         if self._start is None:
             return None
         time.sleep(max(_LEAST_SECONDS - (time.monotonic() - self._start[0]), 0))

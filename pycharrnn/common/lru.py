@@ -1,4 +1,4 @@
-"""A cache of the values that were used last."""
+"""A cache that evicts the least recently used values."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ Value = TypeVar("Value")
 
 
 class LRU(Generic[Key, Value]):
-    """Keeps the values that were used last, up to a total cost of `max_cost`, and always the last one.
+    """Maps keys to values, and evicts the least recently used ones while all together cost more than `max_cost`.
 
-    `cost`: of a value, which must not change while the value is kept. Not for several threads at a time.
+    The value that was set last stays, whatever it costs. `cost`: returns the cost of a value, which must not change
+    while the value is in the cache. Not for several threads at a time.
 
     Example:
         >>> texts = LRU(5, len)
@@ -31,7 +32,7 @@ class LRU(Generic[Key, Value]):
         return key in self._values
 
     def __getitem__(self, key: Key) -> Value:
-        """The value, which becomes the most recently used. Errors: KeyError for one that is not kept."""
+        """Return a value and mark it as the most recently used. Errors: KeyError for a key without a value."""
         self._values.move_to_end(key)
         return self._values[key]
 

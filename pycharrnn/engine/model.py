@@ -157,8 +157,7 @@ class CharRNN(nn.Module):
             without a vocab.
         """
         target, choices = path_argument.path(path), formats.Choices(dtype, encoding, long_size)
-        with in_words_of_a_program():
-            formats.check_choices(target, choices)
+        formats.check_choices(target, choices)
         if len(self.vocab) != self.vocab_size:
             raise ValueError(f"model.vocab has {len(self.vocab)} characters, the model {self.vocab_size}: set it first")
         if sorted(self.vocab.values()) != list(range(1, self.vocab_size + 1)):

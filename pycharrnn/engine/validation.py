@@ -36,8 +36,12 @@ def floating_point(dtype: object) -> None:
         raise TypeError(f"dtype must be a floating-point torch.dtype such as torch.float32, not {reprlib.repr(dtype)}")
 
 
+class UnusableDevice(ValueError):
+    """PyTorch knows the device, but this machine lacks it."""
+
+
 def device_name(value: object) -> None:
-    """Errors: TypeError; ValueError for a device that PyTorch does not know, or that this machine lacks."""
+    """Errors: TypeError; ValueError for a device that PyTorch does not know; UnusableDevice."""
     if value is None:
         return
     if not isinstance(value, (str, int, torch.device)) or isinstance(value, bool):
@@ -46,17 +50,18 @@ def device_name(value: object) -> None:
         named = torch.device(value)
     except (RuntimeError, OverflowError, ValueError) as e:
         if isinstance(value, int) and value >= 0:  # without a GPU PyTorch numbers none
-            raise _unusable(value, e) from e
+            raise unusable_device(value, e) from e
         raise ValueError(f'device must be one of PyTorch such as "cuda", not {reprlib.repr(value)}') from e
     try:
         torch.empty(0, device=named)
-    except (RuntimeError, AssertionError, ImportError) as e:
-        raise _unusable(value, e) from e
+    except (RuntimeError, AssertionError, OSError, ImportError) as e:
+        raise unusable_device(value, e) from e
 
 
-def _unusable(device: object, reason: Exception) -> ValueError:
+def unusable_device(device: object, reason: Exception) -> UnusableDevice:
+    """The error for a device, with the first sentence of PyTorch's."""
     sentence = str(reason).partition("\n")[0].partition(". ")[0].rstrip(".")
-    return ValueError(f"PyTorch can't use the device {reprlib.repr(str(device))} here ({sentence})")
+    return UnusableDevice(f"PyTorch can't use the device {reprlib.repr(str(device))} here ({sentence})")
 
 
 def tensor(name: str, value: object, dtype: torch.dtype | None, device: torch.device, shape: Sequence[int]) -> None:

@@ -42,23 +42,17 @@ def check_device(device: object) -> None:
     extras.require_pytorch(f"the device {reprlib.repr(device)}")
     import torch
 
-    if not isinstance(device, (str, int, torch.device)) or isinstance(device, bool):
-        raise TypeError(f'device must be a torch.device or its name such as "cuda", not {reprlib.repr(device)}')
-    try:
-        named = torch.device(device)
-    except (RuntimeError, OverflowError) as e:
-        if isinstance(device, int) and device >= 0:  # without a GPU PyTorch numbers none
-            raise _unusable(device, e) from None
-        raise ValueError(f'device must be one of PyTorch such as "cuda", not {reprlib.repr(device)}') from None
-    try:
-        torch.zeros(1, device=named).cpu()
-    except (RuntimeError, AssertionError, OSError, ImportError) as e:
-        raise _unusable(device, e) from None
+    from pycharrnn.engine import validation
 
-
-def _unusable(device: object, reason: Exception) -> UserError:
-    sentence = str(reason).partition("\n")[0].partition(". ")[0].rstrip(".")
-    return UserError(f"PyTorch can't use the device {str(device)!r} here ({sentence}): leave it out for the CPU.")
+    try:
+        validation.device_name(device)
+        torch.zeros(1, device=device).cpu()  # type: ignore[call-overload]  # a device, as was checked
+        return
+    except validation.UnusableDevice as e:
+        error = e
+    except RuntimeError as e:  # such as that of meta, whose tensors have no numbers
+        error = validation.unusable_device(device, e)
+    raise UserError(f"{error}: leave it out for the CPU.")
 
 
 def token_ids(value: Any) -> npt.NDArray[np.int64]:

@@ -69,7 +69,8 @@ def options_for(caller: str, /, **values: Unpack[SampleKeywords]) -> SampleOptio
         found["length"] = 0
     # A str of which the sampler makes the same bytes, in any locale.
     found["stop"] = os.fsdecode(utf8(found.get("stop", SampleOptions.stop), "stop"))
-    names = ["primetext", "as_bytes", *SampleKeywords.__annotations__]  # two are no options: for hints on names
+    # For hints on misspelled names; the first two are arguments of `caller`, not options.
+    names = ["primetext", "as_bytes", *SampleKeywords.__annotations__]
     opt = options_of(SampleOptions, found, caller, names)
     with in_words_of_a_program():
         refuse_unused_text(opt)

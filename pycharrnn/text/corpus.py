@@ -288,7 +288,7 @@ def _place(wanted: str, joined: JoinedFiles, stats: TextStats, note: PrintLine) 
 
 
 def _exclude_non_readers(folder: str, files: Iterable[SourceFile]) -> None:
-    """Take a new folder's permissions from the classes of users that may not read one of the files. Errors: OSError."""
+    """Close a new folder to the group, or to other users, if they may not read one of the files. Errors: OSError."""
     before = mode = stat.S_IMODE(os.stat(folder).st_mode)
     for file in files:
         allowed = os.stat(file.path).st_mode

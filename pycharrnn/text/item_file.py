@@ -40,8 +40,8 @@ def items_of_file(path: str, kind: str, text_encoding: str = "", note: PrintLine
     """The items of a file, of the files of a folder, or of standard input (-), without their ends.
 
     `kind`: the value of -items. A file that contains U+001E is read as an input.txt of blank or file. `text_encoding`:
-    of the files, "" to detect it. `note`: prints how they are decoded,
-    and which files of a folder are left out. Errors: OSError; UserError.
+    of the files, "" to detect it. `note`: prints how they are decoded, and which files of a folder are left out.
+    Errors: OSError; UserError.
     """
     if kind != "line" and _is_input(path, END_CHARACTERS[kind]):  # as it is: it is neither decoded nor refused
         yield from items.of_input(file_pieces(path), END_CHARACTERS[kind], items.MAX_READ_ITEM)

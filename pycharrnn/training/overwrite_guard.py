@@ -44,14 +44,13 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: PrintLine)
         _refuse_unfinished(unfinished, ways_on)
         if start is not None and not isinstance(start, ResumedRun):
             _refuse_initial(start, (best, latest), ways_on)
+    replaced = _loaded(best)
     # No note on a best checkpoint that was written before the resumed state: the run keeps it.
     if loaded is not None and latest not in unfinished:
-        for path, what, replaced in ((best, "best", _loaded(best)), (latest, "newest", loaded)):
-            if os.path.lexists(path) and not _is_continued(replaced, resumed):
-                note(_on_replacing(path, what, replaced, stem, ending))
-    elif (
-        os.path.lexists(best) and not os.path.lexists(latest) and not _is_continued(replaced := _loaded(best), resumed)
-    ):
+        for path, what, state in ((best, "best", replaced), (latest, "newest", loaded)):
+            if os.path.lexists(path) and not _is_continued(state, resumed):
+                note(_on_replacing(path, what, state, stem, ending))
+    elif os.path.lexists(best) and not os.path.lexists(latest) and not _is_continued(replaced, resumed):
         if not files.overwrite and not (replaced and run_files.with_loss_in_name(best, replaced)):
             is_what = "the only checkpoint of its run" if replaced else "not a checkpoint"
             raise UserError(f"{best}, which this training would overwrite, is {is_what}: {ways_on}.")
@@ -86,6 +85,7 @@ def _unfinished(stem: str, latest: str, loaded: Checkpoint | None) -> Iterator[t
 
 
 def _refuse_unfinished(unfinished: Mapping[str, Checkpoint], ways_on: str) -> None:
+    """Errors: UserError for the first run, if there is one. `unfinished`: path -> its state."""
     for path, state in unfinished.items():
         resuming = wordings(f"pycharrnn train -resume {quoted(path)}", f"resume={path!r}")
         raise UserError(f"{path} is an unfinished run: {_described(state)}; go on with it by {resuming}, {ways_on}.")

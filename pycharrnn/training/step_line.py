@@ -25,7 +25,7 @@ class StepLine(NamedTuple):
 
 def printed(i: int, iterations: int, epoch: float, train_loss: float, norm_ratio: float, seconds: float) -> str:
     """The line of iteration `i`; `train_loss` in nats per character, `seconds` of the iteration."""
-    # Of at least six characters, %6.8f and %6.4e, as only nan and inf show.
+    # train.lua's %6.8f and %6.4e pad to six characters, which only nan and inf need.
     loss, norm = f"{lua_format.fixed(train_loss, 8):>6}", f"{lua_format.scientific(norm_ratio, 4):>6}"
     return (
         f"{i}/{iterations} (epoch {lua_format.fixed(epoch, 3)}), train_loss = {loss}, grad/param norm = {norm},"

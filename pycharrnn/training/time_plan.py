@@ -24,7 +24,7 @@ _FEW_VALIDATIONS = 5  # which a short run has even if they take longer, up to:
 _FOR_FEW_VALIDATIONS = 0.2  # of the time
 _LEAST_ITERATIONS = 20  # from a speed that was too low for a moment, a run can grow
 ANY_TIME = 0.01  # seconds of an iteration, for options_for where only the batches matter
-_LEAST_LONGER = 640  # rnn_size from which texts have longer sequences
+_LEAST_WITH_LONG_SEQUENCES = 640  # rnn_size, for texts
 _LEAST_WARMED_UP = 512  # rnn_size from which lists have -warmup, as texts always have
 _PART_OF_DROP_FURTHER = 0.7  # of the weight drop, with -init_from: the model was trained with less, or without
 _STATE_RESET = 0.05  # of texts, in runs of less than _FEW_EPOCHS
@@ -246,9 +246,9 @@ def _by_length(rules: Rules, rnn_size: int, length: int) -> dict[str, Value]:
 
 
 def _seq_length(rules: Rules, rnn_size: int, length: int, further: bool) -> int:
-    """Longer for a network that reads enough for fewer steps, each with a better gradient."""
-    is_long = rules is TEXT_RULES and length >= rules.short and rnn_size >= _LEAST_LONGER and not further
-    return rules.seq_length * (2 if is_long else 1)
+    """Twice as long for a large network and a longer text: its run has steps enough, so half as many do better."""
+    is_large = rules is TEXT_RULES and length >= rules.short and rnn_size >= _LEAST_WITH_LONG_SEQUENCES
+    return rules.seq_length * (2 if is_large and not further else 1)
 
 
 def _learning_rate(rules: Rules, rnn_size: int, length: int, further: bool) -> float:
