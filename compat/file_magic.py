@@ -24,6 +24,7 @@ _LONGEST_HEADER = 100_000_000  # bytes of a .safetensors file's header, as the l
 _READS = "pycharrnn reads the .t7 files of char-rnn and torch-rnn, and what its convert writes"
 _GZIP = "compressed by gzip"
 _GIVE_NAME = "give it a name that ends in"
+UNPACK = "unpack it, and name"
 _AS_TEXT = "save it as plain text to train on it"
 _NANOGPT = f"a transformer of nanoGPT, which pycharrnn does not run: {_READS}"
 _NANOGPT_KEYS = (b"model_args", b"iter_num")  # of the dict that its train.py saves
@@ -31,7 +32,8 @@ _DOCUMENT_NAMES = (b"[Content_Types].xml", b"mimetypeapplication/")  # of .docx 
 _PYTORCH = f"a file of PyTorch's torch.save, which only the program that wrote it understands: {_READS}"
 OTHER_SAFETENSORS = "a safetensors file of another program: pycharrnn reads those that its train and convert write"
 TEXT = "a text; `pycharrnn train` makes a model of it"
-HDF5 = "an HDF5 file, such as torch-rnn makes of a text: name a checkpoint, cv/checkpoint_*.t7"
+NAME_CHECKPOINT_OF_TORCH_RNN = "name a checkpoint, cv/checkpoint_*.t7"
+HDF5 = f"an HDF5 file, such as torch-rnn makes of a text: {NAME_CHECKPOINT_OF_TORCH_RNN}"
 NAME_A_CHECKPOINT = "name a checkpoint"
 OTHER_PROGRAM = f"a file of another program, not a .t7 file: {NAME_A_CHECKPOINT}"
 _KERAS_NAMES = (b"keras_version", b"layer_names")  # of attributes of its HDF5 files
@@ -48,8 +50,8 @@ _BEGINNINGS = (
     (b"BZh", "compressed by bzip2: unpack it with bunzip2"),
     (b"\xfd7zXZ\0", "compressed by xz: unpack it with unxz"),
     (b"\x28\xb5\x2f\xfd", "compressed by zstd: unpack it with unzstd"),
-    (b"7z\xbc\xaf'\x1c", "a 7z archive: unpack it, and name the .t7 file in it"),
-    (b"Rar!", "a rar archive: unpack it, and name the .t7 file in it"),
+    (b"7z\xbc\xaf'\x1c", f"a 7z archive: {UNPACK} the .t7 file in it"),
+    (b"Rar!", f"a rar archive: {UNPACK} the .t7 file in it"),
     (b"\x89HDF", HDF5),
     (_OUR_ONNX_START, f"an ONNX model of pycharrnn convert: {_GIVE_NAME} .onnx"),
     (b"\x93NUMPY", f"an array of NumPy's: {_READS}"),
@@ -88,7 +90,7 @@ def name_of(content: bytes | bytearray) -> str:
         if start.startswith(beginning):
             return kind
     if start[257:262] == b"ustar":
-        return "a tar archive: unpack it, and name the .t7 file in it"
+        return f"a tar archive: {UNPACK} the .t7 file in it"
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(b"{\\rtf"):
         return f"an RTF file: {_AS_TEXT}"
@@ -163,14 +165,14 @@ def _zip(content: bytes | bytearray) -> str:
     names, is_whole = _names_in_zip(content)
     for ending in _MODELS_IN_ZIP:
         if any(name.lower().endswith((ending, ending + b".gz")) for name in names):
-            return f"a zip archive: unpack it, and name the {ending.decode()} file in it"
+            return f"a zip archive: {UNPACK} the {ending.decode()} file in it"
     if any(name.endswith(b"model.weights.h5") for name in names):
         return f"a model of Keras: {_READS}"
     if any(name.endswith(b".npy") for name in names):
         return f"an archive of NumPy's arrays: {_READS}"
     if is_whole:
         return "a zip archive without a checkpoint: name another file"
-    return "a zip archive: unpack it, and name the .t7 file in it"
+    return f"a zip archive: {UNPACK} the .t7 file in it"
 
 
 def _names_in_zip(content: bytes | bytearray) -> tuple[list[bytes], bool]:

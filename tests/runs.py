@@ -96,7 +96,7 @@ def result_of(folder: Path, *args: str, small=SMALL):
     error = result.exception
     assert error is None or isinstance(error, UserError), repr(error)
     if error:
-        error.args = (with_slashes(str(error)),)
+        error.args = (with_slashes(error.message),)
     return error, masked(with_slashes(result.stdout)), with_slashes(result.stderr)
 
 

@@ -35,12 +35,12 @@ def train(*names, **more):
     behavior = open("behavior").read()
     name = sys.argv[sys.argv.index("-log") + 1].removesuffix(".csv").removeprefix("cv/")
     def stopped(number, frame):
-        advice = "go on with: ..."
+        advice = ""
         if behavior == "save nothing":
-            advice = ending_notes.not_saved("nothing has been trained", "nothing has been saved")
+            advice = "; " + ending_notes.not_saved("nothing has been trained", "nothing has been saved")
         else:
             open(f"cv/lm_{name}_latest.t7", "w").close()
-        print(f"pycharrnn: stopped by SIGTERM after iteration 3; {advice}", file=sys.stderr)
+        print(f"pycharrnn: stopped after iteration 3{advice}", file=sys.stderr)
         sys.exit(143)
     signal.signal(signal.SIGTERM, stopped)
     open(f"cv/{name}.csv", "a").close()

@@ -69,7 +69,7 @@ def _not_ours(content: bytearray) -> CheckpointError:
     if content.lstrip()[:1] != b"{":
         return CheckpointError(f"it is {file_magic.name_of(content) or 'not JSON'}")
     if file_magic.is_torch_rnn_json(content):
-        return CheckpointError("it is torch-rnn's JSON, without weights: name a checkpoint, cv/checkpoint_*.t7")
+        return CheckpointError(f"it is torch-rnn's JSON, without weights: {file_magic.NAME_CHECKPOINT_OF_TORCH_RNN}")
     _check_end(content)
     return CheckpointError('it is not a JSON file of pycharrnn\'s, which ends with its "weights"')
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pycharrnn.common import folder_walk
 from pycharrnn.common.display import encode_line, escape_controls
-from pycharrnn.common.errors import UserError, for_command_line
+from pycharrnn.common.errors import UserError, worded
 from pycharrnn.common.standard_streams import standard_input, write_line
 
 if TYPE_CHECKING:
@@ -48,8 +48,12 @@ def print_on_stderr(line: str) -> None:
 
 
 def note(line: str, program: str = "pycharrnn") -> None:
-    """As print_on_stderr, with the program's name before the line. A file name in it may have control characters."""
-    print_on_stderr(f"{program}: {escape_controls(for_command_line(line))}")
+    """As print_on_stderr, with the program's name before the line, unless it has no words for its reader.
+
+    A file name in it may have control characters.
+    """
+    if text := worded(line):
+        print_on_stderr(f"{program}: {escape_controls(text)}")
 
 
 def ask_for_text() -> None:

@@ -1,18 +1,26 @@
-"""The exception for faults that the user can correct, whose message names options as the caller gives them."""
+"""The exception for faults that the user can correct, whose message names options as the reader gives them.
+
+A message may have parts with several wordings: for the command line, for a program and for the page of the studio.
+`flag`, `wordings` and `on_page` make such parts; `for_command_line`, `for_program` and `for_page` choose a wording.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from pycharrnn.common.shell_words import quoted
 
-# Unicode reserves these noncharacters for use inside a program. They enclose the two wordings of a part of a message.
+# Unicode reserves these noncharacters for use inside a program. They enclose the wordings of a part of a message: those
+# for the command line and for a program, and the option that it names.
 _START, _OR, _END = "\ufdd0", "\ufdd1", "\ufdd2"
+_WORDINGS = re.compile(f"{_START}([^{_OR}]*){_OR}([^{_OR}]*){_OR}([^{_END}]*){_END}")
+# Those elsewhere and on the page, both of which may have parts of the first kind.
+_START_PAGE, _OR_PAGE, _END_PAGE = "\ufdd3", "\ufdd4", "\ufdd5"
+_ON_PAGE = re.compile(f"{_START_PAGE}([^{_OR_PAGE}]*){_OR_PAGE}([^{_END_PAGE}]*){_END_PAGE}")
 _WHOLE = 10**20  # smaller ints, such as seeds, are quoted with all their digits
-_WORDINGS = re.compile(f"{_START}([^{_OR}]*){_OR}([^{_END}]*){_END}")
 
 
 class UserError(Exception):
@@ -22,16 +30,19 @@ class UserError(Exception):
         status: the exit status of the command.
     """
 
-    # The message may have parts made by `flag` or `wordings`, in which str() names options as flags.
-
     status = 1
 
     def __str__(self) -> str:
-        return for_command_line(super().__str__())
+        return worded(self.message)
+
+    @property
+    def message(self) -> str:
+        """The sentence with all wordings of its parts, for another UserError or `for_page`."""
+        return super().__str__()
 
     def reword_for_program(self, renamed: Mapping[str, str]) -> None:
         """Name options as keyword arguments, topk=5 for -topk 5; `renamed`: option -> the caller's name."""
-        self.args = (for_program(super().__str__(), renamed),)
+        self.args = (for_program(self.message, renamed),)
 
 
 @contextlib.contextmanager
@@ -49,7 +60,7 @@ def in_words_of_a_program(**called: str) -> Iterator[None]:
 
 def for_command_line(message: str) -> str:
     """A message with the wording of the command line."""
-    return _WORDINGS.sub(r"\1", message)
+    return _WORDINGS.sub(r"\1", _ON_PAGE.sub(r"\1", message))
 
 
 def for_program(message: str, renamed: Mapping[str, str] = MappingProxyType({})) -> str:
@@ -59,19 +70,60 @@ def for_program(message: str, renamed: Mapping[str, str] = MappingProxyType({}))
         name, equals, value = match[2].partition("=")
         return renamed.get(name, name) + equals + value
 
-    return _WORDINGS.sub(wording, message)
+    return _WORDINGS.sub(wording, _ON_PAGE.sub(r"\1", message))
+
+
+def for_page(message: str, field: Callable[[str, str | None], str | None]) -> str:
+    """A message with the wording for the page of the studio.
+
+    `field`: what the page has in place of an option and its value, or of an option alone (None); None for an option
+    that it lacks, which stays a flag.
+    """
+
+    def wording(match: re.Match[str]) -> str:
+        name, equals, value = match[3].partition("=")
+        shown = field(name, value if equals else None)
+        return match[1] if shown is None else shown
+
+    return _WORDINGS.sub(wording, _ON_PAGE.sub(r"\2", message))
+
+
+def worded(message: str) -> str:
+    """A message with the wording of this process: that of the command line unless `use_wording` has set another."""
+    return _wording(message)
+
+
+def use_wording(wording: Callable[[str], str]) -> None:
+    """Print the messages of this process, also str() of a UserError, with another wording: `for_page`, for example."""
+    global _wording
+    _wording = wording
+
+
+_wording: Callable[[str], str] = for_command_line
 
 
 def flag(name: str, value: float | str | None = None) -> str:
-    """An option in the message of a UserError: -topk 5 on the command line, topk=5 in a program."""
+    """An option in a message: -topk 5 on the command line, topk=5 in a program, a field on the page."""
     if value is None:
-        return wordings(f"-{name}", name)
+        return _part(f"-{name}", name, name)
     if isinstance(value, str):
-        return wordings(f"-{name} {quoted(value)}", f"{name}={value!r}")
+        return _part(f"-{name} {quoted(value)}", f"{name}={value!r}", f"{name}={value}")
     digits = str(value) if isinstance(value, int) and abs(value) < _WHOLE else f"{value:.10g}"
-    return wordings(f"-{name} {digits}", f"{name}={digits}")
+    return _part(f"-{name} {digits}", f"{name}={digits}", f"{name}={digits}")
 
 
 def wordings(command_line: str, program: str) -> str:
-    """A part of a UserError's message, or of a note, that differs between the command line and a program."""
-    return f"{_START}{command_line}{_OR}{program}{_END}"
+    """A part of a message that differs between the command line, also as the page quotes it, and a program."""
+    return _part(command_line, program, "")
+
+
+def on_page(words: str, *, elsewhere: str) -> str:
+    """A part of a message that is `words` on the page of the studio, which has fields and buttons for commands.
+
+    Both may have parts made by `flag` and `wordings`.
+    """
+    return f"{_START_PAGE}{elsewhere}{_OR_PAGE}{words}{_END_PAGE}"
+
+
+def _part(command_line: str, program: str, option: str) -> str:
+    return f"{_START}{command_line}{_OR}{program}{_OR}{option}{_END}"

@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING, NoReturn
 
 from pycharrnn.common import progress
+from pycharrnn.common.errors import on_page, worded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ def end_at_once(number: int, frame: FrameType | None) -> NoReturn:
 
 def sentence(number: int) -> str:
     """The message on a signal that stopped the command, with the state that describe_progress was given."""
-    return f"stopped by {name_of(number)}{_state}."
+    return worded(f"stopped{on_page('', elsewhere=f' by {name_of(number)}')}{_state}.")
 
 
 def name_of(number: int) -> str:

@@ -153,7 +153,7 @@ def _result_at_interrupt(stopped: RunStopped) -> RunResult:
         raise stopped
     if stopped.result and stopped.result.last:
         return stopped.result
-    raise KeyboardInterrupt(for_program(stopped.args[0])) from stopped
+    raise KeyboardInterrupt(for_program(stopped.message)) from stopped
 
 
 class _LogPrinter:

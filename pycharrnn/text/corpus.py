@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from compat.atomic_write import atomic_write
 from pycharrnn.common import file_lock, shell_words
 from pycharrnn.common.display import escape_line, join_words, plural
-from pycharrnn.common.errors import UserError, flag, wordings
+from pycharrnn.common.errors import UserError, flag, on_page, wordings
 from pycharrnn.common.numbered_names import numbered
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.progress import bar
@@ -88,7 +88,10 @@ class Corpus:
         if self.list_kind == list_text.SORTED_LIST:
             learnt += ", and is validated on the last lines only"
         command = shell_words.joined([*self._command, "-items", kind])
-        remedy = f"{command} learns each {unit}" if self._command else f"{flag('items', kind)} learns each"
+        option = flag("items", kind)
+        remedy = (
+            f"{on_page(option, elsewhere=command)} learns each {unit}" if self._command else f"{option} learns each"
+        )
         shown = escape_line(input_file(self.folder))
         return f"{shown} looks like a {self.list_kind}: {learnt}; {remedy} by itself, in a new order every epoch."
 

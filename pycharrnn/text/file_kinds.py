@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from compat import file_magic
-from pycharrnn.common.errors import flag, wordings
+from pycharrnn.common.errors import flag, on_page, wordings
 
 _END = 1 << 16  # bytes; a zip archive lists its files there
 
@@ -30,7 +30,10 @@ class Kind:
 
 HTML = Kind("HTML", is_markup=True)
 _FURTHER = wordings("pycharrnn train TEXT -init_from FILE", "pycharrnn.train(TEXT, init_from=FILE)")
-TEXT_FOR_A_MODEL = f"name a text; {_FURTHER} trains the model further"
+TEXT_FOR_A_MODEL = on_page(
+    f"Bring takes it, and {flag('init_from')} then trains it further on a text",
+    elsewhere=f"name a text; {_FURTHER} trains the model further",
+)
 PAGE = Kind("a page with a model in it", TEXT_FOR_A_MODEL)
 CHECKPOINT_ENDINGS = (".t7", ".safetensors", ".pt")
 CACHE = Kind(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from compat.item_options import END_CHARACTERS, MAX_LABELS
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError, flag, on_page
 from pycharrnn.text import labels
 
 MAX_ITEM = 1_000_000  # bytes; while a row of a batch reads such an item, the others read thousands of short ones
@@ -129,7 +129,8 @@ class ListCheck:
 
 def too_long(item: bytes, longest: int = MAX_ITEM) -> UserError:
     """The error for an item of more than `longest` bytes."""
-    or_else = f", or train without {flag('items')}" if longest == MAX_ITEM else ""
+    without = on_page(f"with {flag('items', '')}", elsewhere=f"without {flag('items')}")
+    or_else = f", or train {without}" if longest == MAX_ITEM else ""
     return UserError(
         f"the item that begins with '{labels.beginning_of(item)}' has more than {longest:,} bytes, the most that an"
         f" item may have: divide it{or_else}."

@@ -11,7 +11,7 @@ from compat.atomic_write import atomic_link
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.checkpoints import formats, run_names, safetensors_file
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError, flag, on_page
 from pycharrnn.common.file_lock import LockHeld
 from pycharrnn.common.losses import best_first, best_iteration, finite
 from pycharrnn.common.printing import PrintLine
@@ -235,8 +235,8 @@ class CheckpointKeeper:
         how = self._saved_at_the_end(checkpoint)
         if self._ranks.rank:
             return RunStopped("", status or 1)  # the first process prints the message
-        who = cause or "a signal to another process"
-        return RunStopped(f"stopped by {who} after iteration {checkpoint.i}; {how}", status or 1)
+        by = on_page("", elsewhere=f" by {cause or 'a signal to another process'}")
+        return RunStopped(f"stopped{by} after iteration {checkpoint.i}{how}", status or 1)
 
     def text_changed(self, what: str, checkpoint: Checkpoint | None) -> RunStopped:
         """Save the run if there is a `checkpoint`; return the exception for a changed text, with the fault `what`."""
@@ -245,16 +245,16 @@ class CheckpointKeeper:
             # Only the first process knows which checkpoints it has written.
             advice = f"continue with {flag('resume')}" if self._ranks.rank else self._last_good()
             return RunStopped(f"{what}; {advice}.", 1)
-        return RunStopped(f"{what}; stopped after iteration {checkpoint.i}; {self._saved_at_the_end(checkpoint)}", 1)
+        return RunStopped(f"{what}; stopped after iteration {checkpoint.i}{self._saved_at_the_end(checkpoint)}", 1)
 
     def _saved_at_the_end(self, checkpoint: Checkpoint) -> str:
-        """Save; return the advice on how to continue."""
+        """Save; return the end of a sentence that says how to continue."""
         self.save_latest(checkpoint)
         if self._good is not None and self._good_at == checkpoint.i and checkpoint.i:
             self._note(self._commands.sample(self._good))
             return self._commands.resume(self._good)
         why = self._failure or ("its numbers are not finite" if checkpoint.i else "nothing has been trained")
-        return ending_notes.not_saved(why, self._last_good())
+        return f"; {ending_notes.not_saved(why, self._last_good())}"
 
     def diverged(self) -> RunStopped:
         """The exception for a NaN or exploding loss, which names the newest good checkpoint."""

@@ -11,7 +11,7 @@ from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, formats, run_names
 from pycharrnn.checkpoints.folder_runs import continues, iterations_per_epoch
 from pycharrnn.common.display import escape_line
-from pycharrnn.common.errors import UserError, flag, wordings
+from pycharrnn.common.errors import UserError, flag, on_page, wordings
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.same_file import same_file
 from pycharrnn.common.shell_words import quoted
@@ -19,6 +19,11 @@ from pycharrnn.training import recorded_options, run_files
 from pycharrnn.training.history import out_of_patience
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
 from pycharrnn.training.settings import FileSettings
+
+_ANOTHER_NAME = f"choose another {flag('savefile')}"
+_ANOTHER_FILE = f"{_ANOTHER_NAME} or {flag('checkpoint_dir')}"
+_OR_LOSE_IT = f"or give it up with {flag('overwrite', 1)}"
+_WAYS_ON = on_page(_ANOTHER_NAME, elsewhere=f"{_ANOTHER_FILE}, {_OR_LOSE_IT}")
 
 
 def check(files: FileSettings, start: InitialCheckpoint | None, note: PrintLine) -> None:
@@ -34,16 +39,14 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: PrintLine)
     resumed = start if isinstance(start, ResumedRun) and run_files.is_of_run(start.path, stem) else None
     if resumed and same_file(resumed.path, latest):
         return
-    other = f"choose another {flag('savefile')} or {flag('checkpoint_dir')}"
-    ways_on = f"{other}, or give it up with {flag('overwrite', 1)}"
-    loaded = _newest(latest, files, resumed, ways_on)
+    loaded = _newest(latest, files, resumed)
     if _is_continued(loaded, resumed):
         return
     unfinished = {path: state for path, state in _unfinished(stem, latest, loaded) if not _is_continued(state, resumed)}
     if not files.overwrite:
-        _refuse_unfinished(unfinished, ways_on)
+        _refuse_unfinished(unfinished)
         if start is not None and not isinstance(start, ResumedRun):
-            _refuse_initial(start, (best, latest), ways_on)
+            _refuse_initial(start, (best, latest))
     replaced = _loaded(best)
     # No note on a best checkpoint that was written before the resumed state: the run keeps it.
     if loaded is not None and latest not in unfinished:
@@ -53,13 +56,13 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: PrintLine)
     elif os.path.lexists(best) and not os.path.lexists(latest) and not _is_continued(replaced, resumed):
         if not files.overwrite and not (replaced and run_files.with_loss_in_name(best, replaced)):
             is_what = "the only checkpoint of its run" if replaced else "not a checkpoint"
-            raise UserError(f"{best}, which this training would overwrite, is {is_what}: {ways_on}.")
+            raise UserError(f"{best}, which this training would overwrite, is {is_what}: {_WAYS_ON}.")
         note(_on_replacing(best, "best", replaced, stem, ending))
     for path, state in unfinished.items():
         note(f"{flag('overwrite', 1)} gives up the unfinished run {path}: {_described(state)}.")
 
 
-def _newest(latest: str, files: FileSettings, resumed: ResumedRun | None, ways_on: str) -> Checkpoint | None:
+def _newest(latest: str, files: FileSettings, resumed: ResumedRun | None) -> Checkpoint | None:
     """The checkpoint at `latest`; None without a file. Errors: UserError for a file that is not a checkpoint."""
     if not os.path.lexists(latest):
         return None
@@ -68,7 +71,9 @@ def _newest(latest: str, files: FileSettings, resumed: ResumedRun | None, ways_o
     except UserError as e:
         if files.overwrite or resumed:  # -resume of a folder has passed it over
             return None
-        raise UserError(f"{latest}, which this training would overwrite, is not a checkpoint ({e}): {ways_on}.") from e
+        raise UserError(
+            f"{latest}, which this training would overwrite, is not a checkpoint ({e.message}): {_WAYS_ON}."
+        ) from e
 
 
 def _is_continued(state: Checkpoint | None, resumed: ResumedRun | None) -> bool:
@@ -84,18 +89,22 @@ def _unfinished(stem: str, latest: str, loaded: Checkpoint | None) -> Iterator[t
     return ((path, state) for path, state in states if state is not None and not _is_finished(state))
 
 
-def _refuse_unfinished(unfinished: Mapping[str, Checkpoint], ways_on: str) -> None:
+def _refuse_unfinished(unfinished: Mapping[str, Checkpoint]) -> None:
     """Errors: UserError for the first run, if there is one. `unfinished`: path -> its state."""
     for path, state in unfinished.items():
         resuming = wordings(f"pycharrnn train -resume {quoted(path)}", f"resume={path!r}")
-        raise UserError(f"{path} is an unfinished run: {_described(state)}; go on with it by {resuming}, {ways_on}.")
+        ways_on = on_page(
+            f"{_ANOTHER_NAME}, or go on with it by `{resuming}`",
+            elsewhere=f"go on with it by {resuming}, {_ANOTHER_FILE}, {_OR_LOSE_IT}",
+        )
+        raise UserError(f"{path} is an unfinished run: {_described(state)}; {ways_on}.")
 
 
-def _refuse_initial(start: InitialCheckpoint, replaced: Iterable[str], ways_on: str) -> None:
+def _refuse_initial(start: InitialCheckpoint, replaced: Iterable[str]) -> None:
     """Errors: UserError if the model of -init_from is one of the files that are replaced, and has no other name."""
     for path in replaced:
         if same_file(start.path, path) and not run_files.with_loss_in_name(path, start.checkpoint):
-            raise UserError(f"this training would overwrite {path}, from which it starts: {ways_on}.")
+            raise UserError(f"this training would overwrite {path}, from which it starts: {_WAYS_ON}.")
 
 
 def _newer_in_another_format(stem: str, latest: str) -> str | None:

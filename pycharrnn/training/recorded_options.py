@@ -87,7 +87,7 @@ def replace(path: str, options: TrainOptions, **values: Any) -> TrainOptions:
     try:
         return dataclasses.replace(options, **values)
     except UserError as e:
-        raise UserError(f"{path} records an option that can't be used, so give it: {e.args[0]}") from e
+        raise UserError(f"{path} records an option that can't be used, so give it: {e.message}") from e
 
 
 def to_record(options: TrainOptions, label_counts: Mapping[bytes, int]) -> dict[str, Option]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pycharrnn.checkpoints import run_names
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError, flag, on_page
 from pycharrnn.common.file_lock import LockHeld, acquire, is_of, release
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.training.settings import FileSettings
@@ -90,9 +90,10 @@ def another_training(error: LockHeld) -> str:
 
 def _held(files: FileSettings, path: str, error: LockHeld) -> UserError:
     other = f"{another_training(error)} writes"
-    or_else = f"or wait; {flag('lock', 0)} trains all the same"
+    or_else = on_page("or wait until it has ended", elsewhere=f"or wait; {flag('lock', 0)} trains all the same")
     folder, stem = os.path.split(files.stem)
     if path != run_names.lock_file(files.stem):
         return UserError(f"{other} {files.log}: choose another {flag('log')}, {or_else}.")
-    another = f"choose another {flag('savefile')} or {flag('checkpoint_dir')}"
-    return UserError(f"{other} {stem}_* to {folder}: {another}, {or_else}.")
+    name = flag("savefile")
+    another = on_page(name, elsewhere=f"{name} or {flag('checkpoint_dir')}")
+    return UserError(f"{other} {stem}_* to {folder}: choose another {another}, {or_else}.")

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 from compat.charrnn import Checkpoint
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError, flag, on_page
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.same_file import same_file
 from pycharrnn.text.text_folder import input_file
@@ -57,7 +57,8 @@ def check(files: FileSettings, data_dir: str, resumed: Checkpoint | None, note: 
     if resumed is not None and last is None and not files.overwrite:
         raise UserError(f"{path} begins after iteration {resumed.i}, so it may be the log of another run: {ways_on}.")
     if resumed is None or last is None:
-        note(f"{flag('overwrite', 1)} gives up the log of another run, {path}.")
+        lost = f"{flag('overwrite', 1)} gives up the log of another run, {path}."
+        note(on_page(f"{path} begins anew.", elsewhere=lost))
     elif not _is_of(last, resumed):
         raise UserError(f"{path} is the log of another run than the resumed one: choose another {flag('log')}.")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeVar
 
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, on_page, worded
 from pycharrnn.common.interrupts import describe_progress, end_at_once, name_of, numbers, raise_once, status_of
 from pycharrnn.training.reports import RunResult
 from pycharrnn.training.run_output import RunOutput
@@ -84,12 +84,15 @@ class GracefulStop:
             self._number = number
             # Not print: the signal may have interrupted one.
             second = "; a second one stops at once" if self._alone else ""
+            doing = "finishing the step and saving"
+            said = worded(on_page(f"{doing}.", elsewhere=f"{name}: {doing}{second}."))
             self._output.live.interrupted()
             with contextlib.suppress(OSError):
-                os.write(2, f"pycharrnn: {name}: finishing the step and saving{second}.\n".encode())
+                os.write(2, f"pycharrnn: {said}\n".encode())
         elif self._alone:
             for handled, before in self._before.items():
                 signal.signal(handled, end_at_once)
                 if before is raise_once:
                     self._before[handled] = end_at_once
-            raise RunStopped(f"stopped at once by a second signal, {name}.", status_of(number))
+            by = on_page("", elsewhere=f" by a second signal, {name}")
+            raise RunStopped(f"stopped at once{by}.", status_of(number))

@@ -510,8 +510,10 @@ def test_estimates_come_from_a_process_of_their_own(studio, monkeypatch):
     found = studio.post(f"/texts/{text_id}/estimates").json()
     assert [(one["choice"], one["seconds"]) for one in found["choices"]] == [("quick", 60.5), ("best", 600.0)]
     assert [one["flags"] for one in found["choices"]] == [{"show": 9}, {}]
+    asks_for_words = "from pycharrnn.server.studio import estimate; import io, sys; asked = sys.stdin.read();"
+    asks_for_words += """ sys.stdin = io.StringIO(asked.replace('"items": ""', '"items": "word"')); estimate.main()"""
     for answer, problem, how in (
-        ('print(\'{"error": "too few: omit -items."}\')', 'too few: omit "The text is".', ""),
+        (asks_for_words, '"The text is" must be line, blank or file, not word.', ""),
         ("1 / 0", "", "there is no estimate"),
     ):
         monkeypatch.setattr(text_facts, "_ESTIMATE", answer)

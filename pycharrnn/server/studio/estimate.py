@@ -8,6 +8,7 @@ import sys
 from pycharrnn.common import cores
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import kernel_library
+from pycharrnn.server.studio import page_words
 from pycharrnn.text.text_stats import stats_of_fields
 from pycharrnn.training.options import TrainOptions
 
@@ -28,5 +29,5 @@ def main() -> None:
             found.append(estimate(options, stats, found))
             answer[choice] = found[-1]._asdict()
     except UserError as e:
-        answer = {"error": str(e)}
+        answer = {"error": page_words.reword(e.message)}
     json.dump(answer, sys.stdout)

@@ -65,7 +65,7 @@ def bring(path: str) -> list[str]:
         for target in made:
             os.unlink(target)
         if isinstance(e, UserError):
-            raise UserError(str(e).replace(path, shown)) from None
+            raise UserError(e.message.replace(path, shown)) from None
         if isinstance(e, (OSError, KeyboardInterrupt)):
             raise
         raise UserError(f"can't read {shown} as a checkpoint ({type(e).__name__}).") from e

@@ -1,4 +1,7 @@
-"""The process of a training: `pycharrnn train`, with a lock while it runs, and its exit status in a file after it."""
+"""The process of a training: `pycharrnn train`, with a lock while it runs, and its exit status in a file after it.
+
+Its messages are in the words of the page.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ import os
 import runpy
 import sys
 
-from pycharrnn.common import file_lock
+from pycharrnn.common import errors, file_lock
+from pycharrnn.server.studio import page_words
 
 
 def main() -> None:
@@ -23,6 +27,7 @@ def main() -> None:
         os.set_inheritable(fd, False)
         file_lock.name_holder(fd)
     status: object = 1
+    errors.use_wording(page_words.reword)
     try:
         sys.argv = ["pycharrnn", *words]
         runpy.run_module("pycharrnn", run_name="__main__")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from pycharrnn.common.display import plural
-from pycharrnn.server.studio import page_words, run_command, run_process, run_record, studio_paths
+from pycharrnn.server.studio import run_command, run_process, run_record, studio_paths
 from pycharrnn.server.studio.run_progress import Figures, Progress
 from pycharrnn.server.studio.run_record import RunRecord
 from pycharrnn.server.studio.run_schemas import Run, RunDetail, ShownSample
@@ -49,8 +49,8 @@ def view(record: RunRecord, figures: Figures, place: int | None, is_held: bool, 
         command=run_command.as_typed(record.next_words or record.command or record.words),
         folder=os.getcwd(),
         **shown,
-        sentence=page_words.reword(_sentence(record, figures, error, place, is_held, record.name in checkpoints.saved)),
-        error=page_words.reword(error),
+        sentence=_sentence(record, figures, error, place, is_held, record.name in checkpoints.saved),
+        error=error,
         can=_can(record, is_held),
         models=models,
         best_model=models[0] if models else None,
@@ -61,7 +61,7 @@ def detail(record: RunRecord, progress: Progress, run: Run) -> RunDetail:
     """A run with its curve, samples and notes."""
     train, val = progress.curves(record)
     samples, others = sample_lines.parse(run_process.lines_of(record.stderr))
-    notes = page_words.messages(map(run_process.without_prefix, others))
+    notes = list(map(run_process.without_prefix, others))
     shown = [ShownSample(iteration=s.iteration, epoch=s.epoch, text=s.text) for s in samples[-_MAX_SAMPLES:]]
     return RunDetail(**run.model_dump(), train=train, val=val, samples=shown, notes=notes[-_MAX_NOTES:])
 

@@ -152,7 +152,7 @@ class Studio:
         try:
             return run_command.start_words(paths, name, asked, init_from), name, paths
         except UserError as e:
-            raise Refusal(422, self._texts.without_folder(asked.text, str(e))) from None
+            raise Refusal(422, self._texts.without_folder(asked.text, e.message)) from None
 
     def _add(self, asked: NewRun, init_from: str) -> RunRecord:
         words, name, paths = self._words(asked, init_from)

@@ -104,7 +104,8 @@ def _add_paths(studio: Studio, app: FastAPI) -> None:
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
-    detail = replace_surrogates(page_words.reword(str(error)))
+    said = error.message if isinstance(error, UserError) else str(error)
+    detail = replace_surrogates(page_words.reword(said))
     return JSONResponse({"detail": detail}, error.status if isinstance(error, Refusal) else 422)
 
 

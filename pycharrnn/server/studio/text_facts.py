@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from pycharrnn.common import extras
 from pycharrnn.common.display import join_words
 from pycharrnn.common.errors import UserError
-from pycharrnn.server.studio import page_words
 from pycharrnn.server.studio.child_environment import child_environment
 from pycharrnn.server.studio.text_schemas import ChoiceEstimate, Estimates, FileFacts, TextFacts
 from pycharrnn.text import corpus, list_text, source_files
@@ -45,7 +44,7 @@ def read(
             headers = gathered.advice_on_headers() if "line" in (options.items, suggested) else []
             advice, name = gathered.advice_on_list(), gathered.folder.replace("\\", "/").rpartition("/")[2]
     except UserError as e:
-        raise UserError(shown(str(e))) from None
+        raise UserError(shown(e.message)) from None
     left_out = [note for note in notes if note.startswith(source_files.LEFT_OUT)]
     facts = [join_words(list(map(str, files)))]
     if decoded := source_files.how_decoded(files):
@@ -93,7 +92,7 @@ async def estimates(stats: TextStats, options: TrainOptions, environment: Mappin
     try:
         answer = json.loads(await _output(json.dumps(asked).encode(), child_environment(environment)))
         if "error" in answer:
-            return Estimates(choices=none, how="", problem=page_words.reword(answer["error"]))
+            return Estimates(choices=none, how="", problem=answer["error"])
         return Estimates(
             choices=[ChoiceEstimate(choice=choice, **answer[choice]) for choice in choices],
             how="estimated from a few timed steps of each network on this machine. A training takes longer beside other"
