@@ -186,8 +186,13 @@ def _names_in_zip(content: bytes | bytearray) -> tuple[list[bytes], bool]:
     return names, last >= 0 and len(names) == int.from_bytes(end[last + 10 : last + 12], "little")
 
 
+def is_our_json(content: bytes | bytearray) -> bool:
+    """Whether `content` begins as the JSON that `pycharrnn convert` writes."""
+    return _OUR_JSON.match(content) is not None
+
+
 def _json(text: bytes) -> str:
-    if _OUR_JSON.match(text):
+    if is_our_json(text):
         return f"the JSON that pycharrnn convert writes: {_GIVE_NAME} .json"
     return f"JSON text: {_READS}"
 

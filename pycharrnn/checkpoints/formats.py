@@ -104,12 +104,13 @@ class Format:
 
 
 T7 = Format(".t7", "t7_file", in_folders=True)
+SAFETENSORS = Format(".safetensors", "safetensors_file", in_folders=True, package="safetensors")
 HTML = Format(".html", "html_file", others=(".htm",), written=False)
 C = Format(".c", "c_file", read=False)
 # Exports do not count in a folder: most are a second form of a checkpoint there, and other programs use these endings.
 FORMATS = (
     T7,
-    Format(".safetensors", "safetensors_file", in_folders=True, package="safetensors"),
+    SAFETENSORS,
     Format(".json", "json_file"),
     Format(".pt", "pytorch_file", package="torch"),
     Format(".onnx", "onnx_file", package="onnx"),

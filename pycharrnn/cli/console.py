@@ -84,15 +84,12 @@ def is_text(path: str) -> bool:
 
 
 def is_checkpoint(path: str) -> bool:
-    """Whether a path has a checkpoint's ending, and neither a text nor char-rnn's cache of one; False for a pipe."""
-    from compat import file_magic
+    """Whether a path is that of a checkpoint; False also for a pipe, which is not opened, and for a missing file."""
     from pycharrnn.text import file_kinds
 
-    if not path.endswith(file_kinds.CHECKPOINT_ENDINGS) or not os.path.isfile(path):
-        return False
-    with contextlib.suppress(OSError), open(path, "rb") as f:
-        start = f.read(4096)
-        return bool(start) and not file_magic.is_text(start) and not file_magic.is_cache(os.path.basename(path), start)
+    if os.path.isfile(path):
+        with contextlib.suppress(OSError):
+            return file_kinds.is_checkpoint(path)
     return False
 
 
@@ -149,7 +146,7 @@ def read_text(file: str, loaded: Checkpoint | None, text_encoding: str) -> bytes
         return source_files.read(file, note, text_encoding, of_model)
     checkpoint.text_encoding_for(loaded, text_encoding)
     content = read(file)
-    if content and file.endswith(file_kinds.CHECKPOINT_ENDINGS) and not file_magic.is_text(content):
+    if content and file_kinds.has_checkpoint_ending(file) and not file_magic.is_text(content):
         # By what was read: file_kinds.kind_of opens the file again, and a pipe would wait for another writer.
         is_cache = file_magic.is_cache(os.path.basename(file), content)
         raise UserError(

@@ -334,11 +334,14 @@ class Group(click.Group):
 
 def _command_for(path: str) -> str:
     """The command that a file or folder without a command is probably for."""
-    from pycharrnn.text import file_kinds  # here, since it is for an error only
+    from pycharrnn.cli.console import is_checkpoint  # here, since they are for an error only
+    from pycharrnn.text import file_kinds
 
-    inside = os.listdir(path) if os.path.isdir(path) else [path]
-    verb = "sample" if any(name.endswith(file_kinds.CHECKPOINT_ENDINGS) for name in inside) else "train"
-    return shell_words.joined(["pycharrnn", verb, path])
+    if os.path.isdir(path):
+        has_model = any(map(file_kinds.has_checkpoint_ending, os.listdir(path)))
+    else:
+        has_model = is_checkpoint(path)
+    return shell_words.joined(["pycharrnn", "sample" if has_model else "train", path])
 
 
 _LONG_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212"  # which word processors write in the place of -

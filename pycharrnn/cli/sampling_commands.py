@@ -111,7 +111,10 @@ def sample_command(model: str, **values: Any) -> None:
 
 def _explain_greedy(opt: SampleOptions) -> None:
     """Name the options that have no effect with -sample 0; char-rnn's -temperature has none either."""
-    unused = [f"-{name}" for name, is_given in (("topk", opt.topk), ("topp", opt.topp != 1)) if is_given]
+    from pycharrnn.sampling.options import OF_DISTRIBUTION
+
+    given = [name for name in OF_DISTRIBUTION if getattr(opt, name) != getattr(type(opt), name)]
+    unused = [f"-{name}" for name in given if name != "temperature"]
     if unused:
         have = "has" if len(unused) == 1 else "have"
         note(f"-sample 0 takes the most probable character: {' and '.join(unused)} {have} no effect.")

@@ -67,19 +67,19 @@ _WITHOUT_COUNTERPART = (
     " gradient_accumulation_steps max_words memory_benchmark n_embd2 n_head num_workers optimizer state_size"
     " tied w wandb_log weight_decay word_level wordvec_size"
 )
-_OF_A_MODEL = "activations chat eval inspect sample score serve which"
-# (an argument, the commands that take it, the flags that other programs have for it, an example of it)
+_MODELS = ("model", "checkpoint", "checkpoints", "files", "in", "runs")  # arguments that stand for models
+# (what to name, the first argument of the commands that take it, the flags that other programs have for it, an example)
 _ARGUMENTS = (
     (
         "checkpoint",
-        _OF_A_MODEL,
+        _MODELS,
         "checkpoint checkpoint_path ckpt ckpt_path load_model m model model_file model_path weights",
         "cv/checkpoint.t7",
     ),
-    ("folder", _OF_A_MODEL, "out_dir save_dir", "cv"),
+    ("folder", _MODELS, "out_dir save_dir", "cv"),
     (
         "text",
-        "train",
+        ("texts",),
         "corpus data dataset file filename i input input_file input_txt text_file train_file",
         "my_text.txt",
     ),
@@ -118,9 +118,12 @@ def _of_another_program(command: click.Command, words: Sequence[str], known: Col
     if flag in known or not flag.startswith("-"):
         return ""
     value = value or next((word for word in words[1:2] if not word.startswith("-")), "")
-    for what, commands, names, example in _ARGUMENTS:
-        if command.name in commands.split() and name in names.split():
-            typed = shell_words.joined(["pycharrnn", command.name, value or example])
+    takes = next((param.metavar or "" for param in command.params if isinstance(param, click.Argument)), "").strip(
+        "[<>.]"
+    )
+    for what, arguments, names, example in _ARGUMENTS:
+        if takes in arguments and name in names.split():
+            typed = shell_words.joined(["pycharrnn", command.name or "", value or example])
             return f"name the {what} without a flag: {typed}."
     if name == "test_frac" and "-val_frac" in known:
         return f"torch-rnn's {flag} is the part that -train_frac and -val_frac leave."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -13,8 +14,9 @@ from pycharrnn.engine.adapt_options import AdaptOptions
 from pycharrnn.text import decode_text
 
 DEFAULT_ITEMS = 10  # to draw from a model of items
-# Options that mean the same for `sample` and `chat`.
-_SAME = ("seed", "length", "temperature", "topk", "topp", "gpuid", "opencl", "color", "threads")
+OF_DISTRIBUTION = ("temperature", "topk", "topp")  # options that change the probabilities of characters
+# Options of `chat` that do not hold for the sample that is an answer: `chat` has its own use for them.
+_OF_CHAT_ALONE = {"stop", "learn", "o", "overwrite", "max_copy", "text", "adapt_rate", "adapt_length", "adapt_pull"}
 
 
 # Fields that both commands have, word for word.
@@ -203,10 +205,10 @@ class SampleOptions(AdaptOptions):
             raise UserError(
                 f"{flag('beam')} finds one text for all seeds: leave {flag('items')} out, or {flag('beam')}."
             )
-        if (self.temperature, self.topk, self.topp) != (1, 0, 1):
+        if any(getattr(self, name) != getattr(SampleOptions, name) for name in OF_DISTRIBUTION):
             raise UserError(
-                f"{flag('beam')} does not sample, so {flag('temperature')}, {flag('topk')} and {flag('topp')} have no"
-                f" effect: leave these out, or {flag('beam')}."
+                f"{flag('beam')} does not sample, so {series(list(map(flag, OF_DISTRIBUTION)), 'and')} have no effect:"
+                f" leave these out, or {flag('beam')}."
             )
 
     def _check_output(self) -> None:
@@ -296,7 +298,8 @@ class ChatOptions(AdaptOptions):
 
     def sampling(self) -> SampleOptions:
         """The same as options of `sample`; -stop defaults to a newline."""
-        return SampleOptions(**{name: getattr(self, name) for name in _SAME}, stop=self.stop or "\n")
+        same = {field.name for field in dataclasses.fields(self)} - _OF_CHAT_ALONE
+        return SampleOptions(**{name: getattr(self, name) for name in same}, stop=self.stop or "\n")
 
 
 def refuse_unused_text(opt: SampleOptions | ChatOptions) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import secrets
 import weakref
@@ -18,7 +19,6 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.engine import adapt
 from pycharrnn.page.facts import Losses
 from pycharrnn.sampling.copy_limits import CopyLimits
-from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import drawn_items, request_labels, samples, scores
 from pycharrnn.server.copied_passages import CopiedPassages, Unwanted
 from pycharrnn.server.known_texts import KnownTexts
@@ -155,14 +155,7 @@ class _Api:
         """A sample as JSON lines, sent as they are sampled: one for each character, and one at the end."""
         model = await self._model(request.model)
         request_labels.require(model, [b""], "model", "/api/items draws its items")
-        options = SampleOptions(
-            seed=request.seed,
-            length=request.length,
-            temperature=request.temperature,
-            topk=request.topk,
-            topp=request.topp,
-            stop=request.stop,
-        )
+        options = request.sample_options()
         unit = (request.unit.layer, request.unit.unit) if request.unit else None
         layers, size = model.facts.num_layers, model.facts.rnn_size
         if unit and (unit[0] > layers or unit[1] > size):
@@ -183,18 +176,7 @@ class _Api:
         known = await self._known_texts.items_of(model.items)
         if request.new and known is None:
             raise HTTPException(422, f"new: {drawn_items.NO_TEXT}.")
-        options = SampleOptions(
-            items=request.items,
-            seed=request.seed,
-            length=request.length,
-            temperature=request.temperature,
-            topk=request.topk,
-            topp=request.topp,
-            new=int(request.new),
-            unique=int(request.unique),
-            label=request.label,
-            threads=1,  # the scheduler's
-        )
+        options = dataclasses.replace(request.sample_options(), threads=1)  # the scheduler's
         learning = await self._learning(request, f"{request.label}\t{request.primetext}")
         copies = await self._copy_limits(model, request.max_copy)
         lines = drawn_items.lines(model, options, request.primetext.encode(), known, of_label, learning, copies)

@@ -11,9 +11,9 @@ from fastapi.routing import APIRoute
 
 from pycharrnn.server.line_stream import STOPPING
 from pycharrnn.server.scheduler import SchedulerClosed
-from pycharrnn.server.schemas import MAX_FIELDS
 
 _SMALL_BODY = 1 << 12  # bytes; parsed on the event loop
+_MAX_FIELDS = 100  # of an object: more than any request has, so few that they take little memory
 
 
 class JsonRoute(APIRoute):
@@ -58,6 +58,6 @@ def _parse_json(body: bytes) -> Any:
 
 def _json_object(fields: list[tuple[str, object]]) -> dict[str, object]:
     """Errors: HTTPException for more fields than any request has."""
-    if len(fields) > MAX_FIELDS:
+    if len(fields) > _MAX_FIELDS:
         raise HTTPException(422, f"an object of {len(fields)} fields is not part of any request.")
     return dict(fields)

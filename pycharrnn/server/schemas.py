@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
@@ -12,6 +12,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.engine.adapt_options import MAX_LENGTH as ADAPT_LENGTH
 from pycharrnn.engine.adapt_options import MAX_PULL, MAX_RATE, Adaptation, AdaptOptions
 from pycharrnn.page.facts import ModelFacts
+from pycharrnn.sampling.options import SampleOptions
 
 MAX_LENGTH = 10_000  # characters of a sample
 MAX_PRIMETEXT = 2_000  # characters
@@ -19,7 +20,6 @@ MAX_STOP = 200  # characters
 MAX_SCORED = 20_000  # characters of a text to score
 MAX_ITEMS = 500  # in a drawing
 MAX_CANDIDATES = 20  # top candidates of each character of a sample
-MAX_FIELDS = 40  # of any object in a request: as many as a run may have flags, so few that they take little memory
 
 
 def _integral_as_int(x: object) -> object:
@@ -89,6 +89,14 @@ class DrawingBody(AdaptBody):
         description="draw no passage of more characters than this that is in the training text; 0: no limit",
     )
     adapt: bool = Field(False, description="learn from the primetext first; the copy that learns is this request's own")
+
+    def sample_options(self) -> SampleOptions:
+        """The fields that are options of `sample`, but primetext, max_copy, adapt and those that say how to learn."""
+        options = {field.name for field in dataclasses.fields(SampleOptions)}
+        apart = {"primetext", "max_copy", "adapt", *AdaptBody.model_fields}
+        values = {name: getattr(self, name) for name in (type(self).model_fields.keys() & options) - apart}
+        given: dict[str, Any] = {name: int(x) if isinstance(x, bool) else x for name, x in values.items()}
+        return SampleOptions(**given)
 
 
 class SampleBody(DrawingBody):

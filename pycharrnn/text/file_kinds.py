@@ -35,7 +35,8 @@ TEXT_FOR_A_MODEL = on_page(
     elsewhere=f"name a text; {_FURTHER} trains the model further",
 )
 PAGE = Kind("a page with a model in it", TEXT_FOR_A_MODEL)
-CHECKPOINT_ENDINGS = (".t7", ".safetensors", ".pt")
+_MODEL_AS_JSON = Kind("a model as JSON", TEXT_FOR_A_MODEL)
+BINARY_CHECKPOINTS = (".t7", ".safetensors", ".pt", ".onnx")  # endings
 CACHE = Kind(
     "char-rnn's cache of a text",
     "pycharrnn convert FOLDER/data.t7 FOLDER/input.txt writes the text, from this and vocab.t7",
@@ -91,6 +92,24 @@ _HDF5 = Kind(
 _ZIP = Kind("a zip archive", "unpack it")  # by its ending: other programs' files are zip archives, too
 
 
+def has_checkpoint_ending(path: str) -> bool:
+    """Whether a path has the ending of a binary checkpoint, in upper or lower case."""
+    return path.lower().endswith(BINARY_CHECKPOINTS)
+
+
+def is_checkpoint(path: str) -> bool:
+    """Whether a file is a checkpoint: by its ending, unless it is a text or char-rnn's cache of one; by its content.
+
+    Errors: OSError.
+    """
+    kind = kind_of(path, path)
+    if kind in (PAGE, _MODEL_AS_JSON):
+        return True
+    with open(path, "rb") as f:
+        start = f.read(_END)
+    return has_checkpoint_ending(path) and bool(start) and kind is not CACHE and not file_magic.is_text(start)
+
+
 def kind_of(path: str, name: str) -> Kind | None:
     """The kind of a file that is not plain text; None for plain text and unknown content. Errors: OSError.
 
@@ -102,6 +121,8 @@ def kind_of(path: str, name: str) -> Kind | None:
         start = f.read(_END)
         if file_magic.is_cache(os.path.basename(name), start):
             return CACHE
+        if file_magic.is_our_json(start):
+            return _MODEL_AS_JSON
         if by_ending and not (by_ending in _ARCHIVES and file_magic.is_text(start)):
             return _or_page(by_ending, start)
         first = _in_ascii(start)

@@ -147,7 +147,7 @@ def _without_text(path: str, name: str, size: int) -> str:
     if not size:
         return f"{shown} is empty: name a text."
     other = file_magic.other_program(path)
-    if name.endswith(file_kinds.CHECKPOINT_ENDINGS) and not other:
+    if file_kinds.has_checkpoint_ending(name) and not other:
         return f"{shown} is a checkpoint, not a text: {file_kinds.TEXT_FOR_A_MODEL}."
     return f"{shown} is {other or 'binary data'}: name a text."
 
@@ -193,7 +193,7 @@ def source_file(path: str, name: str, size: int, text_encoding: str = "") -> Sou
     decoding = detect_encoding.decoding_of(path, shown, text_encoding)
     if decoding:
         return SourceFile(path, name, dataclasses.replace(decoding, is_html=is_html), size)
-    if name.endswith(file_kinds.CHECKPOINT_ENDINGS):
+    if file_kinds.has_checkpoint_ending(name):
         return None
     if text_encoding not in ("", decode_text.RAW) and (detected := detect_encoding.decoding_of(path, shown)):
         way_out = f"leave out {flag('text_encoding', text_encoding)}, which is for all files"

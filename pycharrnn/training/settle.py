@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from compat import lua_format
 from compat.lua_random import explained
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, formats
 from pycharrnn.checkpoints.torch_names import MODELS
 from pycharrnn.common import extras
 from pycharrnn.common.display import escape_line
@@ -281,7 +281,7 @@ def _checkpoint_format(
     """The format of the run's checkpoints: a .t7 file has the identity matrix of all characters, V x V float64."""
     chosen = options.checkpoint_format
     if not chosen and isinstance(start, ResumedRun):
-        chosen = "safetensors" if start.path.endswith(".safetensors") else "t7"
+        chosen = "safetensors" if formats.SAFETENSORS.is_of(start.path) else "t7"
     if chosen == "safetensors" and not machine.has_safetensors:
         raise extras.missing(f"{flag('checkpoint_format', chosen)}", "safetensors")
     if chosen or options.encoding != "utf8":

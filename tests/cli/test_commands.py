@@ -115,14 +115,18 @@ def test_usage_errors(args, words):
 def test_a_path_without_a_command_is_answered_by_one(tmp_path):
     (tmp_path / "my text.txt").write_bytes(b"")
     (tmp_path / "cv").mkdir()
-    (tmp_path / "cv" / "lm_x_best.t7").write_bytes(b"")
     (tmp_path / "letters").mkdir()
+    for ending in ("t7", "safetensors", "json", "html"):
+        pycharrnn.load(CHECKPOINT).save(tmp_path / "cv" / f"m.{ending}")
+    shutil.copy(tmp_path / "cv" / "m.safetensors", tmp_path / "cv" / "M.SAFETENSORS")
+    (tmp_path / "list.json").write_bytes(b"[1, 2]")
     with working_in(tmp_path):
         for path, meant in (
             ("my text.txt", f"train {quoted('my text.txt')}"),
             ("letters", "train letters"),
             ("cv", "sample cv"),
-            ("cv/lm_x_best.t7", "sample cv/lm_x_best.t7"),
+            *((f"cv/{name}", f"sample cv/{name}") for name in ("m.t7", "M.SAFETENSORS", "m.json", "m.html")),
+            ("list.json", "train list.json"),
         ):
             with pytest.raises(click.UsageError) as error:
                 cli.main([path], standalone_mode=False)

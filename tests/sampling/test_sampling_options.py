@@ -8,6 +8,7 @@ import math
 import pytest
 
 from pycharrnn.common.errors import UserError
+from pycharrnn.sampling import options
 from pycharrnn.sampling.options import ChatOptions, SampleOptions
 
 
@@ -67,6 +68,15 @@ def test_values_that_are_refused(options, words):
     with pytest.raises(UserError) as raised:
         SampleOptions(**options)
     assert words in str(raised.value)
+
+
+def test_chat_draws_with_each_option_that_it_shares_with_sample():
+    given = {"seed": 5, "length": 9, "temperature": 0.5, "topk": 3, "topp": 0.4, "gpuid": -1, "opencl": 1, "color": 1}
+    given["threads"] = 2
+    drawn = ChatOptions(**given, stop="end", max_copy=20, text="a.txt").sampling()
+    assert drawn == SampleOptions(**given, stop="end")
+    of_chat = {field.name for field in dataclasses.fields(ChatOptions)}
+    assert of_chat - given.keys() == options._OF_CHAT_ALONE
 
 
 def test_chat_ends_an_answer_at_the_end_of_a_line():

@@ -54,7 +54,7 @@ def as_printed(path, *flags: str) -> list[str]:
 def test_they_are_those_of_sample(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = item_models.saved(tmp_path, text=TEXT, letters="abc")
-    request = {"items": 40, "seed": 4294967290, "temperature": 0.8, "topp": 0.9, "length": 6, "primetext": "a"}
+    request = {"items": 40, "seed": 4294967290, "temperature": 0.8, "topp": 0.5, "length": 6, "primetext": "a"}
     *items, done = lines(path, **request)
     flags = [word for name, value in request.items() for word in (f"-{name}", str(value))]
     assert [item["text"] for item in items] == as_printed(path, *flags)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine.adapt_options import AdaptOptions
+from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server.schemas import ItemsBody, SampleBody, ScoreBody, Unit
 
 
@@ -97,3 +98,11 @@ def test_units_are_counted_from_1():
     for layer, unit in ((0, 1), (1, 0)):
         with pytest.raises(ValidationError):
             Unit(layer=layer, unit=unit)
+
+
+def test_the_options_of_sample_in_a_request():
+    given = {"temperature": 0.5, "topk": 3, "topp": 0.4, "length": 9, "seed": 5}
+    of_text = SampleBody(model="a", **given, stop="end", primetext="x", max_copy=20, adapt=True, adapt_rate=0.1)
+    assert of_text.sample_options() == SampleOptions(**given, stop="end")
+    of_items = ItemsBody(model="a", **given, items=4, new=True, unique=True, label="French", primetext="x", max_copy=20)
+    assert of_items.sample_options() == SampleOptions(**given, items=4, new=1, unique=1, label="French")

@@ -144,6 +144,9 @@ def test_the_flags_with_the_help_of_train(studio):
         "exact": "switch",
         "anneal_to": "text",
     }
+    whole = {name: one["default"] for name, one in flags.items() if name not in ("dtype", "exact")}
+    whole |= {"dtype": "float64", "exact": 1}
+    assert studio.post("/command", text=studio.text(), choice="quick", flags=whole).status_code == 200
 
 
 # -- the queue ---------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import HEEDS_SIGNALS, ROOT, needs_signals, not_found, run, sampled, sentence, start, with_slashes
+from conftest import GOLDEN, HEEDS_SIGNALS, ROOT, needs_signals, not_found, run, sampled, sentence, start, with_slashes
 from runs import ENVIRONMENT, TEXT, result_of, train
 
 import pycharrnn
@@ -290,6 +290,11 @@ def test_a_name_that_is_no_text(home):
             ["model.t7"],
             "model.t7 is a checkpoint, not a text: name a text; pycharrnn train TEXT -init_from FILE trains the model",
         ),
+        (["MODEL.SAFETENSORS"], "MODEL.SAFETENSORS is a checkpoint, not a text: name a text; pycharrnn train TEXT"),
+        (
+            ["model.json"],
+            "model.json is a model as JSON, not plain text: name a text; pycharrnn train TEXT -init_from FILE trains",
+        ),
         (["empty"], "there is no text in empty: name files of plain text"),
         (["ten.txt"], "the text has 10 characters, too few to learn from: give 1,000 or more"),
         (["my text.txt", "-data_dir", "data/x"], "-data_dir names a text, too: leave out -data_dir or my text.txt."),
@@ -317,6 +322,9 @@ def test_what_is_wrong_is_a_sentence(home, args, said):
     (home / "earlier/a/.sources").write_bytes(b"")
     (home / "earlier/a/input.txt").write_bytes(b"A text.")
     (home / "model.t7").write_bytes(b"\4\0\0\0\1\0\0\0")
+    for name in ("model.json", "model.safetensors"):
+        pycharrnn.load(GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7").save(home / name)
+    (home / "model.safetensors").rename(home / "MODEL.SAFETENSORS")
     (home / "ten.txt").write_bytes(b"0123456789")
     error, _, _ = result_of(home, *args, small=[])
     assert said.replace("NOT_FOUND", not_found()) in str(error)

@@ -491,6 +491,17 @@ def test_a_gpu_goes_on_from_a_checkpoint_that_records_no_losses(tmp_path):
     assert any("5/12 (epoch" in line for line in lines)
 
 
+def test_the_format_goes_on_whatever_the_case_of_the_ending(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-checkpoint_format", "safetensors", "-max_epochs", "0.1")
+    (path,) = (folder / "cv").glob("*epoch0.10*")
+    upper = folder / "up" / path.with_suffix(".SAFETENSORS").name
+    upper.parent.mkdir()
+    path.rename(upper)
+    train(folder, "-resume", str(upper), "-max_epochs", "0.2", small=[])
+    assert {file.suffix for file in upper.parent.iterdir() if "epoch0.20" in file.name} == {".safetensors"}
+
+
 def test_inspect_and_convert_know_the_state(tmp_path):
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "0.1")

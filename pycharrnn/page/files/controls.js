@@ -6,7 +6,8 @@ import { typedNumber } from "./typed_number.js";
 
 const $ = (id) => document.getElementById(id);
 const NUM_CANDIDATES = 8; // shown for each character
-const CONTROLS = ["primetext", "adapt", "temperature", "topk", "topp", "seed", "length"];
+const NUMBERS = ["temperature", "topk", "topp", "seed", "length"]; // of any request for a sample
+const CONTROLS = ["primetext", "adapt", ...NUMBERS];
 const TEXT_CONTROLS = [...CONTROLS, "color", "layer", "unit"];
 const ITEM_CONTROLS = [...CONTROLS, "items", "new", "unique"];
 const ADAPT_CONTROLS = ["adapt_rate", "adapt_length", "adapt_pull"];
@@ -90,7 +91,7 @@ export function scoreInputs() {
 
 // The numbers of a request; a limit of copies only where one is set.
 function numbersOf(values) {
-  const ids = ["temperature", "topk", "topp", "seed", "length", ...(Number(values.max_copy) ? ["max_copy"] : [])];
+  const ids = [...NUMBERS, ...(Number(values.max_copy) ? ["max_copy"] : [])];
   return Object.fromEntries(ids.map((id) => [id, Number(values[id])]));
 }
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
 from pycharrnn.common.display import replace_surrogates
 from pycharrnn.page.facts import LossSeries
-from pycharrnn.server.schemas import MAX_FIELDS, Input, Integer, ModelId
+from pycharrnn.server.schemas import Input, Integer, ModelId
+from pycharrnn.training.options import TrainOptions
 
 State = Literal["waiting", "running", "stopping", "stopped", "finished", "failed"]
 Minutes = Annotated[float, Field(gt=0, le=1_000_000)]
@@ -28,7 +30,9 @@ class NewRun(Input):
     encoding: Literal["", "bytes", "utf8"] = Field("", description="empty: what suits the text")
     text_encoding: str = Field("", max_length=100)
     init_from: str = Field("", max_length=1000, description="a model id of /api/models to begin with; empty: none")
-    flags: dict[str, int | float | str] = Field({}, max_length=MAX_FIELDS, description="more flags, without their dash")
+    flags: dict[str, int | float | str] = Field(
+        {}, max_length=len(dataclasses.fields(TrainOptions)), description="more flags, without their dash"
+    )
 
 
 class GoOn(Input):
