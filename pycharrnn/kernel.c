@@ -1,6 +1,6 @@
 /* Training and sampling on the CPU, in C: see kernel_passes.h, kernel_predict.h and kernel_sample.h. Optional:
    without it PyTorch and NumPy compute the same, slower; engine/recurrence.py is the definition that all are tested
-   against. kernel_matching.h finds the passages of a sample that are in a text; kernel_copies.h keeps samples from
+   against. kernel_matching.h finds the passages of a sample that are in a text; kernel_passages.h keeps samples from
    having any.
 
    The rows of a batch are independent, so chunks of them go through all steps of all layers without waiting for the
@@ -170,7 +170,7 @@ typedef float narrow_vec __attribute__((vector_size(BYTES / 2))); /* floats, as 
 #define IS_BFLOAT16 1
 #include "kernel_body.h"
 #include "kernel_predict.h"
-#include "kernel_copies.h"
+#include "kernel_passages.h"
 #include "kernel_sample.h"
 #include "kernel_learn.h"
 #include "kernel_adapt.h"

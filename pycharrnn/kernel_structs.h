@@ -135,7 +135,7 @@
   F(S, double *, activations)       /* (layers, T, B, H), or null: tanh(c) of an lstm, else h */           \
   F(S, double *, workspace)
 
-/* The passages of N+1 characters of a text, see kernel_copies.h. */
+/* The passages of N+1 characters of a text, see kernel_passages.h. */
 #define PASSAGES_FIELDS(F, S, R)                                                                       \
   F(S, int64_t, N)                                                                                     \
   F(S, int64_t, V)                                                                                     \

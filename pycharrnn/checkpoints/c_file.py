@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from compat import item_options
 from compat.atomic_write import atomic_write
 from compat.graph_expressions import CheckpointError
-from compat.nngraph import NUM_GATES
+from compat.nngraph import NUM_GATES, STATES_PER_LAYER
 from compat.t7_content import file_content
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import c_template, c_weights
@@ -136,7 +136,7 @@ def _enum(constants: dict[str, tuple[int, str]]) -> str:
 def _state_bytes(model: str, constants: dict[str, tuple[int, str]], weights: str) -> int:
     """sizeof(struct model_state)."""
     V, H, L, n = (constants[f"MODEL_{name}"][0] for name in ("CHARACTERS", "UNITS", "LAYERS", "GATES"))
-    numbers = (2 if model == "lstm" else 1) * L * H + n * H + 2 * V
+    numbers = STATES_PER_LAYER[model] * L * H + n * H + 2 * V
     size = numbers * _REAL_BYTES[weights] + 4 * _RANDOM_WORDS + (2 * H if weights == "int8" else 0)
     alignment = _REAL_BYTES[weights]
     return -(-size // alignment) * alignment

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compat.nngraph import NUM_DIRECT_GATES
 from pycharrnn.checkpoints.c_template import string, wrapped
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _in_reals(network: Network, dtype: str) -> Members:
     found = {"input": inputs[0].T + biases[0]}
     if len(layers) > 1:
         found |= {"below": _stacked([w.T for w in inputs[1:]]), "bias": _stacked(biases[1:])}
-    direct = 2 * H if network.model == "gru" else len(recurrent[0])
+    direct = NUM_DIRECT_GATES[network.model] * H
     found["recurrent"] = _stacked([w[:direct].T for w in recurrent])
     if network.model == "gru":
         found["candidate"] = _stacked([w[direct:].T for w in recurrent])
@@ -101,7 +102,7 @@ def _in_integers(network: Network) -> Members:
     if len(inputs) > 1:
         found |= _with_scales("below", inputs[1:])
     found["bias"] = _stacked(biases).astype(np.float32)
-    direct = 2 * H if network.model == "gru" else len(recurrent[0])
+    direct = NUM_DIRECT_GATES[network.model] * H
     found |= _with_scales("recurrent", [w[:direct] for w in recurrent])
     if network.model == "gru":
         found |= _with_scales("candidate", [w[direct:] for w in recurrent])

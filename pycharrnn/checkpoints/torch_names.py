@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from compat.t7_objects import Array
     from pycharrnn.checkpoints.metadata import Shapes
 
-MODELS = ("lstm", "rnn")  # the models whose cells torch.nn has
+IN_TORCH_NN = ("lstm", "rnn")  # the models whose cells torch.nn has
 GATES = [0, 1, 3, 2]  # torch.nn's i, f, g, o from char-rnn's i, f, o, g, and back
 
 
 def of(model: str, name: str) -> str:
     """torch.nn's name of a weight: ("lstm", "h2h_2.bias") -> "rnn.bias_hh_l1" """
-    if model not in MODELS or name.startswith("decoder."):
+    if model not in IN_TORCH_NN or name.startswith("decoder."):
         return name
     linear, kind = name.split(".")
     product, layer = linear.split("_")

@@ -1,4 +1,4 @@
-"""The index of passages in NumPy, where there is no kernel; see passages.py and kernel_copies.h."""
+"""The index of passages in NumPy, where there is no kernel; see passages.py and kernel_passages.h."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class ArrayLimit(CopyLimit):
         return copy.copy(self)  # what it refers to is never changed in place
 
     def _append_byte(self, byte: int) -> None:
-        """append_byte of kernel_copies.h."""
+        """append_byte of kernel_passages.h."""
         first, last = self._range
         if self._due and first <= byte <= last:
             self._due -= 1

@@ -89,7 +89,7 @@ def choose_backend(
     on_cpu = flat.device == validation.CPU
     if precision and kernel.usable(flat, precision):
         return BackendChoice(partial(CBackend, products=precision), f"C kernel ({kernel_library.name()})")
-    if training_only and model in torch_names.MODELS and (precision or not on_cpu):
+    if training_only and model in torch_names.IN_TORCH_NN and (precision or not on_cpu):
         where = "mixed precision" if precision else f"faster than PyTorch's loops on {flat.device.type}"
         return BackendChoice(partial(TorchNNBackend, precision=precision), f"torch.nn ({where})")
     if precision:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compat.nngraph import NUM_DIRECT_GATES
 from pycharrnn.engine.kernel_arrays import aligned_zeros, weights_of
 from pycharrnn.engine.kernel_structures import CELL_NUMBERS, NetworkStruct, ReadingSizesStruct
 from pycharrnn.engine.linears import joined, linears_of
@@ -34,7 +35,6 @@ class PackedNetwork:
     def __init__(self, library: ctypes.CDLL, network: graph_match.Network) -> None:
         cell = CELLS[network.model]
         L, H, V = network.num_layers, network.rnn_size, network.vocab_size
-        G = cell.num_gates * H
         if network.end_id is not None and not 0 <= network.end_id < V:
             raise ValueError(f"the end of an item is token id {network.end_id}, but there are only 0 to {V - 1}")
         self.library = library
@@ -48,7 +48,7 @@ class PackedNetwork:
         recurrent = [joined(linears_of(named, cell.recurrent_linears, n), np.concatenate) for n in layers]
         decoder = [named["decoder.weight"], named["decoder.bias"]]
         biases = [of_input + of_h for (_, of_input), (_, of_h) in zip(inputs, recurrent, strict=True)]
-        direct = 2 * H if network.model == "gru" else G  # columns that the state reaches directly
+        direct = NUM_DIRECT_GATES[network.model] * H
         multiplied = {
             "input_panels": [weight for weight, _ in inputs[1:]],
             "recurrent_panels": [part for weight, _ in recurrent for part in (weight[:direct], weight[direct:])],

@@ -1,4 +1,4 @@
-"""The index of passages in C; see passages.py and kernel_copies.h."""
+"""The index of passages in C; see passages.py and kernel_passages.h."""
 
 from __future__ import annotations
 

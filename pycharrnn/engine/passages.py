@@ -7,7 +7,7 @@ Where the characters are the bytes of UTF-8, the continuation bytes of a charact
 a stream may copy N bytes and the rest of the last character. That is never more than N code points. Once a byte has
 been forbidden, only valid UTF-8 may follow.
 
-kernel_copies.h defines both; array_passages.py computes the same without the kernel.
+kernel_passages.h defines both; array_passages.py computes the same without the kernel.
 """
 
 from __future__ import annotations

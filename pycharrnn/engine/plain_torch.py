@@ -20,7 +20,7 @@ class PlainModel(nn.Module):
 
     def __init__(self, model: str, vocab_size: int, rnn_size: int, num_layers: int, dropout: float, header: str):
         super().__init__()
-        if model not in torch_names.MODELS:
+        if model not in torch_names.IN_TORCH_NN:
             raise ValueError(
                 f"torch.nn has no {model} as char-rnn's: the reset gate of nn.GRU acts after the product with the"
                 " recurrent weights, char-rnn's before it. CharRNN itself is a torch.nn.Module too"

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from compat.nngraph import parameter_shapes
-from pycharrnn.checkpoints.torch_names import GATES, MODELS
+from compat.nngraph import STATES_PER_LAYER, parameter_shapes
+from pycharrnn.checkpoints.torch_names import GATES, IN_TORCH_NN
 from pycharrnn.engine import packed_items, validation
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class TorchNNBackend:
     can_be_recorded = False  # autograd can't be recorded; the modules' loops do without Python
 
     def __init__(self, model: FlatModel, T: int, B: int, precision: torch.dtype | None = None):
-        if model.model not in MODELS:
+        if model.model not in IN_TORCH_NN:
             raise ValueError(f"torch.nn has no {model.model} as char-rnn's")
         self.T, self.B, self.V, self.H, self.num_layers = T, B, model.vocab_size, model.rnn_size, model.num_layers
         self._dtype = precision or model.flat.dtype
@@ -61,8 +61,8 @@ class TorchNNBackend:
         self.flat = model.flat.detach()[self._order]
         self._give_weights()
         self._items: packed_items.PackedItems | None = None  # of the last batch
-        states = 2 if model.model == "lstm" else 1  # torch.nn's order: h, c
-        self._last = [self.flat.new_zeros(model.num_layers, B, H) for _ in range(states)]
+        states = range(STATES_PER_LAYER[model.model])  # torch.nn's order: h, c
+        self._last = [self.flat.new_zeros(model.num_layers, B, H) for _ in states]
         # In the modules' precision, so that forward and backward read these tensors, not copies.
         self._first = [torch.zeros_like(last, dtype=self._dtype) for last in self._last]
 

@@ -24,7 +24,7 @@ from pycharrnn.common.errors import UserError, flag, on_page, wordings
 from pycharrnn.common.numbered_names import numbered
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.progress import bar
-from pycharrnn.text import cache_record, file_kinds, list_text, source_files, text_stats
+from pycharrnn.text import cache_record, file_kinds, labels, list_text, source_files, text_stats
 from pycharrnn.text.fingerprint import TextHash, fingerprint_of_blocks
 from pycharrnn.text.joined_files import JoinedFiles, decoded
 from pycharrnn.text.source_files import SOURCES, SourceFile
@@ -63,7 +63,7 @@ class Corpus:
         files = self.joined.files
         if how := source_files.sentence_on_decoding(files, self.joined.replaced):
             self._note(how)
-        size = f"{self.stats.size:,} bytes{' with labels' if self.joined.label in ('file', 'folder') else ''}"
+        size = f"{self.stats.size:,} bytes{' with labels' if self.joined.label in labels.FROM_PATH else ''}"
         said = f"{escape_line(path)}: {size}, {'new' if self.is_new else 'as before'}"
         if len(files) == 1 and os.path.samefile(files[0].path, path):
             self._note(f"{said}.")

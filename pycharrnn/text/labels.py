@@ -20,6 +20,7 @@ from pycharrnn.common.errors import UserError, flag
 if TYPE_CHECKING:
     from pycharrnn.text.source_files import SourceFile
 
+FROM_PATH = {"file": -1, "folder": -2}  # value of -label -> the part of a file's path that is its items' label
 _SHOWN = 40  # bytes of an item in a message
 _MAX_NAMED = 12  # labels in a message
 
@@ -33,7 +34,7 @@ def prefix(file: SourceFile, label: str) -> bytes:
         >>> prefix(SourceFile("names/French.txt", ...), "file"), prefix(SourceFile("names/French.txt", ...), "folder")
         (b'French\\t', b'names\\t')
     """
-    if label not in ("file", "folder"):
+    if label not in FROM_PATH:
         return b""
     if label == "folder":
         name = os.path.basename(os.path.dirname(os.path.abspath(file.name)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from compat import lua_format
 from compat.lua_random import explained
 from pycharrnn.checkpoints import checkpoint, formats
-from pycharrnn.checkpoints.torch_names import MODELS
+from pycharrnn.checkpoints.torch_names import IN_TORCH_NN
 from pycharrnn.common import extras
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
@@ -309,9 +309,11 @@ def _precision(options: TrainOptions, device: str, machine: Machine) -> tuple[st
     if dtype not in MIXED:
         return "float64" if dtype == "float64" or (is_exact_on_cpu and not dtype) else "float32", ""
     if not machine.computes(model, options.rnn_size, dtype, device):
-        if model not in MODELS:
+        if model not in IN_TORCH_NN:
             is_for = (
-                f"of a {model} needs the C kernel on a CPU" if dtype == "bfloat16" else f"is for {' and '.join(MODELS)}"
+                f"of a {model} needs the C kernel on a CPU"
+                if dtype == "bfloat16"
+                else f"is for {' and '.join(IN_TORCH_NN)}"
             )
             raise UserError(f"{flag('dtype', dtype)} {is_for}: train a {model} with {flag('dtype', 'float32')}.")
         on = {"cpu": "the CPU", "mps": "MPS"}.get(device, "this GPU")

@@ -16,6 +16,7 @@ from pycharrnn.common.display import escape_line, join_words
 from pycharrnn.common.numbered_names import numbered
 from pycharrnn.server.studio import studio_paths
 from pycharrnn.server.studio.studio_paths import Refusal
+from pycharrnn.text import labels
 from pycharrnn.text.corpus import safe_name
 
 MAX_FILES = 5000  # of a text
@@ -152,11 +153,11 @@ class Texts:
     def renamed(self, text_id: str, label: str) -> str:
         """A sentence on the names that were changed and are labels; "" without such names.
 
-        `label`: the value of -label; "file" takes labels from the names of files, "folder" from those of folders.
+        `label`: the value of -label.
         """
-        part = {"file": -1, "folder": -2}.get(label)
-        if part is None:
+        if label not in labels.FROM_PATH:
             return ""
+        part = labels.FROM_PATH[label]
         paths = [(_parts(given), kept.split("/")) for kept, given in self._given.get(text_id, {}).items()]
         names = dict.fromkeys(
             (given[part], kept[part]) for given, kept in paths if len(kept) > 1 and len(given) >= -part
