@@ -39,7 +39,7 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
     from pycharrnn.text.decode_text import RAW
     from pycharrnn.text.recorded_text import recorded_text
 
-    out = Output(opt.html, "-html ", opt.overwrite, "copied")
+    out = Output(opt.html, "-html ", opt.overwrite, copied_page.COMMAND)
     out.check_folder()
     name = "standard input" if sample == "-" else sample
     checkpoint_file, loaded = paths.load_best(model, note) if model is not None else ("", None)

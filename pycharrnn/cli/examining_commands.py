@@ -142,13 +142,13 @@ def activations_command(path: str, **values: Any) -> None:
 
     opt = ActivationsOptions(**values)
     use_threads(opt.threads or 1)
-    from compat.atomic_write import atomic_write
-    from pycharrnn.analysis import activation_page, activations
+    from pycharrnn.analysis import activations
     from pycharrnn.checkpoints.names import short_names
     from pycharrnn.checkpoints.paths import load_best
+    from pycharrnn.page import activation_page
     from pycharrnn.sampling import tokenizer
 
-    out = Output(opt.o, "-o ", opt.overwrite, "activations")
+    out = Output(opt.o, "-o ", opt.overwrite, activation_page.COMMAND)
     out.check_folder()
     file, loaded = load_best(path, note)
     if not opt.primetext and not opt.primefile:
@@ -164,6 +164,5 @@ def activations_command(path: str, **values: Any) -> None:
     )
     units = activations.choose_units(recorded.values, opt.layer, opt.units, opt.count)
     (name,) = short_names([file])
-    with atomic_write(opt.o) as f:
-        f.write(activation_page.page(name, loaded.network, recorded, units).encode())
+    activation_page.write(opt.o, name, loaded.network, recorded, units)
     say(f"saved {opt.o}")

@@ -115,12 +115,13 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
 
     opt = ScoreOptions(**values)
     use_threads(opt.threads or 1)
-    from pycharrnn.analysis import adapted, scoring, surprise_page, text_scores
+    from pycharrnn.analysis import adapted, scoring, text_scores
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
+    from pycharrnn.page import surprise_page
 
     _refuse_swapped("score", model, files)
-    out = Output(opt.html, "-html ", opt.overwrite, "score")
+    out = Output(opt.html, "-html ", opt.overwrite, surprise_page.COMMAND)
     out.check_folder()
     where = device.choose(opt.gpuid, 0, note)
     checkpoint_file, loaded = paths.load_best(model, note)

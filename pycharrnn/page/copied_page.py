@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pycharrnn.analysis.copied import Passage
 
+COMMAND = "copied"  # which writes such pages, and replaces them without -overwrite 1
 _MODULES = ("copied_file.js", "character_panel.js", "text_view.js")  # the script of the page, and what it imports
 # Characters from which a copy has level 1, 2, ... of html_style.LEVELS.
 _FROM = (1, 12, 16, 24, 32, 48, 64, 96, 128, 192)
@@ -60,7 +61,7 @@ def write(
     """
     with atomic_write(path) as f:
         title = escape_html(replace_surrogates(f"Copies in {sample}"))
-        head = html_style.head("copied", title, _STYLE + page_files.file_text("panel.css"))
+        head = html_style.head(COMMAND, title, _STYLE + page_files.file_text("panel.css"))
         f.write(f"{head}<main>\n<h1>{title}</h1>\n{_legend(text, found, least)}\n".encode())
         f.write(b'<div>\n<pre tabindex="0" role="region" aria-label="Sample">\n')
         for stretch, longest in stretches(content, found):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
+import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,17 +16,25 @@ import torch
 from click.testing import CliRunner
 from conftest import GOLDEN, run, save_with_weights
 
-from pycharrnn.analysis import activation_page, activations
+from compat.graph_match import Network
+from pycharrnn.analysis import activations
 from pycharrnn.analysis.activations import Reading
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine.model import CharRNN
+from pycharrnn.page import activation_page
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
 RNN = GOLDEN / "rnn3" / "lm_rnn3_epoch1.00_3.0075.t7"
+
+
+def page_with(name: str, network: Network, reading: Reading, units: list[tuple[int, int]]) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        activation_page.write(path := Path(folder, "page.html"), name, network, reading, units)
+        return path.read_text(encoding="utf-8")
 
 
 class Page(HTMLParser):
@@ -121,7 +130,7 @@ def test_markup_in_text_and_name_is_only_text():
     characters = list("<script>alert('&amp;')</script>\n\n\"\x00\r")
     values = np.linspace(-1, 1, len(characters)).astype(np.float32)[:, None, None]
     network = checkpoint.load(LSTM).network
-    page = activation_page.page("<img src=x>", network, Reading(characters, values), [(1, 1)])
+    page = page_with("<img src=x>", network, Reading(characters, values), [(1, 1)])
     parsed = Page(page)
     assert "script" not in parsed.tags
     assert "img" not in parsed.tags
@@ -133,7 +142,7 @@ def test_markup_in_text_and_name_is_only_text():
 
 def test_values_that_are_no_numbers_have_no_colour():
     reading = Reading(["a"], np.full((1, 1, 1), np.nan, np.float32))
-    page = activation_page.page("failed", checkpoint.load(LSTM).network, reading, [(1, 1)])
+    page = page_with("failed", checkpoint.load(LSTM).network, reading, [(1, 1)])
     assert Page(page).shades == [[("a", "")]]
 
 
@@ -142,13 +151,13 @@ def test_what_a_section_and_its_colours_say():
     values = np.zeros((6, 2, 3), np.float32)
     values[:, 1, 2] = [1, 0.94, 0.04, -0.06, np.inf, -np.inf]
     reading = Reading(list("abcdef"), values)
-    page = activation_page.page("m", checkpoint.load(GRU).network, reading, [(2, 3)])
+    page = page_with("m", checkpoint.load(GRU).network, reading, [(2, 3)])
     assert Page(page).shades == [list(zip("abcdef", ["b10", "b9", "", "o1", "b10", "o10"], strict=True))]
     assert "The color of a character shows h of the unit" in page
     assert 'class="o1" title="-0.1"' in page
     assert "Layer 2, unit 3</h2>" in page
     values[4:, 1, 2] = 0
-    page = activation_page.page("m", checkpoint.load(LSTM).network, reading, [(2, 3), (1, 1)])
+    page = page_with("m", checkpoint.load(LSTM).network, reading, [(2, 3), (1, 1)])
     assert "<p>from -0.06 to +1.00, mean +0.32</p>" in page
     assert "The color of a character shows tanh(c) of the unit" in page
     assert page.count("<section") == 2
@@ -159,7 +168,7 @@ def test_what_a_section_and_its_colours_say():
 def test_neighbours_of_a_shade_share_an_element_and_newlines_have_their_own():
     values = np.zeros((6, 1, 1), np.float32)
     values[5] = 1
-    page = activation_page.page("m", checkpoint.load(LSTM).network, Reading(list("ab\n\ncd"), values), [(1, 1)])
+    page = page_with("m", checkpoint.load(LSTM).network, Reading(list("ab\n\ncd"), values), [(1, 1)])
     z, newline = '<b class="" title="+0.0">', '<b class="newline" title="+0.0">'
     assert f'>\n{z}ab</b>{newline}\n</b>{newline}\n</b>{z}c</b><b class="b10" title="+1.0">d</b></pre>' in page
 

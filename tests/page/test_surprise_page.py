@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from pycharrnn.analysis import surprise_page
 from pycharrnn.analysis.scoring import Score
+from pycharrnn.page import surprise_page
 
 
 def page(tmp_path, *scores: tuple[str, Score], model: str = "cv/lm.t7") -> str:

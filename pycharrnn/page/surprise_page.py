@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pycharrnn.analysis.scoring import Score
 
+COMMAND = "score"  # which writes such pages, and replaces them without -overwrite 1
 _STYLE = """
 body { max-width: 50rem; padding: 1rem }
 b { font-weight: inherit }
@@ -32,7 +33,7 @@ def write(path: str | os.PathLike[str], model: str, scores: list[tuple[str, Scor
     """
     with atomic_write(path) as f:
         title = escape_html(f"Surprise of {short_names([os.fspath(model)])[0]}")
-        f.write(f"{html_style.head('score', title, _STYLE)}<main>\n<h1>{title}</h1>\n{_legend()}\n".encode())
+        f.write(f"{html_style.head(COMMAND, title, _STYLE)}<main>\n<h1>{title}</h1>\n{_legend()}\n".encode())
         for name, score in scores:
             heading = escape_html(replace_surrogates(name))
             f.write(f"<h2>{heading}</h2>\n<p>{escape_html(as_sentence(score))}</p>\n<pre>".encode())

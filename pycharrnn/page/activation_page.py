@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compat.atomic_write import atomic_write
 from pycharrnn.analysis import html_style
 from pycharrnn.analysis.html_style import LEVELS
 from pycharrnn.common.display import escape_html
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from compat.graph_match import Network
     from pycharrnn.analysis.activations import Reading
 
+COMMAND = "activations"  # which writes such pages, and replaces them without -overwrite 1
 _STYLE = """
 body { padding: 1rem; max-width: 60rem }
 h1 { font-size: 1.4rem }
@@ -27,12 +30,14 @@ b { font-weight: inherit; padding: .1em 0; forced-color-adjust: none }
 """
 
 
-def page(name: str, network: Network, reading: Reading, units: list[tuple[int, int]]) -> str:
-    """The page as HTML. `name`: of the model; `units`: (layer, unit), both from 1."""
+def write(
+    path: str | os.PathLike[str], name: str, network: Network, reading: Reading, units: list[tuple[int, int]]
+) -> None:
+    """Write a self-contained page. `name`: of the model; `units`: (layer, unit), both from 1. Errors: OSError."""
     title = escape_html(f"Hidden units of {name}")
     kind = "tanh(c)" if network.model == "lstm" else "h"
     parts = [
-        f"{html_style.head('activations', title, _STYLE)}<main>",
+        f"{html_style.head(COMMAND, title, _STYLE)}<main>",
         f"<h1>{title}</h1>",
         f"<p>{network.model}, {network.num_layers} x {network.rnn_size}. The color of a character shows {kind} of the"
         " unit after the model has read it. With a mouse, point at a character to see the number.</p>",
@@ -40,7 +45,8 @@ def page(name: str, network: Network, reading: Reading, units: list[tuple[int, i
     ]
     for layer, unit in units:
         parts.append(_section(layer, unit, reading.characters, reading.values[:, layer - 1, unit - 1]))
-    return "\n".join([*parts, "</main></html>\n"])
+    with atomic_write(path) as f:
+        f.write("\n".join([*parts, "</main></html>\n"]).encode())
 
 
 def _section(layer: int, unit: int, characters: list[str], values: npt.NDArray[np.float32]) -> str:
