@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pycharrnn.common import folder_walk
-from pycharrnn.common.display import encode_line, escape_controls
+from pycharrnn.common.display import encode_line, escape_controls, escape_line
 from pycharrnn.common.errors import UserError, worded
 from pycharrnn.common.standard_streams import standard_input, write_line
 
@@ -39,6 +39,11 @@ def say(line: str) -> None:
     """Print a line on stdout and flush it. File names keep their bytes, also those of invalid UTF-8."""
     sys.stdout.buffer.write(encode_line(line + "\n", sys.getfilesystemencoding()))
     sys.stdout.buffer.flush()
+
+
+def say_saved(path: str) -> None:
+    """Print on stdout that a file was written. Its name may have control characters."""
+    say(f"saved {escape_line(path, None)}")
 
 
 def print_on_stderr(line: str) -> None:

@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pycharrnn.cli.console import is_checkpoint, is_folder_of_texts, is_text, note, read_text, say, use_threads
+from pycharrnn.cli.console import (
+    is_checkpoint,
+    is_folder_of_texts,
+    is_text,
+    note,
+    read_text,
+    say,
+    say_saved,
+    use_threads,
+)
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common import near_paths, shell_words
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.shell_words import quoted
 from pycharrnn.text.text_folder import input_file
@@ -149,17 +159,17 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
             empty.append(file)
             continue
         scores.append((file, score))
-        say(f"{file}: {scoring.as_sentence(score)}")
+        say(f"{escape_line(file, None)}: {scoring.as_sentence(score)}")
         if opt.adapt:
             learnt = text_scores.learnt(loaded, text, opt.adaptation, opt.threads or 1, file)
             name = f"{file}, with -adapt 1"
             scores.append((name, learnt))
-            say(f"{name}: {scoring.as_sentence(learnt)}")
+            say(f"{escape_line(name, None)}: {scoring.as_sentence(learnt)}")
     if opt.adapt and scores:
         note(f"{adapted.EXPLANATION}.")
     if opt.html and scores:
         surprise_page.write(opt.html, checkpoint_file, scores)
-        say(f"saved {opt.html}")
+        say_saved(opt.html)
     if empty:
         raise _nothing_to("score", empty)
 

@@ -53,12 +53,31 @@ def test_no_text_is_removed_while_a_run_does_not_say_which_it_uses(studio, damag
     assert len(files_below("studio/texts")) == len(texts) / 2
 
 
-@pytest.mark.parametrize("values", [{"created": None}, {"state": "done"}, {"bytes": "x"}, {"words": ["train", 1]}])
-def test_a_run_with_a_value_of_another_type_is_left_out(studio, values):
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"created": None},
+        {"state": "done"},
+        {"bytes": "x"},
+        {"words": ["train", 1]},
+        {"words": []},
+        {"words": ["train", "a\0b"]},
+        {"next_words": ["train", "\ud800"]},
+        {"next_words": []},
+    ],
+)
+def test_a_run_with_a_value_that_cannot_be_is_left_out(studio, values):
     damaged, other = studio.start(), studio.start()
     change(damaged, **values)
     studio.begin_anew()
     assert [run["id"] for run in studio.get("/runs").json()["runs"]] == [other]
+
+
+def test_a_choice_that_is_no_unicode_is_shown(studio):
+    run_id = studio.start()
+    change(run_id, choice="\ud800")
+    studio.begin_anew()
+    assert [run["choice"] for run in studio.get("/runs").json()["runs"]] == ["\ufffd"]
 
 
 @pytest.mark.parametrize("order", [[["x"]], [None], "x", 1])

@@ -291,13 +291,25 @@ def test_other_folders_in_the_trash_are_left_alone(studio):
 
 
 @pytest.mark.parametrize(
-    "values", [{"deleted": None}, {"deleted": "x"}, {"bytes": []}, {"kind": "text"}, {"what": 1}, {"run": {}}, None]
+    "values",
+    [
+        {"deleted": None},
+        {"deleted": "x"},
+        {"bytes": []},
+        {"kind": "text"},
+        {"what": 1},
+        {"run": {}},
+        {"moved": [["cv/a\0b", "TRASHED"]]},
+        {"moved": [["cv/a", "TRASHED"], ["cv/a", "TRASHED/b"]]},
+        None,
+    ],
 )
 def test_a_damaged_list_in_the_trash_is_left_out(with_model, values):
     trash_id = with_model.post("/models/delete", model=LSTM.stem).json()["trash"]
     path = Path(f"trash/{trash_id}/trash.json")
     listed = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(values and {**listed, **values}), encoding="utf-8")
+    changed = json.dumps(values and {**listed, **values}).replace("TRASHED", f"trash/{trash_id}/files/0")
+    path.write_text(changed, encoding="utf-8")
     assert with_model.get("/trash").json() == {"trash": []}
     assert with_model.post(f"/texts/{with_model.text()}/read").status_code == 200
     assert with_model.post(f"/trash/{trash_id}/undo").status_code == 404
@@ -346,7 +358,8 @@ def test_undo_moves_no_file_from_or_to_other_places(studio, pair):
 
 @pytest.mark.parametrize("change", [{"name": "../x"}, {"text": "../x"}, {"words": ["sample"]}, {"next_words": ["x"]}])
 def test_a_record_that_no_studio_has_written_is_left_out(studio, change):
-    record = run_record.RunRecord("r00000000", "x", "t00000000", "x.txt", 1, "quick", 0, ("train", "x.txt"), 1.0)
+    words = ("train", "x.txt")
+    record = run_record.RunRecord("r00000000", "x", "t00000000", "x.txt", 1, "quick", 0, words, 1.0, next_words=words)
     run_record.save(record)
     assert run_record.load(record.id) == record
     path = Path(record.folder, "run.json")

@@ -140,9 +140,10 @@ def _values(run_id: str) -> dict[str, Any] | None:
 
 def _is_safe(record: RunRecord) -> bool:
     """Whether paths can be made of a record's names, and its commands are trainings: the file may be a stranger's."""
-    commands = (record.words, record.next_words, record.command)
     is_named = record.name == safe_name(record.name) and studio_paths.is_id(record.text, "t")
-    return is_named and all(words[:1] in ((), ("train",)) for words in commands)
+    commands = [record.words, *filter(None, (record.next_words, record.command))]
+    are_trainings = all(words[:1] == ("train",) and all(map(studio_paths.is_argument, words)) for words in commands)
+    return is_named and are_trainings and (bool(record.next_words) or record.state != "waiting")
 
 
 def names_with_checkpoints() -> set[str]:

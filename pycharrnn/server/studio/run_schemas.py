@@ -74,7 +74,7 @@ class Run(Command):
     created: float
     began: float | None = Field(description="of its last start")
     ended: float | None
-    choice: str
+    choice: Shown
     text_name: Shown
     bytes: int
     iteration: int | None

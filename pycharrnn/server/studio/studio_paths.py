@@ -91,6 +91,14 @@ def write_json(path: str, value: dict[str, Any]) -> None:
         f.write(json.dumps(value, indent=1).encode() + b"\n")
 
 
+def is_argument(text: str) -> bool:
+    """Whether a text can be a path, or a word of a command: it has no NUL, and surrogates only for bytes of a name."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
 def is_full() -> bool:
     """Whether the disk has no room for the files with which a training begins; False if that is unknown."""
     try:

@@ -127,8 +127,10 @@ def _listed(trash_id: str) -> _Listed | None:
 
 def _are_moves_inside(moved: Sequence[tuple[str, str]], files: str) -> bool:
     """Whether a list, which may be a stranger's, has pairs of a path in this folder and one of the trash's files."""
-    return all(
+    paths = [path for pair in moved for path in pair]
+    return len(paths) == len(set(paths)) and all(
         all(path == os.path.normpath(path).replace(os.sep, "/") for path in pair)
+        and all(map(studio_paths.is_argument, pair))
         and not os.path.isabs(pair[0])
         and pair[0].split("/")[0] in (CHECKPOINTS, MODELS, "studio")
         and pair[1].startswith(files)
