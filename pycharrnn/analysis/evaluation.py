@@ -206,7 +206,8 @@ def as_table(rows: list[tuple[str, float, float | None, str]], adapted: Mapping[
     ]
     for path, loss, stored, text in sorted(rows, key=lambda row: losses.sort_key(row[1])):
         numbers = (loss, loss / math.log(2), _perplexity(loss), stored, *([adapted[path]] if adapted else []))
-        cells.append((path, *("-" if x is None else f"{x:.6f}" for x in numbers), with_short_hash(text) or "-"))
+        name, learned = escape_line(path, None), with_short_hash(text) or "-"
+        cells.append((name, *("-" if x is None else f"{x:.6f}" for x in numbers), learned))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
         "  ".join(

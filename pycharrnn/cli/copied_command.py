@@ -10,6 +10,7 @@ import click
 from pycharrnn.cli.console import is_folder_of_texts, is_text, note, read, read_text, say
 from pycharrnn.cli.flags import FILE, FOLDER, Command
 from pycharrnn.cli.outputs import Output
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.shell_words import quoted
 
@@ -83,7 +84,7 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
         if curves:
             say("\n" + copied_report.curve_table(curves))
     if opt.html:
-        (note if opt.json else say)(f"saved {opt.html}")
+        (note if opt.json else say)(f"saved {escape_line(opt.html, None)}")
 
 
 def _check_operands(sample: str, model: str | None, text: str) -> None:

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pycharrnn.cli.console import note
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.sampling.options import DEFAULT_ITEMS, refuse_unused_text
@@ -83,7 +84,7 @@ def print_items(
         if opt.json:
             writer.put_json(selected)
         elif opt.o:
-            tell(f"saved {writer.put_file(opt.o, selected)}")
+            tell(f"saved {escape_line(writer.put_file(opt.o, selected), None)}")
         else:
             writer.put(selected)
     sys.stdout.buffer.flush()

@@ -253,7 +253,7 @@ def _draw_one(
         whole_end = checkpoint.is_from_texts(loaded)  # an editor takes a file that is not UTF-8 for another encoding
         sample_files.write_sample(out, opt, characters, live=not opt.o, whole_end=whole_end)
     if opt.o:
-        tell(f"saved {path}")
+        tell(f"saved {escape_line(path, None)}")
     return [opt.seed] if characters.ended_early else []
 
 
@@ -282,7 +282,7 @@ def _draw_many(
         for seed in range(opt.seed, opt.seed + opt.samples):
             path = sample_files.sample_file(folder, seed)
             if opt.o:
-                tell(f"saved {path}")
+                tell(f"saved {escape_line(path, None)}")
                 continue
             if opt.json:
                 _print_json(path, seed, {"early": seed in ended_early} if copies else {})

@@ -118,9 +118,8 @@ def _of_another_program(command: click.Command, words: Sequence[str], known: Col
     if flag in known or not flag.startswith("-"):
         return ""
     value = value or next((word for word in words[1:2] if not word.startswith("-")), "")
-    takes = next((param.metavar or "" for param in command.params if isinstance(param, click.Argument)), "").strip(
-        "[<>.]"
-    )
+    metavars = [param.metavar or "" for param in command.params if isinstance(param, click.Argument)]
+    takes = metavars[0].strip("[<>.]") if metavars else ""
     for what, arguments, names, example in _ARGUMENTS:
         if takes in arguments and name in names.split():
             typed = shell_words.joined(["pycharrnn", command.name or "", value or example])

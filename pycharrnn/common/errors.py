@@ -13,11 +13,11 @@ from types import MappingProxyType
 
 from pycharrnn.common.shell_words import quoted
 
-# Unicode reserves these noncharacters for use inside a program. They enclose the wordings of a part of a message: those
-# for the command line and for a program, and the option that it names.
+# Unicode reserves these noncharacters for use inside a program. They enclose the wordings of a part of a message: for
+# the command line, for a program, and as name=value if the part is an option, which may be a field of the page.
 _START, _OR, _END = "\ufdd0", "\ufdd1", "\ufdd2"
 _WORDINGS = re.compile(f"{_START}([^{_OR}]*){_OR}([^{_OR}]*){_OR}([^{_END}]*){_END}")
-# Those elsewhere and on the page, both of which may have parts of the first kind.
+# A part that the page words otherwise: the words elsewhere and those on the page, both perhaps with parts as above.
 _START_PAGE, _OR_PAGE, _END_PAGE = "\ufdd3", "\ufdd4", "\ufdd5"
 _ON_PAGE = re.compile(f"{_START_PAGE}([^{_OR_PAGE}]*){_OR_PAGE}([^{_END_PAGE}]*){_END_PAGE}")
 _WHOLE = 10**20  # smaller ints, such as seeds, are quoted with all their digits

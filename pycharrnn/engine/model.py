@@ -74,10 +74,9 @@ class CharRNN(nn.Module):
         super().__init__()
         if model not in MODELS:
             raise ValueError(f"model must be one of {', '.join(MODELS)}, not {model!r}")
-        for name, size in (("vocab_size", vocab_size), ("rnn_size", rnn_size), ("num_layers", num_layers)):
-            validation.whole(name, size)
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1, not {size}")
+        validation.size("vocab_size", vocab_size)
+        validation.size("rnn_size", rnn_size)
+        validation.size("num_layers", num_layers, most=validation.MAX_LAYERS)
         validation.number("dropout", dropout)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), not {dropout}")
@@ -105,7 +104,8 @@ class CharRNN(nn.Module):
         return self.views(self.flat.detach())
 
     def views(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Name -> view of a vector in the order of `flat`, such as its gradient."""
+        """Name -> view of a vector in the order of `flat`, such as its gradient. Errors: TypeError; ValueError."""
+        validation.tensor("flat", flat, None, getattr(flat, "device", validation.CPU), self.flat.shape)
         sizes = [math.prod(shape) for shape in self._shapes.values()]
         parts = torch.split(flat, sizes)
         return {name: part.view(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
@@ -225,20 +225,24 @@ class CharRNN(nn.Module):
         training_only: bool = False,
         precision: torch.dtype | None = None,
     ) -> BPTT:
-        """Training passes over batches of T steps and B texts, for one thread. Errors: ValueError for a size below 1.
+        """Training passes over batches of T steps and B texts, for one thread. Errors: TypeError; ValueError.
 
         Args:
             batch_size: number of texts that the loss is averaged over; by default B.
             training_only, precision: see backends.choose_backend. torch.nn's modules train a copy of the parameters.
         """
         for name, value in (("T", T), ("B", B), ("batch_size", batch_size)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+            if value is not None:
+                validation.size(name, value)
         choice = choose_backend(self.model, self.flat.detach(), training_only, precision)
         return BPTT(choice.make(self, T, B), batch_size, choice.reason, self.end_id)
 
     def initial_state(self, B: int) -> list[torch.Tensor]:
-        """Zeros (B, H): c, h of layer 1, c, h of layer 2, ... for an lstm, else h of each layer."""
+        """Zeros (B, H): c, h of layer 1, c, h of layer 2, ... for an lstm, else h of each layer.
+
+        Errors: TypeError, ValueError for B.
+        """
+        validation.size("B", B, least=0)
         return [self.flat.detach().new_zeros(B, self.rnn_size) for _ in range(self._num_states)]
 
     def forward(

@@ -11,6 +11,8 @@ import torch
 from pycharrnn.common.targets import IGNORED
 
 CPU = torch.device("cpu")
+MAX_SIZE = (1 << 31) - 1  # of a dimension
+MAX_LAYERS = 100_000  # each has several tensors, which are objects of Python
 _WHOLE_NUMBERS = {
     getattr(torch, name)
     for name in ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
@@ -22,6 +24,15 @@ def whole(name: str, value: object) -> None:
     """Errors: TypeError unless `value` is a whole number."""
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"{name} must be a whole number, not {reprlib.repr(value)}")
+
+
+def size(name: str, value: int, *, least: int = 1, most: int = MAX_SIZE) -> None:
+    """Errors: TypeError unless `value` is a whole number; ValueError unless it is from `least` to `most`."""
+    whole(name, value)
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {reprlib.repr(value)}")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most}, not {reprlib.repr(value)}")
 
 
 def number(name: str, value: object) -> None:

@@ -95,6 +95,8 @@ def rows(path: str, start: int = 0) -> Iterator[tuple[Row, int]]:
                 if not line.endswith(b"\n"):
                     if number == 1 or len(line) == _LONGEST_LINE:
                         _check_torn(line, path)
+                    else:
+                        _check_torn_end(line, path)
                     return
                 if number == 1 and _is_csv(path):
                     _check_header(line)
@@ -113,6 +115,13 @@ def _is_csv(path: str) -> bool:
 def _check_header(line: bytes) -> None:
     if line.replace(b"\r\n", b"\n") != _HEADER:
         raise ValueError("another header")
+
+
+def _check_torn_end(line: bytes, path: str) -> None:
+    """Errors: ValueError unless the last line of a log, without line break, begins a row, or is what a crash left."""
+    kinds = (b"train,", b"validation,") if _is_csv(path) else (b'{"kind": "train"', b'{"kind": "validation"')
+    if line.strip(b"\0") and not any(kind.startswith(line[: len(kind)]) for kind in kinds):
+        raise ValueError("another line")
 
 
 def _check_torn(line: bytes, path: str) -> None:

@@ -418,3 +418,21 @@ def test_a_loaded_model_predicts_without_dropping():
     np.testing.assert_allclose(log_probs.detach().numpy(), expected, rtol=0, atol=1e-12)
     model.train()
     assert (model(torch.from_numpy(numbers))[0] - log_probs).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "call, error, words",
+    [
+        (lambda net: net.initial_state(-1), ValueError, "B must be at least 0, not -1"),
+        (lambda net: net.initial_state(1.5), TypeError, "B must be a whole number, not 1.5"),
+        (lambda net: net.bptt(torch.zeros(2), 2), TypeError, "T must be a whole number"),
+        (lambda net: net.bptt(10**400, 2), ValueError, "T must be at most 2147483647, not 1000"),
+        (lambda net: net.bptt(2, 2, 0), ValueError, "batch_size must be at least 1, not 0"),
+        (lambda net: net.views(None), TypeError, "flat must be a tensor, not "),
+        (lambda net: net.views(torch.zeros(2)), ValueError, "flat must have the shape "),
+        (lambda net: CharRNN("gru", 5, 4, 10**9), ValueError, "num_layers must be at most 100000, not 1000000000"),
+    ],
+)
+def test_sizes_and_vectors_that_cannot_be(call, error, words):
+    with pytest.raises(error, match=words):
+        call(CharRNN("gru", 5, 4, 2))

@@ -98,8 +98,17 @@ def test_it_changes_nothing(logged, tmp_path):
 # -- a run that goes on ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ending", ["csv", "jsonl"])
-@pytest.mark.parametrize("torn", [b"", b'{"kind": "tra', b"train,63,1.0"])
+@pytest.mark.parametrize(
+    "ending, torn",
+    [
+        ("csv", b""),
+        ("csv", b"validat"),
+        ("csv", b"train,63,1.0"),
+        ("csv", bytes(9)),
+        ("jsonl", b""),
+        ("jsonl", b'{"kind": "tra'),
+    ],
+)
 def test_a_run_that_goes_on_goes_on_with_its_log(logged, tmp_path, ending, torn):
     """What came after the checkpoint comes again, and nothing twice; what was half written is gone."""
     whole = folder_with_text(tmp_path / "whole")
@@ -114,6 +123,17 @@ def test_a_run_that_goes_on_goes_on_with_its_log(logged, tmp_path, ending, torn)
     assert figures(log) == figures(whole / log.name)
     seconds = [row["seconds"] for row in read(log)]
     assert seconds == sorted(seconds)  # those of the run, not of its second part
+
+
+@pytest.mark.parametrize("ending, line", [("csv", b"my notes"), ("jsonl", b'{"mine": 1}')])
+def test_a_last_line_that_is_no_row_is_kept(tmp_path, ending, line):
+    folder = folder_with_text(tmp_path)
+    log = folder / f"run.{ending}"
+    log.write_bytes(header(log.name) + as_line(Row("train", 5, 0.5), log.name) * (ending == "jsonl") + line)
+    content = log.read_bytes()
+    error, _, _ = result_of(folder, *SHORT, "-log", log.name)
+    assert str(error) == f"{log.name} is not a log of pycharrnn train -log: line 2 is not one of its rows."
+    assert log.read_bytes() == content
 
 
 def test_a_run_that_goes_on_without_a_log_begins_one(logged, tmp_path):
