@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MODELS = ("lstm", "gru", "rnn")
 STATES_PER_LAYER = {"lstm": 2, "gru": 1, "rnn": 1}
 NUM_GATES = {"lstm": 4, "gru": 3, "rnn": 1}  # gates and candidates of a layer
-# Those whose sums add h itself: a GRU's candidate adds h times the reset gate.
+# Of these, those that multiply h itself by recurrent weights; a GRU's candidate multiplies h times the reset gate.
 NUM_DIRECT_GATES = {"lstm": 4, "gru": 2, "rnn": 1}
 # The nn.Linear modules of a layer in the order of the flat vector, which is that of the graph's forwardnodes.
 _LAYER_LINEARS = {

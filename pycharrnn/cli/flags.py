@@ -18,6 +18,7 @@ import click
 
 from pycharrnn.cli import help_layout, left_over_words, unknown_flags
 from pycharrnn.common import shell_words, standard_streams
+from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import SWITCH, Ramp
 
 if TYPE_CHECKING:
@@ -334,13 +335,13 @@ class Group(click.Group):
 
 def _command_for(path: str) -> str:
     """The command that a file or folder without a command is probably for."""
-    from pycharrnn.cli.console import is_checkpoint  # here, since they are for an error only
-    from pycharrnn.text import file_kinds
+    from pycharrnn.checkpoints import folder_files  # here, since they are for an error only
+    from pycharrnn.cli.console import is_checkpoint
 
-    if os.path.isdir(path):
-        has_model = any(map(file_kinds.has_checkpoint_ending, os.listdir(path)))
-    else:
-        has_model = is_checkpoint(path)
+    try:
+        has_model = bool(folder_files.newest_first(path)) if os.path.isdir(path) else is_checkpoint(path)
+    except UserError:
+        has_model = False
     return shell_words.joined(["pycharrnn", "sample" if has_model else "train", path])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Collection, Sequence
 
 import click
@@ -119,7 +120,7 @@ def _of_another_program(command: click.Command, words: Sequence[str], known: Col
         return ""
     value = value or next((word for word in words[1:2] if not word.startswith("-")), "")
     metavars = [param.metavar or "" for param in command.params if isinstance(param, click.Argument)]
-    takes = metavars[0].strip("[<>.]") if metavars else ""
+    takes = "".join(re.findall(r"\w+", "".join(metavars))[:1])
     for what, arguments, names, example in _ARGUMENTS:
         if takes in arguments and name in names.split():
             typed = shell_words.joined(["pycharrnn", command.name or "", value or example])

@@ -82,7 +82,7 @@ def for_page(message: str, field: Callable[[str, str | None], str | None]) -> st
 
     def wording(match: re.Match[str]) -> str:
         name, equals, value = match[3].partition("=")
-        shown = field(name, value if equals else None)
+        shown = field(name, value if equals else None) if name else None
         return match[1] if shown is None else shown
 
     return _WORDINGS.sub(wording, _ON_PAGE.sub(r"\2", message))
@@ -94,7 +94,7 @@ def worded(message: str) -> str:
 
 
 def use_wording(wording: Callable[[str], str]) -> None:
-    """Print the messages of this process, also str() of a UserError, with another wording: `for_page`, for example."""
+    """Print the messages of this process, also str() of a UserError, as `wording` words them."""
     global _wording
     _wording = wording
 

@@ -35,8 +35,8 @@ TEXT_FOR_A_MODEL = on_page(
     elsewhere=f"name a text; {_FURTHER} trains the model further",
 )
 PAGE = Kind("a page with a model in it", TEXT_FOR_A_MODEL)
-_MODEL_AS_JSON = Kind("a model as JSON", TEXT_FOR_A_MODEL)
-BINARY_CHECKPOINTS = (".t7", ".safetensors", ".pt", ".onnx")  # endings
+JSON = Kind("a model as JSON", TEXT_FOR_A_MODEL, is_markup=True)
+BINARY_ENDINGS = (".t7", ".safetensors", ".pt", ".onnx")  # of checkpoints
 CACHE = Kind(
     "char-rnn's cache of a text",
     "pycharrnn convert FOLDER/data.t7 FOLDER/input.txt writes the text, from this and vocab.t7",
@@ -94,16 +94,16 @@ _ZIP = Kind("a zip archive", "unpack it")  # by its ending: other programs' file
 
 def has_checkpoint_ending(path: str) -> bool:
     """Whether a path has the ending of a binary checkpoint, in upper or lower case."""
-    return path.lower().endswith(BINARY_CHECKPOINTS)
+    return path.lower().endswith(BINARY_ENDINGS)
 
 
 def is_checkpoint(path: str) -> bool:
-    """Whether a file is a checkpoint: by its ending, unless it is a text or char-rnn's cache of one; by its content.
+    """Whether a file is a checkpoint: a page or JSON by its content, others by their ending. Errors: OSError.
 
-    Errors: OSError.
+    A text with such an ending, and char-rnn's cache of one, are none.
     """
     kind = kind_of(path, path)
-    if kind in (PAGE, _MODEL_AS_JSON):
+    if kind in (PAGE, JSON):
         return True
     with open(path, "rb") as f:
         start = f.read(_END)
@@ -121,8 +121,8 @@ def kind_of(path: str, name: str) -> Kind | None:
         start = f.read(_END)
         if file_magic.is_cache(os.path.basename(name), start):
             return CACHE
-        if file_magic.is_our_json(start):
-            return _MODEL_AS_JSON
+        if ending == ".json" and file_magic.is_our_json(start):
+            return JSON
         if by_ending and not (by_ending in _ARCHIVES and file_magic.is_text(start)):
             return _or_page(by_ending, start)
         first = _in_ascii(start)

@@ -12,7 +12,7 @@ from contextlib import closing, nullcontext
 import torch
 
 from compat import lua_format
-from pycharrnn.common.errors import flag
+from pycharrnn.common.errors import flag, worded
 from pycharrnn.common.losses import best_iteration
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.text.batches import VAL
@@ -47,7 +47,7 @@ def train(
     given: Collection[str] | None = None,
     *,
     say: PrintLine = print,
-    note: PrintLine = lambda line: print(line, file=sys.stderr),
+    note: PrintLine = lambda line: print(worded(line), file=sys.stderr),
     draw: Draw | None = None,
     callbacks: Callbacks = _NO_CALLBACKS,
     corpus: Corpus | None = None,

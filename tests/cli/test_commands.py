@@ -120,6 +120,9 @@ def test_a_path_without_a_command_is_answered_by_one(tmp_path):
         pycharrnn.load(CHECKPOINT).save(tmp_path / "cv" / f"m.{ending}")
     shutil.copy(tmp_path / "cv" / "m.safetensors", tmp_path / "cv" / "M.SAFETENSORS")
     (tmp_path / "list.json").write_bytes(b"[1, 2]")
+    for folder, name in (("exports", "m.onnx"), ("cache", "data.t7")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_bytes(b"")
     with working_in(tmp_path):
         for path, meant in (
             ("my text.txt", f"train {quoted('my text.txt')}"),
@@ -127,6 +130,8 @@ def test_a_path_without_a_command_is_answered_by_one(tmp_path):
             ("cv", "sample cv"),
             *((f"cv/{name}", f"sample cv/{name}") for name in ("m.t7", "M.SAFETENSORS", "m.json", "m.html")),
             ("list.json", "train list.json"),
+            ("exports", "train exports"),
+            ("cache", "train cache"),
         ):
             with pytest.raises(click.UsageError) as error:
                 cli.main([path], standalone_mode=False)

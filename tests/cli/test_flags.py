@@ -324,6 +324,7 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
         (["sample", "cv", "--quiet"], "no flag --quiet; --quiet is -verbose here, with the value 0."),
         (["eval", "-checkpoint", "cv/x.t7"], "name the checkpoint without a flag: pycharrnn eval cv/x.t7."),
         (["plot", "--model", "cv"], "name the checkpoint without a flag: pycharrnn plot cv."),
+        (["convert", "--checkpoint", "cv", "x.html"], "name the checkpoint without a flag: pycharrnn convert cv."),
         (["convert", "cv", "-o", "x.html"], "no flag -o: end the command with the file to write, as in pycharrnn conv"),
     ],
 )

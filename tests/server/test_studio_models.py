@@ -15,9 +15,10 @@ from conftest import GOLDEN
 from serving_tools import GRU, LSTM
 from studio_tools import BYTES, StudioApp, files_below
 
+import pycharrnn
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.page import gallery, single_file
-from pycharrnn.server.studio import run_record, studio_paths, trash
+from pycharrnn.server.studio import model_files, run_record, studio_paths, trash
 
 
 def bring(studio: StudioApp, name: str, content: bytes, **headers: str):
@@ -64,6 +65,15 @@ def test_a_file_may_have_its_ending_in_upper_case(studio, tmp_path):
     assert len(bring(studio, "GALLERY.HTML", page.read_bytes()).json()["models"]) == 2
     assert bring(studio, "OLD.T7", LSTM.read_bytes()).json()["models"] == ["OLD"]
     assert Path("models/OLD.t7").read_bytes() == LSTM.read_bytes()
+
+
+@pytest.mark.parametrize("ending", model_files.ENDINGS)
+def test_each_format_can_be_brought(studio, tmp_path, ending):
+    path = tmp_path / f"m{ending}"
+    pycharrnn.load(LSTM).save(path)
+    answer = bring(studio, path.name, path.read_bytes())
+    assert answer.status_code == 201, answer.text
+    assert len(answer.json()["models"]) == 1
 
 
 @pytest.mark.parametrize(

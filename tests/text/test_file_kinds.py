@@ -8,7 +8,8 @@ import zipfile
 import pytest
 
 from compat import file_magic
-from pycharrnn.text.file_kinds import HTML, kind_of
+from pycharrnn.checkpoints import formats
+from pycharrnn.text.file_kinds import BINARY_ENDINGS, HTML, kind_of
 
 
 def archive(*names: str, stored: str = "") -> bytes:
@@ -91,3 +92,14 @@ def test_archives_by_ending_unless_they_are_text(tmp_path, ending):
 def test_other_files(tmp_path, content):
     (tmp_path / "a").write_bytes(content)
     assert kind_of(str(tmp_path / "a"), "f/a.txt") is None
+
+
+def test_binary_endings_are_those_of_checkpoints():
+    texts = {".json", *formats.HTML.endings}
+    assert set(BINARY_ENDINGS) == {ending for f in formats.FORMATS if f.read for ending in f.endings} - texts
+
+
+def test_a_text_that_begins_like_a_model_is_a_text(tmp_path):
+    (tmp_path / "a").write_bytes(b'{"model": "lstm", "rnn_size": is how it begins.\n')
+    assert kind_of(str(tmp_path / "a"), "a.txt") is None
+    assert kind_of(str(tmp_path / "a"), "a.json").name == "a model as JSON"

@@ -45,7 +45,7 @@ def bring(path: str) -> list[str]:
     """
     shown = os.path.basename(path)
     kind = file_kinds.kind_of(path, shown)
-    if kind not in (None, file_kinds.HTML, file_kinds.PAGE):
+    if kind not in (None, file_kinds.HTML, file_kinds.PAGE, file_kinds.JSON):
         way_out = f"to learn from it, {kind.way_out}, and give that to Learn"
         raise UserError(f"{shown} is {kind.name}, not a checkpoint: {way_out}.")
     made: list[str] = []
