@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 
-from pycharrnn.checkpoints.torch_names import MODELS
+from pycharrnn.checkpoints.torch_names import IN_TORCH_NN
 from pycharrnn.engine import tf32
 from pycharrnn.engine.cuda_graph import CUDAGraphStep
 from pycharrnn.engine.model import CharRNN
@@ -38,7 +38,7 @@ def checks(place: Place) -> list[Check]:
             for way in ("torch.nn", "loop", "graph")
             for dropout in (0.0, _DROPOUT)
             for dtype in dtypes
-            if (one := (model, way, dropout, dtype)) and (way != "torch.nn" or model in MODELS)
+            if (one := (model, way, dropout, dtype)) and (way != "torch.nn" or model in IN_TORCH_NN)
         ),
     ]
 

@@ -19,7 +19,7 @@ def test_a_server_that_is_gone_and_comes_back(chromium, studio):
     studio.refusals.clear()
     studio.runs = [run("poems", "finished")]
     shown(chromium, "current-run", "Finished")
-    assert text(chromium, "studio-notice") == ""
+    wait(chromium, lambda: text(chromium, "studio-notice") == "")
 
 
 def change_next_answer(browser, answer: str) -> None:
