@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from compat.t7_objects import Array
 
 Shapes = dict[str, tuple[int, ...]]  # name -> shape of every weight and bias, in the order of parameter_shapes
-_MOST_LAYERS = 100_000
+MOST_LAYERS = 100_000  # each has several tensors, which are objects of Python
 # sign in a JSON text -> most bytes of memory of the value after it
 _JSON_MEMORY = {b"{": 240, b"[": 64, b",": 40, b":": 100}
 _NOT_ASCII, _WIDE, _BACKSLASH = re.compile(rb"[\x80-\xff]+"), re.compile(rb"[\x80-\xff]|\\u"), ord("\\")
@@ -194,7 +194,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _from_facts(facts: dict[str, Any], size: int) -> tuple[Checkpoint, Shapes]:
     model, sizes = facts["model"], [facts[key] for key in ("vocab_size", "rnn_size", "num_layers")]
     # A layer has many weights, each at least a byte unless packed.
-    most_layers = min(size, _MOST_LAYERS)
+    most_layers = min(size, MOST_LAYERS)
     if model not in MODELS or not all(type(n) is int and 0 < n < 1 << 31 for n in sizes) or sizes[2] > most_layers:
         raise CheckpointError(f"its model is {escape_line(repr(model), 20)} of sizes {sizes!s:.80}")
     dropout = checkpoint_fields.number(facts["dropout"], "the dropout")

@@ -41,9 +41,9 @@ def say(line: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def say_saved(path: str) -> None:
-    """Print on stdout that a file was written. Its name may have control characters."""
-    say(f"saved {escape_line(path, None)}")
+def saved(path: str) -> str:
+    """The line that says that a file was written. Its name may have control characters."""
+    return f"saved {escape_line(path, None)}"
 
 
 def print_on_stderr(line: str) -> None:
@@ -53,9 +53,9 @@ def print_on_stderr(line: str) -> None:
 
 
 def note(line: str, program: str = "pycharrnn") -> None:
-    """As print_on_stderr, with the program's name before the line, unless it has no words for its reader.
+    """As print_on_stderr, with the program's name before the line. A file name in it may have control characters.
 
-    A file name in it may have control characters.
+    A line that is empty in the wording of this process is not printed.
     """
     if text := worded(line):
         print_on_stderr(f"{program}: {escape_controls(text)}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pycharrnn.checkpoints import formats
-from pycharrnn.cli.console import note, say_saved
+from pycharrnn.cli.console import note, saved, say
 from pycharrnn.cli.flags import FOLDER, Command, Files
 from pycharrnn.cli.left_over_words import on_quotes
 from pycharrnn.cli.outputs import Output
@@ -87,7 +87,7 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
                 raise UserError("a text is written as it is: of the options, only -overwrite is for it.")
             Output(target, "", opt.overwrite).check(sources[0])
             cached_text.write(sources[0], encoding, target)
-            say_saved(target)
+            say(saved(target))
             return
         raise UserError(f"only data.t7, char-rnn's cache of a text, becomes a .txt file: for a model use {_ENDINGS}.")
     from pycharrnn.checkpoints import checkpoint, folder_files, paths
@@ -100,7 +100,7 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     Output(target, "", opt.overwrite).check(source)
     choices = formats.Choices(opt.type, "ascii" if opt.ascii else "binary", opt.longs, opt.weights)
     checkpoint.convert(loaded, target, choices)
-    say_saved(target)
+    say(saved(target))
     if checkpoint.is_rounded(loaded):
         _note_rounding(source)
     if is_c:
@@ -145,7 +145,7 @@ def _write_page(sources: list[str], target: str, opt: ConvertOptions) -> None:
     models = gallery.collect(sources, half, note)
     Output(target, "", opt.overwrite).check(*(formats.page_and_model(path)[0] for path, _ in models))
     size = single_file.write(target, models, half, opt.title, opt.about)
-    say_saved(target)
+    say(saved(target))
     note(f"{len(models)} {plural(len(models), 'model')} in {size / 1e6:.1f} MB")
     if not half:
         for path, model in models:

@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 
-from pycharrnn.cli.console import is_folder_of_texts, is_text, note, read, read_text, say
+from pycharrnn.cli.console import is_folder_of_texts, is_text, note, read, read_text, saved, say
 from pycharrnn.cli.flags import FILE, FOLDER, Command
 from pycharrnn.cli.outputs import Output
-from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.shell_words import quoted
 
@@ -84,7 +83,7 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
         if curves:
             say("\n" + copied_report.curve_table(curves))
     if opt.html:
-        (note if opt.json else say)(f"saved {escape_line(opt.html, None)}")
+        (note if opt.json else say)(saved(opt.html))
 
 
 def _check_operands(sample: str, model: str | None, text: str) -> None:

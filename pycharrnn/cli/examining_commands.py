@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pycharrnn.cli.console import is_plain_text, note, read_primetext, say, say_saved, use_threads
+from pycharrnn.cli.console import is_plain_text, note, read_primetext, saved, say, use_threads
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common import shell_words
@@ -94,7 +94,7 @@ def plot_command(paths: tuple[str, ...], **values: Any) -> None:
             raise UserError(f"{of_samples[0]} has a novelty curve and {others[0]} losses: plot them one by one.")
         out.check(*paths)
         novelty_plot.save_picture(opt.o, novelty_plot.read(paths))
-        say_saved(opt.o)
+        say(saved(opt.o))
         return
     if pictures := list(filter(_is_picture, paths)):
         others = [path for path in paths if path not in pictures] or ["cv"]
@@ -111,7 +111,7 @@ def plot_command(paths: tuple[str, ...], **values: Any) -> None:
     plotting.save_picture(opt.o, curves)
     for curve in curves:
         say(curve.label)
-    say_saved(opt.o)
+    say(saved(opt.o))
     models = [(run.path, split_options.character_of(run.checkpoint)) for run in runs if run.checkpoint]
     if said := split_options.different_characters(models):
         note(said)
@@ -165,4 +165,4 @@ def activations_command(path: str, **values: Any) -> None:
     units = activations.choose_units(recorded.values, opt.layer, opt.units, opt.count)
     (name,) = short_names([file])
     activation_page.write(opt.o, name, loaded.network, recorded, units)
-    say_saved(opt.o)
+    say(saved(opt.o))

@@ -228,7 +228,7 @@ class Command(click.Command):
             e.ctx = e.ctx or ctx  # so that the message names this command's -help
             if isinstance(e, click.MissingParameter) and isinstance(e.param, click.Argument):
                 metavar = e.param.metavar or ""
-                described = dict(self.arguments).get(metavar.strip("[<").partition(">")[0], "")
+                described = dict(self.arguments).get(help_layout.argument_name(e.param), "")
                 from pycharrnn.cli.console import is_text  # here, since it is for an error only
 
                 if is_text(text := ctx.params.get("model") or ""):

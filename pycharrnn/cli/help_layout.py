@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import shutil
 import textwrap
 import typing
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pycharrnn.common.option_fields import GROUPS, Ramp
 
 if TYPE_CHECKING:
+    import click
     from _typeshed import DataclassInstance
 
     _Field = dataclasses.Field[Any]
@@ -51,6 +53,12 @@ def default_as_text(default: object) -> str | None:
     if default is None:
         return None
     return f"{default:.14g}" if isinstance(default, (int, float)) else f"{default}"
+
+
+def argument_name(argument: click.Argument) -> str:
+    """The name of an argument in the usage line: "texts" for [<texts>...], "in" for <in>... [<out>]."""
+    found = re.search(r"<(\w+)>", argument.metavar or "")
+    return found[1] if found else ""
 
 
 def page(

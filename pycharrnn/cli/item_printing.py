@@ -6,8 +6,7 @@ import dataclasses
 import sys
 from typing import TYPE_CHECKING
 
-from pycharrnn.cli.console import note
-from pycharrnn.common.display import escape_line
+from pycharrnn.cli.console import note, saved
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.sampling.options import DEFAULT_ITEMS, refuse_unused_text
@@ -84,7 +83,7 @@ def print_items(
         if opt.json:
             writer.put_json(selected)
         elif opt.o:
-            tell(f"saved {escape_line(writer.put_file(opt.o, selected), None)}")
+            tell(saved(writer.put_file(opt.o, selected)))
         else:
             writer.put(selected)
     sys.stdout.buffer.flush()

@@ -20,6 +20,7 @@ from pycharrnn.cli.console import (
     note,
     print_on_stderr,
     read_primetext,
+    saved,
     say,
     unescape,
     use_threads,
@@ -253,7 +254,7 @@ def _draw_one(
         whole_end = checkpoint.is_from_texts(loaded)  # an editor takes a file that is not UTF-8 for another encoding
         sample_files.write_sample(out, opt, characters, live=not opt.o, whole_end=whole_end)
     if opt.o:
-        tell(f"saved {escape_line(path, None)}")
+        tell(saved(path))
     return [opt.seed] if characters.ended_early else []
 
 
@@ -282,7 +283,7 @@ def _draw_many(
         for seed in range(opt.seed, opt.seed + opt.samples):
             path = sample_files.sample_file(folder, seed)
             if opt.o:
-                tell(f"saved {escape_line(path, None)}")
+                tell(saved(path))
                 continue
             if opt.json:
                 _print_json(path, seed, {"early": seed in ended_early} if copies else {})
@@ -357,7 +358,7 @@ def chat_command(model: str, **values: Any) -> None:
                 path = next(name for name in names if not os.path.exists(name))
                 note(f"{opt.o} appeared during the chat and is not replaced: the model goes to {path}.")
             checkpoint.convert(learning.checkpoint(), path)
-            note(f"saved {path}")
+            note(saved(path))
 
 
 def _converse(chat: Chat, opt: ChatOptions, whole_end: bool) -> None:

@@ -15,8 +15,8 @@ from pycharrnn.cli.console import (
     is_text,
     note,
     read_text,
+    saved,
     say,
-    say_saved,
     use_threads,
 )
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
@@ -169,7 +169,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
         note(f"{adapted.EXPLANATION}.")
     if opt.html and scores:
         surprise_page.write(opt.html, checkpoint_file, scores)
-        say_saved(opt.html)
+        say(saved(opt.html))
     if empty:
         raise _nothing_to("score", empty)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Collection, Sequence
 
 import click
 
+from pycharrnn.cli.help_layout import argument_name
 from pycharrnn.common import shell_words
 from pycharrnn.common.display import series
 
@@ -119,10 +119,9 @@ def _of_another_program(command: click.Command, words: Sequence[str], known: Col
     if flag in known or not flag.startswith("-"):
         return ""
     value = value or next((word for word in words[1:2] if not word.startswith("-")), "")
-    metavars = [param.metavar or "" for param in command.params if isinstance(param, click.Argument)]
-    takes = "".join(re.findall(r"\w+", "".join(metavars))[:1])
+    taken = next((argument_name(param) for param in command.params if isinstance(param, click.Argument)), "")
     for what, arguments, names, example in _ARGUMENTS:
-        if takes in arguments and name in names.split():
+        if taken in arguments and name in names.split():
             typed = shell_words.joined(["pycharrnn", command.name or "", value or example])
             return f"name the {what} without a flag: {typed}."
     if name == "test_frac" and "-val_frac" in known:

@@ -76,8 +76,8 @@ def for_program(message: str, renamed: Mapping[str, str] = MappingProxyType({}))
 def for_page(message: str, field: Callable[[str, str | None], str | None]) -> str:
     """A message with the wording for the page of the studio.
 
-    `field`: what the page has in place of an option and its value, or of an option alone (None); None for an option
-    that it lacks, which stays a flag.
+    `field(option, value)` returns the page's words for an option, or None to keep the flag. `value` is None where the
+    message names the option alone.
     """
 
     def wording(match: re.Match[str]) -> str:
@@ -113,7 +113,7 @@ def flag(name: str, value: float | str | None = None) -> str:
 
 
 def wordings(command_line: str, program: str) -> str:
-    """A part of a message that differs between the command line, also as the page quotes it, and a program."""
+    """A part of a message that differs between the command line and a program. The page has the first wording."""
     return _part(command_line, program, "")
 
 

@@ -76,7 +76,7 @@ class CharRNN(nn.Module):
             raise ValueError(f"model must be one of {', '.join(MODELS)}, not {model!r}")
         validation.size("vocab_size", vocab_size)
         validation.size("rnn_size", rnn_size)
-        validation.size("num_layers", num_layers, most=validation.MAX_LAYERS)
+        validation.size("num_layers", num_layers, most=metadata.MOST_LAYERS)
         validation.number("dropout", dropout)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), not {dropout}")

@@ -61,8 +61,8 @@ class TorchNNBackend:
         self.flat = model.flat.detach()[self._order]
         self._give_weights()
         self._items: packed_items.PackedItems | None = None  # of the last batch
-        states = range(STATES_PER_LAYER[model.model])  # torch.nn's order: h, c
-        self._last = [self.flat.new_zeros(model.num_layers, B, H) for _ in states]
+        states = STATES_PER_LAYER[model.model]  # torch.nn's order: h, c
+        self._last = [self.flat.new_zeros(model.num_layers, B, H) for _ in range(states)]
         # In the modules' precision, so that forward and backward read these tensors, not copies.
         self._first = [torch.zeros_like(last, dtype=self._dtype) for last in self._last]
 

@@ -12,7 +12,6 @@ from pycharrnn.common.targets import IGNORED
 
 CPU = torch.device("cpu")
 MAX_SIZE = (1 << 31) - 1  # of a dimension
-MAX_LAYERS = 100_000  # each has several tensors, which are objects of Python
 _WHOLE_NUMBERS = {
     getattr(torch, name)
     for name in ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")

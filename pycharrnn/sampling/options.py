@@ -15,7 +15,7 @@ from pycharrnn.text import decode_text
 
 DEFAULT_ITEMS = 10  # to draw from a model of items
 OF_DISTRIBUTION = ("temperature", "topk", "topp")  # options that change the probabilities of characters
-# Options of `chat` that do not hold for the sample that is an answer: `chat` has its own use for them.
+# Options of `chat` that it does not pass on to `sample` as they are.
 _OF_CHAT_ALONE = {"stop", "learn", "o", "overwrite", "max_copy", "text", "adapt_rate", "adapt_length", "adapt_pull"}
 
 

@@ -72,7 +72,9 @@ async def _refuse(request: Request, error: RequestValidationError) -> Response:
         return JSONResponse({"detail": "the body must be JSON, with the header Content-Type: application/json."}, 422)
     if first["type"] == "json_invalid":
         return JSONResponse({"detail": f"the body is not JSON: {first['ctx']['error']}, at {first['loc'][-1]}."}, 422)
-    if first["loc"] == ("body",) and not isinstance(error.body, dict):
+    if first["loc"] == ("body",) and first["type"] == "string_unicode":
+        return JSONResponse({"detail": "the body has a field whose name is not valid Unicode."}, 422)
+    if first["loc"] == ("body",):
         return JSONResponse({"detail": "the body must be a JSON object."}, 422)
     where = ".".join(map(str, _field(first, error.body)))
     return JSONResponse({"detail": f"{where}: {first['msg']}." if where else f"{first['msg']}."}, 422)

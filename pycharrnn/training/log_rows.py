@@ -118,7 +118,7 @@ def _check_header(line: bytes) -> None:
 
 
 def _check_torn_end(line: bytes, path: str) -> None:
-    """Errors: ValueError unless the last line of a log, without line break, begins a row, or is what a crash left."""
+    """Errors: ValueError unless the last line of a log, without line break, begins a row, or a power cut left NULs."""
     kinds = (b"train,", b"validation,") if _is_csv(path) else (b'{"kind": "train"', b'{"kind": "validation"')
     if line.strip(b"\0") and not any(kind.startswith(line[: len(kind)]) for kind in kinds):
         raise ValueError("another line")

@@ -138,6 +138,26 @@ def test_a_path_without_a_command_is_answered_by_one(tmp_path):
             assert error.value.format_message() == f"{path!r} is not a command; did you mean pycharrnn {meant}?"
 
 
+@needs_byte_names
+def test_names_of_files_can_not_control_the_terminal(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "a\x1b[31m\n\u202e"
+    model, text = f"{name}.t7", f"{name}.txt"
+    shutil.copy(CHECKPOINT, model)
+    Path(text).write_bytes(b"To be, or not to be, that is the question.\n" * 40)
+    for words in (
+        ["score", model, text, "-html", f"{name}s.html"],
+        ["convert", model, f"{name}.json"],
+        ["copied", text, "-text", text, "-html", f"{name}c.html"],
+        ["sample", model, "-length", "3", "-gpuid", "-1", "-samples", "2", "-o", name],
+        ["activations", model, "-primetext", "To be", "-o", f"{name}.html"],
+    ):
+        printed = CliRunner().invoke(cli, words)
+        assert printed.exit_code == 0, printed.output
+        assert r"a\x1b[31m\n\u202e" in printed.stdout
+        assert not {"\x1b", "\u202e"} & set(printed.output)
+
+
 @pytest.mark.parametrize("script, command", [("train", "train"), ("inspect_checkpoint", "inspect")])
 def test_a_script_of_char_rnn_is_answered_by_its_command(script, command, tmp_path):
     (tmp_path / f"{script}.lua").write_bytes(b"")  # in a copy of char-rnn

@@ -45,6 +45,7 @@ from pycharrnn.server.security import MAX_BODY, MAX_OTHER_BODY
         ({"primetext": "The \u00fc"}, 422, "primetext has the character '\u00fc'"),
         ({"primetext": "\u00fc"}, 422, "primetext has the character '\u00fc'"),
         ({"length": 0, "topk": -1}, 422, "topk: "),
+        ({"\ud800": 1}, 422, "the body has a field whose name is not valid Unicode."),
         ({str(k): k for k in range(99)}, 422, "0: Extra inputs"),
         ({str(k): k for k in range(100)}, 422, "an object of 101 fields is not part of any request."),
         ({"unit": {"layer": 3, "unit": 1}}, 422, "2 layers of 16 units"),

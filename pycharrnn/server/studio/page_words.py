@@ -30,9 +30,9 @@ FIELDS: dict[str, tuple[str, dict[str, str]]] = {
     "recipe": ("How long", {"quick": "Quick", "best": "Best"}),
     "savefile": ("Name", {}),
 }
-# The page shows the names of these checkpoints itself.
+# Options whose value is left out: the path of a checkpoint, which the page names elsewhere.
 _OF_CHECKPOINTS = {"init_from": "Start from", "resume": "Go on"}
-# Advice of the packages that do not know the page.
+# Advice of compat, which does not know the page.
 _OF_COMPAT = {
     file_magic.OTHER_PROGRAM: "none of char-rnn, torch-rnn or pycharrnn",
     file_magic.TEXT: "a text: Learn makes a model of it",

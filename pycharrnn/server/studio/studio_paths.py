@@ -92,7 +92,7 @@ def write_json(path: str, value: dict[str, Any]) -> None:
 
 
 def is_argument(text: str) -> bool:
-    """Whether a text can be a path, or a word of a command: it has no NUL, and surrogates only for bytes of a name."""
+    """Whether the system can take a text as a path or as a word of a command: it can be encoded, and has no NUL."""
     try:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
