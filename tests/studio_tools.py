@@ -16,7 +16,8 @@ from serving_tools import LOOPBACK
 from pycharrnn.server.app import create_app
 from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler
-from pycharrnn.server.studio import run_process, studio_paths
+from pycharrnn.server.studio import run_events, run_process, studio_paths
+from pycharrnn.server.studio.run_events import Event
 from pycharrnn.server.studio.run_queue import RunQueue
 from pycharrnn.server.studio.run_record import RunRecord
 from pycharrnn.server.studio.studio import Studio
@@ -25,37 +26,38 @@ from pycharrnn.server.studio.studio_api import site_of
 BYTES = {"content-type": "application/octet-stream"}
 PROSE = b"".join(b"The old sailor number %d told us of the sea, and went home again.\n\n" % k for k in range(60))
 
-# In place of `pycharrnn train`: does what the file `behavior` says, with the lock and the status of a real one.
+# In place of `pycharrnn train`: does what the file `behavior` says, with the lock and the events of a real one.
 FAKE = """
-import os, runpy, signal, sys, time
-from pycharrnn.server.studio.run_program import main
-from pycharrnn.training import ending_notes
+import os, signal, sys, time
+from pycharrnn.cli import commands
+from pycharrnn.cli.studio_training import main
 
-def train(*names, **more):
+def run(words, tell, callbacks):
     behavior = open("behavior").read()
-    name = sys.argv[sys.argv.index("-log") + 1].removesuffix(".csv").removeprefix("cv/")
-    def stopped(number, frame):
-        advice = ""
-        if behavior == "save nothing":
-            advice = "; " + ending_notes.not_saved("nothing has been trained", "nothing has been saved")
-        else:
-            open(f"cv/lm_{name}_latest.t7", "w").close()
-        print(f"pycharrnn: stopped after iteration 3{advice}", file=sys.stderr)
-        sys.exit(143)
-    signal.signal(signal.SIGTERM, stopped)
+    name = words[words.index("-log") + 1].removesuffix(".csv").removeprefix("cv/")
+    signals = []
+    signal.signal(signal.SIGTERM, lambda *signal: signals.append(signal))
     open(f"cv/{name}.csv", "a").close()
     print("pycharrnn: a note", file=sys.stderr, flush=True)
-    print(" ".join(sys.argv), flush=True)
     open("began", "w").close()
     while behavior in ("wait", "save nothing"):
+        if signals and behavior == "save nothing":
+            callbacks.on_save("nothing has been trained")
+            tell("stopped after iteration 3; that could not be saved (nothing has been trained).")
+            return 143
+        if signals:
+            open(f"cv/lm_{name}_latest.t7", "w").close()
+            tell("stopped after iteration 3")
+            return 143
         time.sleep(0.01)
     if behavior == "lose patience":
-        print("pycharrnn: " + ending_notes.patience_note(300, 4), file=sys.stderr)
+        callbacks.on_patience(4)
     if behavior == "fail":
-        print("pycharrnn: there is no text in it: name another.", file=sys.stderr)
-        sys.exit(1)
+        tell("there is no text in it: name another.")
+        return 1
+    return 0
 
-runpy.run_module = train
+commands.run = run
 main()
 """
 
@@ -119,6 +121,10 @@ class StudioApp:
 
     def record(self, run_id: str) -> RunRecord:
         return self.queue.records[run_id]
+
+    def tell(self, run_id: str, **event: object) -> None:
+        """Let the process of a run tell an event."""
+        run_events.append(self.record(run_id).events, Event.model_validate(event))
 
     def processes(self) -> dict[str, subprocess.Popen[bytes]]:
         """The processes of trainings that this server has begun, by run id; not those that it found."""

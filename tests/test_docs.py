@@ -330,7 +330,6 @@ def test_examples_in_the_docs(tmp_path):
         "pycharrnn.sampling.tokenizer",
         "pycharrnn.server.studio.uploads",
         "pycharrnn.text.corpus",
-        "pycharrnn.training.sample_lines",
     ],
 )
 def test_examples_in_docstrings(name):

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import click
 
@@ -26,6 +26,16 @@ from pycharrnn.common import extras, interrupts, memory, near_paths, numpy_warni
 from pycharrnn.common.cores import Meter
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.interrupts import Interrupted
+
+if TYPE_CHECKING:
+    from pycharrnn.training.reports import Callbacks
+
+
+class Tell(Protocol):
+    """Tells the sentence of an error. `where`: the program, or its command, that has found it."""
+
+    def __call__(self, sentence: str, where: str = "pycharrnn") -> None: ...
+
 
 _EPILOG = """\b
 First steps:
@@ -130,13 +140,24 @@ for command in (  # in the order in which docs/flags.md lists them
     cli.add_command(command)
 
 
-def main(args: list[str] | None = None) -> None:
-    """Run the command line and exit, with one sentence on stderr unless the status is 0.
+def tell_error(sentence: str, where: str = "pycharrnn") -> None:
+    """Print the sentence of an error; a line break in the name of a file would make two lines of it."""
+    note(sentence.replace("\n", r"\n"), where)
 
-    Statuses: 1 = error, 2 = invalid command line, 3 = training diverged, 128 + n = ended by signal n.
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line and exit with its status. `args`: as of `run`."""
+    _exit(run(args))
+
+
+def run(args: list[str] | None = None, tell: Tell = tell_error, callbacks: Callbacks | None = None) -> int:
+    """Run the command line, with one sentence on stderr unless the status is 0.
 
     Args:
         args: the words after the program's name; None = those of the process.
+        tell: prints that sentence. callbacks: of the command train.
+
+    Returns: the exit status: 1 = error, 2 = invalid command line, 3 = training diverged, 128 + n = ended by signal n.
     """
     standard_streams.replace_closed()
     standard_streams.watch_output()
@@ -144,65 +165,59 @@ def main(args: list[str] | None = None) -> None:
     try:
         try:
             interrupts.raise_on_signals()
-            status = _run(args)
+            return _run(args, tell, callbacks)
         finally:
             interrupts.exit_silently_on_signals()
     except (KeyboardInterrupt, Interrupted) as e:  # it came while another message was being printed
-        status = interrupts.status_of(getattr(e, "number", signal.SIGINT))
-    _exit(status)
+        return interrupts.status_of(getattr(e, "number", signal.SIGINT))
 
 
-def _run(args: list[str] | None) -> int:
-    """Run the command line and print its error, if any, on stderr. Returns: the exit status."""
+def _run(args: list[str] | None, tell: Tell, callbacks: Callbacks | None) -> int:
+    """Run the command line and tell its error, if any. Returns: the exit status."""
     try:
         # On Windows click would expand all arguments, also a -primetext of ~ and a -stop of *.
-        cli.main(args, prog_name="pycharrnn", standalone_mode=False, windows_expand_args=False)
+        cli.main(args, prog_name="pycharrnn", standalone_mode=False, windows_expand_args=False, obj=callbacks)
     except click.UsageError as e:
         where = e.ctx.command_path if e.ctx else "pycharrnn"
-        _tell(f"{e.format_message()} (see {where} -help)", where)
+        tell(f"{e.format_message()} (see {where} -help)", where)
         return 2
     except UserError as e:
         if str(e):
-            _tell(str(e))
+            tell(str(e))
         return e.status
     except OSError as e:
         what = f"{e.filename}: " if getattr(e, "filename", None) else ""
         if e.filename == standard_streams.OUTPUT:
-            _tell(f"can't write standard output: {e.strerror}.")
+            tell(f"can't write standard output: {e.strerror}.")
             return 1
         if what and e.errno == errno.EROFS:
-            _tell(f"can't write {what}{e.strerror}; name a file in another folder.")
+            tell(f"can't write {what}{e.strerror}; name a file in another folder.")
             return 1
         if what and isinstance(e, PermissionError):
-            _tell(f"{what}{e.strerror}; change its permissions, or name another file or folder.")
+            tell(f"{what}{e.strerror}; change its permissions, or name another file or folder.")
             return 1
         if what and isinstance(e, IsADirectoryError):
-            _tell(f"{what.removesuffix(': ')} is a folder: name a file.")
+            tell(f"{what.removesuffix(': ')} is a folder: name a file.")
             return 1
         if isinstance(e, FileNotFoundError):
-            _tell(_sentence_on_missing_file(e, sys.argv[1:] if args is None else args))
+            tell(_sentence_on_missing_file(e, sys.argv[1:] if args is None else args))
             return 1
-        _tell(f"{what}{e.strerror or e}.")
+        tell(f"{what}{e.strerror or e}.")
         return 1
     except click.exceptions.Abort:
-        _tell(interrupts.sentence(signal.SIGINT))
+        tell(interrupts.sentence(signal.SIGINT))
         progress.show_cursor()  # after the message: what is written right after ^C may be lost
         return interrupts.status_of(signal.SIGINT)
     except (MemoryError, RuntimeError, ImportError) as e:  # ImportError: a library that does not fit
         said = memory.ran_out(e)
         if said is None:
             raise
-        _tell(said)
+        tell(said)
         return 1
     except Interrupted as e:
-        _tell(interrupts.sentence(e.number))
+        tell(interrupts.sentence(e.number))
         return interrupts.status_of(e.number)
     return 0
-
-
-def _tell(sentence: str, where: str = "pycharrnn") -> None:
-    """Print the sentence of an error; a line break in the name of a file would make two lines of it."""
-    note(sentence.replace("\n", r"\n"), where)
 
 
 def _sentence_on_missing_file(error: FileNotFoundError, words: Sequence[str]) -> str:

@@ -31,9 +31,9 @@ from pycharrnn.sampling import sampler
 from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.text.text_folder import input_file
-from pycharrnn.training import step_line
 from pycharrnn.training.loop import train
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.reports import Callbacks, TrainStep
 from pycharrnn.training.signals import RunStopped
 
 _WORDS = "the quick brown fox jumps over a lazy dog and\nthen naps under \u00e9lan trees".encode().split(b" ")
@@ -120,10 +120,9 @@ def recorded_run(folder: str, **options: Any) -> list[str]:
     sizes = {"rnn_size": 12, "batch_size": 4, "seq_length": 10, "dropout": 0.2, "learning_rate": 0.01}
     course = {"max_epochs": 40.5 / 47, "print_every": 5, "eval_val_every": 20, "lock": 0}
     opt = TrainOptions(data_dir=folder, checkpoint_dir=folder, **{"gpuid": -1, **sizes, **course, **options})
-    lines: list[str] = []
-    train(opt, say=lines.append, note=print_nothing)
-    found = filter(None, map(step_line.parse, lines))
-    return [f"{step.i} {step.epoch} {step.train_loss} {step.norm_ratio}" for step in found]
+    found: list[TrainStep] = []
+    train(opt, say=print_nothing, note=print_nothing, callbacks=Callbacks(on_print=found.append))
+    return [f"{step.iteration} {step.epoch:.3f} {step.train_loss:.8f} {step.norm_ratio:.4e}" for step in found]
 
 
 def differences(ours: list[str], recorded: list[str], loss: float = 1.01e-8, norm: float = 1.01e-4) -> str | None:

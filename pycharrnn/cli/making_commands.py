@@ -67,8 +67,11 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
             cores.limit_spinning()
         from pycharrnn.sampling import sample_hook
         from pycharrnn.training.loop import train
+        from pycharrnn.training.reports import Callbacks
 
-        train(opt, given, say=say, note=note, draw=sample_hook.characters, corpus=corpus, watch=watch)
+        callbacks = context.obj or Callbacks()
+        draw = sample_hook.characters
+        train(opt, given, say=say, note=note, draw=draw, callbacks=callbacks, corpus=corpus, watch=watch)
 
 
 @click.command(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Callable
 
 from compat import charrnn, lua_format
 from compat.atomic_write import atomic_link
@@ -16,7 +17,7 @@ from pycharrnn.common.file_lock import LockHeld
 from pycharrnn.common.losses import best_first, best_iteration, finite
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.same_file import same_file
-from pycharrnn.training import ending_notes, run_files
+from pycharrnn.training import run_files
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History
 from pycharrnn.training.next_commands import NextCommands
@@ -31,7 +32,7 @@ class CheckpointKeeper:
     """Writes and deletes the checkpoints of one run, in its first process only, and says at its end what it wrote.
 
     Args:
-        ntrain: iterations of an epoch. note: prints a line on stderr.
+        ntrain: iterations of an epoch. note: prints a line on stderr. on_save: as in Callbacks.
         commands: to recommend at the end. resumed: path of the checkpoint of -resume; None for a new run.
         lock: of the run.
     """
@@ -43,11 +44,13 @@ class CheckpointKeeper:
         ntrain: int,
         history: History,
         note: PrintLine,
+        on_save: Callable[[str], object],
         commands: NextCommands,
         resumed: str | None,
         lock: RunLock,
     ):
         self._files, self._ranks, self._ntrain, self._history, self._note = files, ranks, ntrain, history, note
+        self._on_save = on_save
         self._commands, self._stem, self._ending, self._lock = commands, files.stem, files.ending, lock
         self._latest = run_names.latest_checkpoint(self._stem, self._ending)
         self._best = run_names.best_checkpoint(self._stem, self._ending)
@@ -147,14 +150,17 @@ class CheckpointKeeper:
                 self._save(path, checkpoint)
         except (OSError, LockHeld) as e:  # LockHeld: another training has made the folder
             if not self._failure:
-                self._note(ending_notes.failed_save(path, _reason(e), self._last_good()))
+                said = f"can't write {path} ({_reason(e)}): trying again at the next save; {self._last_good()}."
+                self._note(said)
+                self._on_save(said)
             self._failure = _reason(e)
             return False
         finally:
             self._last_attempt = time.monotonic()
         if self._failure:
             self._failure = ""
-            self._note(ending_notes.saved_again(path))
+            self._note(f"saving works again: {path} is written.")
+            self._on_save("")
         return True
 
     def _save(self, path: str, checkpoint: Checkpoint) -> None:
@@ -254,7 +260,9 @@ class CheckpointKeeper:
             self._note(self._commands.sample(self._good))
             return self._commands.resume(self._good)
         why = self._failure or ("its numbers are not finite" if checkpoint.i else "nothing has been trained")
-        return f"; {ending_notes.not_saved(why, self._last_good())}"
+        said = f"that could not be saved ({why}), {self._last_good()}."
+        self._on_save(said)
+        return f"; {said}"
 
     def diverged(self) -> RunStopped:
         """The exception for a NaN or exploding loss, which names the newest good checkpoint."""

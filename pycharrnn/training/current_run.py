@@ -69,7 +69,7 @@ class CurrentRun:
         )
         path, note = resumed.path if resumed else None, output.note
         self.keeper = CheckpointKeeper(
-            settings.files, session.ranks, loader.ntrain, history, note, commands, path, lock
+            settings.files, session.ranks, loader.ntrain, history, note, callbacks.on_save, commands, path, lock
         )
         self._sizes = RunSizes(
             done=history.done,
@@ -84,6 +84,10 @@ class CurrentRun:
     def iterations(self) -> int:
         """The length of the run as it is planned now."""
         return self.session.iterations
+
+    def validates(self, i: int) -> bool:
+        """Whether iteration `i` is followed by a validation."""
+        return i % self.session.settings.files.eval_val_every == 0 or i == self.iterations
 
     def temperature_before(self, i: int) -> Option | None:
         """The temperature that divides the logits of a checkpoint of iteration `i` that is resumed; None without."""
@@ -108,6 +112,7 @@ class CurrentRun:
         if iterations != self.iterations:
             self.session, self.has_changed_length = self.session.with_length(iterations, i), True
             self.figures.iterations = iterations
+            self.callbacks.on_length(iterations)
 
     def _note_many_epochs(self, i: int) -> None:
         """Note once that a resumed run has had as many epochs as a new run of -minutes has at most."""

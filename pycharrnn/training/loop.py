@@ -20,7 +20,6 @@ from pycharrnn.text.corpus import Corpus
 from pycharrnn.text.token_text import TextChanged
 from pycharrnn.training import learning_rate, recipes, resume, run_files, step_line, threads
 from pycharrnn.training.current_run import CurrentRun, pace_of
-from pycharrnn.training.ending_notes import patience_note
 from pycharrnn.training.history import History, out_of_patience
 from pycharrnn.training.machine import process_from_environment
 from pycharrnn.training.options import TrainOptions
@@ -29,7 +28,7 @@ from pycharrnn.training.reports import Callbacks, RunResult, TrainStep, Validati
 from pycharrnn.training.run_lock import RunLock
 from pycharrnn.training.run_output import RunOutput
 from pycharrnn.training.session import Session, prepare
-from pycharrnn.training.shown_sample import Draw, ShownSample, shown_sample
+from pycharrnn.training.shown_sample import Draw, printed, shown_sample
 from pycharrnn.training.signals import GracefulStop, RunStopped
 from pycharrnn.training.trainer import Trainer
 
@@ -59,7 +58,7 @@ def train(
         given: names of options that override those of -resume or a recipe; None: all that differ from their default.
         say: prints the original's log lines. note: prints all other lines.
         draw: samples text for -show; None for no samples.
-        callbacks: called by the first process after each printed loss and each validation.
+        callbacks: called by the first process.
         corpus: the text, written once all checks have passed; None: data_dir/input.txt.
         watch: the time since the command began, for -minutes; None: since now.
 
@@ -79,10 +78,12 @@ def train(
         threads.set_num_threads(settings.machine.threads)
         trainer = session.make_trainer(output.note)
         threads.note_backend(settings.machine, trainer.bptt.reason, output.note)
-        history, is_over = _history(session, trainer, output)
+        history = _history(session, trainer, output)
         pace = pace_of(session, watch, history.done)
         held = RunLock(settings.files, output.note)
         run = CurrentRun(session, trainer, history, pace, output, draw, callbacks, held)
+        callbacks.on_length(run.iterations)
+        is_over = _is_over(run)
         alone = session.ranks.size == 1
         with (
             held if session.ranks.rank == 0 else nullcontext(),
@@ -93,7 +94,11 @@ def train(
                 run_files.remove_temporary_files(settings.files.stem)
             run.begin_log()
             try:
-                _iterate(run, stop, is_over)
+                if is_over:
+                    _complete(run)
+                else:
+                    _iterate(run, stop)
+                _finish(run)
             except RunStopped as e:
                 e.result = run.result()
                 if not isinstance(e.__cause__, TextChanged):  # the other processes are in the middle of a step
@@ -103,39 +108,31 @@ def train(
         return run.result()
 
 
-def _iterate(run: CurrentRun, stop: GracefulStop, is_over: bool) -> None:
-    """Run the remaining iterations, each followed by decay, validation, log line, checks and saving.
-
-    `is_over`: whether the run had ended with the checkpoint that it resumes.
-    """
+def _iterate(run: CurrentRun, stop: GracefulStop) -> None:
+    """Run the remaining iterations, each followed by decay, validation, log line, checks and saving."""
     trainer, history, keeper = run.trainer, run.history, run.keeper
     settings, ranks = run.session.settings, run.session.ranks
-    print_every, eval_val_every = settings.display.print_every, settings.files.eval_val_every
-    patience = settings.optimisation.patience
+    print_every, patience = settings.display.print_every, settings.optimisation.patience
     i = history.done
-    if settings.resumed and is_over:
-        keeper.complete(settings.resumed.checkpoint)
     try:
-        if 0 < i == run.iterations and not is_over:
+        if 0 < i == run.iterations:
             _validate(run, i, stop)  # the run that is resumed ended before its last validation
             if i % print_every == 0:
                 _report_step(run, i, 0.0, stop)
-        while i < run.iterations and not is_over:  # -minutes may change their number
+        while i < run.iterations:  # -minutes may change their number
             seconds = _timed_step(run.session, trainer)
             i += 1
             prints = i % print_every == 0
             logs = run.log is not None and (prints or run.log.is_due())
-            validates = i % eval_val_every == 0 or i == run.iterations
             # Reading a loss waits for the GPU, so not after every iteration.
-            if settings.machine.device == "cpu" or prints or logs or validates or not history.has_newest:
+            if settings.machine.device == "cpu" or prints or logs or run.validates(i) or not history.has_newest:
                 history.train_losses.extend(trainer.new_losses())
                 run.change_length(i)
-                validates = i % eval_val_every == 0 or i == run.iterations
             _decay_learning_rate(run, i)
             if run.log and logs:
                 rate = trainer.optimizer.learning_rate
                 run.log.train(i, history.train_losses[-1], trainer.norm_ratio(), rate)
-            if validates:
+            if run.validates(i):
                 _validate(run, i, stop)
             if prints:
                 _report_step(run, i, seconds, stop)
@@ -150,7 +147,7 @@ def _iterate(run: CurrentRun, stop: GracefulStop, is_over: bool) -> None:
                 raise keeper.diverged()
             # Not in the original: early stopping, requests to stop, and saving at intervals.
             if i in history.val_losses and out_of_patience(history.val_losses, patience):
-                run.output.note(patience_note(i, patience))
+                _note_patience(run, i)
                 break
             stopping, saving = ranks.any(bool(stop.cause), keeper.is_due())
             if stopping or saving:
@@ -164,7 +161,17 @@ def _iterate(run: CurrentRun, stop: GracefulStop, is_over: bool) -> None:
         # Saving is a collective call, but the other processes wait in the middle of a step.
         saved = run.unfinished(run.checkpoint(i)) if ranks.size == 1 else None
         raise keeper.text_changed(str(e), saved) from e
-    _finish(run)
+
+
+def _complete(run: CurrentRun) -> None:
+    """Do what a run that was killed at its end has left undone: its last line, and its best and latest checkpoints."""
+    session, resumed = run.session, run.session.settings.resumed
+    assert resumed is not None
+    found = resumed.checkpoint
+    if found.state and found.train_losses and found.i % session.settings.display.print_every == 0:
+        epoch, loss, norm_ratio = found.i / session.loader.ntrain, found.train_losses[-1], found.state.norm_ratio
+        run.output.say(step_line.printed(found.i, session.iterations, epoch, loss, norm_ratio, 0.0))
+    run.keeper.complete(found)
 
 
 def _finish(run: CurrentRun) -> None:
@@ -247,17 +254,19 @@ def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
             run.log.validation(i, loss, run.trainer.optimizer.learning_rate, time.perf_counter() - start)
         run.output.say(f"saving checkpoint to {run.keeper.path_of(i)}")
         checkpoint = run.checkpoint(i)
-        sample = ShownSample("")
+        shown = None
         if run.draw:
-            model, columns = run.session.model, run.output.live.columns
-            sample = shown_sample(run.draw, model, checkpoint, display.show, seed, columns, stop)
-            checkpoint = run.with_copies(checkpoint, sample.drawn)
+            shown = shown_sample(run.draw, run.session.model, checkpoint, display.show, seed, stop, run.output.note)
+        if shown:
+            checkpoint = run.with_copies(checkpoint, shown[1])
         path = run.keeper.save_named(checkpoint, run.unfinished(checkpoint))
         is_best = best_iteration(run.history.val_losses) == i
         report = Validation(i, run.iterations, checkpoint.epoch, loss, path, is_best)
         stop.call(run.callbacks.on_validation, report)
-        if sample.lines:
-            run.output.note(sample.lines)
+        if shown and run.callbacks.on_sample:
+            run.callbacks.on_sample(shown[0])
+        elif shown:
+            run.output.note(printed(shown[0], run.output.live.columns))
     if run.pace:
         run.pace.validated()
 
@@ -270,35 +279,47 @@ def _with_more_time(session: Session) -> Session:
     return session.with_length(2 * resumed.checkpoint.i, resumed.checkpoint.i)
 
 
-def _history(session: Session, trainer: Trainer, output: RunOutput) -> tuple[History, bool]:
-    """The losses of the run so far, and whether the run had ended with the checkpoint that it resumes."""
+def _history(session: Session, trainer: Trainer, output: RunOutput) -> History:
+    """The losses of the run so far. A trainer of a resumed run is restored."""
     settings, resumed = session.settings, session.settings.resumed
     # With items, the loss of a model that knows nothing.
     least_first = math.log(session.loader.vocab_size) if settings.data.items else 0.0
     if resumed is None:
-        if not session.iterations:
-            epochs = flag("max_epochs", settings.optimisation.max_epochs)
-            output.note(f"nothing is trained: {epochs} is less than one batch of {session.loader.ntrain}; raise it.")
-        return History(least_first=least_first), False
+        return History(least_first=least_first)
     found = resumed.checkpoint
     of_these_splits = resume.restore(session, resumed, trainer, output.say)
-    done, iterations = found.i, session.iterations
     val_losses = found.val_losses if of_these_splits else {}
-    history = History.resumed(found.train_losses, val_losses, done, least_first)
-    lost_patience = _had_lost_patience(session, history)
-    is_complete = done == iterations and done in found.val_losses
+    return History.resumed(found.train_losses, val_losses, found.i, least_first)
+
+
+def _is_over(run: CurrentRun) -> bool:
+    """Whether the run had ended with the checkpoint that it resumes. If nothing is left to train, notes say so."""
+    session, note = run.session, run.output.note
+    resumed, iterations = session.settings.resumed, session.iterations
+    if resumed is None:
+        if not iterations:
+            epochs = flag("max_epochs", session.settings.optimisation.max_epochs)
+            note(f"nothing is trained: {epochs} is less than one batch of {session.loader.ntrain}; raise it.")
+        return False
+    done = resumed.checkpoint.i
+    lost_patience = _had_lost_patience(session, run.history)
+    is_complete = done == iterations and done in resumed.checkpoint.val_losses
     if done > iterations or is_complete:
         longer = f"a larger {flag('max_epochs')}, or {flag('minutes')},"
-        output.note(f"iteration {done} of {iterations}: nothing is left to train; {longer} goes on.")
+        note(f"iteration {done} of {iterations}: nothing is left to train; {longer} goes on.")
     elif lost_patience:
-        output.note(patience_note(done, settings.optimisation.patience))
-        output.note(f"nothing is left to train; a larger {flag('patience')}, or {flag('max_epochs')}, goes on.")
-    is_over = is_complete or lost_patience
-    if found.state and found.train_losses and is_over and done % settings.display.print_every == 0:
-        # The run may have ended between saving its last checkpoint and this line.
-        epoch, loss, norm_ratio = done / session.loader.ntrain, found.train_losses[-1], found.state.norm_ratio
-        output.say(step_line.printed(done, session.iterations, epoch, loss, norm_ratio, 0.0))
-    return history, is_over
+        _note_patience(run, done)
+        note(f"nothing is left to train; a larger {flag('patience')}, or {flag('max_epochs')}, goes on.")
+    return is_complete or lost_patience
+
+
+def _note_patience(run: CurrentRun, i: int) -> None:
+    """Say that the run is out of patience after iteration `i`."""
+    patience = run.session.settings.optimisation.patience
+    option = flag("patience")
+    were = f"{patience} validations ({option}) were" if patience > 1 else f"1 validation ({option}) was"
+    run.output.note(f"stopping after iteration {i}: the last {were} no better.")
+    run.callbacks.on_patience(patience)
 
 
 def _had_lost_patience(session: Session, history: History) -> bool:

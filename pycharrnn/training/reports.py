@@ -1,4 +1,4 @@
-"""The values that train() passes to its callbacks and returns: TrainStep, Validation, RunResult."""
+"""The values that train() passes to its callbacks and returns: TrainStep, Validation, Sample, RunResult."""
 
 from __future__ import annotations
 
@@ -65,13 +65,39 @@ class RunResult:
     last: str | None
 
 
+@dataclass(frozen=True)
+class Sample:
+    """A sample of -show.
+
+    Attributes:
+        iteration, epoch: of the last training step, as in TrainStep.
+        text: without characters that a terminal would obey.
+    """
+
+    iteration: int
+    epoch: float
+    text: str
+
+
 def _ignore(report: object) -> None:
     pass
 
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Functions called after each printed loss and each validation."""
+    """Functions that train() calls.
+
+    Attributes:
+        on_print: after each printed loss. on_validation: after each validation.
+        on_length: with the number of iterations of the whole run, when they begin and when -minutes changes it.
+        on_sample: shows a sample; None: it is printed on stderr.
+        on_save: with the reason why the run could not be saved, once until it is saved; then with "".
+        on_patience: with the -patience that ends the run.
+    """
 
     on_print: Callable[[TrainStep], object] = _ignore
     on_validation: Callable[[Validation], object] = _ignore
+    on_length: Callable[[int], object] = _ignore
+    on_sample: Callable[[Sample], object] | None = None
+    on_save: Callable[[str], object] = _ignore
+    on_patience: Callable[[int], object] = _ignore

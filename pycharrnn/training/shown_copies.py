@@ -13,7 +13,7 @@ from pycharrnn.text.batches import VAL
 from pycharrnn.text.recorded_text import MAX_UNASKED
 from pycharrnn.text.text_folder import input_file
 from pycharrnn.training import novelty
-from pycharrnn.training.sample_lines import MARGIN
+from pycharrnn.training.shown_sample import MARGIN
 from pycharrnn.training.signals import RunStopped
 
 if TYPE_CHECKING:

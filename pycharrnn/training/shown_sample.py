@@ -1,17 +1,19 @@
-"""-show: a sample of the model after each validation, as lines for stderr."""
+"""-show: a sample of the model after each validation, and its lines on stderr."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 
+from compat import lua_format
 from compat.charrnn import Checkpoint
 from pycharrnn.common.display import column_width, escape_for_terminal
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.screen_text import ScreenText
-from pycharrnn.training.sample_lines import MARGIN, TEMPERATURE, printed
+from pycharrnn.training.reports import Sample
 from pycharrnn.training.signals import GracefulStop, RunStopped
 
 if TYPE_CHECKING:
@@ -21,40 +23,46 @@ if TYPE_CHECKING:
 # generators of training. Errors: UserError for a model that predicts NaN.
 Draw = Callable[[Checkpoint, "CharRNN", int, int, float], Iterator[bytes]]
 
+MARGIN = "    | "  # no log line starts like this
+_TEMPERATURE = 0.5  # shows the words that a young model has learnt
 _TAB = 4
 _TRIES = 3
 
 
-class ShownSample(NamedTuple):
-    """A sample of -show. Attributes: lines: for stderr, or ""; drawn: its bytes, b"" if it was not drawn to its end."""
-
-    lines: str
-    drawn: bytes = b""
-
-
 def shown_sample(
-    draw: Draw, model: CharRNN, checkpoint: Checkpoint, length: int, seed: int, columns: int, stop: GracefulStop
-) -> ShownSample:
-    """The sample with a heading; none if the model predicts NaN. `length`: characters. `columns`: of the screen.
+    draw: Draw, model: CharRNN, checkpoint: Checkpoint, length: int, seed: int, stop: GracefulStop, note: PrintLine
+) -> tuple[Sample, bytes] | None:
+    """The sample, and its bytes, b"" if it was not drawn to its end; None if the model predicts NaN, or memory ran out.
 
     Its seed is the run's `seed` plus the iteration, so the same run shows the same samples. If the sample has few
     letters, the next seed is tried. A requested stop cuts the sample short.
+
+    Args:
+        length: in characters. note: prints a line on stderr.
     """
     texts: list[tuple[str, bytes]] = []
     try:
         for tried in range(seed + checkpoint.i, seed + checkpoint.i + _TRIES):
-            texts.append(_text(draw(checkpoint, model, length, tried, TEMPERATURE), stop))
+            texts.append(_text(draw(checkpoint, model, length, tried, _TEMPERATURE), stop))
             if stop.cause or _letters(texts[-1][0]) >= len(texts[-1][0]) / 4:
                 break
     except RunStopped:  # by a second signal
         raise
     except UserError:  # CheckpointKeeper reports the fault
-        return ShownSample("")
+        return None
     except (MemoryError, torch.cuda.OutOfMemoryError):
-        return ShownSample(f"there is no memory for a sample after iteration {checkpoint.i}.")
+        note(f"there is no memory for a sample after iteration {checkpoint.i}.")
+        return None
     text, drawn = max(texts, key=lambda found: _letters(found[0]))
-    lines = wrapped(text.strip("\n"), max(columns - 1 - len(MARGIN), 1))
-    return ShownSample(printed(checkpoint.i, checkpoint.epoch, lines), b"" if stop.cause else drawn)
+    return Sample(checkpoint.i, checkpoint.epoch, text.strip("\n")), b"" if stop.cause else drawn
+
+
+def printed(sample: Sample, columns: int) -> str:
+    """The heading and the lines of a sample, for a stderr of so many columns."""
+    shown = lua_format.fixed(sample.epoch, 2)
+    heading = f"a sample after iteration {sample.iteration} (epoch {shown}), at temperature {_TEMPERATURE:g}:"
+    lines = wrapped(sample.text, max(columns - 1 - len(MARGIN), 1))
+    return "\n".join([heading, *((MARGIN + line).rstrip() for line in lines)])
 
 
 def _text(characters: Iterator[bytes], stop: GracefulStop) -> tuple[str, bytes]:

@@ -25,7 +25,7 @@ CONTEXT = click.Context(click.Command("sample"), info_name="pycharrnn sample")
 
 
 def raising(error: BaseException):
-    def main(args, **keywords):
+    def main(args, *about, **keywords):
         raise error
 
     return main
@@ -84,7 +84,7 @@ def raising(error: BaseException):
 )
 def test_status_and_sentence_of_an_error(monkeypatch, capsys, error, status, said):
     monkeypatch.setattr(commands.cli, "main", raising(error))
-    assert commands._run([]) == status
+    assert commands._run([], commands.tell_error, None) == status
     out = capsys.readouterr()
     assert (out.out, out.err) == ("", said)
 
@@ -97,7 +97,7 @@ def test_status_and_sentence_of_an_error(monkeypatch, capsys, error, status, sai
 def test_an_error_of_the_program_is_not_hidden(monkeypatch, error):
     monkeypatch.setattr(commands.cli, "main", raising(error))
     with pytest.raises(type(error), match=str(error)):
-        commands._run([])
+        commands._run([], commands.tell_error, None)
 
 
 @pytest.mark.parametrize("error, status", [(KeyboardInterrupt(), 130), (Interrupted(signal.SIGTERM), 143)])
@@ -116,7 +116,7 @@ def test_signals_are_heard_from_the_first_to_the_last_line(monkeypatch):
     monkeypatch.setattr(interrupts, "raise_on_signals", lambda: done.append("hear"))
     monkeypatch.setattr(interrupts, "exit_silently_on_signals", lambda: done.append("end at once"))
     monkeypatch.setattr(numpy_warnings, "ignore", lambda: done.append("no warnings"))
-    monkeypatch.setattr(commands, "_run", lambda args: done.append(args) or 3)
+    monkeypatch.setattr(commands, "_run", lambda args, *about: done.append(args) or 3)
     with pytest.raises(SystemExit) as end:
         commands.main(["x"])
     assert end.value.code == 3

@@ -57,7 +57,7 @@ def test_a_closed_standard_output(words, status, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sys, "stdout", None)
     standard_streams.replace_closed()
     with sys.stdout:
-        assert commands._run([words[0], str(tmp_path / "m.t7"), *words[1:]]) == status
+        assert commands._run([words[0], str(tmp_path / "m.t7"), *words[1:]], commands.tell_error, None) == status
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("pycharrnn: standard output")]
     sentence = "pycharrnn: standard output is closed: connect it to a file, a pipe or a terminal."
     assert said == ([sentence] if status else [])

@@ -88,16 +88,6 @@ def test_a_damaged_queue_is_in_the_order_of_its_runs(studio, order):
     assert studio.get("/runs").json()["queue"] == ids
 
 
-@pytest.mark.parametrize("iteration, epoch", [("300", "1.2.3"), ("3" * 5000, "1.00")])
-def test_what_no_training_has_said_is_only_shown(studio, iteration, epoch):
-    run_id = studio.start()
-    said = f"a sample after iteration {iteration} (epoch {epoch}), at temperature 0.5:"
-    Path(f"studio/runs/{run_id}/stderr.txt").write_text(f"{said}\n", encoding="utf-8")
-    step = f"1/{iteration} (epoch {epoch}), train_loss = 2.7, grad/param norm = 1.0e-01, time/batch = 0.1000s\n"
-    Path(f"studio/runs/{run_id}/stdout.txt").write_text(step, encoding="utf-8")
-    assert studio.run(run_id)["notes"] == [said]
-
-
 @pytest.mark.parametrize("removed", ["trash", "cv", "models", "studio/texts", "studio/runs"])
 def test_a_folder_that_the_user_removes_is_empty(studio, removed):
     text_id = studio.text()

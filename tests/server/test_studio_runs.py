@@ -21,7 +21,8 @@ from pycharrnn.common import file_lock
 from pycharrnn.common.errors import UserError
 from pycharrnn.page.facts import thinned_series
 from pycharrnn.server.studio import run_process, run_progress, studio_paths
-from pycharrnn.training import ending_notes, log_rows, step_line
+from pycharrnn.server.studio.run_events import EventReader
+from pycharrnn.training import log_rows
 from pycharrnn.training.log_rows import Row
 from pycharrnn.training.options import TrainOptions
 
@@ -193,12 +194,13 @@ def test_a_training_whose_status_found_no_room(studio, monkeypatch):
     run_id = studio.start()
     begun(studio, run_id)
     record = studio.record(run_id)
-    assert run_process.error_of(record, None) == "the training was killed, perhaps since memory ran out."
+    events = EventReader(record.events)
+    assert run_process.error_of(record, events.read()) == "the training was killed, perhaps since memory ran out."
     monkeypatch.setattr(studio_paths, "_LEAST_FREE", 1 << 62)
-    assert run_process.error_of(record, None).startswith("the training has left no exit status, and the disk is full: ")
-    said = f"stopped after iteration 7; {ending_notes.not_saved('no space', 'nothing has been saved')}"
-    Path(record.stderr).write_text(f"pycharrnn: {said}\n", encoding="utf-8")
-    assert run_process.error_of(record, None) == said
+    left_nothing = "the training has left no exit status, and the disk is full: make room, and try again."
+    assert run_process.error_of(record, events.read()) == left_nothing
+    studio.tell(run_id, error="stopped after iteration 7; that could not be saved.")
+    assert run_process.error_of(record, events.read()) == "stopped after iteration 7; that could not be saved."
 
 
 def test_a_clock_that_was_ahead_when_a_run_began(studio, monkeypatch):
@@ -267,8 +269,7 @@ def test_a_training_that_patience_ends_says_so(studio, monkeypatch, planned):
     run_id = studio.start()
     studio.until(run_id, lambda run: run["state"] == "finished")
     write_log("cv/poems.csv", [Row("validation", 300, 3.0, val_loss=1.9, seconds=30.5)])
-    step = step_line.printed(300, planned, 3.0, 2.7, 0.1, 0.2) + "\n"
-    Path(studio.record(run_id).stdout).write_text(step, encoding="utf-8")
+    studio.tell(run_id, iterations=planned)
     ended = {
         300: "finished after 300 iterations; its lowest loss is 1.9000.",
         1000: "finished after 300 of 1,000 iterations, since the last 4 validations were no better (-patience); its"
@@ -395,7 +396,7 @@ def test_a_stopped_training_that_saved_nothing_says_why(studio, monkeypatch):
     stopped = studio.until(run_id, lambda run: run["state"] != "stopping")
     assert (stopped["state"], stopped["error"]) == (
         "stopped",
-        "stopped after iteration 3; that could not be saved (nothing has been trained), nothing has been saved.",
+        "stopped after iteration 3; that could not be saved (nothing has been trained).",
     )
 
 
@@ -531,11 +532,9 @@ def test_a_training_that_can_not_save_says_so(studio, monkeypatch):
     run_id = studio.start()
     begun(studio, run_id)
     write_log("cv/poems.csv", [train_row(300)])
-    failed = ending_notes.failed_save("cv/lm_poems_epoch3.00_2.0000.t7", "disk full", "there is no good checkpoint")
-    works = ending_notes.saved_again("cv/lm_poems_epoch4.00_1.9000.t7")
-    for line, error in ((failed, failed), (works, ""), (failed, failed)):
-        with open(studio.record(run_id).stderr, "a", encoding="utf-8") as f:
-            f.write(f"pycharrnn: {line}\npycharrnn: another message\n")
+    failed = "can't write cv/lm_poems_epoch3.00_2.0000.t7 (disk full): trying again at the next save."
+    for error in (failed, "", failed, ""):
+        studio.tell(run_id, not_saved=error)
         run = studio.run(run_id)
         assert run["error"] == error
         assert run["sentence"] == f"learning: iteration 300.{error and f' It {error}'}"
@@ -577,13 +576,9 @@ def test_figures_come_from_the_log(studio, monkeypatch):
     Path("cv/poems.csv").unlink()
     write_log("cv/poems.csv", [train_row(i, 3 - i / 1000) for i in range(10, 301, 10)])
     write_log("cv/poems.csv", [Row("validation", 300, 3.0, val_loss=1.9, seconds=30.5)])
-    record = studio.record(run_id)
-    said = f"vocab size: 9\n{step_line.printed(300, 1000, 3.0, 2.7, 0.1, 0.2)}\n"
-    Path(record.stdout).write_text(said, encoding="utf-8")
-    heading = "pycharrnn: a sample after iteration 300 (epoch 3.00), at temperature 0.5:\n"
-    Path(record.stderr).write_text(
-        f"{heading}    | the <b>sea</b>\n    |\n    | it\npycharrnn: a note\n", encoding="utf-8"
-    )
+    sample = {"iteration": 300, "epoch": 3.0, "text": "the <b>sea</b>\n\nit"}
+    studio.tell(run_id, iterations=1000)
+    studio.tell(run_id, sample=sample)
     run = studio.run(run_id)
     figures = {name: run[name] for name in ("iteration", "iterations", "epoch", "epochs", "train_loss", "val_loss")}
     assert figures == {
@@ -599,7 +594,7 @@ def test_figures_come_from_the_log(studio, monkeypatch):
     assert re.fullmatch(r"learning: iteration 300 of 1,000, about \d\d seconds left\.", run["sentence"])
     assert len(run["train"]["iterations"]) == 30
     assert run["val"] == {"iterations": [300.0], "losses": [1.9]}
-    assert run["samples"] == [{"iteration": 300, "epoch": 3.0, "text": "the <b>sea</b>\n\nit"}]
+    assert run["samples"] == [sample]
     assert run["notes"] == ["a note"]
     write_log("cv/poems.csv", [train_row(310, float("nan")), Row("validation", 400, 4.0, val_loss=2.5)])
     assert studio.run(run_id)["best_val_loss"] == 1.9
@@ -617,8 +612,7 @@ def test_a_run_that_goes_on_says_so_until_its_log_is_written(studio, monkeypatch
     run_id = studio.start()
     begun(studio, run_id)
     write_log("cv/poems.csv", [train_row(i) for i in range(10, 301, 10)])
-    stdout = Path(studio.record(run_id).stdout)
-    stdout.write_text(step_line.printed(300, 540, 3.0, 2.7, 0.1, 0.2) + "\n", encoding="utf-8")
+    studio.tell(run_id, iterations=540)
     assert studio.run(run_id)["sentence"].startswith("learning: iteration 300 of 540, about ")
     studio.post(f"/runs/{run_id}/stop")
     studio.until(run_id, lambda run: run["state"] == "stopped")
@@ -636,31 +630,9 @@ def test_a_run_that_goes_on_says_so_until_its_log_is_written(studio, monkeypatch
     Path("cv/poems.csv").unlink()
     write_log("cv/poems.csv", [dataclasses.replace(train_row(i), norm_ratio=0.5) for i in range(7, 700, 7)])
     again = studio.run(run_id)
-    assert again["sentence"] == "learning: iteration 693."  # stdout has no line yet of the run's new length
+    assert again["sentence"] == "learning: iteration 693."  # it has not said its new length
     assert (again["iterations"], again["seconds_left"]) == (None, None)
     assert again["train"]["iterations"][:2] == [7, 14]
-
-
-def test_the_number_of_iterations_is_kept_while_validations_are_printed(studio, monkeypatch):
-    use_fake_training(monkeypatch, "wait")
-    run_id = studio.start()
-    begun(studio, run_id)
-    Path("cv/poems.csv").unlink()
-    write_log("cv/poems.csv", [train_row(300)])
-    stdout = Path(studio.record(run_id).stdout)
-    validation = "".join(f"{k}/3000...\n" for k in range(3000))
-
-    def iterations_after(printed: str) -> int | None:
-        with stdout.open("a", encoding="utf-8") as f:
-            f.write(printed)
-        return studio.run(run_id)["iterations"]
-
-    assert iterations_after(validation) is None
-    first, second = (step_line.printed(i, 5 * i, i / 100, 2.7, 0.1, 0.2) for i in (300, 400))
-    assert iterations_after(f"{first}\n{validation}") == 1500
-    assert iterations_after(validation) == 1500
-    assert iterations_after(second[:6]) == 1500
-    assert iterations_after(f"{second[6:]}\n{validation}") == 2000
 
 
 def test_the_models_of_a_run_are_those_of_its_name(studio):

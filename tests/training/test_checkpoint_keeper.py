@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import os
 from array import array
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -63,13 +64,25 @@ def test_latest_is_kept_in_time_and_changes_no_digit(tmp_path):
 
 
 def keeper_of(
-    files: FileSettings, ranks: Ranks, history: History, note: PrintLine = print_nothing, resumed: str | None = None
+    files: FileSettings,
+    ranks: Ranks,
+    history: History,
+    note: PrintLine = print_nothing,
+    resumed: str | None = None,
+    on_save: Callable[[str], object] = print_nothing,
 ) -> CheckpointKeeper:
     """Of a run of 60 iterations an epoch."""
-    return CheckpointKeeper(files, ranks, 60, history, note, NextCommands("a"), resumed, RunLock(files, pytest.fail))
+    lock = RunLock(files, pytest.fail)
+    return CheckpointKeeper(files, ranks, 60, history, note, on_save, NextCommands("a"), resumed, lock)
 
 
-def a_keeper(folder: Path, monkeypatch, note: PrintLine = print_nothing, **options) -> tuple[CheckpointKeeper, Trainer]:
+def a_keeper(
+    folder: Path,
+    monkeypatch,
+    note: PrintLine = print_nothing,
+    on_save: Callable[[str], object] = print_nothing,
+    **options,
+) -> tuple[CheckpointKeeper, Trainer]:
     """Of a run that has trained one iteration in `folder`."""
     folder_with_text(folder)
     (folder / "cv").mkdir()
@@ -78,7 +91,7 @@ def a_keeper(folder: Path, monkeypatch, note: PrintLine = print_nothing, **optio
     trainer.step()
     history = History(array("d", trainer.new_losses()))
     files = group(FileSettings, TrainOptions(**options), checkpoint_format="t7")
-    return keeper_of(files, trainer.ranks, history, note), trainer
+    return keeper_of(files, trainer.ranks, history, note, on_save=on_save), trainer
 
 
 def after(i: int, trainer: Trainer) -> Checkpoint:
@@ -171,7 +184,8 @@ def test_latest_is_written_again_where_it_was_removed(tmp_path, monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="Windows moves no folder with an open file")
 def test_a_folder_that_is_made_again_is_locked_unless_another_training_has_it(tmp_path, monkeypatch):
     notes: list[str] = []
-    keeper, trainer = a_keeper(tmp_path, monkeypatch, notes.append)
+    told: list[str] = []
+    keeper, trainer = a_keeper(tmp_path, monkeypatch, notes.append, told.append)
     cv = tmp_path / "cv"
     with keeper._lock:
         cv.rename("first")
@@ -188,6 +202,7 @@ def test_a_folder_that_is_made_again_is_locked_unless_another_training_has_it(tm
     assert again == "the folder cv was missing and has been created again."
     assert "another training (process " in failed and "trying again at the next save" in failed
     assert works.startswith("saving works again: ")
+    assert told == [failed, ""]
 
 
 def test_advice_can_be_pasted_into_a_shell(tmp_path, monkeypatch):
@@ -257,7 +272,8 @@ def test_the_last_good_checkpoint_is_the_newest_that_is_there(tmp_path, monkeypa
 
 def test_what_a_stop_says_of_another_process_and_of_nothing(tmp_path, monkeypatch):
     notes: list[str] = []
-    keeper, trainer = a_keeper(tmp_path, monkeypatch, note=notes.append)
+    told: list[str] = []
+    keeper, trainer = a_keeper(tmp_path, monkeypatch, notes.append, told.append)
     nothing = keeper.stopped("", 0, after(0, trainer))
     assert (str(nothing), nothing.status) == (
         "stopped by a signal to another process after iteration 0; that could not be saved (nothing has been trained),"
@@ -266,6 +282,7 @@ def test_what_a_stop_says_of_another_process_and_of_nothing(tmp_path, monkeypatc
     )
     assert not any(Path("cv").iterdir())
     assert notes == []
+    assert told == ["that could not be saved (nothing has been trained), there is no good checkpoint."]
     said = with_slashes(str(keeper.text_changed("it changed.", after(5, trainer))))
     assert notes == [NextCommands("a").sample(os.path.join("cv", "lm_lstm_latest.t7"))]
     assert said.startswith("it changed; stopped after iteration 5; go on with: pycharrnn train -resume cv/lm_lstm_lat")

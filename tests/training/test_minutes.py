@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 import shutil
 import signal
@@ -310,6 +311,15 @@ def test_latest_of_an_interval_or_a_changed_text_knows_the_time_that_is_left(tmp
 
 def stop(report):
     raise KeyboardInterrupt
+
+
+def test_a_callback_is_told_each_length_of_the_run(tmp_path, machine):
+    told: list[int] = []
+    machine.changes = [(30, "step", 2.0)]
+    folder = folder_with_text(tmp_path)
+    lines, _ = machine.train(folder, Callbacks(on_length=told.append), minutes=1, print_every=1, **SMALL)
+    printed = [int(re.split("[/ ]", line)[1]) for line in lines if " (epoch " in line]
+    assert len(told) > 1 and list(dict.fromkeys(printed)) == told
 
 
 @pytest.mark.parametrize("every", [10, 0])

@@ -16,7 +16,7 @@ from pycharrnn.common.errors import for_command_line
 from pycharrnn.common.losses import best_iteration
 from pycharrnn.common.printing import print_nothing
 from pycharrnn.text.token_text import TextChanged
-from pycharrnn.training import ending_notes, loop
+from pycharrnn.training import loop
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.history import out_of_patience
 from pycharrnn.training.next_commands import NextCommands
@@ -49,7 +49,6 @@ def test_patience(tmp_path):
     error, out, err = result_of(folder, "-resume", "cv/lm_lstm_latest.t7", "-seed", "5", small=[])
     assert error is None
     assert f"stopping after iteration {best + 40}: the last 3 validations (-patience) were no better." in err
-    assert ending_notes.patience_in(ending_notes.patience_note(7, 1)) == 1
     # A run that is given a new length trains for that length.
     ended = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7")
     epochs = f"{ended.epoch + 30 / (ended.i / ended.epoch):.4f}"
@@ -57,6 +56,18 @@ def test_patience(tmp_path):
     assert error is None
     assert "goes on without -patience 3" in err and "stopping after" not in err
     assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").i == pytest.approx(ended.i + 30, abs=1)
+
+
+def test_a_callback_is_told_of_patience(tmp_path, monkeypatch):
+    """Also by a run that has nothing left to train."""
+    told: list[int] = []
+    new = {"data_dir": "data", "gpuid": -1, "rnn_size": 6, "batch_size": 5, "seq_length": 8, "eval_val_every": 5}
+    monkeypatch.setattr(Trainer, "evaluate", lambda *about: 2.0)
+    with working_in(folder_with_text(tmp_path)):
+        for options in (new | {"patience": 2}, {"resume": "cv", "gpuid": -1}):
+            opt, callbacks = TrainOptions(**options), Callbacks(on_patience=told.append)
+            loop.train(opt, list(options), say=print_nothing, note=print_nothing, callbacks=callbacks)
+    assert told == [2, 2]
 
 
 @pytest.mark.parametrize(

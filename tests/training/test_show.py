@@ -21,6 +21,7 @@ from pycharrnn.engine import copies
 from pycharrnn.training import log_rows, shown_copies
 from pycharrnn.training.loop import train as train_with
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.reports import Callbacks, Sample
 from pycharrnn.training.shown_sample import wrapped
 from pycharrnn.training.signals import RunStopped
 
@@ -146,13 +147,28 @@ def test_only_the_first_process_shows_it(tmp_path):
 # -- what a model may write --------------------------------------------------------------------------------------------
 
 
-def shown_of(folder, draw, **options) -> list[str]:
+def shown_of(folder, draw, callbacks: Callbacks = Callbacks(), **options) -> list[str]:  # noqa: B008
     """The notes of a short run whose samples `draw` draws."""
     notes: list[str] = []
     opt = TrainOptions(data_dir="data", gpuid=-1, rnn_size=6, batch_size=5, seq_length=8, max_epochs=0.1, **options)
     with working_in(folder):
-        train_with(opt, say=print_nothing, note=notes.append, draw=draw)
+        train_with(opt, say=print_nothing, note=notes.append, draw=draw, callbacks=callbacks)
     return notes
+
+
+def test_a_callback_gets_the_sample_in_place_of_stderr(tmp_path):
+    """As it was drawn: its lines are not broken."""
+    told: list[Sample] = []
+    drawn = b"word " * 40
+    notes = shown_of(
+        folder_with_text(tmp_path),
+        lambda *about: iter([bytes([k]) for k in drawn]),
+        callbacks=Callbacks(on_sample=told.append),
+        show=200,
+    )
+    assert [sample.text for sample in told] == [drawn.decode()]
+    assert [(sample.iteration, f"{sample.epoch:.2f}") for sample in told] == [(6, "0.10")]
+    assert notes[0].startswith("the samples copy ") and notes[1].startswith("finished")
 
 
 def test_nothing_that_a_terminal_obeys_reaches_it(tmp_path):

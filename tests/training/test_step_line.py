@@ -20,6 +20,3 @@ from pycharrnn.training import step_line
 def test_a_number_takes_six_characters_at_least(loss, norm, words):
     line = step_line.printed(2, 38, 2 / 38, loss, norm, 0.01234)
     assert line == f"2/38 (epoch 0.053), {words}, time/batch = 0.0123s"
-    parsed = step_line.parse(line)
-    assert parsed is not None
-    assert (float(parsed.train_loss), float(parsed.norm_ratio)) == pytest.approx((loss, norm), nan_ok=True)

@@ -1,7 +1,7 @@
 """One process for each training: begun, watched and stopped; found again by a server that starts anew.
 
 Such a server can't wait for the process, and its number may be another process's by now. So each training holds a lock
-on a file of its run, which the system releases when it ends, and writes its exit status to another file. The server
+on a file of its run, which the system releases when it ends, and writes its exit status to its events. The server
 takes the lock and the process inherits it: there is no moment at which the process is there without it.
 """
 
@@ -19,13 +19,13 @@ from typing import Any
 
 from pycharrnn.checkpoints import run_names
 from pycharrnn.common import file_lock
-from pycharrnn.server.studio import studio_paths
+from pycharrnn.server.studio import run_events, studio_paths
 from pycharrnn.server.studio.child_environment import child_environment
+from pycharrnn.server.studio.run_events import Event, RunEvents
 from pycharrnn.server.studio.run_record import RunRecord
 from pycharrnn.server.studio.studio_paths import CHECKPOINTS
-from pycharrnn.training import ending_notes
 
-_PROGRAM = "from pycharrnn.server.studio.run_program import main; main()"
+_PROGRAM = "from pycharrnn.cli.studio_training import main; main()"
 _PREFIX = re.compile(r"^pycharrnn(?: \w+)?: ")  # of a line on stderr
 _HOLDER = re.compile(r"process (\d+) on (.*)")  # the content of a lock file
 _MOST_READ = 1 << 18  # bytes of a file
@@ -44,8 +44,7 @@ class Processes:
 
         Errors: OSError.
         """
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(_status_path(record))
+        run_events.append(record.events, Event(attempt=record.attempts))
         lock, fd = _lock_path(record), -1
         apart: dict[str, Any] = {}
         if os.name == "nt":
@@ -54,11 +53,11 @@ class Processes:
             fd = file_lock.acquire_for_child(lock)
             apart = {"start_new_session": True, "pass_fds": (fd,)}
         try:
-            with open(record.stdout, "ab") as out, open(record.stderr, "ab") as err:
+            with open(record.stderr, "ab") as err:
                 self._begun[record.id] = subprocess.Popen(
-                    [sys.executable, "-c", _PROGRAM, lock, str(fd), _status_path(record), *words],
+                    [sys.executable, "-c", _PROGRAM, lock, str(fd), record.events, *words],
                     stdin=subprocess.DEVNULL,
-                    stdout=out,
+                    stdout=subprocess.DEVNULL,
                     stderr=err,
                     env=child_environment(self._environment),
                     **apart,
@@ -126,44 +125,20 @@ def _lock_of_training(record: RunRecord) -> str:
     return run_names.lock_file(f"{CHECKPOINTS}/lm_{record.name}")
 
 
-def status_of(record: RunRecord) -> int | None:
-    """The exit status of a run's last command; None if it was killed."""
-    try:
-        with open(_status_path(record), encoding="ascii") as f:
-            return int(f.read())
-    except (OSError, ValueError):
-        return None
-
-
-def error_of(record: RunRecord, status: int | None) -> str:
-    """The sentence with which a training failed, the last line of its stderr."""
-    lines = [line for line in lines_of(record.stderr, record.said_before) if line.strip()]
-    if status is None and _is_removed(record):
+def error_of(record: RunRecord, events: RunEvents) -> str:
+    """The sentence with which a training failed, or the last line of its stderr."""
+    if events.error:
+        return events.error
+    if events.status is None and _is_removed(record):
         return f"nothing is left of what the training wrote to {record.folder}; perhaps that folder was removed."
-    if status is None and lines and ending_notes.says_not_saved(last := without_prefix(lines[-1]).strip()):
-        return last  # the disk had no room for the status either
-    if status is None and studio_paths.is_full():
+    if events.status is None and studio_paths.is_full():
         return "the training has left no exit status, and the disk is full: make room, and try again."
-    if status is None:
+    if events.status is None:
         return "the training was killed, perhaps since memory ran out."
+    lines = [line for line in lines_of(record.stderr, record.said_before) if line.strip()]
     if not lines:
-        return f"the training ended with status {status}, and said nothing."
+        return f"the training ended with status {events.status}, and said nothing."
     return without_prefix(lines[-1]).strip()
-
-
-def patience_of(record: RunRecord) -> int:
-    """The -patience that ended a run's last command; 0 if it ended otherwise."""
-    return max(map(ending_notes.patience_in, _notes_of(record)), default=0)
-
-
-def failed_save_of(record: RunRecord) -> str:
-    """The sentence with which a run's last save failed; "" if it did not."""
-    return ending_notes.failed_save_in(_notes_of(record))
-
-
-def _notes_of(record: RunRecord) -> list[str]:
-    """The messages of a run's last command."""
-    return [without_prefix(line) for line in lines_of(record.stderr, record.said_before)]
 
 
 def without_prefix(line: str) -> str:
@@ -183,7 +158,3 @@ def lines_of(path: str, start: int = 0) -> list[str]:
 
 def _lock_path(record: RunRecord) -> str:
     return f"{record.folder}/.lock"
-
-
-def _status_path(record: RunRecord) -> str:
-    return f"{record.folder}/status"

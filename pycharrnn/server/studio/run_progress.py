@@ -1,4 +1,4 @@
-"""The figures of a training, from its -log and its first lines on stdout."""
+"""The figures of a training, from its -log and its events."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import numpy as np
 from pycharrnn.common.errors import UserError
 from pycharrnn.page.facts import LossSeries, thinned_series
 from pycharrnn.server.studio.run_command import log_of
-from pycharrnn.server.studio.run_process import lines_of
+from pycharrnn.server.studio.run_events import EventReader, RunEvents
 from pycharrnn.server.studio.run_record import RunRecord
-from pycharrnn.training import log_rows, step_line
+from pycharrnn.server.studio.run_schemas import Figures
+from pycharrnn.training import log_rows
 from pycharrnn.training.log_rows import Row
 
 if TYPE_CHECKING:
@@ -28,25 +29,17 @@ _RECENT = 12  # rows at least, and a third of all, over which the speed is avera
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What is known of a training. Losses in nats per character; None for what is not known.
+class Progress:
+    """How far a training is.
 
     Attributes:
         has_begun: whether the log has been written since the last start of the run.
-        iterations: of the whole run, by its last line on stdout.
+        not_saved: why the run could not be saved last; "" if it could.
     """
 
-    has_begun: bool = False
-    iteration: int | None = None
-    iterations: int | None = None
-    epoch: float | None = None
-    epochs: float | None = None
-    train_loss: float | None = None
-    val_loss: float | None = None
-    best_val_loss: float | None = None
-    characters_per_second: float | None = None
-    seconds: float | None = None
-    seconds_left: float | None = None
+    figures: Figures
+    has_begun: bool
+    not_saved: str
 
 
 class _Curve:
@@ -74,7 +67,7 @@ class _Log:
     """The rows of a log that have been read.
 
     Attributes:
-        attempt: of the run. has_begun: as in Figures, when the rows were read; the next attempt may cut rows off.
+        attempt: of the run. has_begun: as in Progress, when the rows were read; the next attempt may cut rows off.
         written: when the file was, in seconds since 1970. end: where the rows end in it, in bytes.
         last, train: the last row, and the last one with a training loss.
         seconds: of all rows. train_losses, val_losses: of those of each kind.
@@ -111,20 +104,12 @@ class _Log:
         return float((last - first) / (now - then)) if now > then else 0.0
 
 
-@dataclass
-class _Stdout:
-    """The number of iterations that a run's stdout gives, and where the part of it that was read ends."""
-
-    end: int = 0
-    iterations: int | None = None
-
-
-class Progress:
-    """Reads the logs and the stdout of runs, each part once."""
+class ProgressReader:
+    """Reads the logs and the events of runs, each part once."""
 
     def __init__(self) -> None:
         self._logs: dict[str, _Log] = {}  # by run id
-        self._stdout: dict[str, _Stdout] = {}
+        self._events: dict[str, EventReader] = {}
 
     def _log(self, record: RunRecord) -> _Log:
         """The log of a run so far; without rows if there is none, or it can't be read."""
@@ -147,53 +132,47 @@ class Progress:
 
     def forget(self, run_id: str) -> None:
         self._logs.pop(run_id, None)
-        self._stdout.pop(run_id, None)
+        self._events.pop(run_id, None)
 
-    def _iterations(self, record: RunRecord) -> int | None:
-        """How many iterations the run will have, by the last line on stdout that says it."""
-        stdout = self._stdout.setdefault(record.id, _Stdout())
-        try:
-            size = os.path.getsize(record.stdout)
-        except OSError:
-            return stdout.iterations
-        if size != stdout.end:
-            # A line may have been cut where the part that was read ends.
-            start = max(0, stdout.end - step_line.LONGEST) if size > stdout.end else 0
-            found = list(filter(None, map(step_line.parse, lines_of(record.stdout, start))))
-            stdout.end, stdout.iterations = size, found[-1].iterations if found else stdout.iterations
-        return stdout.iterations
+    def events(self, record: RunRecord) -> RunEvents:
+        """What the events of a run say by now."""
+        return self._events.setdefault(record.id, EventReader(record.events)).read()
 
-    def figures(self, record: RunRecord, clock: float | None = None) -> Figures:
-        """The figures of a run. `clock`: the present time, in seconds since 1970."""
-        log = self._log(record)
-        iterations, last, train = self._iterations(record), log.last, log.train
-        if last is None:
-            return Figures(log.has_begun, iterations=iterations)
-        if iterations and last.iteration > iterations:
-            iterations = None  # a resumed run of another length, which stdout does not give yet
-        losses = log.val_losses.finite()[1].tolist()
-        left = None
-        if record.is_active and log.has_begun and iterations and (speed := log.speed()):
-            age = (clock or time.time()) - log.written
-            left = max(0.0, (iterations - last.iteration) / speed - max(0.0, age))
-        return Figures(
-            log.has_begun,
-            iteration=last.iteration,
-            iterations=iterations,
-            epoch=last.epoch,
-            epochs=iterations * last.epoch / last.iteration if iterations else None,
-            train_loss=_finite(train.train_loss) if train else None,
-            val_loss=losses[-1] if losses else None,
-            best_val_loss=min(losses, default=None),
-            characters_per_second=_finite(train.characters_per_second) if train else None,
-            seconds=last.seconds,
-            seconds_left=left,
-        )
+    def progress(self, record: RunRecord, clock: float | None = None) -> Progress:
+        """How far a run is. `clock`: the present time, in seconds since 1970."""
+        log, events = self._log(record), self.events(record)
+        return Progress(_figures(record, log, events.iterations, clock), log.has_begun, events.not_saved)
 
     def curves(self, record: RunRecord) -> tuple[LossSeries, LossSeries]:
         """The training and the validation losses, as thinned_series has them."""
         log = self._log(record)
         return thinned_series(*log.train_losses.finite()), thinned_series(*log.val_losses.finite())
+
+
+def _figures(record: RunRecord, log: _Log, iterations: int | None, clock: float | None) -> Figures:
+    """`iterations`: of the whole run. `clock`: as in ProgressReader.progress."""
+    last, train = log.last, log.train
+    if last is None:
+        return Figures(iterations=iterations)
+    if iterations and last.iteration > iterations:
+        iterations = None  # a resumed run of another length, which has not been said yet
+    losses = log.val_losses.finite()[1].tolist()
+    left = None
+    if record.is_active and log.has_begun and iterations and (speed := log.speed()):
+        age = (clock or time.time()) - log.written
+        left = max(0.0, (iterations - last.iteration) / speed - max(0.0, age))
+    return Figures(
+        iteration=last.iteration,
+        iterations=iterations,
+        epoch=last.epoch,
+        epochs=iterations * last.epoch / last.iteration if iterations else None,
+        train_loss=_finite(train.train_loss) if train else None,
+        val_loss=losses[-1] if losses else None,
+        best_val_loss=min(losses, default=None),
+        characters_per_second=_finite(train.characters_per_second) if train else None,
+        seconds=last.seconds,
+        seconds_left=left,
+    )
 
 
 def _finite(x: float | None) -> float | None:

@@ -15,10 +15,10 @@ from typing import Any
 from pycharrnn.common.numbered_names import numbered
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.server.studio import run_command, run_process, run_record, studio_paths
+from pycharrnn.server.studio.run_events import EventReader
 from pycharrnn.server.studio.run_process import Processes
 from pycharrnn.server.studio.run_record import RunRecord
 from pycharrnn.server.studio.studio_paths import RUNS, Refusal
-from pycharrnn.training.ending_notes import says_not_saved
 
 _ORDER = f"{RUNS}/queue.json"
 _STOPPED = ("stopped", "finished", "failed")
@@ -160,13 +160,13 @@ class RunQueue:
         self._leave(record.id)
 
     def _ended(self, record: RunRecord) -> RunRecord:
-        status = run_process.status_of(record)
+        events = EventReader(record.events).read()
         ended = dataclasses.replace(record, ended=time.time())
-        if status == 0:
-            return dataclasses.replace(ended, state="finished", patience=run_process.patience_of(record))
-        said = run_process.error_of(record, status)
+        if events.status == 0:
+            return dataclasses.replace(ended, state="finished", patience=events.patience)
+        said = run_process.error_of(record, events)
         if record.stops:
-            return dataclasses.replace(ended, state="stopped", error=said if says_not_saved(said) else "")
+            return dataclasses.replace(ended, state="stopped", error=said if events.not_saved else "")
         return dataclasses.replace(ended, state="failed", error=said)
 
     def _enter(self, record: RunRecord) -> RunRecord:

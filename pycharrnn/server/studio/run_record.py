@@ -68,8 +68,8 @@ class RunRecord:
         return f"{RUNS}/{self.id}"
 
     @property
-    def stdout(self) -> str:
-        return f"{self.folder}/stdout.txt"
+    def events(self) -> str:
+        return f"{self.folder}/events.jsonl"
 
     @property
     def stderr(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field, FiniteFloat
 
 from pycharrnn.common.display import replace_surrogates
 from pycharrnn.page.facts import LossSeries
@@ -64,8 +64,23 @@ class Command(BaseModel):
     folder: Shown
 
 
-class Run(Command):
-    """A training: its state, figures and models. Figures that are not known are null."""
+class Figures(BaseModel):
+    """What is known of a training; null for what is not. Losses are in nats per character."""
+
+    iteration: int | None = None
+    iterations: int | None = Field(default=None, description="of the whole run")
+    epoch: float | None = None
+    epochs: float | None = None
+    train_loss: float | None = None
+    val_loss: float | None = None
+    best_val_loss: float | None = None
+    characters_per_second: float | None = None
+    seconds: float | None = Field(default=None, description="of training so far")
+    seconds_left: float | None = None
+
+
+class Run(Command, Figures):
+    """A training: its state, figures and models."""
 
     id: str
     name: Shown
@@ -77,16 +92,6 @@ class Run(Command):
     choice: Shown
     text_name: Shown
     bytes: int
-    iteration: int | None
-    iterations: int | None
-    epoch: float | None
-    epochs: float | None
-    train_loss: float | None
-    val_loss: float | None
-    best_val_loss: float | None
-    characters_per_second: float | None
-    seconds: float | None = Field(description="of training so far")
-    seconds_left: float | None
     sentence: Shown
     error: Shown = Field(description="why the run failed, or could not save; empty if it did not")
     can: list[Literal["stop", "go_on", "delete"]]
@@ -100,8 +105,8 @@ class RunList(BaseModel):
 
 
 class ShownSample(BaseModel):
-    iteration: int
-    epoch: float
+    iteration: int = Field(ge=0, le=10**15)
+    epoch: FiniteFloat
     text: str
 
 

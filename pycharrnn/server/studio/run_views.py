@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping
 from typing import Literal
 
 from pycharrnn.common.display import plural
 from pycharrnn.server.studio import run_command, run_process, run_record, studio_paths
-from pycharrnn.server.studio.run_progress import Figures, Progress
+from pycharrnn.server.studio.run_progress import Progress, ProgressReader
 from pycharrnn.server.studio.run_record import RunRecord
-from pycharrnn.server.studio.run_schemas import Run, RunDetail, ShownSample
-from pycharrnn.training import sample_lines
+from pycharrnn.server.studio.run_schemas import Run, RunDetail
 
-_MAX_SAMPLES, _MAX_NOTES = 20, 20
+_MAX_NOTES = 20
 
 _Action = Literal["stop", "go_on", "delete"]
 
@@ -29,12 +27,10 @@ class Checkpoints:
             self.models.setdefault(run_record.owner_of(path), []).append(model_id)
 
 
-def view(record: RunRecord, figures: Figures, place: int | None, is_held: bool, checkpoints: Checkpoints) -> Run:
+def view(record: RunRecord, progress: Progress, place: int | None, is_held: bool, checkpoints: Checkpoints) -> Run:
     """`place`: in the queue; `is_held`: whether it waits for the user."""
     models = checkpoints.models.get(record.name, [])
-    error = run_process.failed_save_of(record) if record.state == "running" else record.error
-    shown = dataclasses.asdict(figures)
-    del shown["has_begun"]
+    error = progress.not_saved if record.state == "running" else record.error
     return Run(
         id=record.id,
         name=record.name,
@@ -48,8 +44,8 @@ def view(record: RunRecord, figures: Figures, place: int | None, is_held: bool, 
         bytes=record.bytes,
         command=run_command.as_typed(record.next_words or record.command or record.words),
         folder=os.getcwd(),
-        **shown,
-        sentence=_sentence(record, figures, error, place, is_held, record.name in checkpoints.saved),
+        **progress.figures.model_dump(),
+        sentence=_sentence(record, progress, error, place, is_held, record.name in checkpoints.saved),
         error=error,
         can=_can(record, is_held),
         models=models,
@@ -57,13 +53,12 @@ def view(record: RunRecord, figures: Figures, place: int | None, is_held: bool, 
     )
 
 
-def detail(record: RunRecord, progress: Progress, run: Run) -> RunDetail:
+def detail(record: RunRecord, reader: ProgressReader, run: Run) -> RunDetail:
     """A run with its curve, samples and notes."""
-    train, val = progress.curves(record)
-    samples, others = sample_lines.parse(run_process.lines_of(record.stderr))
-    notes = list(map(run_process.without_prefix, others))
-    shown = [ShownSample(iteration=s.iteration, epoch=s.epoch, text=s.text) for s in samples[-_MAX_SAMPLES:]]
-    return RunDetail(**run.model_dump(), train=train, val=val, samples=shown, notes=notes[-_MAX_NOTES:])
+    train, val = reader.curves(record)
+    notes = [run_process.without_prefix(line) for line in run_process.lines_of(record.stderr) if line]
+    samples = list(reader.events(record).samples)
+    return RunDetail(**run.model_dump(), train=train, val=val, samples=samples, notes=notes[-_MAX_NOTES:])
 
 
 def _can(record: RunRecord, is_held: bool) -> list[_Action]:
@@ -73,8 +68,9 @@ def _can(record: RunRecord, is_held: bool) -> list[_Action]:
 
 
 def _sentence(
-    record: RunRecord, figures: Figures, error: str, place: int | None, is_held: bool, has_saved: bool
+    record: RunRecord, progress: Progress, error: str, place: int | None, is_held: bool, has_saved: bool
 ) -> str:
+    figures = progress.figures
     done = f"{figures.iteration:,}" if figures.iteration else ""
     if record.state == "waiting" and is_held:
         return "waiting since before the studio was started: look at the command, Go on starts the queue."
@@ -83,11 +79,11 @@ def _sentence(
     if record.state == "waiting":
         return "waiting: it is next in the queue." if place == 1 else f"waiting: it is number {place} in the queue."
     if record.state == "running":
-        if not done or not (figures.has_begun or record.is_resumed):
+        if not done or not (progress.has_begun or record.is_resumed):
             timing = ", and times networks of several sizes" if record.choice == "minutes" else ""
             return f"beginning: it loads PyTorch and reads the text{timing}."
         of = f" of {figures.iterations:,}" if figures.iterations else ""
-        if not figures.has_begun:
+        if not progress.has_begun:
             return f"going on after iteration {done}{of}: it loads PyTorch and the checkpoint."
         left = f", about {_words(figures.seconds_left)} left" if figures.seconds_left is not None else ""
         return f"learning: iteration {done}{of}{left}.{error and f' It {error}'}"

@@ -25,7 +25,7 @@ from pycharrnn.server.studio import (
     trash,
     uploads,
 )
-from pycharrnn.server.studio.run_progress import Progress
+from pycharrnn.server.studio.run_progress import ProgressReader
 from pycharrnn.server.studio.run_queue import RunQueue, free_name
 from pycharrnn.server.studio.run_record import RunRecord
 from pycharrnn.server.studio.run_schemas import (
@@ -65,7 +65,7 @@ class Studio:
 
     def __init__(self, models: Registry, note: PrintLine, environment: Mapping[str, str]) -> None:
         self._models, self._note, self._folder = models, note, os.getcwd()
-        self._texts, self._progress = uploads.Texts(), Progress()
+        self._texts, self._progress = uploads.Texts(), ProgressReader()
         self._queue, self._reader = RunQueue(note, environment), TextReader(self._texts, environment)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="studio")  # all that changes runs
         self._one_conversion_at_a_time = asyncio.Lock()  # each takes memory
@@ -212,7 +212,9 @@ class Studio:
 
     def _view_of(self, record: RunRecord, checkpoints: run_views.Checkpoints) -> Run:
         place = self._queue.waiting.index(record.id) + 1 if record.id in self._queue.waiting else None
-        return run_views.view(record, self._progress.figures(record), place, record.id in self._queue.held, checkpoints)
+        return run_views.view(
+            record, self._progress.progress(record), place, record.id in self._queue.held, checkpoints
+        )
 
     # -- models --------------------------------------------------------------------------------------------------------
 
