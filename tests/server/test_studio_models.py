@@ -117,7 +117,9 @@ def with_model(studio):
 
 
 def test_each_format_is_a_download(with_model, tmp_path):
-    for ending in ("html", "t7", "json", "onnx", "c", "pt"):
+    offered = [one["format"] for one in with_model.get("").json()["send_formats"]]
+    assert offered == ["html", "t7", "safetensors", "json", "pt", "onnx", "c"]
+    for ending in offered:
         answer = with_model.get("/send", params={"model": LSTM.stem, "format": ending})
         assert answer.status_code == 200, answer.text
         assert answer.headers["content-disposition"] == f'attachment; filename="{LSTM.stem}.{ending}"'
@@ -144,7 +146,10 @@ def test_a_page_with_a_title(with_model):
     page = with_model.get("/send", params={**given, "format": "html"}).text
     assert '<h1 id="title" data-fixed>Lamps &amp; &lt;rooms&gt;</h1>' in page
     assert re.search('<p id="about"[^>]*>For Agn\u00e8s[.]</p>', page)
-    assert with_model.get("/send", params={**given, "format": "t7"}).status_code == 200
+    refused = with_model.get("/send", params={**given, "format": "t7"})
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == "title is for .html or .htm files, not for .t7: leave it out."
+    assert files_below("studio/outgoing") == []
     assert with_model.get("/send", params={**given, "title": "x" * 201, "format": "html"}).status_code == 422
 
 

@@ -18,16 +18,8 @@ from pycharrnn.server.studio.uploads import safe_file_name
 from pycharrnn.text import file_kinds
 from pycharrnn.text.corpus import safe_name
 
-_WHAT = {
-    "html": "a page that runs the model in a browser, without this program",
-    "t7": "a checkpoint for the Lua programs and for pycharrnn",
-    "safetensors": "weights for other programs",
-    "json": "weights as JSON",
-    "pt": "weights for PyTorch",
-    "onnx": "one step of the network for ONNX Runtime",
-    "c": "a C program, for a microcontroller too",
-}
-FORMATS = [SendFormat(format=name, what=what) for name, what in _WHAT.items()]
+_PAGE_FIRST = sorted(formats.FORMATS, key=lambda f: f is not formats.HTML)  # since anyone can open a page
+FORMATS = [SendFormat(format=f.ending.removeprefix("."), what=f.what) for f in _PAGE_FIRST]
 ENDINGS = [ending for f in formats.FORMATS if f.read for ending in f.endings]
 
 
@@ -94,10 +86,11 @@ def convert(path: str, name: str, note: PrintLine, title: str = "", about: str =
     """Write the model at `path` as another file, in a folder of its own. Returns: its path. Errors: UserError; OSError.
 
     Args:
-        name: of a format, a key of FORMATS. title, about: of a page; without a title it is that of the model's run.
+        name: of a format in FORMATS. title, about: of a page; without a title it is that of the model's run.
     """
-    if name not in _WHAT:
+    if all(name != known.format for known in FORMATS):
         raise Refusal(422, f"format: there is no format {name[:20]!r}.")
+    formats.check_choices(f".{name}", formats.Choices(title=title, about=about))
     folder = f"{OUTGOING}/{studio_paths.new_id('o')}"
     os.makedirs(folder)
     target = f"{folder}/{safe_name(os.path.splitext(os.path.basename(path))[0])}.{name}"
