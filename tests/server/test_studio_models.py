@@ -17,6 +17,7 @@ from studio_tools import BYTES, StudioApp, files_below
 
 import pycharrnn
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.errors import UserError
 from pycharrnn.page import gallery, single_file
 from pycharrnn.server.studio import model_files, run_record, studio_paths, trash
 
@@ -98,6 +99,32 @@ def test_a_file_that_is_no_checkpoint_leaves_nothing(studio, name, content, deta
     assert answer.json()["detail"].startswith(detail)
     assert "incoming" not in answer.json()["detail"]
     assert files_below("models") == files_below("studio/incoming") == names(studio) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "words"),
+    [
+        (MemoryError(), UserError, "out of memory: use smaller values, or end other programs."),
+        (ValueError("x"), UserError, "can't read page.html as a checkpoint (ValueError)."),
+        (OSError(errno.EIO, "Input/output error"), OSError, "[Errno 5] Input/output error"),
+        (SystemExit(1), SystemExit, "1"),
+        (KeyboardInterrupt(), KeyboardInterrupt, ""),
+    ],
+)
+def test_a_fault_at_the_second_model_leaves_nothing(studio, monkeypatch, fault, error, words):
+    path, load = model_files.incoming_path("page.html"), checkpoint.load
+    single_file.write(path, gallery.collect([str(LSTM), str(GRU)], False, print), False)
+
+    def load_one(model):
+        if os.listdir("models"):
+            raise fault
+        return load(model)
+
+    monkeypatch.setattr(checkpoint, "load", load_one)
+    with pytest.raises(error) as raised:
+        model_files.bring(path)
+    assert str(raised.value) == words
+    assert files_below("models") == []
 
 
 def test_no_page_of_another_site_can_bring(studio):

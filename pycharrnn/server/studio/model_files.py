@@ -8,6 +8,7 @@ import re
 import shutil
 
 from pycharrnn.checkpoints import checkpoint, formats, html_file
+from pycharrnn.common import memory
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.numbered_names import numbered
 from pycharrnn.common.printing import PrintLine
@@ -40,6 +41,18 @@ def bring(path: str) -> list[str]:
     if kind not in (None, file_kinds.HTML, file_kinds.PAGE, file_kinds.JSON):
         way_out = f"to learn from it, {kind.way_out}, and give that to Learn"
         raise UserError(f"{shown} is {kind.name}, not a checkpoint: {way_out}.")
+    try:
+        return _put_into_models(path)
+    except UserError as e:
+        raise UserError(e.message.replace(path, shown)) from None
+    except OSError:
+        raise
+    except Exception as e:  # a reader's own fault, or memory
+        raise UserError(memory.ran_out(e) or f"can't read {shown} as a checkpoint ({type(e).__name__}).") from e
+
+
+def _put_into_models(path: str) -> list[str]:
+    """As `bring`; of a file that can't be read nothing is left there. Errors: any."""
     made: list[str] = []
     try:
         for model, name in _models_in(path):
@@ -53,14 +66,10 @@ def bring(path: str) -> list[str]:
                 target = _free(stem, ".t7")
                 checkpoint.convert(loaded, target)
             made.append(target)
-    except BaseException as e:
+    except BaseException:
         for target in made:
             os.unlink(target)
-        if isinstance(e, UserError):
-            raise UserError(e.message.replace(path, shown)) from None
-        if isinstance(e, (OSError, KeyboardInterrupt)):
-            raise
-        raise UserError(f"can't read {shown} as a checkpoint ({type(e).__name__}).") from e
+        raise
     return made
 
 
