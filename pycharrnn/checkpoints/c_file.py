@@ -15,7 +15,7 @@ from compat.graph_expressions import CheckpointError
 from compat.nngraph import NUM_GATES, STATES_PER_LAYER
 from compat.t7_content import file_content
 from compat.vocabulary import characters_by_id
-from pycharrnn.checkpoints import c_template, c_weights
+from pycharrnn.checkpoints import c_template, c_weights, formats
 from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.common.display import series
 from pycharrnn.common.errors import UserError, flag
@@ -23,7 +23,6 @@ from pycharrnn.common.errors import UserError, flag
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
     from compat.graph_match import Network
-    from pycharrnn.checkpoints.formats import Choices
 
 _REAL_BYTES = {"double": 8, "float": 4, "int8": 4}  # of a state's numbers
 _WEIGHT_BYTES = {"double": 8, "float": 4, "int8": 1}
@@ -39,7 +38,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     raise CheckpointError("it is C source; name the checkpoint that it was made from")
 
 
-def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
+def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: formats.Choices) -> None:
     """Write a model. Errors: OSError; UserError for a model that a C file can't hold."""
     content = source_of(checkpoint, choices.weights or default_weights(checkpoint))
     with atomic_write(path) as f:
@@ -49,7 +48,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
 def default_weights(checkpoint: Checkpoint) -> str:
     """The most precise type of weights that a C file can hold."""
     parameters = checkpoint.network.parameters
-    return next((name for name in c_weights.TYPES if parameters * _WEIGHT_BYTES[name] <= _DEFAULT_BYTES), "int8")
+    return next((name for name in formats.WEIGHTS if parameters * _WEIGHT_BYTES[name] <= _DEFAULT_BYTES), "int8")
 
 
 def weight_bytes(checkpoint: Checkpoint, weights: str) -> int:
@@ -69,7 +68,7 @@ def source_of(checkpoint: Checkpoint, weights: str) -> str:
         raise UserError("the weights have NaN or infinity, which a .c file can't hold: use an earlier checkpoint.")
     if not _holds(weights, network):
         most = f"{_MOST_BYTES // _WEIGHT_BYTES[weights]:,} parameters and {_MOST_UNITS:,} units"
-        others = [flag("weights", name) for name in c_weights.TYPES if _holds(name, network)]
+        others = [flag("weights", name) for name in formats.WEIGHTS if _holds(name, network)]
         way_out = f"; use {series(others, 'or')}" if others else ""
         raise UserError(
             f"a model of {network.parameters:,} parameters with {network.rnn_size:,} units in a layer is too large for"

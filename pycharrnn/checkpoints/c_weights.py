@@ -1,4 +1,4 @@
-"""The weights of a model as C: struct model_weights of c/model.c."""
+"""The weights of a model as C: struct model_weights of c/model.c, in one of the types in formats.WEIGHTS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
     Members = dict[str, Array]  # of struct model_weights, in its order
 
-TYPES = ("double", "float", "int8")
 LARGEST_INT8 = 127
 _BIASES = ("bias", "decoder_bias")
 _STRING_BYTES = 27  # of a line; each may take 4 columns
@@ -31,7 +30,7 @@ _LINEARS = {  # of the gates and the candidate, in the order of c/model.c; each 
 
 
 def source_of(network: Network, weights: str) -> str:
-    """The definition of model_weights, for one of TYPES."""
+    """The definition of model_weights."""
     lines = ["const struct model_weights model_weights = {"]
     for name, array in _members(network, weights).items():
         lines += [f"    /* {name} */", *_initializer(array)]
@@ -44,7 +43,7 @@ def size(network: Network, weights: str) -> int:
 
 
 def are_finite(network: Network, weights: str) -> bool:
-    """Whether the weights of a network without NaN and infinity are in the range of one of TYPES."""
+    """Whether the weights of a network without NaN and infinity are in the range of a type."""
     with np.errstate(over="ignore"):
         members = _members(network, weights)
     reals = (array.view(f"f{array.itemsize}") for array in members.values() if array.dtype != np.int8)
@@ -57,7 +56,7 @@ def _zero_bytes(array: Array) -> int:
 
 
 def rounded(network: Network, weights: str) -> Network:
-    """The network with its weights as a file of one of TYPES holds them, in float64."""
+    """The network with its weights as a file holds them, in float64."""
 
     def of_type(w: Array) -> Array:
         if weights == "int8" and w.ndim == 2:

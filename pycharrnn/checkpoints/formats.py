@@ -13,23 +13,28 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from pycharrnn.common import extras
 from pycharrnn.common.display import series
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, on_page, wordings
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
     from compat.t7_objects import T7Encoding
 
+DTYPES = ("float64", "float32")
+LONG_SIZES = (4, 8)
+WEIGHTS = ("double", "float", "int8")  # the most precise first
+
 
 @dataclass(frozen=True)
 class Choices:
-    """Options for writing a file; each format uses those that apply to it.
+    """Options for writing a file; each format uses those in its `Format.options`.
 
     Attributes:
-        dtype: "float64" or "float32". "" is float64 in a .t7 file; in an .onnx file float32 if that holds all weights
+        dtype: one of DTYPES. "" is float64 in a .t7 file; in an .onnx file float32 if that holds all weights
             exactly, else float64, which the graph casts to float32.
         encoding, long_size: of a .t7 file, as in compat.save_t7.
-        weights: type of the weights in a .c file, "double", "float" or "int8". "" is the most
+        weights: type of the weights in a .c file, one of WEIGHTS. "" is the most
             precise type whose weights take at most 4 MB.
+        half, title, about: of an .html file, as in page.single_file.write.
 
     Errors: UserError for another value.
     """
@@ -38,13 +43,16 @@ class Choices:
     encoding: T7Encoding = "binary"
     long_size: int = 8
     weights: str = ""
+    half: bool = False
+    title: str = ""
+    about: str = ""
 
     def __post_init__(self) -> None:
         for name, allowed in (
-            ("dtype", ("float64", "float32", "")),
+            ("dtype", (*DTYPES, "")),
             ("encoding", ("binary", "ascii")),
-            ("long_size", (8, 4)),
-            ("weights", ("double", "float", "int8", "")),
+            ("long_size", LONG_SIZES),
+            ("weights", (*WEIGHTS, "")),
         ):
             value = getattr(self, name)
             if not isinstance(value, type(allowed[0])) or value not in allowed:
@@ -53,6 +61,15 @@ class Choices:
 
 
 DEFAULT = Choices()
+_FLAGS = {  # as `convert` has them
+    "dtype": "-type {}",
+    "encoding": "-ascii 1",
+    "long_size": "-longs {}",
+    "weights": "-weights {}",
+    "half": "-half 1",
+    "title": "-title",
+    "about": "-about",
+}
 
 
 class FormatModule(Protocol):
@@ -68,6 +85,8 @@ class Format:
     """A file format: ending of file names, and module in this package.
 
     Attributes:
+        what: what such a file is good for. options: the names of the Choices that it uses.
+        product, example: of a file that is more than a checkpoint, what it is, and a name of one, for messages.
         others: other endings of the same format.
         in_folders: whether such files count as checkpoints of a folder. written: whether the module has `save`.
         read: whether such files are read as checkpoints; else `load` raises CheckpointError.
@@ -76,6 +95,10 @@ class Format:
 
     ending: str
     module: str
+    what: str
+    options: tuple[str, ...] = ()
+    product: str = ""
+    example: str = ""
     others: tuple[str, ...] = ()
     in_folders: bool = False
     written: bool = True
@@ -103,17 +126,34 @@ class Format:
         return cast(FormatModule, import_module(f"{__package__}.{self.module}"))
 
 
-T7 = Format(".t7", "t7_file", in_folders=True)
-SAFETENSORS = Format(".safetensors", "safetensors_file", in_folders=True, package="safetensors")
-HTML = Format(".html", "html_file", others=(".htm",), written=False)
-C = Format(".c", "c_file", read=False)
+T7 = Format(
+    ".t7",
+    "t7_file",
+    "a checkpoint for the Lua programs and for pycharrnn",
+    ("dtype", "encoding", "long_size"),
+    in_folders=True,
+)
+SAFETENSORS = Format(
+    ".safetensors", "safetensors_file", "weights for other programs", in_folders=True, package="safetensors"
+)
+HTML = Format(
+    ".html",
+    "html_file",
+    "a page that runs the model in a browser, without this program",
+    ("half", "title", "about"),
+    "a page",
+    "page.html",
+    others=(".htm",),
+    written=False,
+)
+C = Format(".c", "c_file", "a C program, for a microcontroller too", ("weights",), "a C program", "model.c", read=False)
 # Exports do not count in a folder: most are a second form of a checkpoint there, and other programs use these endings.
 FORMATS = (
     T7,
     SAFETENSORS,
-    Format(".json", "json_file"),
-    Format(".pt", "pytorch_file", package="torch"),
-    Format(".onnx", "onnx_file", package="onnx"),
+    Format(".json", "json_file", "weights as JSON"),
+    Format(".pt", "pytorch_file", "weights for PyTorch", package="torch"),
+    Format(".onnx", "onnx_file", "one step of the network for ONNX Runtime", ("dtype",), package="onnx"),
     C,
     HTML,
 )
@@ -136,23 +176,19 @@ def page_and_model(path: str | os.PathLike[str]) -> tuple[str, str]:
     return (found["page"], found["model"]) if found else (whole, "")
 
 
-_USED_BY = {
-    "dtype": (".t7", ".onnx"),
-    "encoding": (".t7",),
-    "long_size": (".t7",),
-    "weights": C.endings,
-    "half": HTML.endings,
-}
-
-
 def check_choices(path: str, choices: Choices) -> None:
-    """Refuse choices of a program that the format of `path` does not have. Errors: UserError."""
+    """Refuse choices that the format of `path` does not use. A path of "" stands for a .t7 file. Errors: UserError."""
+    found = of(path or T7.ending)
     for option in dataclasses.fields(choices):
-        if (value := getattr(choices, option.name)) != option.default:
-            check_use(path, option.name, f"{option.name}={value!r}")
-
-
-def check_use(path: str, option: str, words: str) -> None:
-    """Refuse an option for writing that the format of `path` does not use. `words`: the option. Errors: UserError."""
-    if (found := of(path)) and found.ending not in _USED_BY[option]:
-        raise UserError(f"{words} is for {series(_USED_BY[option], 'or')} files, not for {path}: leave it out.")
+        value, users = getattr(choices, option.name), [f for f in FORMATS if option.name in f.options]
+        product, example = users[0].product, users[0].example
+        is_refused_later = not (found or product)  # for its ending
+        if value == option.default or found in users or is_refused_later:
+            continue
+        endings = series([ending for f in users for ending in f.endings], "or")
+        leave_out = f"is for {endings} files, not for {path}: leave it out."
+        other_end = f"end the command with a file name such as {example}"
+        way_out = "for a smaller page use -half 1" if (option.name, found) == ("weights", HTML) else other_end
+        typed = f"{_FLAGS[option.name].format(value)} {f'is for {product}: {way_out}.' if product else leave_out}"
+        in_program = f"{option.name}={value!r} {leave_out}"
+        raise UserError(on_page(f"{option.name} {leave_out}", elsewhere=wordings(typed, in_program)))

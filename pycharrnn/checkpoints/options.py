@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pycharrnn.checkpoints import formats
 from pycharrnn.common.option_fields import SWITCH, check, one_of, option
 
 
@@ -32,21 +33,21 @@ class ConvertOptions:
         "precision of a .t7 or .onnx file. Default: .t7 is float64, as the Lua programs require, and .onnx is float32"
         " where that holds all weights exactly",
         group="output",
-        allowed=one_of("float64", "float32"),
+        allowed=one_of(*formats.DTYPES),
     )
     ascii: int = option(0, "1 = write a .t7 file in the ASCII encoding", group="output", allowed=SWITCH)
     longs: int = option(
         8,
         "bytes of a long in a .t7 file: 4 for a Torch7 on Windows or a 32-bit system",
         group="output",
-        allowed=one_of(4, 8),
+        allowed=one_of(*formats.LONG_SIZES),
     )
     weights: str = option(
         "",
         "type of the weights in a .c file: double samples the same text as pycharrnn sample, float takes half of its"
         " size, int8 an eighth. Default: the first that takes at most 4 MB",
         group="output",
-        allowed=one_of("double", "float", "int8"),
+        allowed=one_of(*formats.WEIGHTS),
     )
     half: int = option(
         0,

@@ -17,6 +17,7 @@ from pycharrnn.common.errors import UserError, flag
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
+    from compat.t7_objects import T7Encoding
     from pycharrnn.checkpoints.options import ConvertOptions
 
 _ENDINGS = series(formats.ALL_ENDINGS, "or")
@@ -50,43 +51,28 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     _refuse_words(files, opt)
     *sources, target = files if len(files) > 1 else (*files, "")
     Output(target, "", opt.overwrite).check_folder()
-    if opt.type:
-        formats.check_use(target, "dtype", flag("type", opt.type))
-    if opt.ascii:
-        formats.check_use(target, "encoding", flag("ascii", opt.ascii))
-    if opt.longs != ConvertOptions.longs:
-        formats.check_use(target, "long_size", flag("longs", opt.longs))
-        if opt.ascii:
-            raise UserError(
-                f"{flag('longs', opt.longs)} is for a binary file, and {flag('ascii', 1)} for text: leave one out."
-            )
-    is_page, is_c = formats.HTML.is_of(target), formats.C.is_of(target)
-    if opt.weights and not is_c:
-        as_c = "end the command with a file name such as model.c"
-        instead = f"for a smaller page use {flag('half', 1)}" if is_page else as_c
-        raise UserError(f"{flag('weights', opt.weights)} is for a C program: {instead}.")
-    if is_page:
+    encoding: T7Encoding = "ascii" if opt.ascii else "binary"
+    choices = formats.Choices(opt.type, encoding, opt.longs, opt.weights, bool(opt.half), opt.title, opt.about)
+    formats.check_choices(target, choices)
+    if opt.ascii and opt.longs != ConvertOptions.longs:
+        raise UserError(
+            f"{flag('longs', opt.longs)} is for a binary file, and {flag('ascii', 1)} for text: leave one out."
+        )
+    if formats.HTML.is_of(target):
         _write_page(sources, target, opt)
         return
     if len(sources) > 1:
         raise click.UsageError(
             "only a page holds several checkpoints: name <out>.html last.", click.get_current_context()
         )
-    if opt.half:
-        raise UserError(
-            "-half 1 rounds the weights of a page, <out>.html; other files hold them as they are: leave it out."
-        )
-    for name, value in (("title", opt.title), ("about", opt.about)):
-        if value:
-            raise UserError(f"{flag(name)} is for a page: end the command with a file name such as page.html.")
     if target.lower().endswith(".txt"):
         from pycharrnn.text import cached_text
 
-        if encoding := cached_text.encoding_of_data_file(sources[0]):
-            if opt != ConvertOptions(overwrite=opt.overwrite, gpuid=opt.gpuid, opencl=opt.opencl):
+        if text_encoding := cached_text.encoding_of_data_file(sources[0]):
+            if choices != formats.DEFAULT:
                 raise UserError("a text is written as it is: of the options, only -overwrite is for it.")
             Output(target, "", opt.overwrite).check(sources[0])
-            cached_text.write(sources[0], encoding, target)
+            cached_text.write(sources[0], text_encoding, target)
             say(saved(target))
             return
         raise UserError(f"only data.t7, char-rnn's cache of a text, becomes a .txt file: for a model use {_ENDINGS}.")
@@ -98,12 +84,11 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     page, of_page = formats.page_and_model(source)
     target = target or (f"{page}_{of_page.replace('/', '_')}" if of_page else source) + folder_files.COPY
     Output(target, "", opt.overwrite).check(source)
-    choices = formats.Choices(opt.type, "ascii" if opt.ascii else "binary", opt.longs, opt.weights)
     checkpoint.convert(loaded, target, choices)
     say(saved(target))
     if checkpoint.is_rounded(loaded):
         _note_rounding(source)
-    if is_c:
+    if formats.C.is_of(target):
         _describe_c_file(source, loaded, opt.weights)
 
 

@@ -157,13 +157,15 @@ class CharRNN(nn.Module):
             without a vocab.
         """
         target, choices = path_argument.path(path), formats.Choices(dtype, encoding, long_size)
-        formats.check_choices(target, choices)
-        if len(self.vocab) != self.vocab_size:
-            raise ValueError(f"model.vocab has {len(self.vocab)} characters, the model {self.vocab_size}: set it first")
-        if sorted(self.vocab.values()) != list(range(1, self.vocab_size + 1)):
-            raise ValueError(f"model.vocab must number its characters from 1 to {self.vocab_size}")
-        opt = {"model": self.model, "rnn_size": self.rnn_size, "num_layers": self.num_layers, **self.opt}
         with in_words_of_a_program(type="dtype"):
+            formats.check_choices(target, choices)
+            if len(self.vocab) != self.vocab_size:
+                raise ValueError(
+                    f"model.vocab has {len(self.vocab)} characters, the model {self.vocab_size}: set it first"
+                )
+            if sorted(self.vocab.values()) != list(range(1, self.vocab_size + 1)):
+                raise ValueError(f"model.vocab must number its characters from 1 to {self.vocab_size}")
+            opt = {"model": self.model, "rnn_size": self.rnn_size, "num_layers": self.num_layers, **self.opt}
             checkpoint.convert(self.as_checkpoint(self.vocab, opt), target, choices)
 
     @classmethod

@@ -500,11 +500,9 @@ class Model:
             use.
         """
         loaded, target, half = self._weights.checkpoint(), path_argument.path(path), switch("half", half)
-        if half:
-            formats.check_use(target, "half", "half=True")
-        choices = formats.Choices(dtype, encoding, long_size, weights)
-        formats.check_choices(target, choices)
+        choices = formats.Choices(dtype, encoding, long_size, weights, half)
         with in_words_of_a_program(type="dtype"):
+            formats.check_choices(target, choices)
             if formats.HTML.is_of(target):
                 from pycharrnn.page import single_file
 

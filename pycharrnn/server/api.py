@@ -28,11 +28,6 @@ from pycharrnn.server.registry import CapacityExceeded, NoSuchModel, Registry
 from pycharrnn.server.samples import Sample, SampleParams
 from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
 from pycharrnn.server.schemas import (
-    MAX_CANDIDATES,
-    MAX_ITEMS,
-    MAX_LENGTH,
-    MAX_PRIMETEXT,
-    MAX_SCORED,
     CopiedAnswer,
     CopiedBody,
     ItemLine,
@@ -134,14 +129,7 @@ class _Api:
         return ModelList(
             models=self._models.all_facts(),
             follow=self._models.follow,
-            limits=Limits(
-                length=MAX_LENGTH,
-                primetext=MAX_PRIMETEXT,
-                score=MAX_SCORED,
-                candidates=MAX_CANDIDATES,
-                items=MAX_ITEMS,
-                streams=self._scheduler.max_clients,
-            ),
+            limits=Limits(streams=self._scheduler.max_clients),
         )
 
     async def losses(self, request: Annotated[LossesQuery, Query()]) -> Losses:

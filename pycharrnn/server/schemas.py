@@ -279,11 +279,13 @@ class CopiedAnswer(BaseModel):
 class Limits(BaseModel):
     """The largest values of requests, and the largest number of clients at once (streams)."""
 
-    length: int
-    primetext: int
-    score: int
-    candidates: int
-    items: int
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+    length: int = MAX_LENGTH
+    primetext: int = MAX_PRIMETEXT
+    score: int = MAX_SCORED
+    candidates: int = MAX_CANDIDATES
+    items: int = MAX_ITEMS
     streams: int
 
 

@@ -33,7 +33,7 @@ from pycharrnn.text.text_stats import TextStats
 
 _LOCK = ".lock"  # in the folder of all texts; held while a text gets its folder
 _EXAMINED_FILES = 20  # of a list, for the header of a table
-_MAX_NAME = 80  # bytes; the file names of a run are longer, and limited to 255
+MAX_NAME = 80  # bytes of a text's or a run's; the file names of a run are longer, and limited to 255
 _WINDOWS_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)")  # names that Windows reserves
 
 
@@ -220,14 +220,16 @@ def name_of(paths: Sequence[str]) -> str:
     return name if len(paths) == 1 else f"{name}_and_{len(paths) - 1}_more"
 
 
-def safe_name(name: str) -> str:
+def safe_name(name: str, most: int = MAX_NAME) -> str:
     """A name of any origin as one that is safe for a file on every system, and neither hidden nor empty.
+
+    `most`: its bytes.
 
     Example:
         >>> safe_name("My poems?.txt"), safe_name("../.."), safe_name("NUL")
         ('My_poems_.txt', 'text', 'text_NUL')
     """
-    name = re.sub(r"[^\w.-]+", "_", name).lstrip("._-").encode()[:_MAX_NAME].decode(errors="ignore")
+    name = re.sub(r"[^\w.-]+", "_", name).lstrip("._-").encode()[:most].decode(errors="ignore")
     name = name.rstrip("._") or "text"
     return f"text_{name}" if _WINDOWS_DEVICE.match(name) else name
 

@@ -168,7 +168,7 @@ int main(void) {
 
 
 @needs_gcc
-@pytest.mark.parametrize("weights", c_weights.TYPES)
+@pytest.mark.parametrize("weights", formats.WEIGHTS)
 def test_a_program_with_a_model_of_items(tmp_path, weights):
     model = made("line", utf8=True)
     source = written(tmp_path, model, weights)

@@ -19,7 +19,7 @@ import pycharrnn
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, formats, inspection
 from pycharrnn.cli.commands import cli
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, for_page, for_program
 
 OTHER_FORMATS = [ending for ending in formats.ENDINGS if ending != ".t7"]
 
@@ -175,6 +175,32 @@ def test_all_keep_the_hash_of_the_text_and_only_safetensors_files_the_run_state(
         loaded = checkpoint.load(tmp_path / name)
         assert (loaded.text_fingerprint, loaded.state) == (found.text_fingerprint, None)
         assert loaded.program == found.program != "pycharrnn"
+
+
+@pytest.mark.parametrize(
+    ("choices", "endings"),
+    [
+        ({"dtype": "float32"}, [".t7", ".onnx"]),
+        ({"encoding": "ascii"}, [".t7"]),
+        ({"long_size": 4}, [".t7"]),
+        ({"weights": "int8"}, [".c"]),
+        ({"half": True}, [".html"]),
+        ({"title": "Poems"}, [".html"]),
+        ({"about": "By a network."}, [".html"]),
+    ],
+)
+def test_a_choice_is_refused_for_the_formats_that_do_not_use_it(choices, endings):
+    (name,) = choices
+    for ending in formats.ALL_ENDINGS:
+        if ending in endings:
+            formats.check_choices(f"m{ending}", formats.Choices(**choices))
+            continue
+        with pytest.raises(UserError) as raised:
+            formats.check_choices(f"m{ending}", formats.Choices(**choices))
+        assert for_program(raised.value.message).startswith(f"{name}={choices[name]!r} is for {endings[0]}")
+        assert for_page(raised.value.message, lambda option, value: None).endswith(
+            f", not for m{ending}: leave it out."
+        )
 
 
 def with_weight(number: float) -> Checkpoint:

@@ -121,7 +121,11 @@ def test_of_a_large_folder_the_models_that_fit(tmp_path):
     "args, status, why",
     [
         (("{lstm}", "{gru}", "all.t7"), 2, "only a page holds several checkpoints: name <out>.html last"),
-        (("{lstm}", "x.t7", "-half", "1"), 1, "-half 1 rounds the weights of a page, <out>.html; other files"),
+        (
+            ("{lstm}", "x.t7", "-half", "1"),
+            1,
+            "-half 1 is for a page: end the command with a file name such as page.html",
+        ),
         (
             ("{lstm}", "x.t7", "-title", "Poems"),
             1,

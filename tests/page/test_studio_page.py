@@ -67,7 +67,7 @@ def test_a_text_is_a_folder_if_one_is_dropped(chromium, studio, folders, begun):
 
 @needs_browser
 def test_what_the_server_would_refuse_is_not_sent(chromium, studio, monkeypatch, tmp_path):
-    limits = {"files": 1000, "file_bytes": 2000, "model_bytes": 1500, "name": 200}
+    limits = {"files": 1000, "file_bytes": 2000, "model_bytes": 1500}
     monkeypatch.setitem(pretended.ABOUT, "limits", limits)
     opened(chromium, studio, "learn")
     drop(chromium, "drop", {f"{k}.txt": "a" for k in range(1001)})

@@ -17,6 +17,7 @@ from studio_tools import BYTES, StudioApp, files_below
 
 import pycharrnn
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.errors import UserError
 from pycharrnn.page import gallery, single_file
 from pycharrnn.server.studio import model_files, run_record, studio_paths, trash
 
@@ -100,6 +101,32 @@ def test_a_file_that_is_no_checkpoint_leaves_nothing(studio, name, content, deta
     assert files_below("models") == files_below("studio/incoming") == names(studio) == []
 
 
+@pytest.mark.parametrize(
+    ("fault", "error", "words"),
+    [
+        (MemoryError(), UserError, "out of memory: use smaller values, or end other programs."),
+        (ValueError("x"), UserError, "can't read page.html as a checkpoint (ValueError)."),
+        (OSError(errno.EIO, "Input/output error"), OSError, "[Errno 5] Input/output error"),
+        (SystemExit(1), SystemExit, "1"),
+        (KeyboardInterrupt(), KeyboardInterrupt, ""),
+    ],
+)
+def test_a_fault_at_the_second_model_leaves_nothing(studio, monkeypatch, fault, error, words):
+    path, load = model_files.incoming_path("page.html"), checkpoint.load
+    single_file.write(path, gallery.collect([str(LSTM), str(GRU)], False, print), False)
+
+    def load_one(model):
+        if os.listdir("models"):
+            raise fault
+        return load(model)
+
+    monkeypatch.setattr(checkpoint, "load", load_one)
+    with pytest.raises(error) as raised:
+        model_files.bring(path)
+    assert str(raised.value) == words
+    assert files_below("models") == []
+
+
 def test_no_page_of_another_site_can_bring(studio):
     assert bring(studio, "x.t7", LSTM.read_bytes(), origin="http://elsewhere.example").status_code == 403
     assert bring(studio, "x.t7", LSTM.read_bytes(), **{"content-type": "text/plain"}).status_code == 422
@@ -117,7 +144,9 @@ def with_model(studio):
 
 
 def test_each_format_is_a_download(with_model, tmp_path):
-    for ending in ("html", "t7", "json", "onnx", "c", "pt"):
+    offered = [one["format"] for one in with_model.get("").json()["send_formats"]]
+    assert offered == ["html", "t7", "safetensors", "json", "pt", "onnx", "c"]
+    for ending in offered:
         answer = with_model.get("/send", params={"model": LSTM.stem, "format": ending})
         assert answer.status_code == 200, answer.text
         assert answer.headers["content-disposition"] == f'attachment; filename="{LSTM.stem}.{ending}"'
@@ -144,7 +173,10 @@ def test_a_page_with_a_title(with_model):
     page = with_model.get("/send", params={**given, "format": "html"}).text
     assert '<h1 id="title" data-fixed>Lamps &amp; &lt;rooms&gt;</h1>' in page
     assert re.search('<p id="about"[^>]*>For Agn\u00e8s[.]</p>', page)
-    assert with_model.get("/send", params={**given, "format": "t7"}).status_code == 200
+    refused = with_model.get("/send", params={**given, "format": "t7"})
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == "title is for .html or .htm files, not for .t7: leave it out."
+    assert files_below("studio/outgoing") == []
     assert with_model.get("/send", params={**given, "title": "x" * 201, "format": "html"}).status_code == 422
 
 

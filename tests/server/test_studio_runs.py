@@ -92,6 +92,10 @@ def test_a_run_is_a_command_that_the_page_can_show(studio):
         ),
         ({"label": "file"}, '"Label of an item: the name of its file" is for the items of a list: add "The text is'),
         ({"init_from": "../../etc/passwd"}, "no model has this name, or its file has gone: choose another"),
+        (
+            {"name": "\u00e9" * 41},
+            '"Name" is too long: it has 82 bytes, of which a letter such as \u00e9 takes 2, and may have 80; choose',
+        ),
         ({"text": "t00000000"}, "this text is not here any more: drop it again."),
         ({"flags": {"seed": True}}, "flags.seed: Input should be a valid integer."),
         ({"flags": {"seed": [1]}}, "flags.seed: Input should be a valid integer."),
@@ -104,6 +108,19 @@ def test_what_can_not_be_asked_for(studio, fields, detail):
         assert answer.status_code in (404, 422)
         assert answer.json()["detail"].startswith(detail)
     assert studio.get("/runs").json() == {"runs": [], "queue": []}
+
+
+@pytest.mark.parametrize("letter", ["x", "\u044b"])
+def test_a_name_of_the_most_bytes_gets_a_number(studio, letter):
+    name = letter * (80 // len(letter.encode()))
+    text_ids = [studio.text(f"{name}_of_a_file.txt") for _ in range(2)]
+    for text_id in text_ids:
+        suggested = studio.post(f"/texts/{text_id}/read").json()["name"]
+        assert studio.post("/runs", text=text_id, name=suggested, choice="quick").status_code == 201
+    studio.start(name)
+    short = letter * (75 // len(letter.encode()))
+    studio.begin_anew()
+    assert [run["name"] for run in studio.get("/runs").json()["runs"]] == [f"{short}_2", short, name]
 
 
 def test_large_whole_numbers_keep_their_digits(studio):

@@ -8,6 +8,7 @@ import re
 import shutil
 
 from pycharrnn.checkpoints import checkpoint, formats, html_file
+from pycharrnn.common import memory
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.numbered_names import numbered
 from pycharrnn.common.printing import PrintLine
@@ -18,16 +19,8 @@ from pycharrnn.server.studio.uploads import safe_file_name
 from pycharrnn.text import file_kinds
 from pycharrnn.text.corpus import safe_name
 
-_WHAT = {
-    "html": "a page that runs the model in a browser, without this program",
-    "t7": "a checkpoint for the Lua programs and for pycharrnn",
-    "safetensors": "weights for other programs",
-    "json": "weights as JSON",
-    "pt": "weights for PyTorch",
-    "onnx": "one step of the network for ONNX Runtime",
-    "c": "a C program, for a microcontroller too",
-}
-FORMATS = [SendFormat(format=name, what=what) for name, what in _WHAT.items()]
+_PAGE_FIRST = sorted(formats.FORMATS, key=lambda f: f is not formats.HTML)  # since anyone can open a page
+FORMATS = [SendFormat(format=f.ending.removeprefix("."), what=f.what) for f in _PAGE_FIRST]
 ENDINGS = [ending for f in formats.FORMATS if f.read for ending in f.endings]
 
 
@@ -48,6 +41,18 @@ def bring(path: str) -> list[str]:
     if kind not in (None, file_kinds.HTML, file_kinds.PAGE, file_kinds.JSON):
         way_out = f"to learn from it, {kind.way_out}, and give that to Learn"
         raise UserError(f"{shown} is {kind.name}, not a checkpoint: {way_out}.")
+    try:
+        return _put_into_models(path)
+    except UserError as e:
+        raise UserError(e.message.replace(path, shown)) from None
+    except OSError:
+        raise
+    except Exception as e:  # a reader's own fault, or memory
+        raise UserError(memory.ran_out(e) or f"can't read {shown} as a checkpoint ({type(e).__name__}).") from e
+
+
+def _put_into_models(path: str) -> list[str]:
+    """As `bring`; of a file that can't be read nothing is left there. Errors: any."""
     made: list[str] = []
     try:
         for model, name in _models_in(path):
@@ -61,14 +66,10 @@ def bring(path: str) -> list[str]:
                 target = _free(stem, ".t7")
                 checkpoint.convert(loaded, target)
             made.append(target)
-    except BaseException as e:
+    except BaseException:
         for target in made:
             os.unlink(target)
-        if isinstance(e, UserError):
-            raise UserError(e.message.replace(path, shown)) from None
-        if isinstance(e, (OSError, KeyboardInterrupt)):
-            raise
-        raise UserError(f"can't read {shown} as a checkpoint ({type(e).__name__}).") from e
+        raise
     return made
 
 
@@ -94,10 +95,11 @@ def convert(path: str, name: str, note: PrintLine, title: str = "", about: str =
     """Write the model at `path` as another file, in a folder of its own. Returns: its path. Errors: UserError; OSError.
 
     Args:
-        name: of a format, a key of FORMATS. title, about: of a page; without a title it is that of the model's run.
+        name: of a format in FORMATS. title, about: of a page; without a title it is that of the model's run.
     """
-    if name not in _WHAT:
+    if all(name != known.format for known in FORMATS):
         raise Refusal(422, f"format: there is no format {name[:20]!r}.")
+    formats.check_choices(f".{name}", formats.Choices(title=title, about=about))
     folder = f"{OUTGOING}/{studio_paths.new_id('o')}"
     os.makedirs(folder)
     target = f"{folder}/{safe_name(os.path.splitext(os.path.basename(path))[0])}.{name}"

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, Field, FiniteFloat
 from pycharrnn.common.display import replace_surrogates
 from pycharrnn.page.facts import LossSeries
 from pycharrnn.server.schemas import Input, Integer, ModelId
+from pycharrnn.text.corpus import MAX_NAME
 from pycharrnn.training.options import TrainOptions
 
 State = Literal["waiting", "running", "stopping", "stopped", "finished", "failed"]
@@ -24,7 +25,7 @@ class NewRun(Input):
     text: str = _ID
     choice: Literal["quick", "best", "minutes"]
     minutes: Minutes | None = Field(None, description="with the choice minutes")
-    name: str = Field("", max_length=200, description="empty: that of the text")
+    name: str = Field("", description=f"of at most {MAX_NAME} bytes in UTF-8; empty: that of the text")
     items: Literal["", "line", "blank", "file"] = ""
     label: Literal["", "file", "folder", "column"] = ""
     encoding: Literal["", "bytes", "utf8"] = Field("", description="empty: what suits the text")
@@ -163,7 +164,6 @@ class SendFormat(BaseModel):
 class StudioLimits(BaseModel):
     file_bytes: int
     files: int
-    name: int
     model_bytes: int
 
 

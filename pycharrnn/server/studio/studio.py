@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pycharrnn._version import __version__
 from pycharrnn.common import extras
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.server import security
 from pycharrnn.server.registry import NoSuchModel, Registry
@@ -46,11 +46,10 @@ from pycharrnn.server.studio.text_reading import TextReader
 from pycharrnn.server.studio.text_schemas import Estimates, ReadText, TextFacts
 from pycharrnn.server.waiting import repeat
 from pycharrnn.text import corpus
-from pycharrnn.text.corpus import safe_name
+from pycharrnn.text.corpus import MAX_NAME, safe_name
 
 _WATCH_SECONDS = 0.5
 _HOUR, _DAY = 3600.0, 86_400.0  # seconds
-_MAX_NAME = 200
 _LEARN_ENDINGS = [".txt", ".md", ".html", ".htm"]  # for a file dialog; any plain text is read
 
 _Result = TypeVar("_Result")
@@ -104,7 +103,7 @@ class Studio:
             version=__version__,
             can_train=can_train,
             why_not="" if can_train else "learning needs PyTorch, which is not installed: pip install torch",
-            limits=StudioLimits(file_bytes=limit, files=uploads.MAX_FILES, name=_MAX_NAME, model_bytes=limit),
+            limits=StudioLimits(file_bytes=limit, files=uploads.MAX_FILES, model_bytes=limit),
             free_bytes=shutil.disk_usage(".").free,
             learn_endings=_LEARN_ENDINGS,
             bring_endings=model_files.ENDINGS,
@@ -146,9 +145,11 @@ class Studio:
 
     def _words(self, asked: NewRun, init_from: str) -> tuple[list[str], str, list[str]]:
         """The words of a new run, its name, and the paths of its text. Errors: Refusal; UserError."""
+        if (size := len(asked.name.encode())) > MAX_NAME:
+            limit = f"it has {size} bytes, of which a letter such as \u00e9 takes 2, and may have {MAX_NAME}"
+            raise Refusal(422, f"{flag('savefile')} is too long: {limit}; choose a shorter one.")
         paths = self._texts.paths(asked.text)
-        wanted = safe_name(asked.name) if asked.name.strip() else corpus.name_of(paths)
-        name = self._free_name(wanted)
+        name = self._free_name(asked.name if asked.name.strip() else corpus.name_of(paths))
         try:
             return run_command.start_words(paths, name, asked, init_from), name, paths
         except UserError as e:
@@ -173,8 +174,11 @@ class Studio:
         return record
 
     def _free_name(self, wanted: str) -> str:
-        names = {record.name for record in self._queue.records.values()}
-        return free_name(wanted, names | trash.names_of_runs())
+        """`wanted` as the name of a new run, which run_record requires to be safe: of at most MAX_NAME bytes, too."""
+        taken = {record.name for record in self._queue.records.values()} | trash.names_of_runs()
+        name = free_name(safe_name(wanted), taken)
+        is_short = len(name.encode()) <= MAX_NAME
+        return name if is_short else free_name(safe_name(wanted, MAX_NAME - len("_9999")), taken)
 
     async def stop(self, run_id: str, at_once: bool) -> Run:
         return await self._view(await self._call(self._queue.stop, run_id, at_once))
