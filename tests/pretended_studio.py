@@ -1,258 +1,257 @@
-"""A server with the API of `pycharrnn studio` that learns nothing: a test sets the runs that its page shows."""
+"""A server with the API of `pycharrnn studio` that learns nothing: a test sets the runs that its page shows.
+
+Its answers are made by the product's own functions and models, so that no test of the page rests on words or fields
+that the studio does not have.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import dataclasses
+import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import pydantic_core
+
+from pycharrnn.common.errors import UserError
+from pycharrnn.page.facts import Losses, LossSeries, ModelFacts
 from pycharrnn.page.page_files import MEDIA_TYPES, page_files
+from pycharrnn.server import schemas
+from pycharrnn.server.json_lines import DONE
+from pycharrnn.server.options import StudioOptions
+from pycharrnn.server.studio import page_words, run_command, run_schemas, run_views, studio_paths, text_schemas, trash
+from pycharrnn.server.studio.run_progress import Progress
+from pycharrnn.server.studio.run_record import RunRecord
+from pycharrnn.server.studio.run_schemas import Brought, Figures, NewRun, RunDetail, RunList, ShownSample
+from pycharrnn.server.studio.studio import Studio as RealStudio
+from pycharrnn.server.studio.studio_paths import Refusal
+from pycharrnn.server.studio.text_schemas import ChoiceEstimate, Estimates, TextFacts
+from pycharrnn.text.corpus import safe_name
 
 HOSTILE = "<img src=x onerror=document.title='hit'>"
 SAMPLE = "The night was long,\nand the wind came over the hill.\n" * 4
-COMMAND = "pycharrnn train studio/texts/t1/poems.txt -recipe quick -savefile poems -log cv/poems.jsonl -gpuid -1"
+_SAVED = 1763000000.0
+_LIMITS = schemas.Limits(streams=StudioOptions.streams)
 
 
-class Refused(Exception):
-    """The answer (status, sentence) to a request."""
-
-
-def model(name: str, **facts: object) -> dict[str, Any]:
-    """As /api/models lists one."""
-    known = {"text": "poems", "model": "lstm", "num_layers": 1, "rnn_size": 128, "vocab_size": 71, "val_loss": 1.4012}
-    more = {
-        "saved": 1763000000.0,
-        "program": "pycharrnn",
-        "newline": True,
-        "multibyte": False,
-        "code_points": False,
-        "items": "",
-        "labels": [],
+def model(name: str, **changes: Any) -> ModelFacts:
+    known = {
+        **{"id": name, "text": "poems", "model": "lstm", "num_layers": 1, "rnn_size": 128, "vocab_size": 71},
+        **{"items": "", "labels": [], "newline": True, "code_points": False, "multibyte": False},
+        **{"epoch": 1.4, "val_loss": 1.4012, "best_val_loss": 1.4012},
+        **{"program": "pycharrnn", "saved": _SAVED, "has_text": False},
     }
-    return {"id": name, **known, **more, **facts}
+    return ModelFacts(**{**known, **changes})
 
 
-def run(name: str, state: str, **fields: object) -> dict[str, Any]:
-    """As /api/studio/runs/ID answers."""
-    can = {
-        "waiting": ["stop", "delete"],
-        "running": ["stop"],
-        "stopping": ["stop"],
-        "stopped": ["go_on", "delete"],
-        "finished": ["go_on", "delete"],
-        "failed": ["delete"],
+def text_facts(**changes: Any) -> TextFacts:
+    known = {
+        **{"id": "t1", "name": "poems", "bytes": 120345, "code_points": 118200, "characters": 120345, "distinct": 71},
+        **{"encoding": "bytes", "kind": "text", "file_count": 2, "suggested_items": "", "headers": []},
+        **{"renamed": "", "advice": "", "encoding_advice": "", "too_short": ""},
+        "files": [
+            text_schemas.FileFacts(name="spring.txt", bytes=120246, encoding="utf-8"),
+            text_schemas.FileFacts(name="old.txt", bytes=99, encoding="cp1252"),
+        ],
+        "facts": ["spring.txt (120,246 bytes), old.txt (99 bytes)", "old.txt: read as cp1252."],
+        "left_out": ["left out, since they are not plain text: scan.pdf (a PDF file); save them as plain text."],
     }
-    sentence = {
-        "waiting": "waiting: the next one in the queue.",
-        "running": "learning: iteration 420 of 3,600, about a minute left.",
-        "stopping": "stopping: it finishes its step and saves.",
-        "stopped": "stopped after iteration 420 of 3,600, and saved.",
-        "finished": "finished after 3,600 iterations.",
-        "failed": "failed.",
-    }
-    begun = state != "waiting"
-    if error := fields.get("error"):
-        sentence[state] = f"{error} Go on begins it anew."
-    figures = {
-        "iteration": (3600 if state == "finished" else 420) if begun else None,
-        "iterations": 3600 if begun else None,
-        "epoch": 1.4 if begun else None,
-        "epochs": 12.0 if begun else None,
-        "train_loss": 1.8 if begun else None,
-        "val_loss": 1.75 if begun else None,
-        "best_val_loss": 1.75 if begun else None,
-        "characters_per_second": 210000.0 if state == "running" else None,
-        "seconds": 31.0 if begun else None,
-        "seconds_left": 55.0 if state == "running" else None,
-    }
-    curve = [*range(30, 421, 30)] if begun else []
-    detail = {
-        "train": {"iterations": curve, "losses": [4 / (1 + k / 10) + 1.2 for k in range(len(curve))]},
-        "val": {"iterations": curve[4::5], "losses": [2.4, 1.9][: len(curve[4::5])]},
-        "samples": [{"iteration": k, "epoch": k / 300, "text": SAMPLE} for k in ((180, 330) if begun else ())],
-        "notes": ["-recipe quick: 192 units, 1 layer"] if begun else [],
-    }
-    models = [f"lm_{name}_best"] if begun else []
-    return {
-        **{"id": f"r-{name}", "name": name, "state": state, "created": 1763000000.0, "began": None, "ended": None},
-        **{
-            "choice": "quick",
-            "text_name": "poems.txt",
-            "bytes": 120345,
-            "command": COMMAND,
-            "folder": "/home/ada/voices",
-        },
-        **figures,
-        **{"sentence": sentence[state], "error": "", "can": can[state], "place": None},
-        **{"models": models, "best_model": models[0] if models else None},
-        **detail,
-        **fields,
-    }
+    return TextFacts(**{**known, **changes})
 
 
-FACTS = {
-    **{"id": "t1", "name": "poems", "bytes": 120345, "characters": 118200, "code_points": 118200, "distinct": 71},
-    **{
-        "encoding": "bytes",
-        "kind": "text",
-        "advice": "",
-        "encoding_advice": "",
-        "too_short": "",
-        "suggested_items": "",
-        "headers": [],
-        "file_count": 2,
-    },
-    "files": [
-        {"name": "spring.txt", "bytes": 120246, "encoding": "UTF-8"},
-        {"name": "old.txt", "bytes": 99, "encoding": "cp1252"},
-    ],
-    "facts": ["old.txt: read as cp1252; -text_encoding overrules this."],
-    "left_out": ["left out, since they are not plain text: scan.pdf (a PDF file); save them as plain text."],
-}
-ESTIMATES = {
-    "choices": [
-        {"choice": "quick", "seconds": 74.0, "iterations": 3600, "rnn_size": 160, "flags": {"rnn_size": 160}},
-        {
-            "choice": "best",
-            "seconds": 810.0,
-            "iterations": 8000,
-            "rnn_size": 512,
-            "flags": {"rnn_size": 512, "dropout": 0.2},
-        },
-    ],
-    "how": "estimated: 0.3 seconds of training with each size were timed on this machine.",
-}
-FLAGS = [
-    ("rnn_size", 128, "size of LSTM internal state", "Model", "integer", "at least 1", []),
-    ("model", "lstm", "lstm,gru or rnn", "Model", "choice", "", ["lstm", "gru", "rnn"]),
-    (
-        "dropout",
-        0,
-        "dropout for regularization, used after each RNN hidden layer. 0 = no dropout",
-        "Learning",
-        "number",
-        "",
-        [],
-    ),
-    ("exact", 1, "1 = the digits of char-rnn", "Machine", "switch", "", []),
-]
+QUICK = ChoiceEstimate(choice="quick", seconds=74.0, iterations=3600, rnn_size=160, flags={"rnn_size": 160})
+BEST = ChoiceEstimate(
+    choice="best", seconds=810.0, iterations=8000, rnn_size=512, flags={"rnn_size": 512, "dropout": 0.2}
+)
+
+
+def estimates(*choices: ChoiceEstimate, problem: str = "") -> Estimates:
+    how = "" if problem else "estimated from a few timed steps of each network on this machine."
+    return Estimates(choices=choices, how=how, problem=problem)
+
+
+def words_of(asked: NewRun) -> list[str]:
+    """The words of a new run. Errors: UserError; Refusal."""
+    init_from = asked.init_from and f"cv/{asked.init_from}.t7"
+    return run_command.start_words(["studio/texts/t1/poems.txt"], safe_name(asked.name), asked, init_from)
+
+
+@dataclass(frozen=True)
+class PretendedRun:
+    record: RunRecord
+    figures: Figures
+    samples: Sequence[ShownSample]
+    notes: Sequence[str]
+
+
+def run(
+    name: str,
+    state: str,
+    samples: Sequence[ShownSample] | None = None,
+    notes: Sequence[str] = ("-recipe quick: 192 units, 1 layer",),
+    seconds: float = 31.0,
+    **changes: Any,
+) -> PretendedRun:
+    """seconds: of training so far. changes: of its record."""
+    known = {
+        **{"id": f"r-{name}", "name": name, "text": "t1", "text_name": "poems.txt", "bytes": 120345},
+        **{"choice": "quick", "show": 200, "created": _SAVED, "state": state, "attempts": 1},
+        "words": words_of(NewRun(text="t1", name=name, choice="quick")),
+    }
+    record = RunRecord(**{**known, **changes})
+    if state == "waiting":
+        return PretendedRun(dataclasses.replace(record, attempts=0), Figures(), (), ())
+    figures = Figures(
+        **{"iteration": 3600, "epoch": 12.0} if state == "finished" else {"iteration": 420, "epoch": 1.4},
+        iterations=3600,
+        epochs=12.0,
+        train_loss=1.8,
+        val_loss=1.9,
+        best_val_loss=1.9,
+        characters_per_second=210000.0,
+        seconds=seconds,
+        seconds_left=55.0 if record.is_active else None,
+    )
+    if samples is None:
+        samples = [ShownSample(iteration=k, epoch=k / 300, text=SAMPLE) for k in (180, 330)]
+    return PretendedRun(record, figures, samples, notes)
 
 
 class Studio:
-    """What the pretended server knows and was asked. `requests`: (method, path, body) of all that changes something."""
+    """What the pretended server knows and was asked. Deleted files lie in the current folder.
 
-    def __init__(self) -> None:
-        self.runs: list[dict[str, Any]] = []
+    Attributes:
+        address: of its page. token: that it asks for.
+        runs, queue: the newest first; ids of those that wait. is_held: whether the queue waits for the user.
+        models: those of cv/. about, facts, estimates: its answers.
+        refusals: beginning of a path -> the refusal of its requests.
+        requests: (method, path, body) of all that changes something.
+        open: while it is cleared, requests about texts, uploads and brought models wait.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address, self.token = address, ""
+        self.runs: list[PretendedRun] = []
         self.queue: list[str] = []
-        self.models: list[dict[str, Any]] = []
-        self.trash: list[dict[str, Any]] = []
-        self.facts: dict[str, Any] = FACTS
-        self.refusals: dict[str, tuple[int, str]] = {}  # beginning of a path -> the refusal of its requests
+        self.is_held = False
+        self.models: list[ModelFacts] = []
+        self.about = RealStudio.facts(SimpleNamespace(_folder=os.getcwd()))
+        self.facts, self.estimates = text_facts(), estimates(QUICK, BEST)
+        self.refusals: dict[str, Refusal] = {}
         self.requests: list[tuple[str, str, Any]] = []
-        self.held = threading.Event()  # cleared: requests under /api/studio/texts and uploads wait
-        self.held.set()
-        self.token = ""
+        self.open = threading.Event()
+        self.open.set()
+        self._deleted: dict[str, PretendedRun] = {}
+        studio_paths.make_folders()
 
     def answer(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> Any:
-        """Errors: Refused."""
+        """Errors: Refusal; UserError."""
         for start, refusal in self.refusals.items():
             if path.startswith(start):
-                raise Refused(*refusal)
+                raise refusal
         if method != "GET":
             self.requests.append((method, path, body))
         if "/texts" in path or "upload" in path or "bring" in path:
-            self.held.wait(300)
+            self.open.wait(300)
         for pattern, handle in self._paths(query, body):
             if found := re.fullmatch(pattern, f"{method} {path}"):
-                return handle(*found.groups())
-        raise Refused(404, f"there is no {path}.")
+                return handle(*map(unquote, found.groups()))
+        raise Refusal(404, f"there is no {path}.")
 
     def _paths(self, query: dict[str, list[str]], body: Any) -> list[tuple[str, Callable[..., Any]]]:
         studio = "/api/studio"
+        one = f"{studio}/runs/([^/]+)"
         return [
-            (f"GET {studio}", lambda: ABOUT),
-            (f"GET {studio}/flags", lambda: {"flags": [dict(zip(_FLAG, flag, strict=True)) for flag in FLAGS]}),
-            (f"POST {studio}/texts", lambda: {"id": "t1"}),
-            (f"PUT {studio}/upload", lambda: {"name": query["name"][0], "bytes": len(body)}),
+            (f"GET {studio}", lambda: self.about),
+            (f"GET {studio}/flags", lambda: text_schemas.FlagList(flags=run_command.flag_facts())),
+            (f"POST {studio}/texts", lambda: text_schemas.TextId(id="t1")),
+            (f"PUT {studio}/upload", lambda: text_schemas.Uploaded(name=query["name"][0], bytes=len(body))),
             (f"POST {studio}/texts/t1/read", lambda: self.facts),
-            (f"POST {studio}/texts/t1/estimates", lambda: ESTIMATES),
-            (f"POST {studio}/command", lambda: {"command": COMMAND, "folder": "/home/ada/voices"}),
-            (f"POST {studio}/runs", lambda: self._start(body)),
-            (f"GET {studio}/runs", lambda: {"runs": self.runs, "queue": self.queue}),
-            (f"GET {studio}/runs/([^/]+)", self._run),
-            (f"GET {studio}/(?:runs|models)/.*files", lambda: {"files": ["cv/lm_poems_best.t7"], "bytes": 1234567}),
-            (f"POST {studio}/runs/([^/]+)/stop", lambda name: self._become(name, "stopped")),
-            (f"POST {studio}/runs/([^/]+)/go_on", lambda name: self._become(name, "running")),
-            (f"POST {studio}/runs/([^/]+)/delete", self._delete),
-            (f"POST {studio}/trash/d1/undo", self._undo),
-            (f"GET {studio}/trash", lambda: {"trash": self.trash}),
-            (f"PUT {studio}/queue", lambda: self._order(body["runs"])),
+            (f"POST {studio}/texts/t1/estimates", lambda: self.estimates),
+            (f"POST {studio}/command", lambda: _command_of(NewRun(**body))),
+            (f"POST {studio}/runs", lambda: self._start(NewRun(**body))),
+            (f"GET {studio}/runs", lambda: RunList(runs=list(map(self._view, self.runs)), queue=self.queue)),
+            (f"GET {one}", lambda run_id: self._view(self._run(run_id))),
+            (f"POST {one}/stop", lambda run_id: self._view(self._become(run_id, "stopped"))),
+            (f"POST {one}/go_on", lambda run_id: self._view(self._become(run_id, "running"))),
+            (f"GET {one}/files", lambda run_id: trash.facts_of(_files_of(self._run(run_id)))),
+            (f"POST {one}/delete", self.delete),
+            (f"POST {studio}/trash/([^/]+)/undo", self.undo),
+            (f"GET {studio}/trash", lambda: run_schemas.Trash(trash=trash.entries())),
+            (f"PUT {studio}/queue", lambda: self._order(run_schemas.Queue(**body))),
             (f"PUT {studio}/bring", lambda: self._bring(query["name"][0])),
-            ("GET /api/models", lambda: {"models": self.models, "follow": True, "limits": LIMITS}),
-            ("GET /api/losses", lambda: {"train": _NONE, "val": _FALLING, "epochs_per_iteration": 0, "window": 1}),
+            ("GET /api/models", lambda: schemas.ModelList(models=self.models, follow=True, limits=_LIMITS)),
+            ("GET /api/losses", lambda: Losses(LossSeries([], []), LossSeries([100, 200], [2.4, 1.9]), 0, 1)),
         ]
 
-    def _start(self, body: dict[str, Any]) -> Any:
-        state = "waiting" if any(one["state"] == "running" for one in self.runs) else "running"
-        self.runs.insert(0, run(body["name"], state))
+    def _view(self, shown: PretendedRun) -> RunDetail:
+        record = shown.record
+        checkpoints = run_views.Checkpoints({facts.id: f"cv/{facts.id}.t7" for facts in self.models})
+        checkpoints.saved.update(checkpoints.models)  # though their files are not there
+        place = self.queue.index(record.id) + 1 if record.id in self.queue else None
+        progress = Progress(shown.figures, has_begun=True, not_saved="")
+        found = run_views.view(record, progress, place, self.is_held and place is not None, checkpoints)
+        iterations = list(range(30, 421, 30)) if record.attempts else []
+        train = LossSeries(iterations, [4 / (1 + k / 10) + 1.2 for k in range(len(iterations))])
+        val = LossSeries(iterations[4::5], [2.4, 1.9][: len(iterations)])
+        return RunDetail(**found.model_dump(), train=train, val=val, samples=shown.samples, notes=shown.notes)
+
+    def _run(self, run_id: str) -> PretendedRun:
+        for found in self.runs:
+            if found.record.id == run_id:
+                return found
+        raise Refusal(404, "there is no such run any more.")
+
+    def _start(self, asked: NewRun) -> RunDetail:
+        state = "waiting" if self.queue or any(one.record.is_active for one in self.runs) else "running"
+        self.runs.insert(0, run(asked.name, state, words=words_of(asked), choice=asked.choice))
         if state == "waiting":
-            self.queue.append(self.runs[0]["id"])
-        return self.runs[0]
+            self.queue.append(self.runs[0].record.id)
+        return self._view(self.runs[0])
 
-    def _run(self, name: str) -> Any:
-        found = [one for one in self.runs if one["id"] == unquote(name)]
-        if not found:
-            raise Refused(404, "this run is gone: it was deleted.")
-        return found[0]
-
-    def _become(self, name: str, state: str) -> Any:
-        old = self._run(name)
-        new = run(old["name"], state)
+    def _become(self, run_id: str, state: str) -> PretendedRun:
+        old = self._run(run_id)
+        new = run(old.record.name, state)
         self.runs[self.runs.index(old)] = new
+        self.queue = [other for other in self.queue if other != run_id]
         return new
 
-    def _delete(self, name: str) -> Any:
-        self.deleted = self._run(name)
-        self.runs.remove(self.deleted)
-        files = ["cv/lm_poems_best.t7"]
-        entry = {"trash": "d1", "what": self.deleted["name"], "kind": "run", "deleted": 1763000000.0, "files": files}
-        self.trash.insert(0, {**entry, "bytes": 1234567})
-        return {"trash": "d1", "files": files, "sentence": "moved 1 file to trash/d1: Undo brings it back."}
+    def delete(self, run_id: str) -> run_schemas.Deleted:
+        old = self._deleted[run_id] = self._run(run_id)
+        self.runs.remove(old)
+        return trash.delete(_files_of(old), old.record.name, "run", run_id)
 
-    def _undo(self) -> Any:
-        self.runs.insert(0, self.deleted)
-        self.trash.clear()
-        return {"files": ["cv/lm_poems_best.t7"], "run": self.deleted["id"]}
+    def undo(self, trash_id: str) -> run_schemas.Undone:
+        files, run_id = trash.undo(trash_id)
+        self.runs.insert(0, self._deleted[run_id])
+        return run_schemas.Undone(files=files, run=run_id)
 
-    def _order(self, queue: list[str]) -> Any:
-        self.queue = queue
-        return {"queue": queue}
+    def _order(self, asked: run_schemas.Queue) -> run_schemas.QueueOrder:
+        self.queue = asked.runs
+        return run_schemas.QueueOrder(queue=self.queue)
 
-    def _bring(self, name: str) -> Any:
+    def _bring(self, name: str) -> Brought:
         self.models.append(model(name.rpartition(".")[0]))
-        return {"models": [self.models[-1]["id"]], "sentence": f"one model is here to play with: models/{name}."}
+        return Brought(models=[self.models[-1].id], sentence=f"one model is here to play with: models/{name}.")
 
 
-_FLAG = ("name", "default", "help", "group", "kind", "allowed", "choices")
-_NONE: dict[str, list[float]] = {"iterations": [], "losses": []}
-_FALLING: dict[str, list[float]] = {"iterations": [100, 200], "losses": [2.4, 1.9]}
-LIMITS = {"length": 10000, "primetext": 2000, "score": 20000, "items": 500}
-ABOUT = {
-    **{"folder": "/home/ada/voices", "version": "0.9.0", "can_train": True, "why_not": "", "free_bytes": 10**11},
-    "limits": {"file_bytes": 1 << 32, "files": 5000, "name": 200, "model_bytes": 1 << 32},
-    "learn_endings": [".txt", ".html"],
-    "bring_endings": [".t7", ".safetensors", ".json", ".pt", ".onnx", ".html"],
-    "send_formats": [
-        {"format": "html", "what": "a page that runs the model in a browser"},
-        {"format": "t7", "what": "a checkpoint for the Lua programs and pycharrnn"},
-        {"format": "c", "what": "a C program"},
-    ],
-}
+def _command_of(asked: NewRun) -> run_schemas.Command:
+    return run_schemas.Command(command=run_command.as_typed(words_of(asked)), folder=os.getcwd())
+
+
+def _files_of(shown: PretendedRun) -> list[str]:
+    """The path of its checkpoint, which is written here, since it has not been trained."""
+    path = f"cv/lm_{shown.record.name}_best.t7"
+    Path(path).write_bytes(bytes(1234567))
+    return [path]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -264,27 +263,29 @@ class _Handler(BaseHTTPRequestHandler):
         if not url.path.startswith("/api/"):
             name = url.path[1:] or "index.html"
             content = self.server.files.get(name)
-            self._send(
-                200 if content else 404, content or b"", MEDIA_TYPES.get(f".{name.rpartition('.')[2]}", "text/plain")
-            )
+            kind = MEDIA_TYPES.get(os.path.splitext(name)[1], "text/plain")
+            self._send(200 if content else 404, content or b"", kind)
             return
         studio = self.server.studio
         if studio.token and self.headers.get("Authorization") != f"Bearer {studio.token}":
-            self._send(401, b'{"detail": "this server needs a token."}')
+            self._refuse(401, "this server needs a token.")
             return
         if url.path == "/api/sample":
-            lines = [{"text": letter, "given": False, "probability": 0.5, "candidates": []} for letter in SAMPLE]
-            self._send(200, b"".join(json.dumps(line).encode() + b"\n" for line in [*lines, {"done": True}]))
+            letters = [schemas.SampledCharacter(text=letter, given=False, probability=0.5) for letter in SAMPLE]
+            lines = [letter.model_dump_json(exclude_none=True) + "\n" for letter in letters]
+            self._send(200, "".join([*lines, DONE]).encode())
             return
         if url.path == "/api/studio/send":
             self._send(200, b"a model", "application/octet-stream")
             return
-        body = json.loads(sent) if self.headers.get("Content-Type") == "application/json" and sent else sent
+        body = pydantic_core.from_json(sent) if self.headers.get("Content-Type") == "application/json" else sent
         try:
-            answer = json.dumps(studio.answer(self.command, url.path, parse_qs(url.query), body)).encode()
-        except Refused as refused:
-            status, detail = refused.args
-            self._send(status, json.dumps({"detail": detail}).encode())
+            answer = pydantic_core.to_json(studio.answer(self.command, url.path, parse_qs(url.query), body))
+        except Refusal as refusal:
+            self._refuse(refusal.status, str(refusal))
+            return
+        except UserError as error:
+            self._refuse(422, error.message)
             return
         etag = f'"{hash(answer)}"'
         if self.command == "GET" and self.headers.get("If-None-Match") == etag:
@@ -293,6 +294,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, answer, etag=etag if self.command == "GET" else "")
 
     do_GET = do_POST = do_PUT = _handle
+
+    def _refuse(self, status: int, said: str) -> None:
+        self._send(status, schemas.Problem(detail=page_words.reword(said)).model_dump_json().encode())
 
     def _send(self, status: int, content: bytes, kind: str = "application/json", etag: str = "") -> None:
         self.send_response(status)
@@ -310,17 +314,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def pretended_studio() -> Iterator[tuple[str, Studio]]:
-    """Its address, and what it knows."""
+def pretended_server() -> Iterator[ThreadingHTTPServer]:
+    """It needs a `studio`."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
-    server.files, server.studio = page_files(studio=True), Studio()
+    server.files = page_files(studio=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/", server.studio
+        yield server
     finally:
-        server.studio.held.set()
         server.shutdown()
         thread.join()
         server.server_close()

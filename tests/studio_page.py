@@ -78,6 +78,5 @@ def count_of(studio, path: str) -> int:
 
 def hold_queue(studio) -> None:
     """Two runs wait, and none begins before a user says so."""
-    can = ["go_on", "stop", "delete"]
-    studio.runs = [run("poems", "waiting", can=can), run("ships", "waiting", can=can)]
-    studio.queue = ["r-poems", "r-ships"]
+    studio.runs = [run("poems", "waiting"), run("ships", "waiting")]
+    studio.queue, studio.is_held = ["r-poems", "r-ships"], True

@@ -86,7 +86,6 @@ class Format:
 
     Attributes:
         what: what such a file is good for. options: the names of the Choices that it uses.
-        product, example: of a file that is more than a checkpoint, what it is, and a name of one, for messages.
         others: other endings of the same format.
         in_folders: whether such files count as checkpoints of a folder. written: whether the module has `save`.
         read: whether such files are read as checkpoints; else `load` raises CheckpointError.
@@ -97,8 +96,6 @@ class Format:
     module: str
     what: str
     options: tuple[str, ...] = ()
-    product: str = ""
-    example: str = ""
     others: tuple[str, ...] = ()
     in_folders: bool = False
     written: bool = True
@@ -141,12 +138,10 @@ HTML = Format(
     "html_file",
     "a page that runs the model in a browser, without this program",
     ("half", "title", "about"),
-    "a page",
-    "page.html",
     others=(".htm",),
     written=False,
 )
-C = Format(".c", "c_file", "a C program, for a microcontroller too", ("weights",), "a C program", "model.c", read=False)
+C = Format(".c", "c_file", "a C program, for a microcontroller too", ("weights",), read=False)
 # Exports do not count in a folder: most are a second form of a checkpoint there, and other programs use these endings.
 FORMATS = (
     T7,
@@ -180,15 +175,11 @@ def check_choices(path: str, choices: Choices) -> None:
     """Refuse choices that the format of `path` does not use. A path of "" stands for a .t7 file. Errors: UserError."""
     found = of(path or T7.ending)
     for option in dataclasses.fields(choices):
-        value, users = getattr(choices, option.name), [f for f in FORMATS if option.name in f.options]
-        product, example = users[0].product, users[0].example
-        is_refused_later = not (found or product)  # for its ending
-        if value == option.default or found in users or is_refused_later:
+        value = getattr(choices, option.name)
+        if value == option.default or (found and option.name in found.options):
             continue
-        endings = series([ending for f in users for ending in f.endings], "or")
-        leave_out = f"is for {endings} files, not for {path}: leave it out."
-        other_end = f"end the command with a file name such as {example}"
-        way_out = "for a smaller page use -half 1" if (option.name, found) == ("weights", HTML) else other_end
-        typed = f"{_FLAGS[option.name].format(value)} {f'is for {product}: {way_out}.' if product else leave_out}"
-        in_program = f"{option.name}={value!r} {leave_out}"
-        raise UserError(on_page(f"{option.name} {leave_out}", elsewhere=wordings(typed, in_program)))
+        endings = [ending for known in FORMATS if option.name in known.options for ending in known.endings]
+        where = f"is for {series(endings, 'or')} files, not for {path or 'a .t7 file'}: leave it out"
+        typed = f"{_FLAGS[option.name].format(value)} {where}, or write a file such as model{endings[0]}."
+        elsewhere = wordings(typed, f"{option.name}={value!r} {where}.")
+        raise UserError(on_page(f"{option.name} {where}.", elsewhere=elsewhere))

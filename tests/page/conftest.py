@@ -11,21 +11,21 @@ import pytest
 def pretended_server():
     import pretended_studio as pretended
 
-    with pretended.pretended_studio() as running:
+    with pretended.pretended_server() as running:
         yield running
 
 
 @pytest.fixture
-def studio(chromium, pretended_server):
+def studio(chromium, pretended_server, monkeypatch, tmp_path):
     """What the pretended server knows; a test changes it, and opens the page."""
     from page_tools import logged
+    from pretended_studio import Studio
 
-    address, studio = pretended_server
+    monkeypatch.chdir(tmp_path)
     logged(chromium)
-    studio.__init__()
-    studio.address = address
+    pretended_server.studio = studio = Studio(f"http://127.0.0.1:{pretended_server.server_port}/")
     yield studio
-    studio.held.set()
+    studio.open.set()
     refusals = ("status of 4", "status of 5")
     messages = logged(chromium)
     assert [message for message in messages if not any(refusal in message for refusal in refusals)] == []

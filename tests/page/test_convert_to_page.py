@@ -121,21 +121,9 @@ def test_of_a_large_folder_the_models_that_fit(tmp_path):
     "args, status, why",
     [
         (("{lstm}", "{gru}", "all.t7"), 2, "only a page holds several checkpoints: name <out>.html last"),
-        (
-            ("{lstm}", "x.t7", "-half", "1"),
-            1,
-            "-half 1 is for a page: end the command with a file name such as page.html",
-        ),
-        (
-            ("{lstm}", "x.t7", "-title", "Poems"),
-            1,
-            "-title is for a page: end the command with a file name such as page.html",
-        ),
-        (
-            ("{lstm}", "-about", "By a network."),
-            1,
-            "-about is for a page: end the command with a file name such as page.html",
-        ),
+        (("{lstm}", "x.t7", "-half", "1"), 1, "-half 1 is for .html or .htm files, not for x.t7: leave it out, or"),
+        (("{lstm}", "x.t7", "-title", "Poems"), 1, "-title is for .html or .htm files, not for x.t7: leave it out, or"),
+        (("{lstm}", "-about", "By a network."), 1, "-about is for .html or .htm files, not for a .t7 file: leave it "),
         (("{lstm}", "no/such.html"), 1, "no/such.html: there is no folder no; make it first"),
         (("{lstm}", "x.html", "-half", "2"), 1, "-half must be 0 or 1, not 2"),
         (("nothing.t7", "x.html"), 1, "nothing.t7 does not exist"),

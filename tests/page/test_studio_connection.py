@@ -7,6 +7,8 @@ from page_tools import Keys, Select, click, element, logged, needs_browser, netw
 from pretended_studio import model, run
 from studio_page import count_of, drop, focused, opened, shown
 
+from pycharrnn.server.studio.studio_paths import Refusal
+
 pytestmark = [needs_browser, pytest.mark.slow]
 
 
@@ -14,7 +16,7 @@ def test_a_server_that_is_gone_and_comes_back(chromium, studio):
     studio.runs = [run("poems", "running")]
     opened(chromium, studio, "learn")
     shown(chromium, "current-run", "poems")
-    studio.refusals["/api/studio/runs"] = (503, "the server is stopping.")
+    studio.refusals["/api/studio/runs"] = Refusal(503, "the server is stopping.")
     shown(chromium, "studio-notice", "The server is stopping.")
     studio.refusals.clear()
     studio.runs = [run("poems", "finished")]
@@ -131,7 +133,7 @@ def test_a_pasted_text_stays_while_the_server_is_gone(chromium, studio):
 @pytest.mark.parametrize("path", ["/api/studio/runs", "/api/studio/flags", "/api/models"])
 def test_a_server_that_refuses_at_first(chromium, studio, path):
     opened(chromium, studio)
-    studio.refusals[path] = (503, "the server is stopping.")
+    studio.refusals[path] = Refusal(503, "the server is stopping.")
     chromium.refresh()
     shown(chromium, "studio-notice", "The server is stopping.")
     assert chromium.execute_script("return document.body.dataset.section") is None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pretended_studio as pretended
+from pathlib import Path
+
 import pytest
 from page_tools import (
     By,
@@ -19,10 +20,14 @@ from page_tools import (
     wait,
     webdriver,
 )
-from pretended_studio import HOSTILE, model, run
+from pretended_studio import BEST, HOSTILE, QUICK, SAMPLE, estimates, model, run, text_facts
 from studio_page import KEEP_ANNOUNCED, count_of, drop, drop_folders, focused, hold_queue, opened, press, shown
 
 from pycharrnn.page.page_files import page_files
+from pycharrnn.server.studio import trash
+from pycharrnn.server.studio.run_schemas import ShownSample, StudioLimits
+from pycharrnn.server.studio.studio_paths import Refusal
+from pycharrnn.server.studio.text_schemas import FileFacts
 
 
 @needs_browser
@@ -41,7 +46,7 @@ def test_from_a_dropped_text_to_a_run(chromium, studio):
     assert focused(chromium) == "run-title"
     outline = "return getComputedStyle(document.activeElement).outlineStyle"
     assert chromium.execute_script(outline) == "none"
-    assert pretended.SAMPLE.split("\n")[0] in element(chromium, "current-run").text
+    assert SAMPLE.split("\n")[0] in element(chromium, "current-run").text
     started = [body for method, path, body in studio.requests if path == "/api/studio/runs"]
     assert [(body["text"], body["name"], body["choice"], body["flags"]) for body in started] == [
         ("t1", "poems", "quick", {})
@@ -66,9 +71,8 @@ def test_a_text_is_a_folder_if_one_is_dropped(chromium, studio, folders, begun):
 
 
 @needs_browser
-def test_what_the_server_would_refuse_is_not_sent(chromium, studio, monkeypatch, tmp_path):
-    limits = {"files": 1000, "file_bytes": 2000, "model_bytes": 1500}
-    monkeypatch.setitem(pretended.ABOUT, "limits", limits)
+def test_what_the_server_would_refuse_is_not_sent(chromium, studio, tmp_path):
+    studio.about.limits = StudioLimits(files=1000, file_bytes=2000, model_bytes=1500)
     opened(chromium, studio, "learn")
     drop(chromium, "drop", {f"{k}.txt": "a" for k in range(1001)})
     shown(chromium, "learn-problem", "A text has 1,000 files at most; join some, or leave some out.")
@@ -86,7 +90,7 @@ def test_what_the_server_would_refuse_is_not_sent(chromium, studio, monkeypatch,
 @needs_browser
 def test_a_text_that_needs_an_encoding_stays(chromium, studio, poems):
     said = 'poems.txt has a byte 0: keep all bytes by "Encoding of the files" bytes.'
-    studio.refusals["/api/studio/texts/t1/read"] = (422, said)
+    studio.refusals["/api/studio/texts/t1/read"] = Refusal(422, said)
     opened(chromium, studio, "learn")
     element(chromium, "files").send_keys(str(poems))
     shown(chromium, "run-problem", said)
@@ -109,22 +113,24 @@ def test_changed_names_are_said_where_they_are_labels(chromium, studio, poems):
     opened(chromium, studio, "learn")
     element(chromium, "files").send_keys(str(poems))
     shown(chromium, "found", "118,200 characters")
-    studio.facts = {**pretended.FACTS, "renamed": "names were changed, and labels follow: a b is a_b."}
     Select(element(chromium, "run-items")).select_by_value("file")
+    shown(chromium, "found", "It is read as a list: each file is an item.")
+    studio.facts = text_facts(renamed="names were changed, and labels follow: a b is a_b.")
+    Select(element(chromium, "run-label")).select_by_value("file")
     shown(chromium, "found", "Names were changed, and labels follow: a b is a_b.")
 
 
 @needs_browser
 def test_the_settings_of_a_list(chromium, studio, poems):
     header = "the first line of a.csv, 'Name,Age', looks like the header of a table."
-    studio.facts = {**pretended.FACTS, "kind": "list", "suggested_items": "line", "headers": [header]}
+    studio.facts = text_facts(kind="list", suggested_items="line", headers=[header])
     studio.models = [model("lm_old_best")]
     opened(chromium, studio, "learn")
     element(chromium, "files").send_keys(str(poems))
     shown(chromium, "found", "It looks like a list.")
     shown(chromium, "found", "The first line of a.csv, 'Name,Age', looks like the header of a table.")
     assert Select(element(chromium, "run-items")).first_selected_option.text == "a list: each line is an item"
-    studio.refusals["/api/studio/texts/t1/read"] = (422, "the item 'Ada' has no tab.")
+    studio.refusals["/api/studio/texts/t1/read"] = Refusal(422, "the item 'Ada' has no tab.")
     Select(element(chromium, "run-label")).select_by_value("file")
     shown(chromium, "run-problem", "has no tab")
     checked = count_of(studio, "/api/studio/command")
@@ -137,11 +143,11 @@ def test_the_settings_of_a_list(chromium, studio, poems):
     wait(chromium, lambda: not text(chromium, "run-problem"))
     click(chromium, "more")
     shown(chromium, "flag-rnn_size-help", "size of LSTM internal state. With quick: 160. Allowed: at least 1.")
-    assert text(chromium, "flag-dropout-help").endswith("0 = no dropout. With quick: 0.")
+    assert "0 = no dropout. With quick: 0. Allowed" in text(chromium, "flag-dropout-help")
     chromium.execute_script("document.querySelector('[name=choice][value=best]').click()")
-    assert text(chromium, "flag-dropout-help").endswith("0 = no dropout. With best: 0.2.")
+    assert "0 = no dropout. With best: 0.2. Allowed" in text(chromium, "flag-dropout-help")
     Select(element(chromium, "run-init")).select_by_value("lm_old_best")
-    assert text(chromium, "flag-dropout-help").endswith("0 = no dropout. As in lm_old_best.")
+    assert "0 = no dropout. As in lm_old_best. Allowed" in text(chromium, "flag-dropout-help")
     estimates = chromium.find_elements("css selector", "[data-estimate]")
     assert not any(estimate.is_displayed() for estimate in estimates)  # they are for the size of the recipe
     Select(element(chromium, "run-init")).select_by_value("")
@@ -149,16 +155,16 @@ def test_the_settings_of_a_list(chromium, studio, poems):
     element(chromium, "flag-rnn_size").send_keys("64")
     Select(element(chromium, "flag-model")).select_by_value("gru")
     chromium.execute_script("document.querySelector('[name=choice][value=minutes]').click()")
-    assert text(chromium, "flag-dropout-help").endswith("0 = no dropout. As in char-rnn: 0.")
-    studio.refusals["/api/studio/command"] = (422, "-rnn_size must be at least 1, not 0.")
-    element(chromium, "flag-dropout").send_keys("x")
+    assert "0 = no dropout. As in char-rnn: 0. Allowed" in text(chromium, "flag-dropout-help")
+    studio.refusals["/api/studio/command"] = Refusal(422, "-rnn_size must be at least 1, not 0.")
+    element(chromium, "flag-dropout").send_keys("0")
     shown(chromium, "run-problem", "-rnn_size must be at least 1")
     size = element(chromium, "flag-rnn_size")
     assert size.get_attribute("aria-invalid") == "true"
     assert size.get_attribute("aria-describedby") == "flag-problem flag-rnn_size-help"
     shown(chromium, "flag-problem", "-rnn_size must be at least 1, not 0.")  # where the user looks
-    studio.refusals["/api/studio/command"] = (422, "there is no model lm_old_best any more: keep to another.")
-    element(chromium, "flag-dropout").send_keys("y")
+    studio.refusals["/api/studio/command"] = Refusal(422, "there is no model lm_old_best any more: keep to another.")
+    element(chromium, "flag-dropout").send_keys(".5")
     shown(chromium, "run-problem", "There is no model")
     assert chromium.find_elements(By.CSS_SELECTOR, "#flags [aria-invalid], #flag-problem") == []  # words, not flags
     assert size.get_attribute("aria-describedby") == "flag-rnn_size-help"
@@ -167,7 +173,7 @@ def test_the_settings_of_a_list(chromium, studio, poems):
     shown(chromium, "current-run", "Learning")
     (body,) = (body for method, path, body in studio.requests if path == "/api/studio/runs")
     assert (body["choice"], body["minutes"], body["items"], body["label"]) == ("minutes", 10, "line", "column")
-    assert body["flags"] == {"rnn_size": 64, "model": "gru", "dropout": "xy"}  # which the server refuses
+    assert body["flags"] == {"rnn_size": 64, "model": "gru", "dropout": 0.5}
     read = [body for method, path, body in studio.requests if path.endswith("/read")]
     assert read == [{}, {"items": "line", "label": "column", "text_encoding": ""}]
 
@@ -175,7 +181,7 @@ def test_the_settings_of_a_list(chromium, studio, poems):
 @needs_browser
 def test_advice_on_the_encoding_until_another_is_chosen(chromium, studio, poems):
     advice = 'the model learns bytes: train with "A character is: code points".'
-    studio.facts = {**pretended.FACTS, "encoding_advice": advice}
+    studio.facts = text_facts(encoding_advice=advice)
     studio.models = [model("lm_old_best")]
     opened(chromium, studio, "learn")
     element(chromium, "files").send_keys(str(poems))
@@ -197,24 +203,23 @@ def test_a_problem_of_a_text_does_not_keep_the_next_one_from_starting(chromium, 
     paths = studio._paths
 
     def refuse() -> None:
-        raise pretended.Refused(422, "the item 'Ada' has no tab.")
+        raise Refusal(422, "the item 'Ada' has no tab.")
 
     monkeypatch.setattr(studio, "_paths", lambda query, body: [(".*/read", refuse), *paths(query, body)])
-    studio.held.clear()
+    studio.open.clear()
     asked = count_of(studio, "/api/studio/texts/t1/read")
     Select(element(chromium, "run-items")).select_by_value("line")
     wait(chromium, lambda: count_of(studio, "/api/studio/texts/t1/read") > asked)
     click(chromium, "other-text")
-    studio.held.set()
+    studio.open.set()
     chromium.execute_async_script("setTimeout(arguments[0], 300)")  # an answer to the first text would come by now
     assert text(chromium, "run-problem") == ""
     assert element(chromium, "start-run").is_enabled()
 
 
 @needs_browser
-def test_choices_that_are_the_same_training(chromium, studio, poems, monkeypatch):
-    quick = pretended.ESTIMATES["choices"][0]
-    monkeypatch.setitem(pretended.ESTIMATES, "choices", [quick, {**quick, "choice": "best"}])
+def test_choices_that_are_the_same_training(chromium, studio, poems):
+    studio.estimates = estimates(QUICK, QUICK.model_copy(update={"choice": "best"}))
     opened(chromium, studio, "learn")
     element(chromium, "files").send_keys(str(poems))
     shown(chromium, "new-run", "about a minute")
@@ -234,25 +239,25 @@ def test_flags_with_a_comma(chromium, studio, poems):
     for name, typed in [("dropout", "0,8"), ("rnn_size", "1,000")]:
         element(chromium, f"flag-{name}").send_keys(typed)
     click(chromium, "start-run")
-    shown(chromium, "current-run", "Learning")
+    wait(chromium, lambda: count_of(studio, "/api/studio/runs") == 1)
+    shown(chromium, "run-problem", "-rnn_size needs a whole number, not '1,000'.")
     (body,) = (body for method, path, body in studio.requests if path == "/api/studio/runs")
     assert body["flags"] == {"dropout": 0.8, "rnn_size": "1,000"}
 
 
 @needs_browser
-def test_a_text_that_is_too_short_does_not_start(chromium, studio, poems, monkeypatch):
-    none = [{**choice, "seconds": None} for choice in pretended.ESTIMATES["choices"]]
+def test_a_text_that_is_too_short_does_not_start(chromium, studio, poems):
     problem = "the text has 3 characters, too few to learn from."
-    monkeypatch.setattr(pretended, "ESTIMATES", {"choices": none, "how": "", "problem": problem})
-    studio.facts = {**pretended.FACTS, "too_short": problem}
+    unknown = {"seconds": None, "iterations": None, "rnn_size": None, "flags": {}}
+    studio.estimates = estimates(*(one.model_copy(update=unknown) for one in (QUICK, BEST)), problem=problem)
+    studio.facts = text_facts(too_short=problem)
     opened(chromium, studio)
     element(chromium, "files").send_keys(str(poems))
     shown(chromium, "run-problem", "The text has 3 characters, too few to learn from.")
     assert "looks like" not in text(chromium, "found")
     assert not element(chromium, "start-run").is_enabled()
     assert focused(chromium) == "other-text"
-    monkeypatch.undo()
-    studio.facts = pretended.FACTS
+    studio.estimates, studio.facts = estimates(QUICK, BEST), text_facts()
     Select(element(chromium, "run-items")).select_by_value("line")
     wait(chromium, lambda: element(chromium, "start-run").is_enabled())
     shown(chromium, "new-run", "about a minute")
@@ -272,10 +277,11 @@ def test_a_pasted_text_and_its_command(chromium, studio):
     shown(chromium, "found", "118,200")
     assert [body for method, path, body in studio.requests if method == "PUT"] == [b"a text"]
     chromium.execute_script("document.querySelector('.command-of').open = true")
-    wait(chromium, lambda: text(chromium, "command") == pretended.COMMAND)
+    command = "pycharrnn train studio/texts/t1/poems.txt -recipe quick -savefile poems -log cv/poems.csv"
+    wait(chromium, lambda: text(chromium, "command").startswith(command))
     click(chromium, "copy-command")
     shown(chromium, "copied", "command copied")
-    assert copied(chromium) == pretended.COMMAND
+    assert copied(chromium) == text(chromium, "command")
     chromium.execute_script("document.querySelector('[name=choice][value=minutes]').click()")
     for wrong in ("abc", "0", "-3", "1000001"):
         fill(chromium, "run-minutes", "1")
@@ -293,21 +299,21 @@ def test_a_pasted_text_and_its_command(chromium, studio):
 
 @needs_browser
 def test_an_upload_has_words_and_can_be_cancelled(chromium, studio, poems):
-    studio.held.clear()
+    studio.open.clear()
     opened(chromium, studio)
     element(chromium, "files").send_keys(str(poems))
     shown(chromium, "new-text", "Cancel")
     assert focused(chromium) == "cancel-upload"
     click(chromium, "cancel-upload")
-    studio.held.set()
+    studio.open.set()
     wait(chromium, lambda: element(chromium, "drop").is_displayed())
     assert text(chromium, "learn-problem") == ""
     assert count_of(studio, "/api/studio/upload") == 0
-    studio.refusals["/api/studio/upload"] = (507, "the disk is full: nothing was kept.")
+    studio.refusals["/api/studio/upload"] = Refusal(507, "the disk is full: nothing was kept.")
     element(chromium, "files").send_keys(str(poems))
     shown(chromium, "learn-problem", "The disk is full: nothing was kept.")
     studio.refusals.clear()
-    studio.refusals["/api/studio/texts/t1/read"] = (422, "there is no text in it.")
+    studio.refusals["/api/studio/texts/t1/read"] = Refusal(422, "there is no text in it.")
     element(chromium, "files").send_keys(str(poems))
     shown(chromium, "learn-problem", "There is no text in it.")
     assert focused(chromium) == "choose-files"
@@ -335,7 +341,7 @@ def test_stop_go_on_delete_undo_by_keyboard(chromium, studio):
     chromium.switch_to.active_element.send_keys(Keys.ENTER)
     shown(chromium, "dialog", "This moves 1 file, 1.2 MB")
     chromium.switch_to.active_element.send_keys(Keys.TAB + Keys.ENTER)
-    shown(chromium, "undo", "Deleted poems. Moved 1 file to trash/d1")
+    shown(chromium, "undo", "Deleted poems. Moved cv/lm_poems_best.t7 to trash/d")
     shown(chromium, "runs", "No training yet")
     wait(chromium, lambda: element(chromium, "trash").is_displayed())  # where the run was, not only in Bring
     assert focused(chromium) == "undo-button"
@@ -364,7 +370,7 @@ def test_undo_in_another_section_or_page(chromium, studio):
     click(chromium, "show-learn")
     delete(chromium)
     wait(chromium, lambda: element(chromium, "trash").is_displayed())
-    studio._undo()
+    studio.undo(trash.entries()[0].trash)
     wait(chromium, lambda: not element(chromium, "undo").is_displayed())
     shown(chromium, "current-run", "poems")
 
@@ -385,11 +391,12 @@ def test_the_queue_of_runs(chromium, studio):
     press(chromium, "up r-ships")
     wait(chromium, lambda: chromium.execute_script(rows) == ["ships", "letters"])
     assert text(chromium, "studio-announced") == "ships is now number 1 of 2."
-    studio.refusals["/api/studio/queue"] = (409, "the queue has changed.")
+    studio.refusals["/api/studio/queue"] = Refusal(409, "other runs wait by now: look at the queue again.")
     press(chromium, "down r-ships")
-    shown(chromium, "current-run", "The queue has changed.")
+    shown(chromium, "current-run", "Other runs wait by now: look at the queue again.")
     press(chromium, "show r-diary")
-    shown(chromium, "current-run", "It diverged.")
+    shown(chromium, "current-run", "It diverged. Go on begins it anew.")
+    assert chromium.find_element(By.CSS_SELECTOR, "#current-run [data-key=stop]").text == "Go on"
     shown(chromium, "other-list", "Learning now")
 
 
@@ -398,7 +405,9 @@ def test_a_queue_that_is_held_has_go_on(chromium, studio, monkeypatch):
     hold_queue(studio)
     monkeypatch.setattr(studio, "_become", lambda name, state: studio._run(name))  # it stays held, however late a click
     opened(chromium, studio, "learn")
-    shown(chromium, "waiting", "Waiting: the next one in the queue.")
+    shown(
+        chromium, "waiting", "Waiting since before the studio was started: look at the command, Go on starts the queue."
+    )
     press(chromium, "go on r-ships")
     wait(chromium, lambda: ("POST", "/api/studio/runs/r-ships/go_on", {}) in studio.requests)
     press(chromium, "go on")
@@ -426,16 +435,12 @@ def test_a_finished_run_goes_on_for_half_a_minute(chromium, studio):
 
 @needs_browser
 def test_what_one_reads_and_selects_stays_while_a_run_trains(chromium, studio):
-    def sample(iteration: int) -> dict:
-        return {
-            "iteration": iteration,
-            "epoch": iteration / 300,
-            "text": f"sample {iteration}\n" + pretended.SAMPLE * 4,
-        }
+    def sample(iteration: int) -> ShownSample:
+        return ShownSample(iteration=iteration, epoch=iteration / 300, text=f"sample {iteration}\n" + SAMPLE * 4)
 
     def trained(iterations: range, seconds: float) -> None:
         samples, notes = [sample(k) for k in iterations], ["a note", "another note"]
-        studio.runs = [run("poems", "running", samples=samples, notes=notes, seconds=seconds, seconds_left=None)]
+        studio.runs = [run("poems", "running", samples=samples, notes=notes, seconds=seconds)]
 
     def until_shown(words: str) -> None:
         wait(chromium, lambda: words in chromium.execute_script(f"return {pre}.textContent"))
@@ -467,7 +472,7 @@ def test_what_one_reads_and_selects_stays_while_a_run_trains(chromium, studio):
     assert "sample 2" not in chromium.execute_script(f"return {pre}.textContent")
     assert top(2) == pytest.approx(before, abs=1)
     assert chromium.execute_script(selected).startswith("sample 3")
-    hebrew = {"iteration": 2, "epoch": 1, "text": "\u05d0\u05d1.\n"}
+    hebrew = ShownSample(iteration=2, epoch=1.0, text="\u05d0\u05d1.\n")
     studio.runs = [run("ships", "running", samples=[sample(1), hebrew])]
     shown(chromium, "run-title", "ships")
     wait(chromium, lambda: chromium.execute_script(f"return {pre}.querySelectorAll('.sample').length") == 2)
@@ -545,14 +550,14 @@ def test_bring_send_play(chromium, studio, tmp_path):
     wait(chromium, lambda: (chromium.downloads / "Sea_ a_b_.html").is_file())
     chromium.switch_to.active_element.send_keys(Keys.ESCAPE)
     press(chromium, "Play lm_old")
-    wait(chromium, lambda: text(chromium).startswith(pretended.SAMPLE[:20]))
+    wait(chromium, lambda: text(chromium).startswith(SAMPLE[:20]))
     click(chromium, "show-learn")
     chromium.execute_script("location.hash = location.hash.replace('seed=123', 'seed=5')")
     wait(chromium, lambda: element(chromium, "text").is_displayed())
     click(chromium, "show-learn")
     chromium.refresh()  # the address still names the sample
     wait(chromium, lambda: chromium.execute_script("return document.body.dataset.section") == "learn")
-    studio.refusals["/api/studio/bring"] = (422, "lm_old.t7 is not a checkpoint.")
+    studio.refusals["/api/studio/bring"] = Refusal(422, "lm_old.t7 is not a checkpoint.")
     click(chromium, "show-bring")
     element(chromium, "model-file").send_keys(str(path))
     shown(chromium, "bring-problem", "lm_old.t7 is not a checkpoint.")
@@ -560,8 +565,8 @@ def test_bring_send_play(chromium, studio, tmp_path):
 
 @needs_browser
 def test_a_list_whose_encoding_had_to_be_named_is_a_list(chromium, studio, poems):
-    studio.refusals["/api/studio/texts/t1/read"] = (422, 'name the encoding by "Encoding of the files".')
-    studio.facts = {**pretended.FACTS, "name": "names", "suggested_items": "line"}
+    studio.refusals["/api/studio/texts/t1/read"] = Refusal(422, 'name the encoding by "Encoding of the files".')
+    studio.facts = text_facts(name="names", suggested_items="line")
     opened(chromium, studio, "learn")
     element(chromium, "files").send_keys(str(poems))
     shown(chromium, "run-problem", "Name the encoding")
@@ -581,25 +586,22 @@ def test_a_list_whose_encoding_had_to_be_named_is_a_list(chromium, studio, poems
 
 @needs_browser
 def test_nothing_that_a_text_says_is_run(chromium, studio, poems):
-    studio.facts = {
-        **pretended.FACTS,
-        "name": HOSTILE,
-        "files": [{"name": HOSTILE, "bytes": 1, "encoding": HOSTILE}],
-        "facts": [HOSTILE],
-        "left_out": [HOSTILE],
-        "encoding_advice": HOSTILE,
-        "too_short": HOSTILE,
-    }
-    said = {
-        "error": HOSTILE,
-        "samples": [{"iteration": 1, "epoch": None, "text": HOSTILE}],
-        "notes": [HOSTILE],
-        "command": HOSTILE,
-    }
-    studio.runs = [run("x", "failed", **said), run("y", "stopped", error=HOSTILE)]
-    studio.runs = [{**one, "name": HOSTILE} for one in studio.runs]
+    sentences = ("renamed", "advice", "encoding_advice", "too_short")
+    studio.facts = text_facts(
+        name=HOSTILE,
+        files=[FileFacts(name=HOSTILE, bytes=1, encoding=HOSTILE)],
+        **dict.fromkeys(("facts", "left_out", "headers"), [HOSTILE]),
+        **dict.fromkeys(sentences, HOSTILE),
+    )
+    said = {"error": HOSTILE, "words": ("train", HOSTILE)}
+    sample = ShownSample(iteration=1, epoch=1.0, text=HOSTILE)
+    studio.runs = [
+        run(HOSTILE, "failed", id="r-x", samples=[sample], notes=[HOSTILE], **said),
+        run(HOSTILE, "stopped", id="r-y", **said),
+    ]
     studio.models = [model(HOSTILE, text=HOSTILE)]
-    studio.trash = [{"trash": "d1", "what": HOSTILE, "kind": "run", "deleted": 1.0, "files": [HOSTILE], "bytes": 1}]
+    Path("cv/lm_old.t7").touch()
+    trash.delete(["cv/lm_old.t7"], HOSTILE, "model")
     opened(chromium, studio, "learn")
     shown(chromium, "current-run", HOSTILE)
     element(chromium, "files").send_keys(str(poems))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import item_models
-import pretended_studio as pretended
 import pytest
 from page_tools import Select, click, element, fill, generated, needs_browser, screen, spans, status, text, wait
-from pretended_studio import model, run
+from pretended_studio import SAMPLE, model, run
 from serving_tools import server as started
 from studio_page import opened, press, shown
 
@@ -20,7 +19,7 @@ SET_HIDDEN = "Object.defineProperty(document, 'hidden', {value: arguments[0], co
 def has_sample(browser, name: str) -> None:
     """Waits until Play shows the text of a model, which one can copy."""
     wait(browser, lambda: f"#model={name}&" in browser.current_url)
-    assert generated(browser, len(pretended.SAMPLE)) == pretended.SAMPLE
+    assert generated(browser, len(SAMPLE)) == SAMPLE
     assert element(browser, "model").get_attribute("value") == name
     assert "follow" not in browser.current_url
     assert all(element(browser, button).is_enabled() for button in ("copy", "download", "link"))
@@ -98,17 +97,17 @@ def test_a_model_that_goes_without_a_text_leaves_its_place(chromium, studio):
     studio.models = [model("lm_ships_best")]
     wait(chromium, lambda: element(chromium, "model").get_attribute("value") == "lm_ships_best")
     assert "gone" not in text(chromium, "model")
-    fill(chromium, "length", len(pretended.SAMPLE))
+    fill(chromium, "length", len(SAMPLE))
     has_sample(chromium, "lm_ships_best")
 
 
 def test_a_model_that_goes_keeps_its_text(chromium, studio):
     studio.models = [model("lm_poems_best")]
     opened(chromium, studio, "play")
-    generated(chromium, len(pretended.SAMPLE))
+    generated(chromium, len(SAMPLE))
     studio.models = [model("lm_ships_best")]
     wait(chromium, lambda: "lm_poems_best (gone)" in text(chromium, "model"))
-    assert text(chromium) == pretended.SAMPLE
+    assert text(chromium) == SAMPLE
     fill(chromium, "model", "lm_ships_best")
     has_sample(chromium, "lm_ships_best")
 
@@ -144,7 +143,6 @@ def test_play_does_not_follow_the_run_of_another_person(chromium, studio):
     studio.models[1] = model("lm_poems_epoch4.00_1.4000", saved=1763000098.0)  # the training has deleted the other
     wait(chromium, lambda: element(chromium, "model").get_attribute("value") == "lm_poems_epoch4.00_1.4000")
     assert "gone" not in text(chromium, "model")
-    studio.runs = [run("poems", "finished", best_model="lm_poems_epoch4.00_1.4000", models=[])]
     click(chromium, "show-learn")
     chromium.refresh()
     press(chromium, "play")
@@ -157,18 +155,18 @@ def test_the_text_follows_when_a_training_deletes_its_checkpoint(chromium, studi
     """The text stays with its own model. The page describes no other model, and asks for no copies of a deleted one."""
     studio.models = [model(name, saved=1763000000.0)]
     opened(chromium, studio, "play")
-    generated(chromium, len(pretended.SAMPLE))
+    generated(chromium, len(SAMPLE))
     studio.models = [model("lm_poems_epoch4.00_1.4000", saved=1763000098.0)]
     wait(chromium, lambda: element(chromium, "model").get_attribute("value") == "lm_poems_epoch4.00_1.4000")
     wait(chromium, lambda: "#model=lm_poems_epoch4.00_1.4000&" in chromium.current_url)
-    generated(chromium, len(pretended.SAMPLE))
+    generated(chromium, len(SAMPLE))
     assert "seed=123&" in chromium.current_url
 
 
 def test_a_color_that_is_chosen_before_the_text_arrives(chromium, studio):
     studio.models = [model("lm_poems_best")]
     opened(chromium, studio, "play")
-    generated(chromium, len(pretended.SAMPLE))
+    generated(chromium, len(SAMPLE))
     chromium.execute_script(
         "const { fetch } = window;"
         "window.fetch = async (path, options) => {"
@@ -183,7 +181,7 @@ def test_a_color_that_is_chosen_before_the_text_arrives(chromium, studio):
     fill(chromium, "color", other)
     chromium.execute_script("window.release()")
     wait(chromium, lambda: "seed=7&" in chromium.current_url)
-    generated(chromium, len(pretended.SAMPLE))
+    generated(chromium, len(SAMPLE))
     assert f"color={other}" in chromium.current_url
 
 

@@ -11,7 +11,8 @@ from page_tools import click, element, needs_browser, screen, text, wait
 from pretended_studio import model, run
 from studio_page import hold_queue, opened, press, shown
 
-AXE = os.environ.get("AXE_CORE", "")  # path of axe.min.js, of the npm package axe-core
+# axe.min.js of the npm package axe-core
+AXE = Path(path).read_text(encoding="utf-8") if (path := os.environ.get("AXE_CORE")) else ""
 
 
 def _busy(studio) -> None:
@@ -20,10 +21,11 @@ def _busy(studio) -> None:
         run("letters", "waiting"),
         run("poems", "running"),
         run("diary", "failed", error="it diverged."),
+        run("old", "stopped"),
     ]
     studio.queue = ["r-letters", "r-ships"]
     studio.models = [model("lm_poems_best"), model("lm_lstm_epoch17.33_1.5834")]
-    studio.trash = [{"trash": "d1", "what": "poems", "kind": "run", "deleted": 1.0, "files": ["a"], "bytes": 1}]
+    studio.delete("r-old")
 
 
 def _one(state: str, **fields):
@@ -34,12 +36,16 @@ def _one(state: str, **fields):
     return prepare
 
 
+def _begun(studio) -> None:
+    studio.runs = [run("poems", "running", samples=[])]
+
+
 def _nothing(studio) -> None:
     pass
 
 
 def _holding(studio) -> None:
-    studio.held.clear()
+    studio.open.clear()
 
 
 def _choosing(browser, poems) -> None:
@@ -70,7 +76,7 @@ STATES = {  # name -> section, what the server knows, what one does
     "paste": ("learn", _nothing, lambda browser, poems: click(browser, "paste")),
     "uploading": ("learn", _holding, _choosing),
     "found": ("learn", _nothing, _found),
-    "begun": ("learn", _one("running", samples=[], models=[], best_model=None), _as_it_is),
+    "begun": ("learn", _begun, _as_it_is),
     "busy": ("learn", _busy, _as_it_is),
     "held": ("learn", hold_queue, _as_it_is),
     "stopping": ("learn", _one("stopping"), _as_it_is),
@@ -128,7 +134,7 @@ def test_all_states_fit_the_screen_and_axe_finds_nothing(chromium, studio, poems
             assert width > 360 or small == []
     if not AXE:
         return
-    chromium.execute_script(Path(AXE).read_text(encoding="utf-8"))
+    chromium.execute_script(AXE)
     for width, scheme in itertools.product((360, 1280), ("light", "dark")):
         with screen(chromium, width, scheme=scheme):
             assert chromium.execute_async_script(_VIOLATIONS) == []
