@@ -17,7 +17,9 @@ class EvalOptions(AdaptOptions):
     """Options of `pycharrnn eval`."""
 
     data_dir: str = option("", "data directory with input.txt. Default: as in training", path="dir", group="text")
-    split: str = option("val", "train, val or test", group="text", allowed=one_of("train", "val", "test"))
+    split: str = option(
+        "val", "part of the text whose loss to print", group="text", allowed=one_of("train", "val", "test")
+    )
     compare: int = option(
         0, "1 = print a table, one line per checkpoint, sorted by loss", group="display", allowed=SWITCH
     )
@@ -132,7 +134,7 @@ class CopiedOptions:
 
     text: str = option(
         "",
-        "file, or folder of texts, to compare with. Default: the training text that the model records",
+        "file, or folder of texts, to compare with. Default: the training text that the checkpoint records",
         path="any",
         group="text",
     )

@@ -31,7 +31,7 @@ _ENDINGS = series(formats.ALL_ENDINGS, "or")
     arguments=[
         (
             "in",
-            f"checkpoint: .t7 of char-rnn or torch-rnn, or a file that convert wrote; {FOLDER}. A page takes several,"
+            f"checkpoint of train, char-rnn or torch-rnn, or a file that convert wrote; {FOLDER}. A page takes several,"
             " and of a folder the best checkpoint of each run. Or data.t7, beside its vocab.t7",
         ),
         (

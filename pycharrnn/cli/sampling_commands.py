@@ -48,7 +48,10 @@ if TYPE_CHECKING:
     options="pycharrnn.sampling.options.SampleOptions",
     arguments=[("model", f"model checkpoint to use for sampling; {FOLDER}")],
     short_help="Sample text from a checkpoint.",
-    more_help=lambda: "-temperature 0.5:1 goes linearly from 0.5 at the first character to 1 at the last",
+    more_help=lambda: (
+        r"-temperature 0.5:1 goes linearly from 0.5 at the first character to 1 at the last. In -primetext, \n, \r, \t"
+        r" and \\ mean the same as in -stop if the model has no backslash, or if the text is nothing but \n, \r and \t"
+    ),
 )
 @click.argument("model", metavar="<model>", type=FILE)
 def sample_command(model: str, **values: Any) -> None:

@@ -114,8 +114,7 @@ class SampleOptions(AdaptOptions):
     stop: str = option(
         "",
         r"stop after sampling this text; with -length 0, only then or after Ctrl-C. \n, \r, \t and \\ mean newline,"
-        r" carriage return, tab and backslash. In -primetext they do if the model has no backslash, or if the text is"
-        r" nothing but \n, \r and \t",
+        r" carriage return, tab and backslash",
         group="sampling",
     )
     max_copy: int = _max_copy()

@@ -19,7 +19,7 @@ const MOST_FILES = 3; // named in the summary
 export function foundFacts(facts, items = null) {
   const inCapitals = ({ encoding }) => encoding.replace(/\butf[-\w]*/i, (name) => name.toUpperCase());
   const encodings = [...new Set(facts.files.map(inCapitals))];
-  const files = facts.file_count ?? facts.files.length;
+  const files = facts.file_count;
   const names = facts.files.slice(0, MOST_FILES).map(({ name }) => name);
   const what =
     files > MOST_FILES ? `${names.join(", ")} and ${count(files - MOST_FILES, "other file")}` : names.join(", ");

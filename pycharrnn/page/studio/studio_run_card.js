@@ -119,7 +119,9 @@ export class RunCard {
       ? "It has not written anything yet. The first sample comes soon."
       : "It has not written anything.";
     const parts = samples.length
-      ? samples.toReversed().map((sample) => [JSON.stringify([id, sample]), whenWords(sample), sample.text])
+      ? samples.toReversed().map((sample) => {
+          return [JSON.stringify([id, sample]), `after ${sample.epoch.toFixed(2)} epochs`, sample.text];
+        })
       : [[JSON.stringify([id, empty]), empty, null]];
     const keys = new Set(parts.map(([key]) => key));
     const [kept, old] = [new Set(), []];
@@ -149,10 +151,6 @@ export class RunCard {
     this.#shown.set(part, now);
     return now !== before;
   }
-}
-
-function whenWords({ epoch, iteration }) {
-  return epoch === null ? `after iteration ${iteration}` : `after ${epoch.toFixed(2)} epochs`;
 }
 
 function keyOfCurve() {
