@@ -245,6 +245,8 @@ def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
         start = time.perf_counter()
         run.output.say(f"evaluating loss over split index {VAL}")
         run.history.val_losses[i] = loss = run.trainer.evaluate(batch_done)
+        if run.pace:
+            run.pace.evaluated()
         if run.calibration:
             run.output.note(
                 f"calibrated: the logits are divided by {run.calibration.temperature:.4g}, and the validation loss is"

@@ -75,6 +75,8 @@ class Pace:
         self._validation = validation  # in iterations
         self._validation_paused = False
         self._validation_seconds: float | None = None  # of the longest one
+        self._evaluation = 0.0  # seconds of the one that is under way, without its checkpoint
+        self._evaluation_seconds: float | None = None  # of the longest one
 
     @property
     def minutes_left(self) -> float:
@@ -106,6 +108,10 @@ class Pace:
         self._seconds = self._seconds * weight + seconds
         self._iterations = self._iterations * weight + iterations
 
+    def evaluated(self) -> None:
+        """The loss of a validation is computed, since the last call of `stepped`; its checkpoint is not written yet."""
+        self._evaluation = self._watch.seconds() - self._last
+
     def validated(self) -> None:
         """A validation is done, and its checkpoint written, since the last call of `stepped`."""
         now = self._watch.seconds()
@@ -115,6 +121,7 @@ class Pace:
         )
         if not self._validation_paused:
             self._validation_seconds = max(seconds, self._validation_seconds or 0)
+            self._evaluation_seconds = max(self._evaluation, self._evaluation_seconds or 0)
 
     def length(self, i: int, iterations: int) -> int:
         """The length that a run of `iterations` should have from iteration `i` on: the same unless its end is far off.
@@ -145,8 +152,8 @@ class Pace:
     def _needed(self, i: int, iterations: int) -> float:
         """Seconds from iteration `i` to the end of a run of `iterations`, and its last checkpoint."""
         validations = validations_left(self._every, iterations, i - 1)  # `i` itself is not validated yet
-        calibrating = self._calibrates * CALIBRATION * self._validation  # in iterations
-        return (iterations - i + calibrating) * self._iteration + validations * self._of_validation
+        calibrating = self._calibrates * CALIBRATION * self._or_guess(self._evaluation_seconds)
+        return (iterations - i) * self._iteration + validations * self._of_validation + calibrating
 
     def _fitting(self, i: int, seconds: float) -> int:
         """The most iterations that need at most `seconds`, without a validation shortly before the last one."""
@@ -163,4 +170,8 @@ class Pace:
 
     @property
     def _of_validation(self) -> float:
-        return self._validation * self._iteration if self._validation_seconds is None else self._validation_seconds
+        return self._or_guess(self._validation_seconds)
+
+    def _or_guess(self, seconds: float | None) -> float:
+        """What a validation took, or before the first one what it may take."""
+        return self._validation * self._iteration if seconds is None else seconds

@@ -198,21 +198,33 @@ def test_after_a_pause_the_time_that_is_left_is_used(at, seconds, in_validation)
     assert 0.95 * total < now[0] < 1.02 * total
 
 
-@pytest.mark.parametrize("paused", [1, 2, 3])
-@pytest.mark.parametrize("seconds", [5, 12.5, 60])
-def test_a_pause_in_the_first_iterations_says_nothing_of_the_speed(paused, seconds):
-    now, total = [0.0], 600
+def seconds_of_a_run_with_calibration(validation: float, checkpoint: float, paused: int = 0, pause: float = 0) -> float:
+    """By a Pace of ten minutes, with iterations of 0.05 seconds, and validations that were expected to take 15."""
+    now = [0.0]
     pace = Pace(10, Stopwatch(lambda: now[0], 0), every=2000, done=0, validation=300, most=1e9, calibrates=True)
     i, iterations = 0, 11_000
     while i < iterations:
         i += 1
-        now[0] += 0.05 + seconds * (i == paused)
+        now[0] += 0.05 + pause * (i == paused)
         pace.stepped(i)
         iterations = pace.length(i, iterations)
         if i % 2000 == 0 or i == iterations:
-            now[0] += 15
+            now[0] += validation
+            pace.evaluated()
+            now[0] += checkpoint
             pace.validated()
-    assert 0.95 * total < now[0] + 30 < 1.02 * total  # with the calibration
+    return now[0] + 2 * validation  # with the calibration, about
+
+
+@pytest.mark.parametrize("paused", [1, 2, 3])
+@pytest.mark.parametrize("seconds", [5, 12.5, 60])
+def test_a_pause_in_the_first_iterations_says_nothing_of_the_speed(paused, seconds):
+    assert 0.95 * 600 < seconds_of_a_run_with_calibration(15, 0, paused, seconds) < 1.02 * 600
+
+
+@pytest.mark.parametrize("validation, checkpoint", [(5, 0), (15, 20), (60, 0), (45, 5)])
+def test_the_time_of_the_calibration_follows_from_the_validations(validation, checkpoint):
+    assert 0.95 * 600 < seconds_of_a_run_with_calibration(validation, checkpoint) < 1.02 * 600
 
 
 def test_a_first_iteration_that_takes_all_of_the_time_is_the_last_one():

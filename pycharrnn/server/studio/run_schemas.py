@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, Field, FiniteFloat
 from pycharrnn.common.display import replace_surrogates
 from pycharrnn.page.facts import LossSeries
 from pycharrnn.server.schemas import Input, Integer, ModelId
+from pycharrnn.server.studio.text_schemas import ReadText
 from pycharrnn.text.corpus import MAX_NAME
 from pycharrnn.training.options import TrainOptions
 
@@ -19,17 +20,14 @@ _ID = Field(max_length=20)
 Shown = Annotated[str, BeforeValidator(replace_surrogates)]  # may name a file, whose name need not be UTF-8
 
 
-class NewRun(Input):
+class NewRun(ReadText):
     """A training of an uploaded text; fields are named as the flags of `pycharrnn train`."""
 
     text: str = _ID
     choice: Literal["quick", "best", "minutes"]
     minutes: Minutes | None = Field(None, description="with the choice minutes")
     name: str = Field("", description=f"of at most {MAX_NAME} bytes in UTF-8; empty: that of the text")
-    items: Literal["", "line", "blank", "file"] = ""
-    label: Literal["", "file", "folder", "column"] = ""
     encoding: Literal["", "bytes", "utf8"] = Field("", description="empty: what suits the text")
-    text_encoding: str = Field("", max_length=100)
     init_from: str = Field("", max_length=1000, description="a model id of /api/models to begin with; empty: none")
     flags: dict[str, int | float | str] = Field(
         {}, max_length=len(dataclasses.fields(TrainOptions)), description="more flags, without their dash"
