@@ -174,9 +174,11 @@ def page_and_model(path: str | os.PathLike[str]) -> tuple[str, str]:
 def check_choices(path: str, choices: Choices) -> None:
     """Refuse choices that the format of `path` does not use. A path of "" stands for a .t7 file. Errors: UserError."""
     found = of(path or T7.ending)
+    if found is None:
+        return  # writing it is refused
     for option in dataclasses.fields(choices):
         value = getattr(choices, option.name)
-        if value == option.default or (found and option.name in found.options):
+        if value == option.default or option.name in found.options:
             continue
         endings = [ending for known in FORMATS if option.name in known.options for ending in known.endings]
         where = f"is for {series(endings, 'or')} files, not for {path or 'a .t7 file'}: leave it out"

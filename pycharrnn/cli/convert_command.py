@@ -69,6 +69,8 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
         from pycharrnn.text import cached_text
 
         if text_encoding := cached_text.encoding_of_data_file(sources[0]):
+            if choices != formats.DEFAULT:
+                raise UserError("a text is written as it is: of the options, only -overwrite is for it.")
             Output(target, "", opt.overwrite).check(sources[0])
             cached_text.write(sources[0], text_encoding, target)
             say(saved(target))

@@ -27,7 +27,7 @@ from pycharrnn.cli.console import (
 )
 from pycharrnn.cli.flags import FILE, FOLDER, Command
 from pycharrnn.cli.outputs import Output
-from pycharrnn.common import numbered_names, output_folder
+from pycharrnn.common import interrupts, numbered_names, output_folder
 from pycharrnn.common.display import escape_line, plural
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine, print_nothing
@@ -360,8 +360,9 @@ def chat_command(model: str, **values: Any) -> None:
                 names = numbered_names.numbered(*os.path.splitext(path))
                 path = next(name for name in names if not os.path.exists(name))
                 note(f"{opt.o} appeared during the chat and is not replaced: the model goes to {path}.")
-            checkpoint.convert(learning.checkpoint(), path)
-            note(saved(path))
+            with interrupts.held_back():
+                checkpoint.convert(learning.checkpoint(), path)
+                note(saved(path))
 
 
 def _converse(chat: Chat, opt: ChatOptions, whole_end: bool) -> None:

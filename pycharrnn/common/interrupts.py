@@ -12,7 +12,7 @@ from pycharrnn.common import progress
 from pycharrnn.common.errors import on_page, worded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 _NAMES = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "SIGHUP", "SIGBREAK": "Ctrl-Break"}
@@ -42,13 +42,54 @@ def exit_silently_on_signals() -> None:
             signal.signal(number, end_at_once)
 
 
+def is_hangup(number: int) -> bool:
+    """Whether a signal is SIGHUP. A terminal that closes may send two: one from the system, and one from its shell."""
+    return number == getattr(signal, "SIGHUP", None)
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """Raise the exception of a signal at the end of the block, such as the writing of a file. A second one ends it."""
+    came: list[int] = []
+    held = [number for number in numbers() if signal.getsignal(number) == raise_once]
+
+    def hear(handler: Callable[[int, FrameType | None], object]) -> None:
+        for number in held:
+            signal.signal(number, handler)
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        hear(raise_once)
+        _end_at_the_next(number)
+
+    hear(hold)
+    try:
+        yield
+    finally:
+        if not came:
+            hear(raise_once)
+    if came:
+        raise _exception(came[0])
+
+
+def _end_at_the_next(number: int) -> None:
+    """After signal `number`, let another one end the process."""
+    exit_silently_on_signals()
+    if is_hangup(number):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _exception(number: int) -> BaseException:
+    return KeyboardInterrupt() if number == signal.SIGINT else Interrupted(number)
+
+
 def raise_once(number: int, frame: FrameType | None) -> NoReturn:
     """A signal handler that raises KeyboardInterrupt or Interrupted. Later signals end the process.
 
     A second exception could escape from the code that handles the first. During an import the first signal ends the
     process, too: C code that imports, as in PyTorch, would drop the exception.
     """
-    exit_silently_on_signals()
+    _end_at_the_next(number)
     while frame is not None:  # is an import among the interrupted calls?
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             with contextlib.suppress(OSError):
@@ -56,7 +97,7 @@ def raise_once(number: int, frame: FrameType | None) -> NoReturn:
             progress.show_cursor()
             end_at_once(number, frame)
         frame = frame.f_back
-    raise KeyboardInterrupt if number == signal.SIGINT else Interrupted(number)
+    raise _exception(number)
 
 
 def end_at_once(number: int, frame: FrameType | None) -> NoReturn:

@@ -10,7 +10,15 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from pycharrnn.common.errors import UserError, on_page, worded
-from pycharrnn.common.interrupts import describe_progress, end_at_once, name_of, numbers, raise_once, status_of
+from pycharrnn.common.interrupts import (
+    describe_progress,
+    end_at_once,
+    is_hangup,
+    name_of,
+    numbers,
+    raise_once,
+    status_of,
+)
 from pycharrnn.training.reports import RunResult
 from pycharrnn.training.run_output import RunOutput
 
@@ -89,7 +97,7 @@ class GracefulStop:
             self._output.live.interrupted()
             with contextlib.suppress(OSError):
                 os.write(2, f"pycharrnn: {said}\n".encode())
-        elif self._alone:
+        elif self._alone and not (is_hangup(number) and is_hangup(self._number)):
             for handled, before in self._before.items():
                 signal.signal(handled, end_at_once)
                 if before is raise_once:

@@ -687,6 +687,40 @@ def test_a_signal_leaves_no_half_file(tmp_path, name, status):
     assert list(tmp_path.iterdir()) == []
 
 
+@needs_signals
+@pytest.mark.parametrize(
+    "names, status, is_saved",
+    [
+        (["SIGTERM"], 143, True),
+        (["SIGHUP", "SIGHUP"], 129, True),  # as of a terminal that closes
+        (["SIGINT"], 130, True),
+        (["SIGTERM", "SIGTERM"], 143, False),
+    ],
+)
+def test_a_signal_does_not_keep_a_chat_from_saving_what_it_learned(tmp_path, names, status, is_saved):
+    """It comes while the file is written, after the end of the input."""
+    code = (
+        "import signal\n"
+        "for name in ('SIGTERM', 'SIGHUP'):\n    signal.signal(getattr(signal, name), signal.SIG_DFL)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from compat import atomic_write\n"
+        "from pycharrnn.cli import commands\n"
+        f"names = {names}\n"
+        "def fsync(fd):\n    while names:\n        signal.raise_signal(getattr(signal, names.pop()))\n"
+        "atomic_write.os.fsync = fsync\n"
+        "commands.main()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = ["chat", CHECKPOINT, "-learn", "1", "-length", "5", "-o", "a.t7"]
+    command = [sys.executable, "-c", code, *words]
+    result = subprocess.run(command, env=environment, cwd=tmp_path, input=b"hello\n", capture_output=True)
+    said = "Ctrl-C" if names[0] == "SIGINT" else names[0]
+    lines = ["pycharrnn: saved a.t7", f"pycharrnn: stopped by {said}."] if is_saved else []
+    found = [line for line in result.stderr.decode().splitlines() if line]  # click prints an empty one after ^C
+    assert (result.returncode, found) == (status, lines)
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["a.t7"] * is_saved
+
+
 def test_float32_is_close_to_exact(corpus, tmp_path):
     def last_loss(*args: str) -> float:
         result = run("train", "-data_dir", str(corpus), *SMALL, "-max_epochs", "1", *args, cwd=tmp_path)

@@ -87,9 +87,7 @@ def test_a_title_without_quotes(home, args, words):
 
 def test_a_page_with_a_title_needs_its_ending(home):
     said = sentence(run("convert", "a.t7", "my page", "-title", "My poems", cwd=home))
-    assert (
-        "-title is for .html or .htm files, not for my page: leave it out, or write a file such as model.html." in said
-    )
+    assert "can't tell the format of my page from its ending: use .t7, " in said and " or .html." in said
 
 
 def test_a_page_may_end_in_htm(home):

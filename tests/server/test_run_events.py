@@ -67,6 +67,7 @@ def test_messages_are_as_stderr_has_them(path):
         b'{"sample": {"iteration": 1, "epoch": NaN, "text": ""}}',
         b'{"error": "\\ud800"}',
         b'{"error": "\xff"}',
+        b'{"error": "cut by a full disk',
         b'{"a":' * 5000,
         b"",
     ],
@@ -74,7 +75,7 @@ def test_messages_are_as_stderr_has_them(path):
 def test_lines_that_are_no_events_are_left_out(path, line):
     EventWriter(path).write(Event(iterations=5))
     with open(path, "ab") as f:
-        f.write(line + b"\n")
+        f.write(line)
     EventWriter(path).write(Event(status=3))
     found = EventReader(path).read()
     assert (found.iterations, found.status, found.error, list(found.samples)) == (5, 3, "", [])

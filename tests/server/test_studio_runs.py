@@ -110,6 +110,13 @@ def test_what_can_not_be_asked_for(studio, fields, detail):
     assert studio.get("/runs").json() == {"runs": [], "queue": []}
 
 
+def test_a_name_that_is_no_unicode_is_refused(studio):
+    body = b'{"text": "t00000000", "choice": "quick", "name": "\\ud800"}'
+    answer = studio.ask("POST", "/runs", content=body, headers={"content-type": "application/json"})
+    said = "name: Input should be a valid string, unable to parse raw data as a unicode string."
+    assert (answer.status_code, answer.json()["detail"]) == (422, said)
+
+
 @pytest.mark.parametrize("letter", ["x", "\u044b"])
 def test_a_name_of_the_most_bytes_gets_a_number(studio, letter):
     name = letter * (80 // len(letter.encode()))
@@ -415,6 +422,17 @@ def test_a_stopped_training_that_saved_nothing_says_why(studio, monkeypatch):
         "stopped",
         "stopped after iteration 3; that could not be saved (nothing has been trained).",
     )
+
+
+def test_a_stopped_training_that_is_killed_while_it_can_not_save_has_no_error(studio, monkeypatch):
+    use_fake_training(monkeypatch, "wait")
+    run_id = studio.start()
+    begun(studio, run_id)
+    studio.tell(run_id, not_saved="can't write cv/lm_poems_latest.t7 (disk full): trying again at the next save.")
+    studio.queue._keep(dataclasses.replace(studio.record(run_id), state="stopping", stops=1))
+    studio.kill(run_id)
+    stopped = studio.until(run_id, lambda run: run["state"] != "stopping")
+    assert (stopped["state"], stopped["error"]) == ("stopped", "")
 
 
 @pytest.mark.parametrize("behavior, state", [("finish", "finished"), ("fail", "failed"), ("wait", "failed")])

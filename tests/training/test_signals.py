@@ -166,6 +166,18 @@ def test_signals_are_handled_only_while_training(heard_signals):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@needs_signals
+def test_a_second_hangup_is_of_the_same_terminal(heard_signals):
+    before = signal.signal(signal.SIGHUP, signal.default_int_handler)
+    with GracefulStop(RunOutput(print, print), alone=True) as stop:
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+        assert (stop.cause, stop.status) == ("SIGHUP", 129)
+        with pytest.raises(RunStopped, match="second signal, Ctrl-C"):
+            signal.raise_signal(signal.SIGINT)
+    signal.signal(signal.SIGHUP, before)
+
+
 def test_a_callback_stops_a_run_by_keyboard_interrupt(heard_signals):
     """A signal after it counts as the first one."""
 

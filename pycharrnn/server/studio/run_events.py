@@ -126,8 +126,9 @@ class EventReader:
 
 def append(path: str, event: Event) -> None:
     """Errors: OSError."""
+    line = event.model_dump_json(exclude_none=True)
     with open(path, "ab", buffering=0) as f:
-        f.write((event.model_dump_json(exclude_none=True) + "\n").encode())
+        f.write(f"\n{line}\n".encode())  # the line before may have been cut by a full disk
 
 
 def _shown(message: str) -> str:

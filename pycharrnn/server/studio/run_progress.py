@@ -153,7 +153,7 @@ def _figures(record: RunRecord, log: _Log, iterations: int | None, clock: float 
     """`iterations`: of the whole run. `clock`: as in ProgressReader.progress."""
     last, train = log.last, log.train
     if last is None:
-        return Figures(iterations=iterations)
+        return Figures(iterations=iterations or None)
     if iterations and last.iteration > iterations:
         iterations = None  # a resumed run of another length, which has not been said yet
     losses = log.val_losses.finite()[1].tolist()

@@ -164,10 +164,9 @@ class RunQueue:
         ended = dataclasses.replace(record, ended=time.time())
         if events.status == 0:
             return dataclasses.replace(ended, state="finished", patience=events.patience)
-        said = run_process.error_of(record, events)
         if record.stops:
-            return dataclasses.replace(ended, state="stopped", error=said if events.not_saved else "")
-        return dataclasses.replace(ended, state="failed", error=said)
+            return dataclasses.replace(ended, state="stopped", error=events.error if events.not_saved else "")
+        return dataclasses.replace(ended, state="failed", error=run_process.error_of(record, events))
 
     def _enter(self, record: RunRecord) -> RunRecord:
         record = self._saved(record)

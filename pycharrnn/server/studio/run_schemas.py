@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, FiniteFloat
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat
 
 from pycharrnn.common.display import replace_surrogates
 from pycharrnn.page.facts import LossSeries
@@ -26,7 +26,7 @@ class NewRun(ReadText):
     text: str = _ID
     choice: Literal["quick", "best", "minutes"]
     minutes: Minutes | None = Field(None, description="with the choice minutes")
-    name: str = Field("", description=f"of at most {MAX_NAME} bytes in UTF-8; empty: that of the text")
+    name: str = Field("", max_length=1000, description=f"of at most {MAX_NAME} bytes in UTF-8; empty: that of the text")
     encoding: Literal["", "bytes", "utf8"] = Field("", description="empty: what suits the text")
     init_from: str = Field("", max_length=1000, description="a model id of /api/models to begin with; empty: none")
     flags: dict[str, int | float | str] = Field(
@@ -65,6 +65,8 @@ class Command(BaseModel):
 
 class Figures(BaseModel):
     """What is known of a training; null for what is not. Losses are in nats per character."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     iteration: int | None = None
     iterations: int | None = Field(default=None, description="of the whole run")
