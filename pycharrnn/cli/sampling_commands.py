@@ -27,9 +27,10 @@ from pycharrnn.cli.console import (
 )
 from pycharrnn.cli.flags import FILE, FOLDER, Command
 from pycharrnn.cli.outputs import Output
-from pycharrnn.common import interrupts, numbered_names, output_folder
+from pycharrnn.common import numbered_names, output_folder
 from pycharrnn.common.display import escape_line, plural
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.interrupts import Interrupted
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.common.shell_words import quoted
 from pycharrnn.common.standard_streams import do_without_output, standard_input
@@ -328,7 +329,9 @@ def chat_command(model: str, **values: Any) -> None:
     kept = Output(opt.o, "-o ", opt.overwrite)
     kept.check_folder()
     if as_saved := formats.of(opt.o):
-        as_saved.require_package()  # now, not when the chat ends and what was learned would be lost
+        # Now, not when the chat ends and what was learned would be lost; a signal amid an import ends the process.
+        as_saved.require_package()
+        as_saved.functions()
     checkpoint_file, loaded = paths.load_best(model, note)
     labels = loaded.labels  # an answer would begin an item, and have none
     instead = "draw items with pycharrnn sample -as LABEL, or find the label of one with pycharrnn which"
@@ -347,22 +350,36 @@ def chat_command(model: str, **values: Any) -> None:
     kept.check(opt.text)  # the model's file may be replaced: it has been read
     is_new = not os.path.exists(opt.o)
     learning = LearningChat(loaded, opt, copies)
-    saves = bool(opt.o)
+    path, saves = opt.o, bool(opt.o)
+
+    def save() -> None:
+        checkpoint.convert(learning.checkpoint(), path)
+        note(saved(path))
+
     try:
-        _converse(learning, opt, checkpoint.is_from_texts(loaded))
-    except UserError:  # such as a -stop that never occurs
-        saves = saves and learning.has_learned
+        try:
+            _converse(learning, opt, checkpoint.is_from_texts(loaded))
+        except UserError:  # such as a -stop that never occurs
+            saves = saves and learning.has_learned
+            raise
+        finally:
+            if saves:
+                path = _free_path(path) if is_new and not opt.overwrite else path
+                save()
+                saves = False
+    except (KeyboardInterrupt, Interrupted):
+        if saves:  # a terminal that closes ends the input, and its signal breaks off the saving
+            save()
         raise
-    finally:
-        if saves:
-            path = opt.o
-            if is_new and not opt.overwrite and os.path.exists(path):
-                names = numbered_names.numbered(*os.path.splitext(path))
-                path = next(name for name in names if not os.path.exists(name))
-                note(f"{opt.o} appeared during the chat and is not replaced: the model goes to {path}.")
-            with interrupts.held_back():
-                checkpoint.convert(learning.checkpoint(), path)
-                note(saved(path))
+
+
+def _free_path(path: str) -> str:
+    """The path, or one with a number if a file has appeared there during the chat."""
+    if not os.path.exists(path):
+        return path
+    free = next(name for name in numbered_names.numbered(*os.path.splitext(path)) if not os.path.exists(name))
+    note(f"{path} appeared during the chat and is not replaced: the model goes to {free}.")
+    return free
 
 
 def _converse(chat: Chat, opt: ChatOptions, whole_end: bool) -> None:

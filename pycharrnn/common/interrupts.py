@@ -12,7 +12,7 @@ from pycharrnn.common import progress
 from pycharrnn.common.errors import on_page, worded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import FrameType
 
 _NAMES = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "SIGHUP", "SIGBREAK": "Ctrl-Break"}
@@ -47,40 +47,11 @@ def is_hangup(number: int) -> bool:
     return number == getattr(signal, "SIGHUP", None)
 
 
-@contextlib.contextmanager
-def held_back() -> Iterator[None]:
-    """Raise the exception of a signal at the end of the block, such as the writing of a file. A second one ends it."""
-    came: list[int] = []
-    held = [number for number in numbers() if signal.getsignal(number) == raise_once]
-
-    def hear(handler: Callable[[int, FrameType | None], object]) -> None:
-        for number in held:
-            signal.signal(number, handler)
-
-    def hold(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        hear(raise_once)
-        _end_at_the_next(number)
-
-    hear(hold)
-    try:
-        yield
-    finally:
-        if not came:
-            hear(raise_once)
-    if came:
-        raise _exception(came[0])
-
-
 def _end_at_the_next(number: int) -> None:
     """After signal `number`, let another one end the process."""
     exit_silently_on_signals()
     if is_hangup(number):
         signal.signal(number, signal.SIG_IGN)
-
-
-def _exception(number: int) -> BaseException:
-    return KeyboardInterrupt() if number == signal.SIGINT else Interrupted(number)
 
 
 def raise_once(number: int, frame: FrameType | None) -> NoReturn:
@@ -97,7 +68,7 @@ def raise_once(number: int, frame: FrameType | None) -> NoReturn:
             progress.show_cursor()
             end_at_once(number, frame)
         frame = frame.f_back
-    raise _exception(number)
+    raise KeyboardInterrupt if number == signal.SIGINT else Interrupted(number)
 
 
 def end_at_once(number: int, frame: FrameType | None) -> NoReturn:
