@@ -125,7 +125,7 @@ def test_safetensors_trains_on(tmp_path, corpus):
 def test_bad_conversions(tmp_path):
     other = sentence(run("convert", str(LSTM), str(tmp_path / "c.xml")))
     assert "use .t7, .safetensors, .json, .pt, .onnx, .c or .html" in other
-    assert b"Missing argument '<in>... [<out>]': checkpoint: .t7 of char-rnn" in run("convert").stderr
+    assert b"Missing argument '<in>... [<out>]': checkpoint of train, char-rnn" in run("convert").stderr
     for name, flag, value, of in (
         ("c.safetensors", "-type", "float32", ".t7 or .onnx"),
         ("c.json", "-ascii", "1", ".t7"),
@@ -133,7 +133,7 @@ def test_bad_conversions(tmp_path):
     ):
         path = str(tmp_path / name)
         said = sentence(run("convert", str(LSTM), path, flag, value))
-        assert f"{flag} {value} is for {of} files, not for {path}: leave it out." in said
+        assert f"{flag} {value} is for {of} files, not for {path}: leave it out, or" in said
     assert "float64 or float32" in sentence(run("convert", str(LSTM), str(tmp_path / "c.t7"), "-type", "half"))
     (tmp_path / "c.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0no header at all")
     assert "not a safetensors file" in sentence(run("sample", str(tmp_path / "c.safetensors")))
