@@ -26,7 +26,7 @@ from pycharrnn.server.studio.studio_api import site_of
 BYTES = {"content-type": "application/octet-stream"}
 PROSE = b"".join(b"The old sailor number %d told us of the sea, and went home again.\n\n" % k for k in range(60))
 
-# In place of `pycharrnn train`: does what the file `behavior` says, with the lock and the events of a real one.
+# Replaces `pycharrnn train`: the file `behavior` names what it does. Its lock and its events are those of a real run.
 FAKE = """
 import os, signal, sys, time
 from pycharrnn.cli import commands

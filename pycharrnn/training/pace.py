@@ -75,7 +75,7 @@ class Pace:
         self._validation = validation  # in iterations
         self._validation_paused = False
         self._validation_seconds: float | None = None  # of the longest one
-        self._evaluation = 0.0  # seconds of the one that is under way, without its checkpoint
+        self._evaluation = 0.0  # seconds of the current validation, until its loss was computed
         self._evaluation_seconds: float | None = None  # of the longest one
 
     @property

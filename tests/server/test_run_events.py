@@ -90,6 +90,12 @@ def test_a_line_that_is_still_being_written_is_read_later(path):
         assert reader.read().error == error
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_its_place_is_not_waited_for(path):
+    os.mkfifo(path)
+    assert EventReader(path).read().status is None
+
+
 def test_of_a_large_file_the_last_part_is_read(path, monkeypatch):
     monkeypatch.setattr(run_events, "_MOST_READ", 100)
     writer = EventWriter(path)

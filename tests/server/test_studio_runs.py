@@ -94,7 +94,7 @@ def test_a_run_is_a_command_that_the_page_can_show(studio):
         ({"init_from": "../../etc/passwd"}, "no model has this name, or its file has gone: choose another"),
         (
             {"name": "\u00e9" * 41},
-            '"Name" is too long: it has 82 bytes, of which a letter such as \u00e9 takes 2, and may have 80; choose',
+            '"Name" is too long: it has 82 bytes, and 80 are allowed; a letter such as \u00e9 takes 2.',
         ),
         ({"text": "t00000000"}, "this text is not here any more: drop it again."),
         ({"flags": {"seed": True}}, "flags.seed: Input should be a valid integer."),

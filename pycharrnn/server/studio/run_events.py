@@ -43,7 +43,7 @@ class Event(BaseModel):
 
 
 class EventWriter:
-    """Appends events to the file at a path. One that the disk has no room for is lost."""
+    """Appends events to the file at a path. An event is lost if the disk is full."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -53,11 +53,11 @@ class EventWriter:
             append(self._path, event)
 
     def error(self, sentence: str) -> None:
-        """An error ends the command."""
+        """Write that an error ended the command."""
         self.write(Event(error=_shown(sentence)))
 
     def callbacks(self) -> Callbacks:
-        """Those of the training."""
+        """The callbacks of a training that write its events."""
         from pycharrnn.training.reports import Callbacks
 
         return Callbacks(
@@ -105,7 +105,9 @@ class EventReader:
         self._path, self._end, self._found = path, 0, RunEvents()
 
     def read(self) -> RunEvents:
-        """What the events say by now; of a file that is large the last part."""
+        """What the events say by now; of a large file, its last part."""
+        if not os.path.isfile(self._path):  # to open a pipe would wait for its writer
+            return self._found
         try:
             with open(self._path, "rb") as f:
                 size = os.fstat(f.fileno()).st_size
@@ -132,5 +134,5 @@ def append(path: str, event: Event) -> None:
 
 
 def _shown(message: str) -> str:
-    """A message as stderr has it, of which a file name need not be UTF-8."""
+    """A message as on stderr, with U+FFFD for bytes of a file name that are not UTF-8."""
     return escape_controls(replace_surrogates(worded(message)))

@@ -146,8 +146,8 @@ class Studio:
     def _words(self, asked: NewRun, init_from: str) -> tuple[list[str], str, list[str]]:
         """The words of a new run, its name, and the paths of its text. Errors: Refusal; UserError."""
         if (size := len(asked.name.encode())) > MAX_NAME:
-            limit = f"it has {size} bytes, of which a letter such as \u00e9 takes 2, and may have {MAX_NAME}"
-            raise Refusal(422, f"{flag('savefile')} is too long: {limit}; choose a shorter one.")
+            limit = f"it has {size} bytes, and {MAX_NAME} are allowed; a letter such as \u00e9 takes 2"
+            raise Refusal(422, f"{flag('savefile')} is too long: {limit}.")
         paths = self._texts.paths(asked.text)
         name = self._free_name(asked.name if asked.name.strip() else corpus.name_of(paths))
         try:
