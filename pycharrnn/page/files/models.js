@@ -46,6 +46,13 @@ export class ModelList {
     return this.#models.find((model) => model.id === this.#select.value);
   }
 
+  // Whether a text is of another model than the selected one, or of an earlier checkpoint in its file. facts: of the
+  // text's model, as they were then; null if there is no text.
+  differsFrom(facts) {
+    const { selected } = this;
+    return Boolean(facts && selected) && (facts.id !== selected.id || facts.saved !== selected.saved);
+  }
+
   // "newest", "best", or "" if a model itself is selected.
   get followed() {
     const { value } = this.#select;

@@ -12,10 +12,17 @@ export function hasProblem(where = $("status")) {
 }
 
 // A bar while a model learns, whose length is a number from 0 to 1; null: as long as that is unknown.
-export function showProgress(bar, progress) {
+function showProgress(bar, progress) {
   bar.hidden = false;
   if (progress === null) bar.removeAttribute("value");
   else bar.value = progress;
+}
+
+// Shows a bar at once for a request that lets the model learn. Returns a function that receives the progress of any
+// request, and shows it; the bar is hidden when the request ends.
+export function progressOf({ adapt }, bar) {
+  if (adapt) showProgress(bar, null);
+  return (progress) => (progress < 1 ? showProgress(bar, progress) : (bar.hidden = true));
 }
 
 // A problem with a request disappears when the user edits the request. The color is no part of a request.
