@@ -13,11 +13,13 @@ import click
 
 from pycharrnn._version import __version__
 from pycharrnn.cli import left_over_words
+from pycharrnn.cli.command_group import Group
 from pycharrnn.cli.console import note, say
 from pycharrnn.cli.convert_command import convert_command
 from pycharrnn.cli.copied_command import copied_command
 from pycharrnn.cli.examining_commands import activations_command, inspect_command, plot_command
-from pycharrnn.cli.flags import HELP, Command, Group, words_for
+from pycharrnn.cli.flag_types import words_for
+from pycharrnn.cli.flags import HELP, Command
 from pycharrnn.cli.help_layout import MOST_COLUMNS
 from pycharrnn.cli.making_commands import data_command, serve_command, studio_command, train_command
 from pycharrnn.cli.sampling_commands import chat_command, sample_command

@@ -9,7 +9,8 @@ import click
 
 from pycharrnn.checkpoints import formats
 from pycharrnn.cli.console import note, saved, say
-from pycharrnn.cli.flags import FOLDER, Command, Files
+from pycharrnn.cli.flag_types import Files
+from pycharrnn.cli.flags import FOLDER, Command
 from pycharrnn.cli.left_over_words import on_quotes
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common.display import plural, series

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from pycharrnn.cli.console import is_folder_of_texts, is_text, note, read, read_text, saved, say
-from pycharrnn.cli.flags import FILE, FOLDER, Command
+from pycharrnn.cli.flag_types import FILE
+from pycharrnn.cli.flags import FOLDER, Command
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.shell_words import quoted

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from pycharrnn.cli.console import is_plain_text, note, read_primetext, saved, say, use_threads
-from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
+from pycharrnn.cli.flag_types import FILE, Files
+from pycharrnn.cli.flags import FOLDER, Command
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common import shell_words
 from pycharrnn.common.display import escape_line

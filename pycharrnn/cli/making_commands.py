@@ -11,7 +11,8 @@ import click
 from click.core import ParameterSource
 
 from pycharrnn.cli.console import ask_for_text, note, say, use_threads
-from pycharrnn.cli.flags import FILE, Command, Files, words_for
+from pycharrnn.cli.flag_types import FILE, Files, words_for
+from pycharrnn.cli.flags import Command
 from pycharrnn.common import cores, extras, interrupts
 
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ from pycharrnn.cli.console import (
     unescape,
     use_threads,
 )
-from pycharrnn.cli.flags import FILE, FOLDER, Command
+from pycharrnn.cli.flag_types import FILE
+from pycharrnn.cli.flags import FOLDER, Command
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common import numbered_names, output_folder
 from pycharrnn.common.display import escape_line, plural

@@ -19,7 +19,8 @@ from pycharrnn.cli.console import (
     say,
     use_threads,
 )
-from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
+from pycharrnn.cli.flag_types import FILE, Files
+from pycharrnn.cli.flags import FOLDER, Command
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common import near_paths, shell_words
 from pycharrnn.common.display import escape_line

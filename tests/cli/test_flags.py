@@ -10,9 +10,11 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
-from pycharrnn.cli import flags
+from pycharrnn.cli import flag_types
+from pycharrnn.cli.command_group import Group
 from pycharrnn.cli.commands import cli
-from pycharrnn.cli.flags import FILE, HELP, Command, Files, Group
+from pycharrnn.cli.flag_types import FILE, Files
+from pycharrnn.cli.flags import HELP, Command
 from pycharrnn.common import shell_words
 from pycharrnn.common.option_fields import SWITCH, Ramp, option
 
@@ -111,7 +113,7 @@ def test_patterns_for_files(tmp_path, monkeypatch, on_windows):
     """Windows' shells hand them on as they are; others have expanded them, or were told not to."""
     for name in ("b.t7", "a.t7", "c.txt", "d[1].t7"):
         (tmp_path / name).write_bytes(b"")
-    monkeypatch.setattr(flags, "_SHELL_FINDS_FILES", not on_windows)
+    monkeypatch.setattr(flag_types, "_SHELL_FINDS_FILES", not on_windows)
     monkeypatch.chdir(tmp_path)
 
     def files(*args: str) -> list[str]:
