@@ -11,7 +11,7 @@ import numpy as np
 
 from pycharrnn.common.errors import flag
 from pycharrnn.common.lru import LRU
-from pycharrnn.engine.passages import CopyLimit, Passages
+from pycharrnn.engine.passage_index import CopyLimit, Passages
 from pycharrnn.sampling.model_text import ModelText
 
 if TYPE_CHECKING:

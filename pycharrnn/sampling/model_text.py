@@ -22,7 +22,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import print_nothing
 from pycharrnn.engine import passages
-from pycharrnn.engine.passages import PassageFilter, PassageRules, Passages
+from pycharrnn.engine.passage_index import PassageFilter, PassageRules, Passages
 from pycharrnn.text import cache_record, item_file, source_files
 from pycharrnn.text.encodings import BYTES, UTF8, InvalidUtf8, invalid_utf8_at
 from pycharrnn.text.file_pieces import file_pieces
