@@ -6,6 +6,7 @@ import ast
 import configparser
 import re
 import subprocess
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,17 @@ def test_each_package_names_what_the_import_linter_lets_it_import():
             assert may_import(ROOT / "pycharrnn" / name) & (packages | {"compat"}) == below, name
     forbidden = rules["importlinter:contract:compat"]["forbidden_modules"].split()
     assert may_import(ROOT / "compat") == {"neither", "nor", *forbidden}
+
+
+def test_no_module_imports_itself_through_others():
+    """Nor within functions, where Python does not notice."""
+    parts = {path: path.relative_to(ROOT).with_suffix("").parts for path in (ROOT / "pycharrnn").rglob("*.py")}
+    names = {path: ".".join(found).removesuffix(".__init__") for path, found in parts.items()}
+    modules, imported = set(names.values()), {}
+    for path, name in names.items():
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+        found = {(node.module, f"{node.module}.{alias.name}") for node in froms for alias in node.names}
+        imported[name] = {full if full in modules else module for module, full in found} & modules - {name}
+    assert {"pycharrnn.engine.learner"} < imported["pycharrnn.engine.torch_adapt"]
+    TopologicalSorter(imported).prepare()  # raises CycleError

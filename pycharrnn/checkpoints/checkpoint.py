@@ -189,7 +189,7 @@ def convert(
         raise UserError(f"can't write the page {path} here: save a checkpoint, and pycharrnn convert makes the page.")
     output_folder.require_folder(path)
     if choices.dtype:
-        metadata.require_range(loaded.network, choices.dtype, flag("type", choices.dtype))
+        metadata.require_range(loaded.network, choices.dtype, formats.choice("dtype", choices.dtype))
     chosen.functions().save(path, loaded, choices)
 
 

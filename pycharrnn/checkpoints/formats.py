@@ -171,6 +171,11 @@ def page_and_model(path: str | os.PathLike[str]) -> tuple[str, str]:
     return (found["page"], found["model"]) if found else (whole, "")
 
 
+def choice(name: str, value: object) -> str:
+    """One of the Choices in a message: -type float32 on the command line, dtype='float32' in a program."""
+    return wordings(_FLAGS[name].format(value), f"{name}={value!r}")
+
+
 def check_choices(path: str, choices: Choices) -> None:
     """Refuse choices that the format of `path` does not use. A path of "" stands for a .t7 file. Errors: UserError."""
     found = of(path or T7.ending)
@@ -182,6 +187,6 @@ def check_choices(path: str, choices: Choices) -> None:
             continue
         endings = [ending for known in FORMATS if option.name in known.options for ending in known.endings]
         where = f"is for {series(endings, 'or')} files, not for {path or 'a .t7 file'}: leave it out"
-        typed = f"{_FLAGS[option.name].format(value)} {where}, or write a file such as model{endings[0]}."
-        elsewhere = wordings(typed, f"{option.name}={value!r} {where}.")
+        other = wordings(f", or write a file such as model{endings[0]}", "")
+        elsewhere = f"{choice(option.name, value)} {where}{other}."
         raise UserError(on_page(f"{option.name} {where}.", elsewhere=elsewhere))

@@ -21,14 +21,13 @@ from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError, DamagedCheckpointError
 from compat.t7_content import file_content
 from pycharrnn.checkpoints import checkpoint as checkpoints
-from pycharrnn.checkpoints import metadata, onnx_graph, onnx_names
+from pycharrnn.checkpoints import formats, metadata, onnx_graph, onnx_names
 from pycharrnn.checkpoints.protobuf_fields import FieldReader
 from pycharrnn.common.display import escape_line
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError
 
 if TYPE_CHECKING:
     from compat.t7_objects import Array
-    from pycharrnn.checkpoints.formats import Choices
 
 _LARGEST = 1 << 31  # bytes of a protobuf message
 _NO_WEIGHTS = 1 << 20  # bytes for all but the weights and metadata of a model
@@ -41,12 +40,12 @@ _LONGEST_NAME = 40  # bytes
 _Fields = Callable[[memoryview], Iterator[tuple[int, "int | memoryview"]]]
 
 
-def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
+def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: formats.Choices) -> None:
     """Write a checkpoint. Errors: OSError; UserError for too large a model, or where onnx is not installed."""
     n = checkpoint.network
     stored = _stored(n.weights, choices.dtype)
     if n.parameters * stored.itemsize > _LARGEST - _NO_WEIGHTS:
-        smaller = flag("type", "float32")
+        smaller = formats.choice("dtype", "float32")
         raise UserError(f"an .onnx file can't hold {n.parameters} parameters: use {smaller}, or .safetensors.")
     tensors = onnx_names.to_onnx(n.model, n.num_layers, {name: w.astype(stored) for name, w in n.weights.items()})
     text = metadata.text_of(checkpoint)

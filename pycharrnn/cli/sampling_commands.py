@@ -216,7 +216,7 @@ def _copy_limits(path: str, loaded: Checkpoint, opt: SampleOptions | ChatOptions
         return None
     from pycharrnn.sampling import copy_limits
 
-    return copy_limits.for_options(path, loaded, opt.max_copy, opt.text)
+    return copy_limits.for_options(path, loaded, opt.max_copy, opt.text, note)
 
 
 def _note_unverified_text(path: str, loaded: Checkpoint) -> None:

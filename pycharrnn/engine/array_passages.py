@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pycharrnn.common.splitmix64 import mix_bits
-from pycharrnn.engine.passages import BITS_OF_CONTEXT, BITS_OF_PASSAGE, CopyLimit, PassageFilter, PassageRules, Passages
+from pycharrnn.engine.passage_index import (
+    BITS_OF_CONTEXT,
+    BITS_OF_PASSAGE,
+    CopyLimit,
+    PassageFilter,
+    PassageRules,
+    Passages,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt

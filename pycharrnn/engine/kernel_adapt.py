@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pycharrnn.engine import adapt
 from pycharrnn.engine.adapt_options import Adaptation
 from pycharrnn.engine.kernel_arrays import aligned_zeros, weights_of
 from pycharrnn.engine.kernel_structures import CELL_NUMBERS, GROUPS, SUMS, AdaptingStruct
+from pycharrnn.engine.learner import ALPHA, EPSILON, Learner, checked
 from pycharrnn.engine.recurrence import CELLS
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     Vector = npt.NDArray[np.float32]
 
 
-class KernelLearner(adapt.Learner):
-    """See adapt.Learner. Errors: KeyError, ValueError for missing weights or other shapes."""
+class KernelLearner(Learner):
+    """See Learner. Errors: KeyError, ValueError for missing weights or other shapes."""
 
     def __init__(self, library: ctypes.CDLL, network: Network, how: Adaptation, threads: int = 1) -> None:
         self.how, self._library, self._threads, self._network = how, library, threads, network
@@ -72,8 +72,8 @@ class KernelLearner(adapt.Learner):
             offsets=self._offsets.ctypes.data,
             size=sum(self._sizes),
             **{name: array.ctypes.data if array.size else None for name, array in self._arrays.items()},
-            alpha=adapt.ALPHA,
-            epsilon=adapt.EPSILON,
+            alpha=ALPHA,
+            epsilon=EPSILON,
             pull=how.pull,
         )
 
@@ -101,8 +101,8 @@ class KernelLearner(adapt.Learner):
     def read(
         self, token_ids: npt.NDArray[np.integer[Any]], targets: npt.NDArray[np.integer[Any]], share: float = 1
     ) -> npt.NDArray[np.float64]:
-        """See adapt.Learner."""
-        token_ids, targets = adapt.checked(token_ids, targets, self._network.vocab_size)
+        """See Learner."""
+        token_ids, targets = checked(token_ids, targets, self._network.vocab_size)
         found, a = np.empty(len(token_ids)), self._adapting
         a.steps, a.characters, a.targets = len(found), token_ids.ctypes.data, targets.ctypes.data
         a.log_probs, a.learning_rate = found.ctypes.data, share * self.how.rate
@@ -110,7 +110,7 @@ class KernelLearner(adapt.Learner):
         return found
 
     def network(self) -> Network:
-        """See adapt.Learner."""
+        """See Learner."""
         found = dict(self._views(self._arrays["parameters"]))
         weights = {
             name: found[name].reshape(self._network.weights[name].shape).copy() for name in self._network.weights

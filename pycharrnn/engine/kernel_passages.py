@@ -10,7 +10,7 @@ import numpy as np
 from pycharrnn.engine import indices, kernel_library
 from pycharrnn.engine.kernel_arrays import address
 from pycharrnn.engine.kernel_structures import FILTER_WORDS, CopyLimitStruct, PassagesStruct
-from pycharrnn.engine.passages import CopyLimit, PassageFilter, PassageRules, Passages
+from pycharrnn.engine.passage_index import CopyLimit, PassageFilter, PassageRules, Passages
 
 if TYPE_CHECKING:
     import numpy.typing as npt

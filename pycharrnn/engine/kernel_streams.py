@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from pycharrnn.engine.kernel_network import PackedNetwork
-    from pycharrnn.engine.passages import CopyLimit
+    from pycharrnn.engine.passage_index import CopyLimit
 
 
 class SamplingParams(NamedTuple):

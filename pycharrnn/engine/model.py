@@ -157,7 +157,7 @@ class CharRNN(nn.Module):
             without a vocab.
         """
         target, choices = path_argument.path(path), formats.Choices(dtype, encoding, long_size)
-        with in_words_of_a_program(type="dtype"):
+        with in_words_of_a_program():
             formats.check_choices(target, choices)
             if len(self.vocab) != self.vocab_size:
                 raise ValueError(

@@ -12,14 +12,15 @@ kernel_passages.h defines both; array_passages.py computes the same without the 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pycharrnn.engine import kernel_library
+from pycharrnn.engine.array_passages import ArrayFilter, ArrayIndex
+from pycharrnn.engine.kernel_passages import KernelFilter, KernelIndex
 from pycharrnn.engine.kernel_structures import FILTER_WORDS
+from pycharrnn.engine.passage_index import PassageFilter, PassageRules, Passages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,81 +30,6 @@ if TYPE_CHECKING:
 MAX_EXACT = 1 << 24  # characters of a text in an exact index, which takes about 10 bytes for each
 MAX_EXACT_N = 1000  # passages in an exact index are compared, which takes a time in proportion to N
 CHARACTERS_PER_BLOCK = 32  # so a filter takes 2 bytes for each character of the text
-BITS_OF_CONTEXT = 4
-BITS_OF_PASSAGE = 4
-
-
-class CopyLimit(ABC):
-    """One stream that must not copy passages: remembers its last N characters."""
-
-    @abstractmethod
-    def append(self, token_ids: npt.NDArray[np.int64]) -> None:
-        """Read characters of the stream, (T,)."""
-
-    @abstractmethod
-    def forbid(self, log_probs: npt.NDArray[np.float64]) -> bool:
-        """Set to -infinity, in place, the characters that may not follow, (V,). Returns whether any is."""
-
-    @abstractmethod
-    def copy(self) -> CopyLimit:
-        """The same limit after the same characters, for a stream that goes on differently."""
-
-
-@dataclass(frozen=True, eq=False)
-class PassageRules:
-    """What a copy is, for one model and one N.
-
-    Attributes:
-        N: how many characters in a row may be copied.
-        vocab_size: V.
-        free_id: a token id that completes no passage; -1 for none.
-        utf8_bytes: uint8 (V,), the byte of each token id in a model of the bytes of UTF-8; None in other models.
-
-    Errors: ValueError for an N below 1, or other `utf8_bytes`.
-    """
-
-    N: int
-    vocab_size: int
-    free_id: int = -1
-    utf8_bytes: npt.NDArray[np.uint8] | None = None
-
-    def __post_init__(self) -> None:
-        if self.N < 1:
-            raise ValueError(f"N must be at least 1, not {self.N}")
-        found = self.utf8_bytes
-        if found is not None and (found.shape != (self.vocab_size,) or found.dtype != np.uint8):
-            raise ValueError(f"utf8_bytes must be uint8 ({self.vocab_size},)")
-
-
-class Passages(ABC):
-    """The passages of one text."""
-
-    def __init__(self, rules: PassageRules) -> None:
-        self.rules = rules
-
-    @property
-    @abstractmethod
-    def nbytes(self) -> int:
-        """Bytes in memory."""
-
-    @abstractmethod
-    def limit(self) -> CopyLimit:
-        """A limit for a stream that has read nothing."""
-
-
-class PassageFilter(Passages):
-    """The passages of a text as bits. `words`: uint64 (blocks, 8)."""
-
-    words: npt.NDArray[np.uint64]
-
-    @property
-    def nbytes(self) -> int:
-        """See Passages.nbytes."""
-        return self.words.nbytes
-
-    @abstractmethod
-    def add(self, piece: npt.NDArray[np.int32]) -> None:
-        """Add the passages within a piece of the text. Ids as for `index`."""
 
 
 def index(
@@ -130,24 +56,12 @@ def index(
 
 def _exact_index(rules: PassageRules, text: npt.NDArray[np.int32]) -> Passages:
     """An exact index in C, or in NumPy without the kernel."""
-    if kernel_library.library():
-        from pycharrnn.engine.kernel_passages import KernelIndex
-
-        return KernelIndex(rules, text)
-    from pycharrnn.engine.array_passages import ArrayIndex
-
-    return ArrayIndex(rules, text)
+    return KernelIndex(rules, text) if kernel_library.library() else ArrayIndex(rules, text)
 
 
 def from_filter(words: npt.NDArray[np.uint64], rules: PassageRules) -> PassageFilter:
     """The index of a text from the words of its filter; with words of zeros, an empty one. In C or NumPy."""
-    if kernel_library.library():
-        from pycharrnn.engine.kernel_passages import KernelFilter
-
-        return KernelFilter(rules, words)
-    from pycharrnn.engine.array_passages import ArrayFilter
-
-    return ArrayFilter(rules, words)
+    return KernelFilter(rules, words) if kernel_library.library() else ArrayFilter(rules, words)
 
 
 def filter_shape(length: int) -> tuple[int, int]:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from pycharrnn.common.targets import IGNORED
-from pycharrnn.engine import adapt
 from pycharrnn.engine.adapt_options import Adaptation
 from pycharrnn.engine.bptt import BPTT
+from pycharrnn.engine.learner import ALPHA, EPSILON, Learner, checked
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.torch_backend import TorchBackend
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from compat.graph_match import Network
 
 
-class TorchLearner(adapt.Learner):
-    """See adapt.Learner. Errors: KeyError, ValueError for missing weights or other shapes."""
+class TorchLearner(Learner):
+    """See Learner. Errors: KeyError, ValueError for missing weights or other shapes."""
 
     def __init__(self, network: Network, how: Adaptation) -> None:
         self.how, self._network = how, network
@@ -39,8 +39,8 @@ class TorchLearner(adapt.Learner):
     def read(
         self, token_ids: npt.NDArray[np.integer[Any]], targets: npt.NDArray[np.integer[Any]], share: float = 1
     ) -> npt.NDArray[np.float64]:
-        """See adapt.Learner."""
-        x, y = map(torch.from_numpy, adapt.checked(token_ids, targets, self._network.vocab_size))
+        """See Learner."""
+        x, y = map(torch.from_numpy, checked(token_ids, targets, self._network.vocab_size))
         found: list[npt.NDArray[np.float64]] = []
         for start in range(0, len(x), self.how.length):
             segment = slice(start, start + self.how.length)
@@ -61,12 +61,12 @@ class TorchLearner(adapt.Learner):
         passes.nll(y)
         passes.backward(passes.d_nll(), passes.views(self._gradient))
         self._states = [state.clone() for state in passes.states(-1)]
-        self._mean_square.mul_(adapt.ALPHA).addcmul_(self._gradient, self._gradient, value=1 - adapt.ALPHA)
-        self._parameters.addcdiv_(self._gradient, self._mean_square.sqrt().add_(adapt.EPSILON), value=-rate)
+        self._mean_square.mul_(ALPHA).addcmul_(self._gradient, self._gradient, value=1 - ALPHA)
+        self._parameters.addcdiv_(self._gradient, self._mean_square.sqrt().add_(EPSILON), value=-rate)
         self._parameters.lerp_(self._trained, self.how.pull)
         return found
 
     def network(self) -> Network:
-        """See adapt.Learner."""
+        """See Learner."""
         weights = {name: view.clone().numpy() for name, view in self._model.weights.items()}
         return dataclasses.replace(self._network, weights=weights, tensor_type="torch.FloatTensor")

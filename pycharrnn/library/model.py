@@ -501,7 +501,7 @@ class Model:
         """
         loaded, target, half = self._weights.checkpoint(), path_argument.path(path), switch("half", half)
         choices = formats.Choices(dtype, encoding, long_size, weights, half)
-        with in_words_of_a_program(type="dtype"):
+        with in_words_of_a_program():
             formats.check_choices(target, choices)
             if formats.HTML.is_of(target):
                 from pycharrnn.page import single_file

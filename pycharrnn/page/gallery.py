@@ -8,7 +8,7 @@ from pycharrnn.checkpoints.paths import load_best_of_runs
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.page.single_file import Model, model_of
-from pycharrnn.text.recorded_text import recorded_text
+from pycharrnn.text.recorded_text import not_usable, recorded_text
 
 MAX_SIZE = 64_000_000  # characters of weights; a larger page gets no further models from folders
 
@@ -31,7 +31,7 @@ def collect(arguments: Sequence[str], half: bool, note: PrintLine, max_size: int
         if model["facts"]["items"] and "known_items" not in model:
             text = recorded_text(path, loaded)
             where = f" ({escape_line(text.path)})" if text.folder else ""
-            why = f"the training text of {path}{where} is not here, or has changed"
+            why = not_usable(f"{path}{where}")
             way_out = "in the folder of the training"
             if not text.fingerprint:
                 why = f"{path} does not record the hash of its training text"

@@ -11,7 +11,8 @@ import numpy as np
 
 from pycharrnn.common.errors import flag
 from pycharrnn.common.lru import LRU
-from pycharrnn.engine.passages import CopyLimit, Passages
+from pycharrnn.common.printing import PrintLine, print_nothing
+from pycharrnn.engine.passage_index import CopyLimit, Passages
 from pycharrnn.sampling.model_text import ModelText
 
 if TYPE_CHECKING:
@@ -51,17 +52,20 @@ def why_they_ended(seeds: Collection[int], max_copy: int) -> str:
     )
 
 
-def for_options(path: str, loaded: Checkpoint, max_copy: int, text: str = "") -> CopyLimits | None:
+def for_options(
+    path: str, loaded: Checkpoint, max_copy: int, text: str = "", note: PrintLine = print_nothing
+) -> CopyLimits | None:
     """The limits of a model's samples; None without a limit, or if the text has no passage of so many characters.
 
     Args:
         path: of the checkpoint, for messages.
         max_copy: the value of -max_copy, 0 for no limit.
         text: the value of -text; "" for the training text, as the checkpoint records it.
+        note: as for ModelText.index.
 
     Errors: as ModelText.index.
     """
-    found = ModelText(path, loaded).index(max_copy, text) if max_copy else None
+    found = ModelText(path, loaded).index(max_copy, text, note=note) if max_copy else None
     return None if found is None else CopyLimits(found)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from pycharrnn.engine.kernel_streams import SamplingParams
-    from pycharrnn.engine.passages import CopyLimit
+    from pycharrnn.engine.passage_index import CopyLimit
 
 
 # A sum reaches -topp if it is less by no more than this fraction of it. Otherwise rounding would decide how many of

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from pycharrnn.engine.passages import CopyLimit
+    from pycharrnn.engine.passage_index import CopyLimit
     from pycharrnn.sampling.kernel_predictor import KernelPredictor, State
     from pycharrnn.sampling.options import SampleOptions
 

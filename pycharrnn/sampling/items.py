@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from pycharrnn.engine.passages import CopyLimit
+    from pycharrnn.engine.passage_index import CopyLimit
     from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.model_labels import LabelChoice
     from pycharrnn.sampling.options import SampleOptions

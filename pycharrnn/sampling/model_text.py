@@ -20,9 +20,9 @@ from compat.item_options import END_CHARACTERS
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.common.printing import print_nothing
+from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.engine import passages
-from pycharrnn.engine.passages import PassageFilter, PassageRules, Passages
+from pycharrnn.engine.passage_index import PassageFilter, PassageRules, Passages
 from pycharrnn.text import cache_record, item_file, source_files
 from pycharrnn.text.encodings import BYTES, UTF8, InvalidUtf8, invalid_utf8_at
 from pycharrnn.text.file_pieces import file_pieces
@@ -55,10 +55,12 @@ class ModelText:
         end = loaded.network.end_id
         self._end_id = -1 if end is None else end
 
-    def index(self, N: int, text: str = "", keep: bool = True) -> Passages | None:
+    def index(self, N: int, text: str = "", keep: bool = True, note: PrintLine = print_nothing) -> Passages | None:
         """Index the training text, or the file `text`; None if it has no passage of N+1 characters.
 
-        `keep`: whether to write the filter of a long training text beside it.
+        Args:
+            keep: whether to write the filter of a long training text beside it.
+            note: prints which files of the folder `text` are left out; not for a model of items, see known_items.
 
         Errors: OSError; UserError for a text that is missing, has changed, or is not in the model's encoding.
         """
@@ -71,7 +73,7 @@ class ModelText:
                 raise UserError(
                     f"{flag('max_copy')} can't take {flag('text')} from a pipe: save the text as a file, and name that."
                 )
-            read = self._reader_of(text)
+            read = self._reader_of(text, note)
             return self._index(read, text, None, self._rules(N, self._utf8_bytes(read)))
         return self._index_of_recorded(N, keep)
 
@@ -138,12 +140,14 @@ class ModelText:
             is_utf8 = invalid_utf8_at(read()) is None
         return values if is_utf8 else None
 
-    def _reader_of(self, path: str) -> _Bytes:
-        """Reads the text of -text as training would. Its errors: OSError; UserError."""
+    def _reader_of(self, path: str, note: PrintLine) -> _Bytes:
+        """Reads the text of -text as training would. Errors, also of the reader: OSError; UserError."""
         if self._end_id >= 0:
             return lambda: self._items_of_file(path)
         if self._is_from_texts:
-            return lambda: _joined(path, self._read_as)
+            with contextlib.ExitStack() as until_found:  # a path that is not a pipe needs no copy
+                files = source_files.find([path], note, until_found, self._read_as)
+            return JoinedFiles(files).pieces
         return lambda: file_pieces(path)
 
     def _items_of_file(self, path: str) -> Iterator[bytes]:
@@ -162,9 +166,3 @@ class ModelText:
     def _hash(self) -> str:
         """Of what else the filter of a text depends on."""
         return hashlib.sha256(repr((self._characters, self._end_id)).encode()).hexdigest()[:12]
-
-
-def _joined(path: str, text_encoding: str) -> Iterator[bytes]:
-    """The text of a file or folder, as a training joins it. Errors: OSError; UserError."""
-    with contextlib.ExitStack() as until_read:
-        yield from JoinedFiles(source_files.find([path], print_nothing, until_read, text_encoding)).pieces()

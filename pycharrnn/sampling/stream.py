@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from pycharrnn.common.option_fields import Ramp
-    from pycharrnn.engine.passages import CopyLimit
+    from pycharrnn.engine.passage_index import CopyLimit
     from pycharrnn.sampling.options import SampleOptions
 
 _BLOCK = 1024  # random numbers to generate at a time; one call for each would cost more than the numbers

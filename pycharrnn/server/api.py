@@ -44,6 +44,7 @@ from pycharrnn.server.schemas import (
 )
 from pycharrnn.server.served_models import ServedModel
 from pycharrnn.server.text_indexes import TextIndexes, TooManyIndexes
+from pycharrnn.text.recorded_text import not_usable
 
 _Responses = dict[int | str, dict[str, Any]]  # status -> its description for OpenAPI
 
@@ -234,7 +235,7 @@ class _Api:
                 422, "max_copy: the checkpoint does not record the hash of its training text: leave it out."
             )
         if not model.text.recorded.may_be_read_unasked():
-            raise HTTPException(422, "max_copy: the training text is not here, or is too long.")
+            raise HTTPException(422, f"max_copy: {not_usable(or_else='is too long')}.")
         try:
             return await self._text_indexes.limits(model.text, max_copy, self._is_open)
         except SchedulerClosed:
@@ -244,7 +245,7 @@ class _Api:
                 503, "max_copy: the server is indexing its texts for other values: try again in a moment.", RETRY
             ) from None
         except (OSError, ValueError, UserError):
-            raise HTTPException(422, "max_copy: the training text is not here, or has changed since.") from None
+            raise HTTPException(422, f"max_copy: {not_usable()}.") from None
 
     async def _is_open(self) -> bool:
         """False once the server stops."""

@@ -13,6 +13,7 @@ from pycharrnn.sampling import model_labels
 from pycharrnn.sampling.item_selection import Selection, require_no_end, select_in_rounds
 from pycharrnn.sampling.items import ItemModel
 from pycharrnn.server.samples import characters_of, error_line, refusal_of_errors
+from pycharrnn.text.recorded_text import not_usable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
     from pycharrnn.server.learning_models import LearningModel
     from pycharrnn.server.served_models import ServedModel
 
-NO_TEXT = (
-    "the training text is not here, or has changed since, so nothing tells known items from new ones: start the server"
-    " in the folder of the training"
-)
+NO_TEXT = f"{not_usable()}, so nothing tells known items from new ones: start the server in the folder of the training"
 
 
 def lines(

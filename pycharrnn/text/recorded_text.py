@@ -41,10 +41,8 @@ class RecordedText(NamedTuple):
 
     @property
     def missing(self) -> str:
-        """That the recorded file is not here, for the beginning of a message; "" if it is, or if none is recorded."""
-        if not self.folder or os.path.isfile(self.path):
-            return ""
-        return f"{escape_line(self.path)}, on which {self.checkpoint} was trained, is not here"
+        """As the function `missing`; "" if no file is recorded."""
+        return missing(self.checkpoint, self.folder) if self.folder else ""
 
     @property
     def unverified(self) -> str:
@@ -76,9 +74,9 @@ class RecordedText(NamedTuple):
             )
         if not self.folder:
             raise UserError(f"{self.checkpoint} does not say what it was trained on: give {_TEXT_FILE}.")
-        if missing := self.missing:
+        if self.missing:
             advice = cached_text.remedy(self.folder) or "go to the folder of the training"
-            raise UserError(f"{missing}: {advice}, or give {_TEXT_FILE}.")
+            raise UserError(f"{self.missing}: {advice}, or give {_TEXT_FILE}.")
         fingerprint = text_stats(self.folder, -1).fingerprint
         if self.fingerprint and self.fingerprint != fingerprint:
             was = escape_line(self.fingerprint)
@@ -101,6 +99,23 @@ class RecordedText(NamedTuple):
             return bool(self.folder) and os.path.getsize(self.path) <= MAX_UNASKED
         except (OSError, ValueError):  # ValueError: a NUL character in a path
             return False
+
+
+def missing(checkpoint: str, folder: str) -> str:
+    """That the text of a checkpoint is not in the folder that it records, for the beginning of a message; "" if it is.
+
+    `checkpoint`: its path.
+    """
+    path = input_file(folder)
+    return "" if os.path.isfile(path) else f"{escape_line(path)}, on which {checkpoint} was trained, is not here"
+
+
+def not_usable(of: str = "", or_else: str = "has changed since") -> str:
+    """That a training text can't be used, as a clause, where it is not known or not to be said which reason holds.
+
+    `of`: the checkpoint. `or_else`: the other reason.
+    """
+    return f"the training text{of and f' of {of}'} is not here, or {or_else}"
 
 
 def recorded_text(path: str, loaded: Checkpoint) -> RecordedText:

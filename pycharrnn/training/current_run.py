@@ -23,6 +23,7 @@ from pycharrnn.training.session import Session
 from pycharrnn.training.shown_copies import ShownCopies
 from pycharrnn.training.shown_sample import Draw
 from pycharrnn.training.status_figures import StatusFigures
+from pycharrnn.training.time_left import validation_steps
 from pycharrnn.training.trainer import Trainer
 
 
@@ -174,6 +175,6 @@ def pace_of(session: Session, watch: Stopwatch, done: int) -> Pace | None:
         return None
     goes_on = settings.resumed is not None and "minutes" in settings.resumed.overridden
     most = math.inf if goes_on else time_plan.most_epochs(settings.options) * loader.ntrain
-    validation = loader.nval * time_plan.VALIDATION_STEPS
+    validation = validation_steps(loader.nval)
     calibrates = bool(settings.optimisation.calibrate)
     return Pace(settings.minutes, watch, settings.files.eval_val_every, done, validation, most, calibrates)

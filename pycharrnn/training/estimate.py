@@ -10,9 +10,7 @@ from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training import step_timing, threads, time_plan
 from pycharrnn.training.machine import process_from_environment
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.pace import CALIBRATION, validations_left
 from pycharrnn.training.settle import settle
-from pycharrnn.training.text_defaults import train_batches
 from pycharrnn.training.this_machine import machine_of
 
 _LEAST_SECONDS = 0.2  # of timed steps
@@ -46,11 +44,7 @@ def estimate(options: TrainOptions, text: TextStats, others: Collection[Estimate
     clock = time.thread_time if settings.machine.device == "cpu" else time.perf_counter
     step = step_timing.step_seconds(settings, max(1, len(text.characters(data.encoding))), clock, _LEAST_SECONDS)
     length = text.length(data.encoding)
-    train, validation, _ = data.split_fractions
-    per_epoch = train_batches(length, data.batch_size, data.seq_length, train)
-    iterations = int(settings.optimisation.max_epochs * per_epoch)
-    validations = validations_left(settings.files.eval_val_every, iterations)
-    validations += settings.optimisation.calibrate * CALIBRATION
-    batches = length // (data.batch_size * data.seq_length)
-    in_steps = iterations + validations * batches * validation * time_plan.VALIDATION_STEPS
-    return Estimate(round(in_steps * step, 1), iterations, settings.model.rnn_size, flags)
+    seconds = time_plan.seconds_of(settings.options, length, step)
+    return Estimate(
+        round(seconds, 1), time_plan.iterations_of(settings.options, length), settings.model.rnn_size, flags
+    )

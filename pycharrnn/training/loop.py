@@ -245,6 +245,7 @@ def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
         start = time.perf_counter()
         run.output.say(f"evaluating loss over split index {VAL}")
         run.history.val_losses[i] = loss = run.trainer.evaluate(batch_done)
+        run.figures.evaluated()
         if run.pace:
             run.pace.evaluated()
         if run.calibration:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pycharrnn.training.time_left import PartTimes, seconds_left
+
 Clock = Callable[[], float]  # seconds from any start
 
 # Fractions of the run's time.
@@ -19,7 +21,6 @@ _SHORTLY = 0.25  # of the iterations between two validations
 _NOTICED = 0.1  # of _MEMORY: a shorter delay changes the average little, and is not treated as a pause
 _OF_LEFT = 0.1  # of the time that is left: added to _LATE, _EARLY and _MEMORY, since there is time to correct later
 _PAUSE = 10  # times the usual time
-CALIBRATION = 2  # times as long as a validation, about: -calibrate computes many losses of each batch
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,6 @@ class Stopwatch:
 
     def seconds(self) -> float:
         return self.clock() - self.started
-
-
-def validations_left(every: int, iterations: int, done: int = 0) -> int:
-    """How many iterations after `done` are validated: each multiple of `every`, and the last one."""
-    return -(-iterations // every) - done // every if done < iterations else 0
 
 
 class Pace:
@@ -150,10 +146,9 @@ class Pace:
         return _MEMORY * self._total + _OF_LEFT * max(0, self._total - now)
 
     def _needed(self, i: int, iterations: int) -> float:
-        """Seconds from iteration `i` to the end of a run of `iterations`, and its last checkpoint."""
-        validations = validations_left(self._every, iterations, i - 1)  # `i` itself is not validated yet
-        calibrating = self._calibrates * CALIBRATION * self._or_guess(self._evaluation_seconds)
-        return (iterations - i) * self._iteration + validations * self._of_validation + calibrating
+        """As seconds_left; `i` itself is not validated yet."""
+        times = PartTimes(self._iteration, self._of_validation, self._or_guess(self._evaluation_seconds))
+        return seconds_left(times, iterations, self._every, self._calibrates, i, validated=i - 1)
 
     def _fitting(self, i: int, seconds: float) -> int:
         """The most iterations that need at most `seconds`, without a validation shortly before the last one."""

@@ -18,7 +18,7 @@ from compat.charrnn import Checkpoint
 from compat.checkpoint_fields import Option, is_number
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.text import cached_text
+from pycharrnn.text import cached_text, recorded_text
 from pycharrnn.text.text_folder import input_file
 from pycharrnn.training.options import TrainOptions, is_more_than_whole
 
@@ -65,15 +65,12 @@ def require(path: str, loaded: Checkpoint, name: str) -> Any:
 
 def require_text(path: str, folder: str) -> None:
     """Errors: UserError that names -data_dir if the recorded folder of the text of `path` has no text here."""
-    text = input_file(folder)
-    if not os.path.isfile(text):
+    if missing := recorded_text.missing(path, folder):
         here = "copy it from where the model was trained"
-        if os.path.isfile(os.path.join(os.pardir, text)):
+        if os.path.isfile(os.path.join(os.pardir, input_file(folder))):
             here = "go to the folder above, which has it"
         advice = f"{here}, or name the folder that has it with {flag('data_dir')}"
-        raise UserError(
-            f"{path} was trained on {escape_line(text)}, which is not here: {cached_text.remedy(folder) or advice}."
-        )
+        raise UserError(f"{missing}: {cached_text.remedy(folder) or advice}.")
 
 
 def _in_words(value: object) -> str:

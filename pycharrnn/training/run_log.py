@@ -43,12 +43,15 @@ def check(files: FileSettings, data_dir: str, resumed: Checkpoint | None, note: 
     if not os.path.exists(path):
         return
     is_empty, last = True, None
-    for row, _ in log_rows.rows(path):
-        is_empty = False
-        if resumed is not None and row.iteration > resumed.i:
-            break
-        if row.kind == "train" or last is None:
-            last = row
+    try:
+        for row, _ in log_rows.rows(path):
+            is_empty = False
+            if resumed is not None and row.iteration > resumed.i:
+                break
+            if row.kind == "train" or last is None:
+                last = row
+    except UserError as e:
+        raise UserError(f"{e.message.removesuffix('.')}; choose another {flag('log')}.") from e
     if is_empty:
         return
     ways_on = f"choose another {flag('log')}, or give it up with {flag('overwrite', 1)}"

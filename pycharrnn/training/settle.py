@@ -181,26 +181,34 @@ def _with_recipe(
         applied = recipes.apply(request)
         lines.log.append(f"-recipe {options.recipe}: {recipes.command_line(applied)}")
     else:
-        seconds = options.minutes * 60 - timing.used
-        if timing.used > seconds:
-            learns = "little" if seconds > 0 else "next to nothing"
-            lines.notes.append(
-                f"reading the text and timing steps took {timing.used:.1f} seconds, and"
-                f" {flag('minutes', options.minutes)} gives {60 * options.minutes:g}: the model learns {learns}; give a"
-                f" longer {flag('minutes')}."
-            )
-        applied = time_plan.plan(request, seconds, timing.steps)
-        lines.log.append(f"{time_plan.named(options.minutes)}: {recipes.command_line(applied)}")
-        if applied.max_epochs >= time_plan.most_epochs(applied):
-            lines.notes.append(
-                f"a text of {text.length_in_words(applied.encoding)} needs less time: the run ends after"
-                f" {applied.max_epochs:g} epochs, since more would learn it by heart."
-            )
+        applied = _planned(request, timing, lines)
     if advice := text_defaults.advice_on_short_text(text, applied.encoding):
         lines.notes.append(advice)
     advice = text_defaults.advice_on_encoding(text, applied.encoding)
     if advice and {"encoding", "init_from"}.isdisjoint(given):
         lines.notes.append(advice)
+    return applied
+
+
+def _planned(request: text_defaults.RunRequest, timing: Timing, lines: _Lines) -> TrainOptions:
+    """The options of a run of -minutes, and what its time is too short or too long for."""
+    opt, text = request.opt, request.text
+    seconds = opt.minutes * 60 - timing.used
+    applied = time_plan.plan(request, seconds, timing.steps)
+    lines.log.append(f"{time_plan.named(opt.minutes)}: {recipes.command_line(applied)}")
+    needed = time_plan.seconds_of(applied, text.length(applied.encoding), timing.steps[applied.rnn_size])
+    if applied.max_epochs >= time_plan.most_epochs(applied) and needed <= seconds:
+        lines.notes.append(
+            f"a text of {text.length_in_words(applied.encoding)} needs less time at this speed: the run ends after"
+            f" {applied.max_epochs:g} epochs, since more would learn it by heart."
+        )
+    elif timing.used > seconds:
+        learns = "little" if seconds > 0 else "next to nothing"
+        lines.notes.append(
+            f"reading the text and timing steps took {timing.used:.1f} seconds, and"
+            f" {flag('minutes', opt.minutes)} gives {60 * opt.minutes:g}: the model learns {learns}; give a longer"
+            f" {flag('minutes')}."
+        )
     return applied
 
 

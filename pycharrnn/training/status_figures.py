@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator
 
 from pycharrnn.common import losses
 from pycharrnn.common.progress import duration
-from pycharrnn.training.pace import CALIBRATION, validations_left
 from pycharrnn.training.run_sizes import RunSizes
-from pycharrnn.training.time_plan import VALIDATION_STEPS
+from pycharrnn.training.time_left import PartTimes, seconds_left, validation_steps
 
 _SPEED_OVER = 100  # redraws; the speed is the mean over them
 
@@ -36,9 +35,10 @@ class StatusFigures:
     ) -> None:
         self.iterations = iterations  # the run may change it
         self._sizes, self._every, self._val_losses = sizes, eval_val_every, val_losses
-        self._calibrations = CALIBRATION if calibrates else 0  # in validations
-        self._clock = clock
+        self._calibrates, self._clock = calibrates, clock
         self._validation_total = 0.0  # seconds that all validations and their checkpoints took
+        self._began_validation = 0.0
+        self._evaluation: float | None = None  # seconds of the last validation, without its checkpoint
         self._last_validation: float | None = None  # seconds
         self._times = deque([(clock(), sizes.done)], _SPEED_OVER)  # (seconds of training, iteration)
 
@@ -49,10 +49,11 @@ class StatusFigures:
         parts = [f"epoch {i / self._sizes.ntrain:.2f} of {self.iterations / self._sizes.ntrain:.4g}"]
         if last > first and i > before:
             step = (last - first) / (i - before)
-            guess = self._sizes.nval * step * VALIDATION_STEPS  # before the first validation
+            guess = validation_steps(self._sizes.nval) * step  # before the first validation
             validation = guess if self._last_validation is None else self._last_validation
-            validations = validations_left(self._every, self.iterations, i) + self._calibrations
-            left = (self.iterations - i) * step + validations * validation
+            evaluation = guess if self._evaluation is None else self._evaluation
+            times = PartTimes(step, validation, evaluation)
+            left = seconds_left(times, self.iterations, self._every, self._calibrates, i)
             parts += [f"ETA {duration(left)}", f"{self._sizes.characters / step:,.0f} characters/s"]
         best = losses.best_loss(self._val_losses)
         if best is not None:
@@ -71,7 +72,11 @@ class StatusFigures:
     @contextlib.contextmanager
     def validation(self) -> Iterator[None]:
         """A context for a validation and the saving after it, which are excluded from the training speed."""
-        start = self._clock()
+        self._began_validation = self._clock()
         yield
-        self._last_validation = self._clock() - start
+        self._last_validation = self._clock() - self._began_validation
         self._validation_total += self._last_validation
+
+    def evaluated(self) -> None:
+        """The loss of the validation is computed; its checkpoint is not written yet."""
+        self._evaluation = self._clock() - self._began_validation

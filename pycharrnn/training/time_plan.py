@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.text_defaults import WARMUP, RunRequest, Value, train_batches
+from pycharrnn.training.time_left import PartTimes, seconds_left, validation_steps
 
 SIZES = (96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
 _REFERENCE_SIZE = 160  # rnn_size for which Rules has its figures
-VALIDATION_STEPS = 1 / 3  # time of a batch in validation: it has no backward pass
 _USED = 0.97  # of the time; the rest is for the start and for writing
 _FOR_VALIDATIONS = 0.06  # of the time of a long run
 _MOST_VALIDATIONS = 20
@@ -157,11 +157,12 @@ def options_for(request: RunRequest, rnn_size: int, iteration: float, seconds: f
     batches = length / (found.batch_size * found.seq_length)
     per_epoch = train_batches(length, found.batch_size, found.seq_length, found.train_frac)
     # In iterations. Without a validation split, which text_checks refuses, it is above 0 all the same.
-    validation = max(VALIDATION_STEPS * batches * found.val_frac, 1e-9)
+    validation = max(validation_steps(batches) * found.val_frac, 1e-9)
     is_length_given = "max_epochs" in request.given
     affordable = opt.max_epochs * per_epoch if is_length_given else seconds * _USED / iteration
     validations = _validations(min(affordable, most_epochs(opt) * per_epoch) / validation)
-    # -calibrate takes about pace.CALIBRATION validations; what it takes beyond one is part of what _USED leaves.
+    # The inverse of time_left.seconds_left, which needs -eval_val_every: a plan chooses it last. -calibrate takes about
+    # two validations; what it takes beyond one is part of what _USED leaves.
     iterations = max(_LEAST_ITERATIONS, affordable - (validations + found.calibrate) * validation)
     planned = min((iterations + 0.5) / per_epoch, most_epochs(opt))
     epochs = opt.max_epochs if is_length_given else float(f"{planned:.4g}")
@@ -179,6 +180,21 @@ def plan(request: RunRequest, seconds: float, steps: Mapping[int, float]) -> Tra
     worth = [size for size in steps if is_worth(request, size, steps[size], seconds)]
     size = max(worth, default=min(steps))
     return options_for(request, size, steps[size], seconds)
+
+
+def iterations_of(opt: TrainOptions, length: int) -> int:
+    """The iterations of a run with these options on a text of `length` characters."""
+    return int(opt.max_epochs * train_batches(length, opt.batch_size, opt.seq_length, opt.train_frac))
+
+
+def seconds_of(opt: TrainOptions, length: int, iteration: float) -> float:
+    """The time of a new run with these options, without checkpoints, if an iteration takes `iteration` seconds.
+
+    `length`: characters of the text.
+    """
+    evaluation = validation_steps(length // (opt.batch_size * opt.seq_length) * opt.val_frac) * iteration
+    times = PartTimes(iteration, evaluation, evaluation)
+    return seconds_left(times, iterations_of(opt, length), opt.eval_val_every, bool(opt.calibrate), done=0)
 
 
 def most_epochs(opt: TrainOptions) -> float:

@@ -110,7 +110,9 @@ def test_eval_finds_the_data_of_training(corpus, tmp_path):
     assert b"val_loss in the checkpoint" in run("eval", CHECKPOINT, cwd=tmp_path).stdout
     (corpus / "deeper").mkdir()
     for place, advice in ((corpus, "go to the folder above, which has it"), (corpus / "deeper", "copy it from where")):
-        assert f"input.txt, which is not here: {advice}" in sentence(run("eval", CHECKPOINT, cwd=place))
+        assert f"input.txt, on which {CHECKPOINT} was trained, is not here: {advice}" in sentence(
+            run("eval", CHECKPOINT, cwd=place)
+        )
 
 
 def test_eval_of_a_checkpoint_that_does_not_know_its_data(corpus, tmp_path):

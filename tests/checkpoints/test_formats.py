@@ -213,8 +213,9 @@ def with_weight(number: float) -> Checkpoint:
 
 @pytest.mark.parametrize("ending", [".t7", ".onnx"])
 def test_weights_beyond_the_range_of_a_type_are_refused(tmp_path, ending):
-    with pytest.raises(UserError, match=r"beyond the range of -type float32, such as 1e\+39: leave it out"):
+    with pytest.raises(UserError, match=r"beyond the range of -type float32, such as 1e\+39: leave it out") as raised:
         checkpoint.convert(with_weight(1e39), tmp_path / f"a{ending}", formats.Choices("float32"))
+    assert "beyond the range of dtype='float32', such as" in for_program(raised.value.message)
     assert not list(tmp_path.iterdir())
     checkpoint.convert(
         with_weight(math.inf), tmp_path / f"b{ending}", formats.Choices("float32")

@@ -789,11 +789,14 @@ def test_wrong_turns_are_answered_by_the_way(tmp_path):
     assert "letter.txt is a text: use pycharrnn score " in sentence(run("eval", model, str(text)), 2)
     assert "text, or several. - = standard input" in sentence(run("score", model), 2)
     assert "or name its file: -primefile " in sentence(run("activations", model, str(text)), 2)
-    assert "which is not here: copy it from where the model was trained, or" in sentence(
+    assert f"{model} was trained, is not here: copy it from where the model was trained, or" in sentence(
         run("eval", model, cwd=tmp_path)
     )
     (tmp_path / "cv").mkdir()
     (tmp_path / "data" / "corpus").mkdir(parents=True)
     shutil.copy(text, tmp_path / "data" / "corpus" / "input.txt")
     error = sentence(run("eval", model, cwd=tmp_path / "cv"))
-    assert "corpus/input.txt, which is not here: go to the folder above, which has it, or name" in error
+    assert (
+        f"corpus/input.txt, on which {model} was trained, is not here: go to the folder above, which has it, or"
+        in error
+    )

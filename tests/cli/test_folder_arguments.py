@@ -87,7 +87,7 @@ def test_a_table_is_of_those_that_can_be_evaluated(folder, corpus):
     checkpoint.convert(dataclasses.replace(found, opt={**found.opt, "data_dir": str(corpus)}), folder / "here.t7")
     table, note = said(folder, "eval", "-compare", "1", "gone.t7", "here.t7")
     assert [row.split()[0] for row in table.splitlines()[1:]] == ["here.t7"]
-    assert note.startswith("pycharrnn: passed over: gone.t7 was trained on gone/input.txt, which is not here: ")
+    assert note.startswith("pycharrnn: passed over: gone/input.txt, on which gone.t7 was trained, is not here: ")
     result = run("eval", "-compare", "1", "gone.t7", cwd=folder)
     assert (result.returncode, result.stdout) == (1, b"") and b"passed over" not in result.stderr
 

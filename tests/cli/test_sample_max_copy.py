@@ -130,3 +130,21 @@ def test_more_than_the_text_has_is_no_limit(home):
 def test_a_text_that_can_be_read_only_once_is_refused(home, command):
     done = run(command, *SAMPLE[1:], "-max_copy", "3", "-text", "-", input=TEXT, cwd=home)
     assert "-max_copy can't take -text from a pipe: save the text as a file, and name that." in sentence(done)
+
+
+@pytest.mark.parametrize(("command", "kind"), [("sample", ""), ("sample", "line"), ("chat", "")])
+def test_files_of_a_folder_that_are_left_out_are_noted_once(tmp_path, command, kind):
+    """In the words of `train FOLDER`."""
+    item_models.saved(tmp_path, kind, letters="abc")
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "a.txt").write_bytes(30 * TEXT)
+    (texts / "empty.txt").write_bytes(b"")
+    (texts / "text.pdf").write_bytes(b"%PDF-1.7\n")
+    more = ("-length", "40") if command == "sample" else ()
+    done = run(command, *SAMPLE[1:], "-max_copy", "9", "-text", "texts", *more, cwd=tmp_path, input=b"ab\n")
+    trained = run("train", "texts", "-gpuid", "-1", "-rnn_size", "4", "-max_epochs", "0.01", cwd=tmp_path)
+    notes, of_training = (
+        [line for line in said.stderr.decode().splitlines() if ": left out, since " in line] for said in (done, trained)
+    )
+    assert done.returncode == 0 and notes == of_training and len(notes) == 2

@@ -11,7 +11,7 @@ import pytest
 from pycharrnn.engine import kernel_library, passages
 from pycharrnn.engine.array_passages import ArrayFilter, ArrayIndex
 from pycharrnn.engine.kernel_passages import KernelFilter, KernelIndex
-from pycharrnn.engine.passages import PassageFilter, PassageRules, Passages
+from pycharrnn.engine.passage_index import CopyLimit, PassageFilter, PassageRules, Passages
 
 needs_kernel = pytest.mark.skipif(kernel_library.library() is None, reason="needs the C kernel")
 
@@ -29,7 +29,7 @@ def indexes(
     return [kind(rules, text) for kind in (ArrayIndex, KernelIndex)[: 1 + has_kernel]], filters
 
 
-def forbidden(limit: passages.CopyLimit, V: int) -> set[int]:
+def forbidden(limit: CopyLimit, V: int) -> set[int]:
     log_probs = np.zeros(V)
     assert limit.forbid(log_probs) == bool(np.isinf(log_probs).any())
     return set(np.flatnonzero(np.isinf(log_probs)).tolist())

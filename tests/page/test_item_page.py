@@ -343,8 +343,8 @@ def test_a_text_that_is_gone_is_said_when_a_page_is_made(pages):
     (note,) = notes
     path = pages["folder"] / "gone.t7"
     assert note == (
-        f"the training text of {path} ({pages['folder']}/gone/data/list/input.txt) is not here, or has changed, so the"
-        " page can't tell which items are new: convert it in the folder of the training."
+        f"the training text of {path} ({pages['folder']}/gone/data/list/input.txt) is not here, or has changed since,"
+        " so the page can't tell which items are new: convert it in the folder of the training."
     )
 
 

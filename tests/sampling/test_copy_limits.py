@@ -16,7 +16,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine import kernel_library, passages
 from pycharrnn.engine.array_passages import ArrayFilter, ArrayIndex
 from pycharrnn.engine.kernel_passages import KernelFilter, KernelIndex
-from pycharrnn.engine.passages import PassageFilter, PassageRules
+from pycharrnn.engine.passage_index import PassageFilter, PassageRules
 from pycharrnn.sampling import beam, copy_limits, inference, items, sampler
 from pycharrnn.sampling.chat import Chat
 from pycharrnn.sampling.copy_limits import CopyLimits, KeptPassages

@@ -452,7 +452,10 @@ def test_a_file_from_elsewhere_asks_for_the_folder_of_its_text(tmp_path):
     stranger = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
     with working_in(tmp_path):
         error, _, _ = result_of(tmp_path, "-resume", stranger, small=[])
-    assert "/input.txt, which is not here: copy it from where the model was trained, or" in str(error)
+    assert (
+        f"/input.txt, on which {stranger} was trained, is not here: copy it from where the model was trained, or"
+        in str(error)
+    )
 
 
 @pytest.mark.parametrize("decay_after", ["0", "1", "2"])

@@ -132,7 +132,10 @@ def test_a_last_line_that_is_no_row_is_kept(tmp_path, ending, line):
     log.write_bytes(header(log.name) + as_line(Row("train", 5, 0.5), log.name) * (ending == "jsonl") + line)
     content = log.read_bytes()
     error, _, _ = result_of(folder, *SHORT, "-log", log.name)
-    assert str(error) == f"{log.name} is not a log of pycharrnn train -log: line 2 is not one of its rows."
+    assert (
+        str(error)
+        == f"{log.name} is not a log of pycharrnn train -log: line 2 is not one of its rows; choose another -log."
+    )
     assert log.read_bytes() == content
 
 
@@ -299,7 +302,10 @@ def test_no_other_file_is_overwritten(tmp_path, name, content):
     (folder / name).write_bytes(content)
     for more in ((), ("-overwrite", "1")):
         error, _, _ = result_of(folder, *SHORT, "-log", name, *more)
-        assert str(error) == f"{name} is not a log of pycharrnn train -log: line 1 is not one of its rows."
+        assert (
+            str(error)
+            == f"{name} is not a log of pycharrnn train -log: line 1 is not one of its rows; choose another -log."
+        )
     assert (folder / name).read_bytes() == content
 
 
@@ -330,7 +336,7 @@ def test_a_log_torn_in_its_first_row_is_begun_anew(tmp_path, size):
     [
         ("run.txt", "-log must be a file that ends in .csv or .jsonl, not run.txt."),
         ("no/run.csv", "can't write -log no/run.csv: there is no folder no."),
-        ("folder.csv", "can't read folder.csv (not a regular file)."),
+        ("folder.csv", "can't read folder.csv (not a regular file); choose another -log."),
     ],
 )
 def test_what_can_not_be_written_is_refused_before_the_text_is_read(tmp_path, path, words):

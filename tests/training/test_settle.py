@@ -13,7 +13,7 @@ from compat.nngraph import parameter_shapes
 from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.engine.device import GPUs
 from pycharrnn.text.text_stats import TextStats
-from pycharrnn.training import step_timing
+from pycharrnn.training import step_timing, time_plan
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
 from pycharrnn.training.machine import Machine, Process, process_from_environment
 from pycharrnn.training.options import TrainOptions
@@ -339,7 +339,7 @@ def test_a_command_that_repeats_a_run_names_a_checkpoint_that_no_run_replaces(tm
         return settle(opt, {"init_from", "gpuid", *options}, start, ENGLISH, CPU, timing).options.init_from
 
     assert path_of() == str(best)
-    assert path_of(recipe="quick") == path_of(Timing(1.0, {64: 0.01}), minutes=5) == str(other)
+    assert path_of(recipe="quick") == path_of(Timing(1.0, {5: 0.01}), minutes=5) == str(other)
     other.write_bytes(b"of another run")
     assert path_of(recipe="quick") == str(best)
 
@@ -492,3 +492,25 @@ def test_a_start_that_took_most_of_the_minutes_is_noted(used, said):
     notes = settle(opt, {"gpuid", "minutes"}, None, ENGLISH, CPU, Timing(used, {64: 0.01})).notes
     found = [for_command_line(note) for note in notes if note.startswith("reading the text and timing steps")]
     assert [said in note for note in found] == [True] * bool(said)
+
+
+@pytest.mark.parametrize(
+    ("step", "typed", "says_it_is_enough"),
+    [
+        (1e-4, {}, True),
+        (1.0, {}, False),
+        # One batch in each split: the shortest run that -minutes plans has more epochs than a text needs.
+        (1.0, {"batch_size": 1, "seq_length": 1000, "train_frac": 0.5, "val_frac": 0.5}, False),
+        (0.01, {"batch_size": 1, "seq_length": 1000, "train_frac": 0.5, "val_frac": 0.5}, True),
+    ],
+)
+def test_a_start_that_took_most_of_the_minutes_of_a_text_that_needs_few(monkeypatch, step, typed, says_it_is_enough):
+    """One note asks for more time, or the other one says that there is enough, but not both."""
+    monkeypatch.setattr(time_plan, "TEXT_RULES", dataclasses.replace(time_plan.TEXT_RULES, max_epochs=20))
+    opt = TrainOptions(gpuid=-1, minutes=0.1, **typed)
+    given = {"gpuid", "minutes", *typed}
+    notes = settle(opt, given, None, TextStats(2000, 2000), CPU, Timing(4, {96: step})).notes
+    asks, enough = "give a longer", "needs less time at this speed: the run ends after 20 epochs"
+    assert [(asks in note, enough in note) for note in notes if asks in note or enough in note] == [
+        (not says_it_is_enough, says_it_is_enough)
+    ]

@@ -83,7 +83,9 @@ def test_the_time_left_counts_validations(iterations, every, i, validations):
     for calibrates in (False, True):
         figures = StatusFigures(iterations, sizes, every, {}, calibrates, lambda: now[0])
         with figures.validation():
-            now[0] += 50
+            now[0] += 40
+            figures.evaluated()
+            now[0] += 10  # the checkpoint, which is not written for -calibrate
         now[0] += 2 * i
-        counted = validations + 2 * calibrates
-        assert figures.training(i)[1] == f"ETA {duration(2 * (iterations - i) + 50 * counted)}"
+        expected = 2 * (iterations - i) + 50 * validations + 2 * 40 * calibrates
+        assert figures.training(i)[1] == f"ETA {duration(expected)}"

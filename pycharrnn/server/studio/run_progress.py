@@ -159,6 +159,7 @@ def _figures(record: RunRecord, log: _Log, iterations: int | None, clock: float 
     losses = log.val_losses.finite()[1].tolist()
     left = None
     if record.is_active and log.has_begun and iterations and (speed := log.speed()):
+        # Not by training.time_left: a log has no times of the parts of a run, only what all of it took.
         age = (clock or time.time()) - log.written
         left = max(0.0, (iterations - last.iteration) / speed - max(0.0, age))
     return Figures(
