@@ -100,7 +100,8 @@ def sample_command(model: str, **values: Any) -> None:
     known = None if end is None else known_items.for_options(checkpoint_file, loaded, opt, note)
     if opt.o:
         _make_folder(opt, checkpoint_file)
-    copies = _copy_limits(checkpoint_file, loaded, opt)
+    # Of items, the notes on the files of -text have been printed.
+    copies = _copy_limits(checkpoint_file, loaded, opt, note if known is None else print_nothing)
     where = device.choose(opt.gpuid, opt.opencl, tell)
     tell(f"creating an {loaded.network.model}...")
     if prompt.left_out:
@@ -210,13 +211,15 @@ def _make_folder(opt: SampleOptions, checkpoint_file: str) -> None:
         note(f"{opt.o} has other texts: a training on this folder would read the samples, too.")
 
 
-def _copy_limits(path: str, loaded: Checkpoint, opt: SampleOptions | ChatOptions) -> CopyLimits | None:
-    """What -max_copy forbids. Errors: OSError; UserError."""
+def _copy_limits(
+    path: str, loaded: Checkpoint, opt: SampleOptions | ChatOptions, say_how: PrintLine
+) -> CopyLimits | None:
+    """What -max_copy forbids. `say_how`: prints which files of -text are read, and how. Errors: OSError; UserError."""
     if not opt.max_copy:
         return None
     from pycharrnn.sampling import copy_limits
 
-    return copy_limits.for_options(path, loaded, opt.max_copy, opt.text, note)
+    return copy_limits.for_options(path, loaded, opt.max_copy, opt.text, opt.text_encoding, say_how)
 
 
 def _note_unverified_text(path: str, loaded: Checkpoint) -> None:
@@ -341,7 +344,7 @@ def chat_command(model: str, **values: Any) -> None:
         note(f"{checkpoint_file} is a model of items: an answer is another item, which doesn't continue your line.")
     if opt.max_copy and not opt.text:
         _note_unverified_text(checkpoint_file, loaded)
-    copies = _copy_limits(checkpoint_file, loaded, opt)
+    copies = _copy_limits(checkpoint_file, loaded, opt, note)
     if not opt.learn:
         where = device.choose(opt.gpuid, opt.opencl, print_nothing)
         start = b"".join(tokenizer.item_start(loaded))

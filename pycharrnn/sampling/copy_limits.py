@@ -53,7 +53,12 @@ def why_they_ended(seeds: Collection[int], max_copy: int) -> str:
 
 
 def for_options(
-    path: str, loaded: Checkpoint, max_copy: int, text: str = "", note: PrintLine = print_nothing
+    path: str,
+    loaded: Checkpoint,
+    max_copy: int,
+    text: str = "",
+    text_encoding: str = "",
+    note: PrintLine = print_nothing,
 ) -> CopyLimits | None:
     """The limits of a model's samples; None without a limit, or if the text has no passage of so many characters.
 
@@ -61,11 +66,11 @@ def for_options(
         path: of the checkpoint, for messages.
         max_copy: the value of -max_copy, 0 for no limit.
         text: the value of -text; "" for the training text, as the checkpoint records it.
-        note: as for ModelText.index.
+        text_encoding: as for ModelText. note: as for ModelText.index.
 
-    Errors: as ModelText.index.
+    Errors: as ModelText and its index.
     """
-    found = ModelText(path, loaded).index(max_copy, text, note=note) if max_copy else None
+    found = ModelText(path, loaded, text_encoding).index(max_copy, text, note=note) if max_copy else None
     return None if found is None else CopyLimits(found)
 
 

@@ -49,7 +49,7 @@ def for_options(
     """
     recorded = recorded_items(path, loaded)
     if opt.text:
-        read_as = text_encoding_for(loaded)
+        read_as = text_encoding_for(loaded, opt.text_encoding)
         return frozenset(items_for_model(opt.text, loaded.vocab, loaded.opt, read_as, note))
     if opt.new:
         return frozenset(recorded.read())

@@ -43,13 +43,14 @@ if TYPE_CHECKING:
 class ModelText:
     """The text of the model at `path`, as token ids; -1 for what ends an item, and for what the vocabulary lacks.
 
-    It does not keep the weights. Attributes: recorded: the training text.
+    It does not keep the weights. `text_encoding`: of a file other than the training text, as the user gives it, or "".
+    Attributes: recorded: the training text. Errors: UserError for a text encoding that the model can't use.
     """
 
-    def __init__(self, path: str, loaded: Checkpoint) -> None:
+    def __init__(self, path: str, loaded: Checkpoint, text_encoding: str = "") -> None:
         self.recorded = recorded_text(path, loaded)
         self._vocab, self._opt, self._is_from_texts = loaded.vocab, loaded.opt, checkpoint.is_from_texts(loaded)
-        self._read_as = checkpoint.text_encoding_for(loaded)
+        self._read_as = checkpoint.text_encoding_for(loaded, text_encoding)
         self._characters = characters_by_id(loaded.vocab)
         self._encoding = UTF8 if checkpoint.encoding(loaded) == "utf8" else BYTES
         end = loaded.network.end_id
@@ -60,7 +61,7 @@ class ModelText:
 
         Args:
             keep: whether to write the filter of a long training text beside it.
-            note: prints which files of the folder `text` are left out; not for a model of items, see known_items.
+            note: prints how the files of `text` are decoded, and which files of a folder are left out.
 
         Errors: OSError; UserError for a text that is missing, has changed, or is not in the model's encoding.
         """
@@ -142,13 +143,11 @@ class ModelText:
 
     def _reader_of(self, path: str, note: PrintLine) -> _Bytes:
         """Reads the text of -text as training would. Errors, also of the reader: OSError; UserError."""
-        if self._end_id >= 0:
-            return lambda: self._items_of_file(path)
-        if self._is_from_texts:
-            with contextlib.ExitStack() as until_found:  # a path that is not a pipe needs no copy
-                files = source_files.find([path], note, until_found, self._read_as)
-            return JoinedFiles(files).pieces
-        return lambda: file_pieces(path)
+        if self._end_id < 0 and not self._is_from_texts:
+            return lambda: file_pieces(path)
+        with contextlib.ExitStack() as until_found:  # a path that is not a pipe needs no copy
+            files = source_files.find_for_model(path, note, until_found, self._read_as)
+        return JoinedFiles(files).pieces if self._end_id < 0 else lambda: self._items_of_file(path)
 
     def _items_of_file(self, path: str) -> Iterator[bytes]:
         end = END_CHARACTERS[item_options.kind(self._vocab, self._opt)]

@@ -16,7 +16,8 @@ from pycharrnn.text import decode_text
 DEFAULT_ITEMS = 10  # to draw from a model of items
 OF_DISTRIBUTION = ("temperature", "topk", "topp")  # options that change the probabilities of characters
 # Options of `chat` that it does not pass on to `sample` as they are.
-_OF_CHAT_ALONE = {"stop", "learn", "o", "overwrite", "max_copy", "text", "adapt_rate", "adapt_length", "adapt_pull"}
+_OF_CHAT_ALONE = {"stop", "learn", "o", "overwrite", "max_copy", "text", "text_encoding"}
+_OF_CHAT_ALONE |= {field.name for field in dataclasses.fields(AdaptOptions)}
 
 
 # Fields that both commands have, word for word.
@@ -132,7 +133,7 @@ class SampleOptions(AdaptOptions):
         path="file",
         group="text",
     )
-    text_encoding: str = decode_text.option_for_model("-primefile")
+    text_encoding: str = decode_text.option_for_model("-primefile and -text")
     adapt: int = option(
         0,
         "1 = first learn from the text of -primefile or -primetext, by reading it once. The checkpoint stays as it is",
@@ -187,8 +188,10 @@ class SampleOptions(AdaptOptions):
             raise UserError(f"{flag('primetext')} and {flag('primefile')} exclude each other: leave one out.")
         if self.adapt and not self.primefile and not self.primetext:
             raise UserError(f"{flag('adapt', 1)} learns from a text: give it with {flag('primefile')} FILE.")
-        if self.text_encoding and not self.primefile:
-            raise UserError(f"{flag('text_encoding')} is for the file of {flag('primefile')}: leave it out.")
+        if self.text_encoding and not self.primefile and not self.text:
+            raise UserError(
+                f"{flag('text_encoding')} is for the files of {flag('primefile')} and {flag('text')}: leave it out."
+            )
         if self.most and self.least > self.most:
             raise UserError(
                 f"no item has at least {self.least} and at most {self.most} characters: lower {flag('least')} or raise"
@@ -264,6 +267,7 @@ class ChatOptions(AdaptOptions):
         path="any",
         group="text",
     )
+    text_encoding: str = decode_text.option_for_model("-text")
     gpuid: int = option(0, "which gpu to use. -1 = use CPU", group="machine")
     opencl: int = option(
         0,
@@ -288,6 +292,8 @@ class ChatOptions(AdaptOptions):
         if self.overwrite and not self.o:
             raise UserError(f"{flag('overwrite', 1)} is for the file of {flag('o')}: add {flag('o')} FILE.")
         refuse_unused_text(self)
+        if self.text_encoding and not self.text:
+            raise UserError(f"{flag('text_encoding')} is for the file of {flag('text')}: leave it out.")
         if self.temperature == 0:
             raise UserError(
                 f"{flag('temperature')} must be greater than 0, not 0: {flag('topk', 1)} takes the most probable"

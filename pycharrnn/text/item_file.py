@@ -47,7 +47,7 @@ def items_of_file(path: str, kind: str, text_encoding: str = "", note: PrintLine
         yield from items.of_input(file_pieces(path), END_CHARACTERS[kind], items.MAX_READ_ITEM)
         return
     with contextlib.ExitStack() as until_read:
-        for file in _found(path, until_read, text_encoding, note):
+        for file in source_files.find_for_model(path, note, until_read, text_encoding):
             yield from _items_in(file, kind)
 
 
@@ -66,7 +66,7 @@ def labelled_items_of_file(
     that is not known.
     """
     with contextlib.ExitStack() as until_read:
-        for file in _found(path, until_read, text_encoding, note):
+        for file in source_files.find_for_model(path, note, until_read, text_encoding):
             before = labels.prefix(file, label)
             of_file = labels.spelling_of(before[:-1], known)
             for item in _items_in(file, kind):
@@ -90,14 +90,6 @@ def _items_in(file: SourceFile, kind: str) -> Iterator[bytes]:
     else:
         pieces = decode_text.pieces(file.path, file.decoding, file.shown)
         yield from (item[: -len(end)] for item in items.as_input(pieces, kind, file.shown, items.MAX_READ_ITEM))
-
-
-def _found(path: str, until_read: contextlib.ExitStack, text_encoding: str, note: PrintLine) -> list[SourceFile]:
-    found = source_files.find([path], note, until_read, text_encoding)
-    how = source_files.sentence_on_decoding(found)
-    if how and text_encoding != decode_text.RAW:
-        note(how)
-    return found
 
 
 def _is_input(path: str, end: bytes) -> bool:

@@ -229,6 +229,17 @@ def read(path: str, note: PrintLine, text_encoding: str = "", of_model: bytes = 
         return b"".join(decode_text.pieces(found.path, found.decoding, shown))
 
 
+def find_for_model(
+    path: str, note: PrintLine, until_copied: contextlib.ExitStack, text_encoding: str = ""
+) -> list[SourceFile]:
+    """As `find`, of one path that is read for a model. `note` also prints how files were decoded. Errors: UserError."""
+    found = find([path], note, until_copied, text_encoding)
+    how = sentence_on_decoding(found)
+    if how and text_encoding != decode_text.RAW:
+        note(how)
+    return found
+
+
 def sentence_on_decoding(
     files: Sequence[SourceFile], replaced: Mapping[SourceFile, Collection[str]] = MappingProxyType({})
 ) -> str:

@@ -132,7 +132,7 @@ def test_a_text_that_can_be_read_only_once_is_refused(home, command):
     assert "-max_copy can't take -text from a pipe: save the text as a file, and name that." in sentence(done)
 
 
-@pytest.mark.parametrize(("command", "kind"), [("sample", ""), ("sample", "line"), ("chat", "")])
+@pytest.mark.parametrize(("command", "kind"), [("sample", ""), ("sample", "line"), ("chat", ""), ("chat", "line")])
 def test_files_of_a_folder_that_are_left_out_are_noted_once(tmp_path, command, kind):
     """In the words of `train FOLDER`."""
     item_models.saved(tmp_path, kind, letters="abc")
@@ -148,3 +148,24 @@ def test_files_of_a_folder_that_are_left_out_are_noted_once(tmp_path, command, k
         [line for line in said.stderr.decode().splitlines() if ": left out, since " in line] for said in (done, trained)
     )
     assert done.returncode == 0 and notes == of_training and len(notes) == 2
+
+
+@pytest.mark.parametrize(("command", "kind"), [("sample", ""), ("sample", "line"), ("chat", ""), ("chat", "line")])
+def test_the_encoding_of_the_text_can_be_named(tmp_path, command, kind):
+    """A detected encoding is noted, with the flag that overrules it."""
+    item_models.saved(tmp_path, kind, letters="abc")
+    (tmp_path / "old.txt").write_bytes(30 * "abc é bca\n".encode("cp1252"))
+    flags = (*SAMPLE[1:], "-max_copy", "9", "-text", "old.txt", *(("-length", "40") if command == "sample" else ()))
+    done = run(command, *flags, cwd=tmp_path, input=b"ab\n")
+    notes = [line for line in done.stderr.decode().splitlines() if "-text_encoding" in line]
+    assert done.returncode == 0 and len(notes) == 1 and notes[0].endswith("; -text_encoding overrules this.")
+    named = run(command, *flags, "-text_encoding", "latin-1", cwd=tmp_path, input=b"ab\n")
+    assert named.returncode == 0 and b"overrules" not in named.stderr
+    unread = run(command, *flags, "-text_encoding", "ascii", cwd=tmp_path, input=b"ab\n")
+    assert unread.returncode == 1 and b"old.txt can't be decoded as ascii at offset 4" in unread.stderr
+
+
+@pytest.mark.parametrize(("command", "files"), [("sample", "files of -primefile and -text"), ("chat", "file of -text")])
+def test_an_encoding_without_a_file_is_refused(home, command, files):
+    done = run(command, *SAMPLE[1:], "-text_encoding", "cp1252", cwd=home, input=b"ab\n")
+    assert f"-text_encoding is for the {files}: leave it out." in sentence(done)
