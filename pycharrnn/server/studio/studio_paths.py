@@ -11,7 +11,7 @@ import shutil
 from typing import Any
 
 from compat.atomic_write import atomic_write
-from pycharrnn.common import file_lock
+from pycharrnn.common import file_lock, regular_files
 from pycharrnn.common.errors import UserError
 
 CHECKPOINTS = "cv"  # as by default in `train`
@@ -76,9 +76,9 @@ def names_in(folder: str) -> list[str]:
 
 
 def read_json(path: str) -> dict[str, Any] | None:
-    """The object in a file; None if it is missing or damaged."""
+    """The object in a regular file; None without one, or if it is damaged."""
     try:
-        with open(path, "rb") as f:
+        with open(path, "rb", opener=regular_files.opener) as f:
             found = json.load(f)
     except (OSError, ValueError, RecursionError):
         return None
@@ -87,6 +87,7 @@ def read_json(path: str) -> dict[str, Any] | None:
 
 def write_json(path: str, value: dict[str, Any]) -> None:
     """Errors: OSError."""
+    regular_files.check(path)  # atomic_write would follow a link
     with atomic_write(path) as f:
         f.write(json.dumps(value, indent=1).encode() + b"\n")
 
