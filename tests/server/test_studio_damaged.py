@@ -55,6 +55,29 @@ def test_no_text_is_removed_while_a_run_does_not_say_which_it_uses(studio, damag
     assert len(files_below("studio/texts")) == len(texts) / 2
 
 
+@pytest.mark.parametrize("description", ["{", "[]", '{"folder": 1}', '{"folder": "", "given": 1}', '{"folder": ".."}'])
+def test_a_text_whose_description_is_damaged_is_not_here(studio, description):
+    text_id = studio.text()
+    Path(f"studio/texts/{text_id}.json").write_text(description, encoding="utf-8")
+    for answer in (studio.upload(text_id, "a.txt"), studio.post(f"/texts/{text_id}/read")):
+        assert (answer.status_code, answer.json()["detail"]) == (404, "this text is not here any more: drop it again.")
+
+
+def test_a_text_of_an_earlier_server_takes_files_and_is_read(studio):
+    folder = studio.post("/texts", name="My poems", is_folder=True).json()["id"]
+    loose = studio.text("a b.txt")
+    run_id = studio.start("damaged")
+    change(run_id, text=1)  # so that no text is removed
+    studio.begin_anew()
+    assert studio.upload(folder, "other/c.txt").status_code == 422
+    assert studio.upload(folder, "My poems/c.txt").status_code == studio.upload(loose, "d.txt").status_code == 200
+    found = [studio.post(f"/texts/{text_id}/read").json() for text_id in (folder, loose)]
+    assert [[file["name"] for file in one["files"]] for one in found] == [["My poems/c.txt"], ["a_b.txt", "d.txt"]]
+    assert [one["name"] for one in found] == ["My_poems", "a_b_and_1_more"]
+    used = studio.record(studio.post("/runs", text=loose, choice="quick").json()["id"]).text
+    assert used == loose and studio.upload(loose, "e.txt").status_code == 409
+
+
 @pytest.mark.parametrize(
     "values",
     [

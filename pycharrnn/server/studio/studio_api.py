@@ -20,7 +20,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.page.page_files import page_files
 from pycharrnn.server.app import Site
 from pycharrnn.server.schemas import ModelId, Problem
-from pycharrnn.server.studio import model_files, page_words, run_command, studio_paths, trash, uploads
+from pycharrnn.server.studio import model_files, page_words, receiving, run_command, studio_paths, trash
 from pycharrnn.server.studio.run_schemas import (
     Brought,
     Command,
@@ -148,8 +148,8 @@ def _has_folder() -> None:
 async def _received(request: Request, path: str, what: str) -> int:
     """Write the body of a request to a file. Returns: bytes. Errors: Refusal."""
     try:
-        uploads.check_space(int(request.headers.get("content-length", 0)), what)
-        return await uploads.receive(request.stream(), path)
+        receiving.check_space(int(request.headers.get("content-length", 0)), what)
+        return await receiving.receive(request.stream(), path)
     except ClientDisconnect:
         raise Refusal(400, "the upload was interrupted: nothing was kept.") from None
     except OSError as e:
@@ -193,22 +193,22 @@ class _Api:
     async def new_text(self, asked: NewText) -> TextId:
         """Begin a text, whose files are uploaded next."""
         try:
-            return TextId(id=self._studio.texts.new(asked.name, asked.is_folder))
+            return TextId(id=self._studio.texts.new(asked.name, asked.is_folder).id)
         except OSError as e:
             raise studio_paths.refusal_of(e, "can't keep the text") from e
 
     async def upload(self, request: Request, text: Annotated[str, Query(max_length=20)], name: _Name) -> Uploaded:
         """Receive a file of a text: the body is its bytes. An interrupted upload leaves nothing."""
         _require_bytes(request)
-        texts = self._studio.texts
+        kept = self._studio.texts.of(text)
         try:
-            path = texts.path_for(text, name)
+            path = kept.path_for(name)
         except OSError as e:  # one file has the name of another one's folder
             raise Refusal(422, f"can't keep {name[:100]!r} ({e.strerror or e}).") from e
         try:
             size = await _received(request, path, f"can't keep {os.path.basename(path)}")
         except BaseException:  # the server may end meanwhile
-            texts.give_up(text, path)
+            kept.give_up(path)
             raise
         return Uploaded(name=os.path.basename(path), bytes=size)
 
