@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
-import secrets
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from pycharrnn.common.display import plural
@@ -19,7 +18,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.engine import adapt
 from pycharrnn.page.facts import Losses
 from pycharrnn.sampling.copy_limits import CopyLimits
-from pycharrnn.server import drawn_items, request_labels, samples, scores
+from pycharrnn.server import drawn_items, etags, request_labels, samples, scores
 from pycharrnn.server.copied_passages import CopiedPassages, Unwanted
 from pycharrnn.server.known_texts import KnownTexts
 from pycharrnn.server.learning_models import LearningModel
@@ -56,13 +55,12 @@ def add_api(app: FastAPI, models: Registry, scheduler: Scheduler) -> None:
     api = _Api(models, scheduler)
     guarded: _Responses = {status: {"model": Problem} for status in _GUARD_STATUSES}
     problems: _Responses = {status: {"content": _PROBLEM} for status in (400, 404, 413, 422, 503, *_GUARD_STATUSES)}
-    unchanged: _Responses = {304: {"description": "The list has not changed since this ETag"}}
     app.add_api_route(
         "/api/models",
         api.list_models,
         methods=["GET"],
         response_model=ModelList,
-        responses={**guarded, **unchanged, 422: {"content": _PROBLEM}},
+        responses={**guarded, **etags.UNCHANGED, 422: {"content": _PROBLEM}},
     )
     app.add_api_route(
         "/api/losses",
@@ -111,26 +109,18 @@ class _Api:
         self._known_texts = KnownTexts()
         self._copied_passages = CopiedPassages()
         self._text_indexes = TextIndexes()
-        self._instance = secrets.token_hex(4)  # makes ETags unique to this server
+        self._listed = -1, b""  # a generation of the models, and the list of them
         # A score takes megabytes and is useless before it is complete, so scores that take about as long, which have
         # the same key (see _score_lock), are computed one after the other.
         self._score_locks = weakref.WeakValueDictionary[tuple[str, int, int], asyncio.Lock]()
 
-    async def list_models(
-        self,
-        response: Response,
-        if_none_match: Annotated[str | None, Header(description="the ETag of an earlier response")] = None,
-    ) -> ModelList | Response:
+    async def list_models(self, if_none_match: etags.IfNoneMatch = None) -> Response:
         """The models, and the limits of requests."""
-        tag = f'"{self._instance}-{self._models.generation}"'
-        if if_none_match == tag:
-            return Response(status_code=304, headers={"ETag": tag})
-        response.headers["ETag"] = tag
-        return ModelList(
-            models=self._models.all_facts(),
-            follow=self._models.follow,
-            limits=Limits(streams=self._scheduler.max_clients),
-        )
+        if self._listed[0] != self._models.generation:
+            limits = Limits(streams=self._scheduler.max_clients)
+            found = ModelList(models=self._models.all_facts(), follow=self._models.follow, limits=limits)
+            self._listed = self._models.generation, found.model_dump_json().encode()
+        return etags.tagged(self._listed[1], if_none_match)
 
     async def losses(self, request: Annotated[LossesQuery, Query()]) -> Losses:
         """The training and validation losses of a run up to a checkpoint."""

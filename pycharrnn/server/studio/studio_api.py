@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import shutil
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import Depends, FastAPI, Header, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
@@ -18,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from pycharrnn.common.display import replace_surrogates
 from pycharrnn.common.errors import UserError
 from pycharrnn.page.page_files import page_files
+from pycharrnn.server import etags
 from pycharrnn.server.app import Site
 from pycharrnn.server.schemas import ModelId, Problem
 from pycharrnn.server.studio import model_files, page_words, receiving, run_command, studio_paths, trash
@@ -52,15 +52,15 @@ from pycharrnn.server.studio.text_schemas import (
     Uploaded,
 )
 
-# How /openapi.json describes routes that take or send a file: FastAPI can't derive it from the handlers.
+# How /openapi.json describes routes, as far as FastAPI can't derive it from the handlers.
 _JSON: dict[str, Any] = {"responses": {}}
+_LIST: dict[str, Any] = {"responses": etags.UNCHANGED}
 _BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _TAKES_BYTES: dict[str, Any] = {**_JSON, "openapi_extra": {"requestBody": {"required": True, "content": _BYTES}}}
 _SENDS_BYTES: dict[str, Any] = {"response_class": FileResponse, "responses": {200: {"content": _BYTES}}}
 
 _STATUSES = (400, 401, 403, 404, 409, 413, 421, 422, 500, 503, 507)
 _Name = Annotated[str, Query(max_length=1000, description="the client's name of the file; never a path here")]
-_ETag = Annotated[str | None, Header(description="the ETag of an earlier response")]
 _Model = Annotated[ModelId, Query()]
 
 
@@ -82,7 +82,7 @@ def _add_paths(studio: Studio, app: FastAPI) -> None:
         ("GET", "/flags", api.flags, 200, _JSON),
         ("POST", "/command", api.command, 200, _JSON),
         ("POST", "/runs", api.start, 201, _JSON),
-        ("GET", "/runs", api.runs, 200, {**_JSON, "response_model": RunList}),
+        ("GET", "/runs", api.runs, 200, {**_LIST, "response_model": RunList}),
         ("GET", "/runs/{run_id}", api.run, 200, _JSON),
         ("POST", "/runs/{run_id}/stop", api.stop, 200, _JSON),
         ("POST", "/runs/{run_id}/go_on", api.go_on, 200, _JSON),
@@ -93,7 +93,7 @@ def _add_paths(studio: Studio, app: FastAPI) -> None:
         ("POST", "/runs/{run_id}/delete", api.delete_run, 200, _JSON),
         ("GET", "/models/files", api.files_of_model, 200, _JSON),
         ("POST", "/models/delete", api.delete_model, 200, _JSON),
-        ("GET", "/trash", api.trash, 200, {**_JSON, "response_model": Trash}),
+        ("GET", "/trash", api.trash, 200, {**_LIST, "response_model": Trash}),
         ("POST", "/trash/{trash_id}/undo", api.undo, 200, _JSON),
     ):
         described = {**kind, "responses": {**problems, **kind["responses"]}}
@@ -107,16 +107,6 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
     said = error.message if isinstance(error, UserError) else str(error)
     detail = replace_surrogates(page_words.reword(said))
     return JSONResponse({"detail": detail}, error.status if isinstance(error, Refusal) else 422)
-
-
-def _tagged(answer: RunList | Trash, if_none_match: str | None) -> Response:
-    """A response with an ETag, or status 304 if the client has it already."""
-    content = answer.model_dump_json().encode()
-    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    headers = {"ETag": tag}
-    if if_none_match == tag:
-        return Response(status_code=304, headers=headers)
-    return Response(content, media_type="application/json", headers=headers)
 
 
 def _of_this_site(request: Request) -> None:
@@ -232,9 +222,10 @@ class _Api:
         """Put a new run at the end of the queue. One run trains at a time."""
         return await self._studio.start(asked)
 
-    async def runs(self, if_none_match: _ETag = None) -> Response:
+    async def runs(self, if_none_match: etags.IfNoneMatch = None) -> Response:
         """All runs, and the queue of those that wait."""
-        return _tagged(await self._studio.runs(), if_none_match)
+        found = await self._studio.runs()
+        return etags.tagged(found.model_dump_json().encode(), if_none_match)
 
     async def run(self, run_id: str) -> RunDetail:
         """A run with its curve of losses and its samples."""
@@ -294,9 +285,10 @@ class _Api:
         """Move the file of a model to the trash."""
         return await self._studio.delete_model(asked.model)
 
-    async def trash(self, if_none_match: _ETag = None) -> Response:
+    async def trash(self, if_none_match: etags.IfNoneMatch = None) -> Response:
         """What is in the trash."""
-        return _tagged(Trash(trash=await asyncio.to_thread(trash.entries)), if_none_match)
+        found = Trash(trash=await asyncio.to_thread(trash.entries))
+        return etags.tagged(found.model_dump_json().encode(), if_none_match)
 
     async def undo(self, trash_id: str, asked: Nothing) -> Undone:
         """Move files back from the trash."""
