@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel
 
 from pycharrnn.common.display import plural
 from pycharrnn.common.errors import UserError
@@ -46,59 +47,36 @@ from pycharrnn.server.text_indexes import TextIndexes, TooManyIndexes
 
 _Responses = dict[int | str, dict[str, Any]]  # status -> its description for OpenAPI
 
+# Bytes of a request, where it may be larger than security.MAX_OTHER_BODY: these take 20,000 characters, and JSON may
+# encode each as two escapes of six bytes.
+MAX_BODY = dict.fromkeys(("/api/score", "/api/copied"), 1 << 18)
+
 _GUARD_STATUSES = (401, 421)  # of security.Guard, for every path
 _PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
 def add_api(app: FastAPI, models: Registry, scheduler: Scheduler) -> None:
-    """Add /api/models, /api/losses, /api/sample, /api/items, /api/score and /api/copied to an application."""
+    """Add the paths below to an application."""
     api = _Api(models, scheduler)
     guarded: _Responses = {status: {"model": Problem} for status in _GUARD_STATUSES}
     problems: _Responses = {status: {"content": _PROBLEM} for status in (400, 404, 413, 422, 503, *_GUARD_STATUSES)}
-    app.add_api_route(
-        "/api/models",
-        api.list_models,
-        methods=["GET"],
-        response_model=ModelList,
-        responses={**guarded, **etags.UNCHANGED, 422: {"content": _PROBLEM}},
-    )
-    app.add_api_route(
-        "/api/losses",
-        api.losses,
-        methods=["GET"],
-        responses={**guarded, 404: {"model": Problem}, 422: {"content": _PROBLEM}},
-    )
-    app.add_api_route(
-        "/api/sample",
-        api.sample,
-        methods=["POST"],
-        status_code=200,
-        response_class=LineStream,
-        responses={200: {"model": SampleLine}, **problems},
-    )
-    app.add_api_route(
-        "/api/items",
-        api.draw_items,
-        methods=["POST"],
-        status_code=200,
-        response_class=LineStream,
-        responses={200: {"model": ItemLine}, **problems},
-    )
-    app.add_api_route(
-        "/api/score",
-        api.score_text,
-        methods=["POST"],
-        response_class=JSONResponse,
-        responses={200: {"model": ScoreAnswer | ScoreLine}, **problems},
-    )
+    of_list: _Responses = {**guarded, **etags.UNCHANGED, 422: {"content": _PROBLEM}}
+    of_losses: _Responses = {**guarded, 404: {"model": Problem}, 422: {"content": _PROBLEM}}
+    of_score: _Responses = {200: {"model": ScoreAnswer | ScoreLine}, **problems}
 
-    app.add_api_route(
-        "/api/copied",
-        api.copied,
-        methods=["POST"],
-        response_model=CopiedAnswer,
-        responses=problems,
-    )
+    def lines_of(model: type[BaseModel]) -> dict[str, Any]:
+        described: dict[str, Any] = {"model": model, "description": f"lines of JSON, each a {model.__name__}"}
+        return {"response_class": LineStream, "responses": {200: described, **problems}}
+
+    for method, path, handler, described in (
+        ("GET", "/api/models", api.list_models, {"response_model": ModelList, "responses": of_list}),
+        ("GET", "/api/losses", api.losses, {"responses": of_losses}),
+        ("POST", "/api/sample", api.sample, lines_of(SampleLine)),
+        ("POST", "/api/items", api.draw_items, lines_of(ItemLine)),
+        ("POST", "/api/score", api.score_text, {"response_class": JSONResponse, "responses": of_score}),
+        ("POST", "/api/copied", api.copied, {"response_model": CopiedAnswer, "responses": problems}),
+    ):
+        app.add_api_route(path, handler, methods=[method], status_code=200, **described)
 
 
 class _Api:

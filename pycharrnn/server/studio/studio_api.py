@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -59,6 +60,10 @@ _BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "b
 _TAKES_BYTES: dict[str, Any] = {**_JSON, "openapi_extra": {"requestBody": {"required": True, "content": _BYTES}}}
 _SENDS_BYTES: dict[str, Any] = {"response_class": FileResponse, "responses": {200: {"content": _BYTES}}}
 
+# Method, path below _ROOT, handler, status of its response, and one of the kinds above.
+_Route = tuple[str, str, Callable[..., Any], int, dict[str, Any]]
+_ROOT = "/api/studio"
+
 _STATUSES = (400, 401, 403, 404, 409, 413, 421, 422, 500, 503, 507)
 _Name = Annotated[str, Query(max_length=1000, description="the client's name of the file; never a path here")]
 _Model = Annotated[ModelId, Query()]
@@ -66,14 +71,8 @@ _Model = Annotated[ModelId, Query()]
 
 def site_of(studio: Studio) -> Site:
     """The page of a studio, and its paths of the API."""
-    return Site(page_files(studio=True), partial(_add_paths, studio), studio_paths.UPLOADS)
-
-
-def _add_paths(studio: Studio, app: FastAPI) -> None:
     api = _Api(studio)
-    problems: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in _STATUSES}
-    checks = [Depends(_of_this_site), Depends(_has_folder)]
-    for method, path, handler, status, kind in (
+    routes: list[_Route] = [
         ("GET", "", api.facts, 200, _JSON),
         ("POST", "/texts", api.new_text, 201, _JSON),
         ("PUT", "/upload", api.upload, 200, _TAKES_BYTES),
@@ -95,9 +94,17 @@ def _add_paths(studio: Studio, app: FastAPI) -> None:
         ("POST", "/models/delete", api.delete_model, 200, _JSON),
         ("GET", "/trash", api.trash, 200, {**_LIST, "response_model": Trash}),
         ("POST", "/trash/{trash_id}/undo", api.undo, 200, _JSON),
-    ):
+    ]
+    uploads = frozenset(f"{_ROOT}{path}" for _, path, _, _, kind in routes if kind is _TAKES_BYTES)
+    return Site(page_files(studio=True), partial(_add_paths, routes), uploads)
+
+
+def _add_paths(routes: Sequence[_Route], app: FastAPI) -> None:
+    problems: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in _STATUSES}
+    checks = [Depends(_of_this_site), Depends(_has_folder)]
+    for method, path, handler, status, kind in routes:
         described = {**kind, "responses": {**problems, **kind["responses"]}}
-        path = f"/api/studio{path}"
+        path = f"{_ROOT}{path}"
         app.add_api_route(path, handler, methods=[method], status_code=status, dependencies=checks, **described)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(UserError, _refused)

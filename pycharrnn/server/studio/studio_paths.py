@@ -21,7 +21,6 @@ TEXTS, RUNS = "studio/texts", "studio/runs"
 INCOMING, OUTGOING = "studio/incoming", "studio/outgoing"  # of single requests
 LOCK = "studio/.lock"
 LINK = "studio/.open.html"  # leads the browser to the page
-UPLOADS = frozenset({"/api/studio/upload", "/api/studio/bring"})  # paths of the API that take files
 _LEAST_FREE = 1 << 20  # bytes
 _ID = re.compile(r"[a-z][0-9a-f]{8}")
 
