@@ -68,7 +68,8 @@ class StudioApp:
     def __init__(self, token: str = "") -> None:
         self.notes: list[str] = []
         self.studio = self._new_studio()
-        self.app = create_app(self.models, Scheduler(8, threads=1), LOOPBACK, token, site_of(self.studio))
+        self.site = site_of(self.studio)
+        self.app = create_app(self.models, Scheduler(8, threads=1), LOOPBACK, token, self.site)
 
     def _new_studio(self) -> Studio:
         studio_paths.make_folders()

@@ -7,8 +7,8 @@ import errno
 import os
 import socket
 
-# A link of somebody else's would have its target emptied, and a pipe would be waited for.
-_OF_FILES = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+from pycharrnn.common import regular_files
+
 _HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 
 
@@ -45,12 +45,12 @@ def acquire_for_child(path: str) -> int:
     while True:
         is_writable = True
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | _OF_FILES, 0o666)
+            fd = regular_files.opener(path, os.O_RDWR | os.O_CREAT)
         except PermissionError:
             if not os.path.exists(path):
                 raise
             # It is another user's, who may hold it.
-            fd, is_writable = os.open(path, os.O_RDONLY | _OF_FILES), False
+            fd, is_writable = regular_files.opener(path, os.O_RDONLY), False
         try:
             _lock_descriptor(fd)
             # The last holder may have removed the file between open and lock: then it no longer is the lock.

@@ -6,20 +6,20 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
-import secrets
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel
 
 from pycharrnn.common.display import plural
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import adapt
 from pycharrnn.page.facts import Losses
 from pycharrnn.sampling.copy_limits import CopyLimits
-from pycharrnn.server import drawn_items, request_labels, samples, scores
+from pycharrnn.server import drawn_items, etags, request_labels, samples, scores
 from pycharrnn.server.copied_passages import CopiedPassages, Unwanted
 from pycharrnn.server.known_texts import KnownTexts
 from pycharrnn.server.learning_models import LearningModel
@@ -48,60 +48,36 @@ from pycharrnn.text.recorded_text import not_usable
 
 _Responses = dict[int | str, dict[str, Any]]  # status -> its description for OpenAPI
 
+# Bytes of a request, where it may be larger than security.MAX_OTHER_BODY: these take 20,000 characters, and JSON may
+# encode each as two escapes of six bytes.
+MAX_BODY = dict.fromkeys(("/api/score", "/api/copied"), 1 << 18)
+
 _GUARD_STATUSES = (401, 421)  # of security.Guard, for every path
 _PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
 def add_api(app: FastAPI, models: Registry, scheduler: Scheduler) -> None:
-    """Add /api/models, /api/losses, /api/sample, /api/items, /api/score and /api/copied to an application."""
+    """Add the paths below to an application."""
     api = _Api(models, scheduler)
     guarded: _Responses = {status: {"model": Problem} for status in _GUARD_STATUSES}
     problems: _Responses = {status: {"content": _PROBLEM} for status in (400, 404, 413, 422, 503, *_GUARD_STATUSES)}
-    unchanged: _Responses = {304: {"description": "The list has not changed since this ETag"}}
-    app.add_api_route(
-        "/api/models",
-        api.list_models,
-        methods=["GET"],
-        response_model=ModelList,
-        responses={**guarded, **unchanged, 422: {"content": _PROBLEM}},
-    )
-    app.add_api_route(
-        "/api/losses",
-        api.losses,
-        methods=["GET"],
-        responses={**guarded, 404: {"model": Problem}, 422: {"content": _PROBLEM}},
-    )
-    app.add_api_route(
-        "/api/sample",
-        api.sample,
-        methods=["POST"],
-        status_code=200,
-        response_class=LineStream,
-        responses={200: {"model": SampleLine}, **problems},
-    )
-    app.add_api_route(
-        "/api/items",
-        api.draw_items,
-        methods=["POST"],
-        status_code=200,
-        response_class=LineStream,
-        responses={200: {"model": ItemLine}, **problems},
-    )
-    app.add_api_route(
-        "/api/score",
-        api.score_text,
-        methods=["POST"],
-        response_class=JSONResponse,
-        responses={200: {"model": ScoreAnswer | ScoreLine}, **problems},
-    )
+    of_list: _Responses = {**guarded, **etags.UNCHANGED, 422: {"content": _PROBLEM}}
+    of_losses: _Responses = {**guarded, 404: {"model": Problem}, 422: {"content": _PROBLEM}}
+    of_score: _Responses = {200: {"model": ScoreAnswer | ScoreLine}, **problems}
 
-    app.add_api_route(
-        "/api/copied",
-        api.copied,
-        methods=["POST"],
-        response_model=CopiedAnswer,
-        responses=problems,
-    )
+    def lines_of(model: type[BaseModel]) -> dict[str, Any]:
+        described: dict[str, Any] = {"model": model, "description": f"lines of JSON, each a {model.__name__}"}
+        return {"response_class": LineStream, "responses": {200: described, **problems}}
+
+    for method, path, handler, described in (
+        ("GET", "/api/models", api.list_models, {"response_model": ModelList, "responses": of_list}),
+        ("GET", "/api/losses", api.losses, {"responses": of_losses}),
+        ("POST", "/api/sample", api.sample, lines_of(SampleLine)),
+        ("POST", "/api/items", api.draw_items, lines_of(ItemLine)),
+        ("POST", "/api/score", api.score_text, {"response_class": JSONResponse, "responses": of_score}),
+        ("POST", "/api/copied", api.copied, {"response_model": CopiedAnswer, "responses": problems}),
+    ):
+        app.add_api_route(path, handler, methods=[method], status_code=200, **described)
 
 
 class _Api:
@@ -112,26 +88,18 @@ class _Api:
         self._known_texts = KnownTexts()
         self._copied_passages = CopiedPassages()
         self._text_indexes = TextIndexes()
-        self._instance = secrets.token_hex(4)  # makes ETags unique to this server
+        self._listed = -1, b""  # a generation of the models, and the list of them
         # A score takes megabytes and is useless before it is complete, so scores that take about as long, which have
         # the same key (see _score_lock), are computed one after the other.
         self._score_locks = weakref.WeakValueDictionary[tuple[str, int, int], asyncio.Lock]()
 
-    async def list_models(
-        self,
-        response: Response,
-        if_none_match: Annotated[str | None, Header(description="the ETag of an earlier response")] = None,
-    ) -> ModelList | Response:
+    async def list_models(self, if_none_match: etags.IfNoneMatch = None) -> Response:
         """The models, and the limits of requests."""
-        tag = f'"{self._instance}-{self._models.generation}"'
-        if if_none_match == tag:
-            return Response(status_code=304, headers={"ETag": tag})
-        response.headers["ETag"] = tag
-        return ModelList(
-            models=self._models.all_facts(),
-            follow=self._models.follow,
-            limits=Limits(streams=self._scheduler.max_clients),
-        )
+        if self._listed[0] != self._models.generation:
+            limits = Limits(streams=self._scheduler.max_clients)
+            found = ModelList(models=self._models.all_facts(), follow=self._models.follow, limits=limits)
+            self._listed = self._models.generation, found.model_dump_json().encode()
+        return etags.tagged(self._listed[1], if_none_match)
 
     async def losses(self, request: Annotated[LossesQuery, Query()]) -> Losses:
         """The training and validation losses of a run up to a checkpoint."""

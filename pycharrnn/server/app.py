@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 
 from pycharrnn._version import __version__
 from pycharrnn.page.page_files import MEDIA_TYPES, page_files
-from pycharrnn.server.api import add_api
+from pycharrnn.server import api
 from pycharrnn.server.json_route import JsonRoute
 from pycharrnn.server.line_stream import LineStream
 from pycharrnn.server.registry import Registry
@@ -44,9 +44,16 @@ def create_app(
     files = {"/" if name == "index.html" else f"/{name}": (name, content) for name, content in site.files.items()}
     app = FastAPI(title="pycharrnn", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.scheduler, app.router.route_class = scheduler, JsonRoute
-    app.add_middleware(Guard, hosts=hosts, token=token, open_paths=frozenset(files), upload_paths=site.upload_paths)
+    app.add_middleware(
+        Guard,
+        hosts=hosts,
+        token=token,
+        open_paths=frozenset(files),
+        max_body=api.MAX_BODY,
+        upload_paths=site.upload_paths,
+    )
     app.exception_handler(RequestValidationError)(_refuse)
-    add_api(app, models, scheduler)  # before the files: routes are matched in order
+    api.add_api(app, models, scheduler)  # before the files: routes are matched in order
     site.add_paths(app)
     for path, (name, content) in files.items():
         handler = _answer_with(content, MEDIA_TYPES[os.path.splitext(name)[1]])
@@ -102,13 +109,14 @@ def _complete_schema(schema: dict[str, Any], token: str) -> None:
     """Complete /openapi.json: some paths stream lines, and a token is required."""
     # FastAPI describes the whole response, as a string. OpenAPI 3.1 has no keyword for lines (3.2: itemSchema), and
     # generators take `schema` for that of one.
-    for path, line in (("/api/sample", "SampleLine"), ("/api/items", "ItemLine"), ("/api/score", "ScoreLine")):
-        answer = schema["paths"][path]["post"]["responses"]["200"]
-        answer["description"] = f"lines of JSON, each a {line}"
-        answer["content"][LineStream.media_type] = {"schema": {"$ref": f"#/components/schemas/{line}"}}
-        if path == "/api/score":
-            answer["description"] = f"a ScoreAnswer; with `progress` {answer['description']}"
-            answer["content"]["application/json"] = {"schema": {"$ref": "#/components/schemas/ScoreAnswer"}}
+    answers = [operation["responses"] for path in schema["paths"].values() for operation in path.values()]
+    for answer in answers:
+        if described := answer.get("200", {}).get("content", {}).get(LineStream.media_type):
+            del described["schema"]["type"]
+    score = schema["paths"]["/api/score"]["post"]["responses"]["200"]
+    score["description"] = "a ScoreAnswer; with `progress` lines of JSON, each a ScoreLine"
+    for media_type, name in ((LineStream.media_type, "ScoreLine"), ("application/json", "ScoreAnswer")):
+        score["content"][media_type] = {"schema": {"$ref": f"#/components/schemas/{name}"}}
     if token:
         schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         schema["security"] = [{"token": []}]

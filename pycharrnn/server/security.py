@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Limits in bytes. JSON may encode a character as two escapes of six bytes. Two paths take 20,000 characters, the others
-# a few thousand.
-MAX_BODY = dict.fromkeys(("/api/score", "/api/copied"), 1 << 18)
-MAX_OTHER_BODY = 1 << 16
-MAX_UPLOAD = 1 << 32
+MAX_OTHER_BODY = 1 << 16  # bytes of a request; JSON may encode a character as two escapes of six
+MAX_UPLOAD = 1 << 32  # bytes of a file
 
 _RESPONSE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -30,7 +28,8 @@ class Guard:
         hosts: accepted names in the Host header (lower case, no port), or None for any. Refusing other names prevents
             DNS rebinding, in which a web page reaches this server under a name of its own.
         token: required as `Authorization: Bearer TOKEN`; "" for none. open_paths: paths that need no token.
-        upload_paths: paths that take files.
+        max_body: path -> bytes of a request, where they differ from MAX_OTHER_BODY. upload_paths: those that take files
+            of up to MAX_UPLOAD.
     """
 
     def __init__(
@@ -39,10 +38,11 @@ class Guard:
         hosts: frozenset[str] | None,
         token: str,
         open_paths: frozenset[str],
-        upload_paths: frozenset[str] = frozenset(),
+        max_body: Mapping[str, int],
+        upload_paths: frozenset[str],
     ) -> None:
         self.app, self.hosts, self.token, self.open_paths = app, hosts, token.encode(), open_paths
-        self.upload_paths, self.max_body = upload_paths, {**MAX_BODY, **dict.fromkeys(upload_paths, MAX_UPLOAD)}
+        self.upload_paths, self.max_body = upload_paths, {**max_body, **dict.fromkeys(upload_paths, MAX_UPLOAD)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -10,10 +10,11 @@ from api_client import Client
 from serving_tools import LSTM
 
 from pycharrnn.common.errors import UserError
+from pycharrnn.server.api import MAX_BODY
 from pycharrnn.server.app import create_app
 from pycharrnn.server.registry import Registry
 from pycharrnn.server.schemas import MAX_LENGTH, MAX_PRIMETEXT, MAX_SCORED
-from pycharrnn.server.security import MAX_BODY, MAX_OTHER_BODY
+from pycharrnn.server.security import MAX_OTHER_BODY
 
 
 @pytest.mark.parametrize(

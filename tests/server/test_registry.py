@@ -547,9 +547,10 @@ def test_a_list_that_is_as_it_was_is_not_sent_again(folder):
         assert changed()
     answer = ask(app, "GET", "/api/models", headers=tag)
     assert (answer.status_code, len(answer.json()["models"])) == (200, 3)
-    assert (
-        ask(app_of(models), "GET", "/api/models", headers={"if-none-match": answer.headers["etag"]}).status_code == 200
-    )
+    tag = {"if-none-match": answer.headers["etag"]}
+    for paths, status in (([folder], 304), ([LSTM], 200)):
+        another_server = app_of(offered(*paths, follow=paths == [folder]))
+        assert ask(another_server, "GET", "/api/models", headers=tag).status_code == status
 
 
 def test_losses_are_those_that_the_checkpoint_holds():

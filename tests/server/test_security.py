@@ -10,6 +10,7 @@ import pytest
 from serving_tools import LOOPBACK
 
 from pycharrnn.server import security
+from pycharrnn.server.api import MAX_BODY
 from pycharrnn.server.security import MAX_OTHER_BODY, Guard
 
 TOKEN = "0123456789abcdef"
@@ -28,7 +29,7 @@ async def application(scope, receive, send):
 
 def ask(path: str, hosts=LOOPBACK, token: str = TOKEN, **headers: str) -> httpx.Response:
     """The answer of a guarded application, of which / alone needs no token."""
-    guard = Guard(application, hosts, token, frozenset({"/"}))
+    guard = Guard(application, hosts, token, frozenset({"/"}), MAX_BODY, frozenset())
 
     async def request():
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app=guard), base_url="http://localhost") as client:

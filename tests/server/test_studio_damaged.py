@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from studio_tools import files_below
+from conftest import needs_signals
+from studio_tools import files_below, use_fake_training
 
 from pycharrnn.server.studio import run_record
 
@@ -53,6 +55,29 @@ def test_no_text_is_removed_while_a_run_does_not_say_which_it_uses(studio, damag
     assert len(files_below("studio/texts")) == len(texts) / 2
 
 
+@pytest.mark.parametrize("description", ["{", "[]", '{"folder": 1}', '{"folder": "", "given": 1}', '{"folder": ".."}'])
+def test_a_text_whose_description_is_damaged_is_not_here(studio, description):
+    text_id = studio.text()
+    Path(f"studio/texts/{text_id}.json").write_text(description, encoding="utf-8")
+    for answer in (studio.upload(text_id, "a.txt"), studio.post(f"/texts/{text_id}/read")):
+        assert (answer.status_code, answer.json()["detail"]) == (404, "this text is not here any more: drop it again.")
+
+
+def test_a_text_of_an_earlier_server_takes_files_and_is_read(studio):
+    folder = studio.post("/texts", name="My poems", is_folder=True).json()["id"]
+    loose = studio.text("a b.txt")
+    run_id = studio.start("damaged")
+    change(run_id, text=1)  # so that no text is removed
+    studio.begin_anew()
+    assert studio.upload(folder, "other/c.txt").status_code == 422
+    assert studio.upload(folder, "My poems/c.txt").status_code == studio.upload(loose, "d.txt").status_code == 200
+    found = [studio.post(f"/texts/{text_id}/read").json() for text_id in (folder, loose)]
+    assert [[file["name"] for file in one["files"]] for one in found] == [["My poems/c.txt"], ["a_b.txt", "d.txt"]]
+    assert [one["name"] for one in found] == ["My_poems", "a_b_and_1_more"]
+    used = studio.record(studio.post("/runs", text=loose, choice="quick").json()["id"]).text
+    assert used == loose and studio.upload(loose, "e.txt").status_code == 409
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -86,6 +111,64 @@ def test_a_damaged_queue_is_in_the_order_of_its_runs(studio, order):
     Path("studio/runs/queue.json").write_text(json.dumps({"queue": order}), encoding="utf-8")
     studio.begin_anew()
     assert studio.get("/runs").json()["queue"] == ids
+
+
+# -- links and pipes, which a stranger may have put there --------------------------------------------------------------
+
+PUT: dict[str, Callable[[Path], object]] = {
+    "a link": lambda path: path.symlink_to(os.path.abspath("letter.txt")),
+    "a link to nothing": lambda path: path.symlink_to(os.path.abspath("missing.txt")),
+    "a pipe": lambda path: os.mkfifo(path),
+}
+
+
+@pytest.fixture(params=list(PUT))
+def put_at(request) -> Callable[[Path], str]:
+    """Puts a link or a pipe in the place of a file, and returns what is said of it."""
+    Path("letter.txt").write_text("a letter", encoding="utf-8")
+
+    def put(path: Path) -> str:
+        path.unlink(missing_ok=True)
+        PUT[request.param](path)
+        return f"it is {'not a regular file' if request.param == 'a pipe' else 'a symbolic link'}: remove it"
+
+    return put
+
+
+@needs_signals
+@pytest.mark.parametrize(
+    "name",
+    ["studio/runs/{id}/events.jsonl", "studio/runs/{id}/stderr.txt", "cv/lm_poems_latest.t7", "cv/poems.csv"],
+)
+def test_a_training_writes_through_no_link_and_to_no_pipe(studio, monkeypatch, put_at, name):
+    use_fake_training(monkeypatch, "finish")
+    run_id = studio.start()
+    studio.until(run_id, lambda run: run["state"] == "finished")
+    path = Path(name.format(id=run_id))
+    said = put_at(path)
+    studio.begin_anew()
+    assert studio.post(f"/runs/{run_id}/go_on", minutes=1).status_code == 200
+    failed = studio.until(run_id, lambda run: run["state"] in ("failed", "finished"))
+    assert failed["error"] == f"can't begin the training: can't use {path} ({said})."
+    assert Path("letter.txt").read_text(encoding="utf-8") == "a letter" and not Path("missing.txt").exists()
+    path.unlink()
+    studio.post(f"/runs/{run_id}/go_on")
+    studio.until(run_id, lambda run: run["state"] == "finished")
+
+
+@needs_signals
+def test_the_lists_of_a_studio_are_regular_files(studio, put_at):
+    """A link to a run elsewhere would have that changed."""
+    linked, other = studio.start(), studio.start("other")
+    record = Path(f"studio/runs/{linked}/run.json")
+    shutil.copy(record, "letter.txt")
+    before = Path("letter.txt").read_bytes()
+    for path in (record, Path("studio/runs/queue.json")):
+        put_at(path)
+    studio.begin_anew()
+    assert studio.get("/runs").json()["queue"] == [other]
+    assert studio.post(f"/runs/{other}/stop").json()["state"] == "stopped"
+    assert Path("letter.txt").read_bytes() == before and not Path("missing.txt").exists()
 
 
 @pytest.mark.parametrize("removed", ["trash", "cv", "models", "studio/texts", "studio/runs"])

@@ -640,6 +640,51 @@ def test_figures_come_from_the_log(studio, monkeypatch):
     assert studio.run(run_id)["iteration"] is None
 
 
+def paused_log(steps: dict[int, float], validations: dict[int, float], save: float = 1.0) -> list[Row]:
+    """Rows of 300 iterations of 0.1 seconds, validated and saved in 3 seconds and `save` at every hundredth.
+
+    steps, validations: iteration -> the seconds that its step or its validation takes longer.
+    """
+    rows, seconds = [], 0.0
+    for i in range(1, 301):
+        seconds += 0.1 + steps.get(i, 0.0)
+        rows.append(Row("train", i, i / 100, train_loss=2.0, seconds=round(seconds, 3)))
+        if i % 100 == 0:
+            seconds += 3 + validations.get(i, 0.0)
+            rows.append(Row("validation", i, i / 100, val_loss=2.0, seconds=round(seconds, 3)))
+            seconds += save
+    return rows
+
+
+@pytest.mark.parametrize(
+    "steps, validations, speed",
+    [
+        ({}, {}, 100 / 13),
+        ({250: 3600.0}, {}, 100 / 13),
+        ({210: 60.0, 299: 3600.0, 300: 0.0}, {}, 100 / 13),
+        ({300: 3600.0}, {}, 100 / 13),
+        ({}, {300: 3600.0}, 100 / 13),
+        ({250: 3600.0}, {200: 60.0, 300: 0.0}, 100 / 13),
+        (dict.fromkeys(range(201, 301), 0.9), {}, 100 / 103),  # another program is there
+        (dict.fromkeys(range(291, 301), 9.9), {}, 100 / 113),
+    ],
+)
+def test_a_pause_is_not_a_slow_step(steps, validations, speed):
+    """As when the machine sleeps, or the process is stopped; also right after the pause, in the last row."""
+    log = run_progress._Log()
+    for end, row in enumerate(paused_log(steps, validations), 1):
+        log.add(row, end)
+    assert log.speed() == pytest.approx(speed, rel=0.02)
+
+
+def test_short_steps_are_no_pauses():
+    """Their seconds are rounded to thousandths, many of them to none."""
+    log = run_progress._Log()
+    for i in range(1, 1001):
+        log.add(Row("train", i, i / 100, seconds=round(i / 4000, 3)), i)
+    assert log.speed() == pytest.approx(4000, rel=0.02)
+
+
 @pytest.mark.parametrize("saves", [True, False])
 def test_a_run_that_goes_on_says_so_until_its_log_is_written(studio, monkeypatch, saves):
     """Without a checkpoint it begins anew, and there is none to load."""

@@ -63,6 +63,13 @@ def test_a_model_is_described_as_the_file_that_it_is_sent_as():
     assert list(described["404"]["content"]) == ["application/json"]
 
 
+@pytest.mark.parametrize("path", ["/runs", "/trash"])
+def test_a_list_that_has_not_changed_is_announced(path):
+    described = paths[f"/api/studio{path}"]["get"]
+    assert "content" not in described["responses"]["304"]
+    assert "if-none-match" in [parameter["name"] for parameter in described["parameters"]]
+
+
 @pytest.mark.slow
 @described.parametrize()
 @settings(max_examples=CASES, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))

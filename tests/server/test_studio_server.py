@@ -125,7 +125,7 @@ def test_an_upload_has_its_time_with_each_part_of_it(studio):
             return slow.recv(1000).startswith(b"HTTP/1.1 200 ")
         return False
 
-    with server_in_thread(app, scheduler, OpenConnections(9, limits, studio_paths.UPLOADS)) as port:
+    with server_in_thread(app, scheduler, OpenConnections(9, limits, studio.site.upload_paths)) as port:
         with socket.create_connection(("127.0.0.1", port), timeout=300) as silent:
             silent.sendall(head.replace("NAME", "silent").encode() + b"half of it")
             assert silent.recv(1000) == b""  # closed

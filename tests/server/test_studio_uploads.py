@@ -23,7 +23,7 @@ from pycharrnn.server import security
 from pycharrnn.server.app import create_app
 from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler
-from pycharrnn.server.studio import studio_api, text_facts, text_reading, uploads
+from pycharrnn.server.studio import receiving, studio_api, text_facts, text_reading, uploaded_text, uploads
 from pycharrnn.server.studio.studio_paths import Refusal
 from pycharrnn.server.studio.text_schemas import ReadText
 from pycharrnn.text import corpus
@@ -94,7 +94,7 @@ def test_folders_that_are_sent_together_are_the_labels_of_their_files(studio, tm
     text_id = studio.post("/texts").json()["id"]
     for name in ("boys/b.txt", "girls2/g.txt", "girls2/old/o.txt", "girls 2/h.txt"):
         assert studio.upload(text_id, name, name.encode()).status_code == 200
-    paths = studio.studio.texts.paths(text_id)
+    paths = studio.studio.texts.of(text_id).paths()
     folder = f"studio/texts/{text_id}/input"
     assert paths == [f"{folder}/boys", f"{folder}/girls2", f"{folder}/girls_2"]
     with corpus.gather(paths, print, items="file", label="folder", data=str(tmp_path)) as gathered:
@@ -261,7 +261,7 @@ def test_texts_that_are_not_there(studio):
 
 
 def test_as_many_files_as_are_allowed(studio, monkeypatch):
-    monkeypatch.setattr(uploads, "MAX_FILES", 2)
+    monkeypatch.setattr(uploaded_text, "MAX_FILES", 2)
     text_id = studio.text("a.txt")
     assert [studio.upload(text_id, "a.txt").status_code for _ in range(2)] == [200, 422]
     refused = studio.upload(text_id, "a.txt").json()["detail"]
@@ -397,7 +397,7 @@ def test_an_upload_that_is_cancelled_while_a_thread_writes(studio, monkeypatch):
 
     text_id = studio.post("/texts").json()["id"]
     with monkeypatch.context() as patch:
-        patch.setattr(uploads, "atomic_write", slow_file)
+        patch.setattr(receiving, "atomic_write", slow_file)
         asyncio.run(cancelled(studio_api._Api(studio.studio).upload(upload_of(b"abc"), text_id, "a.txt")))
     assert events == ["written", "closed"]
     assert studio.upload(text_id, "a.txt").json()["name"] == "a.txt"
@@ -444,7 +444,7 @@ def test_texts_that_no_run_uses_are_gone_after_a_day(studio, monkeypatch):
     began = time.monotonic()
     new = studio.text()
     monkeypatch.setattr(uploads.time, "monotonic", lambda: began + 1000)
-    studio.studio.texts._begun[new] = began + 600
+    studio.studio.texts.of(new).begun = began + 600
     studio.studio.texts.remove_abandoned(500)
     kept = {name for name in os.listdir("studio/texts") if not name.endswith(".json")}
     assert {used, new} <= kept and left not in kept and not os.path.exists(f"studio/texts/{left}.json")

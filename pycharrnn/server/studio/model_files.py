@@ -15,7 +15,7 @@ from pycharrnn.common.printing import PrintLine
 from pycharrnn.server.studio import run_record, studio_paths
 from pycharrnn.server.studio.run_schemas import SendFormat
 from pycharrnn.server.studio.studio_paths import INCOMING, MODELS, OUTGOING, Refusal
-from pycharrnn.server.studio.uploads import safe_file_name
+from pycharrnn.server.studio.uploaded_text import safe_file_name
 from pycharrnn.text import file_kinds
 from pycharrnn.text.corpus import safe_name
 

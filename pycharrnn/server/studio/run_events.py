@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field, ValidationError
 
+from pycharrnn.common import regular_files
 from pycharrnn.common.display import escape_controls, replace_surrogates
 from pycharrnn.common.errors import worded
 from pycharrnn.server.studio.run_schemas import ShownSample
@@ -106,10 +107,8 @@ class EventReader:
 
     def read(self) -> RunEvents:
         """What the events say by now; of a large file, its last part."""
-        if not os.path.isfile(self._path):  # to open a pipe would wait for its writer
-            return self._found
         try:
-            with open(self._path, "rb") as f:
+            with open(self._path, "rb", opener=regular_files.opener) as f:
                 size = os.fstat(f.fileno()).st_size
                 if size < self._end:  # another file
                     self._end, self._found = 0, RunEvents()
@@ -127,9 +126,9 @@ class EventReader:
 
 
 def append(path: str, event: Event) -> None:
-    """Errors: OSError."""
+    """Errors: OSError, also for a path with something else than a regular file."""
     line = event.model_dump_json(exclude_none=True)
-    with open(path, "ab", buffering=0) as f:
+    with open(path, "ab", buffering=0, opener=regular_files.opener) as f:
         f.write(f"\n{line}\n".encode())  # the line before may have been cut by a full disk
 
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pycharrnn.checkpoints import run_names
-from pycharrnn.common import file_lock
+from pycharrnn.common import file_lock, regular_files
 from pycharrnn.server.studio import run_events, studio_paths
 from pycharrnn.server.studio.child_environment import child_environment
 from pycharrnn.server.studio.run_events import Event, RunEvents
@@ -53,7 +53,7 @@ class Processes:
             fd = file_lock.acquire_for_child(lock)
             apart = {"start_new_session": True, "pass_fds": (fd,)}
         try:
-            with open(record.stderr, "ab") as err:
+            with open(record.stderr, "ab", opener=regular_files.opener) as err:
                 self._begun[record.id] = subprocess.Popen(
                     [sys.executable, "-c", _PROGRAM, lock, str(fd), record.events, *words],
                     stdin=subprocess.DEVNULL,
@@ -147,9 +147,9 @@ def without_prefix(line: str) -> str:
 
 
 def lines_of(path: str, start: int = 0) -> list[str]:
-    """The lines of a file from byte `start` on, of its last 256 KiB at most; none if it is missing."""
+    """The lines of a file from byte `start` on, of its last 256 KiB at most; none without such a file."""
     try:
-        with open(path, "rb") as f:
+        with open(path, "rb", opener=regular_files.opener) as f:
             f.seek(max(start, os.fstat(f.fileno()).st_size - _MOST_READ))
             return f.read(_MOST_READ).decode("utf-8", "replace").splitlines()
     except OSError:

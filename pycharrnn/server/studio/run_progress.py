@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Doubles = npt.NDArray[np.float64]
 
 _RECENT = 12  # rows at least, and a third of all, over which the speed is averaged
+_PAUSE, _PAUSE_SECONDS = 10, 1.0  # a pause takes so many times as long as usual, and longer than so many seconds
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,22 @@ class _Curve:
         return iterations[finite], values[finite]
 
 
+def _without_pauses(durations: Doubles, kinds: npt.NDArray[np.int64]) -> Doubles:
+    """The seconds between rows, (N,), where pauses take as long as is usual for their kind, (N,).
+
+    In a pause the process was stopped, or the machine slept: it takes far longer than usual, and the durations of its
+    kind before and after it do not. Otherwise the training has become slower.
+    """
+    found = durations.copy()
+    for kind in np.unique(kinds):
+        (places,) = np.nonzero(kinds == kind)
+        seconds = durations[places]
+        usual = np.quantile(seconds, 0.5, method="lower")  # of two, the shorter one
+        is_long = np.pad(seconds > max(_PAUSE * usual, _PAUSE_SECONDS), 1)
+        found[places[is_long[1:-1] & ~is_long[:-2] & ~is_long[2:]]] = usual
+    return found
+
+
 @dataclass
 class _Log:
     """The rows of a log that have been read.
@@ -70,7 +87,8 @@ class _Log:
         attempt: of the run. has_begun: as in Progress, when the rows were read; the next attempt may cut rows off.
         written: when the file was, in seconds since 1970. end: where the rows end in it, in bytes.
         last, train: the last row, and the last one with a training loss.
-        seconds: of all rows. train_losses, val_losses: of those of each kind.
+        seconds: of the rows that have them. validations: 1 for each of these that is a validation, else 0.
+        train_losses, val_losses: of those of each kind.
     """
 
     attempt: int = 0
@@ -80,13 +98,16 @@ class _Log:
     last: Row | None = None
     train: Row | None = None
     seconds: _Curve = field(default_factory=_Curve)
+    validations: array[int] = field(default_factory=lambda: array("b"))
     train_losses: _Curve = field(default_factory=_Curve)
     val_losses: _Curve = field(default_factory=_Curve)
 
     def add(self, row: Row, end: int) -> None:
         """Add the next row, and where it ends."""
         self.last, self.end = row, end
-        self.seconds.append(row.iteration, row.seconds)
+        if _finite(row.seconds) is not None:
+            self.seconds.append(row.iteration, row.seconds)
+            self.validations.append(row.kind == "validation")
         if row.kind == "train":
             self.train = row
             self.train_losses.append(row.iteration, row.train_loss)
@@ -94,14 +115,16 @@ class _Log:
             self.val_losses.append(row.iteration, row.val_loss)
 
     def speed(self) -> float:
-        """Iterations in a second, validations included; 0 if it is not known yet."""
-        iterations, seconds = (values[-max(_RECENT, len(self.seconds) // 3) :] for values in self.seconds.finite())
+        """Iterations in a second, with validations and without pauses; 0 if it is not known yet."""
+        (iterations, seconds), validations = self.seconds.finite(), np.array(self.validations, np.int64)
         if not len(seconds):
             return 0.0
-        first, then, last, now = iterations[0], seconds[0], iterations[-1], seconds[-1]
+        recent = max(_RECENT, len(seconds) // 3)
+        durations = _without_pauses(np.diff(seconds), 2 * validations[:-1] + validations[1:])
+        first, last, took = iterations[-recent:][0], iterations[-1], durations[1 - recent :].sum()
         if last == first:
-            first, then = 0, 0.0
-        return float((last - first) / (now - then)) if now > then else 0.0
+            first, took = 0, seconds[-1]
+        return float((last - first) / took) if took > 0 else 0.0
 
 
 class ProgressReader:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from pycharrnn.common import regular_files
 from pycharrnn.common.numbered_names import numbered
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.server.studio import run_command, run_process, run_record, studio_paths
@@ -153,9 +154,12 @@ class RunQueue:
         record = dataclasses.replace(record, **begun)
         self._keep(dataclasses.replace(record, state="running"))  # first, since a server may end at any time
         try:
+            regular_files.check(log)
+            run_record.check_checkpoints_of(record)
             self._processes.begin(record, words)
         except OSError as e:
-            sentence = str(studio_paths.refusal_of(e, "can't begin the training"))
+            used = f": can't use {e.filename}" if isinstance(e.filename, str) else ""
+            sentence = str(studio_paths.refusal_of(e, f"can't begin the training{used}"))
             self._keep(dataclasses.replace(record, state="failed", ended=now, error=sentence))
         self._leave(record.id)
 

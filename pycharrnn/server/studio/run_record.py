@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from pycharrnn.checkpoints import run_names
+from pycharrnn.common import regular_files
 from pycharrnn.server.studio import studio_paths
 from pycharrnn.server.studio.run_schemas import State
 from pycharrnn.server.studio.studio_paths import CHECKPOINTS, RUNS
@@ -153,5 +154,15 @@ def names_with_checkpoints() -> set[str]:
 
 def checkpoints_of(record: RunRecord) -> list[str]:
     """The paths of a run's checkpoints in cv/, in the order of their names."""
+    return [path for path in _named_as_checkpoints_of(record) if os.path.isfile(path)]
+
+
+def check_checkpoints_of(record: RunRecord) -> None:
+    """Errors: OSError if the training could write through a link in cv/, which may be a stranger's, or to a pipe."""
+    for path in _named_as_checkpoints_of(record):
+        regular_files.check(path)
+
+
+def _named_as_checkpoints_of(record: RunRecord) -> list[str]:
     paths = [f"{CHECKPOINTS}/{name}" for name in studio_paths.names_in(CHECKPOINTS)]
-    return sorted(path for path in paths if record.owns(path) and os.path.isfile(path))
+    return sorted(path for path in paths if record.owns(path))

@@ -23,7 +23,7 @@ from pycharrnn.server.studio import (
     run_views,
     studio_paths,
     trash,
-    uploads,
+    uploaded_text,
 )
 from pycharrnn.server.studio.run_progress import ProgressReader
 from pycharrnn.server.studio.run_queue import RunQueue, free_name
@@ -44,6 +44,7 @@ from pycharrnn.server.studio.run_schemas import (
 from pycharrnn.server.studio.studio_paths import Refusal
 from pycharrnn.server.studio.text_reading import TextReader
 from pycharrnn.server.studio.text_schemas import Estimates, ReadText, TextFacts
+from pycharrnn.server.studio.uploads import Texts
 from pycharrnn.server.waiting import repeat
 from pycharrnn.text import corpus
 from pycharrnn.text.corpus import MAX_NAME, safe_name
@@ -64,7 +65,7 @@ class Studio:
 
     def __init__(self, models: Registry, note: PrintLine, environment: Mapping[str, str]) -> None:
         self._models, self._note, self._folder = models, note, os.getcwd()
-        self._texts, self._progress = uploads.Texts(), ProgressReader()
+        self._texts, self._progress = Texts(), ProgressReader()
         self._queue, self._reader = RunQueue(note, environment), TextReader(self._texts, environment)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="studio")  # all that changes runs
         self._one_conversion_at_a_time = asyncio.Lock()  # each takes memory
@@ -103,7 +104,7 @@ class Studio:
             version=__version__,
             can_train=can_train,
             why_not="" if can_train else "learning needs PyTorch, which is not installed: pip install torch",
-            limits=StudioLimits(file_bytes=limit, files=uploads.MAX_FILES, model_bytes=limit),
+            limits=StudioLimits(file_bytes=limit, files=uploaded_text.MAX_FILES, model_bytes=limit),
             free_bytes=shutil.disk_usage(".").free,
             learn_endings=_LEARN_ENDINGS,
             bring_endings=model_files.ENDINGS,
@@ -113,7 +114,7 @@ class Studio:
     # -- texts ---------------------------------------------------------------------------------------------------------
 
     @property
-    def texts(self) -> uploads.Texts:
+    def texts(self) -> Texts:
         return self._texts
 
     async def read(self, text_id: str, asked: ReadText) -> TextFacts:
@@ -148,12 +149,13 @@ class Studio:
         if (size := len(asked.name.encode())) > MAX_NAME:
             limit = f"it has {size} bytes, and {MAX_NAME} are allowed; a letter such as \u00e9 takes 2"
             raise Refusal(422, f"{flag('savefile')} is too long: {limit}.")
-        paths = self._texts.paths(asked.text)
+        text = self._texts.of(asked.text)
+        paths = text.paths()
         name = self._free_name(asked.name if asked.name.strip() else corpus.name_of(paths))
         try:
             return run_command.start_words(paths, name, asked, init_from), name, paths
         except UserError as e:
-            raise Refusal(422, self._texts.without_folder(asked.text, e.message)) from None
+            raise Refusal(422, text.without_folder(e.message)) from None
 
     def _add(self, asked: NewRun, init_from: str) -> RunRecord:
         words, name, paths = self._words(asked, init_from)
@@ -261,7 +263,7 @@ class Studio:
         log, others = run_command.log_of(record.name), self._queue.records.values()
         paths = run_record.checkpoints_of(record) + ([log] if os.path.lexists(log) else []) + [record.folder]
         if not any(other.text == record.text and other.id != record.id for other in others):
-            paths += self._texts.files_of(record.text)
+            paths += uploaded_text.files_of(record.text)
         return paths
 
     async def delete_run(self, run_id: str) -> Deleted:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import Depends, FastAPI, Header, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
@@ -18,9 +18,10 @@ from starlette.types import Receive, Scope, Send
 from pycharrnn.common.display import replace_surrogates
 from pycharrnn.common.errors import UserError
 from pycharrnn.page.page_files import page_files
+from pycharrnn.server import etags
 from pycharrnn.server.app import Site
 from pycharrnn.server.schemas import ModelId, Problem
-from pycharrnn.server.studio import model_files, page_words, run_command, studio_paths, trash, uploads
+from pycharrnn.server.studio import model_files, page_words, receiving, run_command, studio_paths, trash
 from pycharrnn.server.studio.run_schemas import (
     Brought,
     Command,
@@ -52,28 +53,26 @@ from pycharrnn.server.studio.text_schemas import (
     Uploaded,
 )
 
-# How /openapi.json describes routes that take or send a file: FastAPI can't derive it from the handlers.
+# How /openapi.json describes routes, as far as FastAPI can't derive it from the handlers.
 _JSON: dict[str, Any] = {"responses": {}}
+_LIST: dict[str, Any] = {"responses": etags.UNCHANGED}
 _BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _TAKES_BYTES: dict[str, Any] = {**_JSON, "openapi_extra": {"requestBody": {"required": True, "content": _BYTES}}}
 _SENDS_BYTES: dict[str, Any] = {"response_class": FileResponse, "responses": {200: {"content": _BYTES}}}
 
+# Method, path below _ROOT, handler, status of its response, and one of the kinds above.
+_Route = tuple[str, str, Callable[..., Any], int, dict[str, Any]]
+_ROOT = "/api/studio"
+
 _STATUSES = (400, 401, 403, 404, 409, 413, 421, 422, 500, 503, 507)
 _Name = Annotated[str, Query(max_length=1000, description="the client's name of the file; never a path here")]
-_ETag = Annotated[str | None, Header(description="the ETag of an earlier response")]
 _Model = Annotated[ModelId, Query()]
 
 
 def site_of(studio: Studio) -> Site:
     """The page of a studio, and its paths of the API."""
-    return Site(page_files(studio=True), partial(_add_paths, studio), studio_paths.UPLOADS)
-
-
-def _add_paths(studio: Studio, app: FastAPI) -> None:
     api = _Api(studio)
-    problems: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in _STATUSES}
-    checks = [Depends(_of_this_site), Depends(_has_folder)]
-    for method, path, handler, status, kind in (
+    routes: list[_Route] = [
         ("GET", "", api.facts, 200, _JSON),
         ("POST", "/texts", api.new_text, 201, _JSON),
         ("PUT", "/upload", api.upload, 200, _TAKES_BYTES),
@@ -82,7 +81,7 @@ def _add_paths(studio: Studio, app: FastAPI) -> None:
         ("GET", "/flags", api.flags, 200, _JSON),
         ("POST", "/command", api.command, 200, _JSON),
         ("POST", "/runs", api.start, 201, _JSON),
-        ("GET", "/runs", api.runs, 200, {**_JSON, "response_model": RunList}),
+        ("GET", "/runs", api.runs, 200, {**_LIST, "response_model": RunList}),
         ("GET", "/runs/{run_id}", api.run, 200, _JSON),
         ("POST", "/runs/{run_id}/stop", api.stop, 200, _JSON),
         ("POST", "/runs/{run_id}/go_on", api.go_on, 200, _JSON),
@@ -93,11 +92,19 @@ def _add_paths(studio: Studio, app: FastAPI) -> None:
         ("POST", "/runs/{run_id}/delete", api.delete_run, 200, _JSON),
         ("GET", "/models/files", api.files_of_model, 200, _JSON),
         ("POST", "/models/delete", api.delete_model, 200, _JSON),
-        ("GET", "/trash", api.trash, 200, {**_JSON, "response_model": Trash}),
+        ("GET", "/trash", api.trash, 200, {**_LIST, "response_model": Trash}),
         ("POST", "/trash/{trash_id}/undo", api.undo, 200, _JSON),
-    ):
+    ]
+    uploads = frozenset(f"{_ROOT}{path}" for _, path, _, _, kind in routes if kind is _TAKES_BYTES)
+    return Site(page_files(studio=True), partial(_add_paths, routes), uploads)
+
+
+def _add_paths(routes: Sequence[_Route], app: FastAPI) -> None:
+    problems: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in _STATUSES}
+    checks = [Depends(_of_this_site), Depends(_has_folder)]
+    for method, path, handler, status, kind in routes:
         described = {**kind, "responses": {**problems, **kind["responses"]}}
-        path = f"/api/studio{path}"
+        path = f"{_ROOT}{path}"
         app.add_api_route(path, handler, methods=[method], status_code=status, dependencies=checks, **described)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(UserError, _refused)
@@ -107,16 +114,6 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
     said = error.message if isinstance(error, UserError) else str(error)
     detail = replace_surrogates(page_words.reword(said))
     return JSONResponse({"detail": detail}, error.status if isinstance(error, Refusal) else 422)
-
-
-def _tagged(answer: RunList | Trash, if_none_match: str | None) -> Response:
-    """A response with an ETag, or status 304 if the client has it already."""
-    content = answer.model_dump_json().encode()
-    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    headers = {"ETag": tag}
-    if if_none_match == tag:
-        return Response(status_code=304, headers=headers)
-    return Response(content, media_type="application/json", headers=headers)
 
 
 def _of_this_site(request: Request) -> None:
@@ -148,8 +145,8 @@ def _has_folder() -> None:
 async def _received(request: Request, path: str, what: str) -> int:
     """Write the body of a request to a file. Returns: bytes. Errors: Refusal."""
     try:
-        uploads.check_space(int(request.headers.get("content-length", 0)), what)
-        return await uploads.receive(request.stream(), path)
+        receiving.check_space(int(request.headers.get("content-length", 0)), what)
+        return await receiving.receive(request.stream(), path)
     except ClientDisconnect:
         raise Refusal(400, "the upload was interrupted: nothing was kept.") from None
     except OSError as e:
@@ -193,22 +190,22 @@ class _Api:
     async def new_text(self, asked: NewText) -> TextId:
         """Begin a text, whose files are uploaded next."""
         try:
-            return TextId(id=self._studio.texts.new(asked.name, asked.is_folder))
+            return TextId(id=self._studio.texts.new(asked.name, asked.is_folder).id)
         except OSError as e:
             raise studio_paths.refusal_of(e, "can't keep the text") from e
 
     async def upload(self, request: Request, text: Annotated[str, Query(max_length=20)], name: _Name) -> Uploaded:
         """Receive a file of a text: the body is its bytes. An interrupted upload leaves nothing."""
         _require_bytes(request)
-        texts = self._studio.texts
+        kept = self._studio.texts.of(text)
         try:
-            path = texts.path_for(text, name)
+            path = kept.path_for(name)
         except OSError as e:  # one file has the name of another one's folder
             raise Refusal(422, f"can't keep {name[:100]!r} ({e.strerror or e}).") from e
         try:
             size = await _received(request, path, f"can't keep {os.path.basename(path)}")
         except BaseException:  # the server may end meanwhile
-            texts.give_up(text, path)
+            kept.give_up(path)
             raise
         return Uploaded(name=os.path.basename(path), bytes=size)
 
@@ -232,9 +229,10 @@ class _Api:
         """Put a new run at the end of the queue. One run trains at a time."""
         return await self._studio.start(asked)
 
-    async def runs(self, if_none_match: _ETag = None) -> Response:
+    async def runs(self, if_none_match: etags.IfNoneMatch = None) -> Response:
         """All runs, and the queue of those that wait."""
-        return _tagged(await self._studio.runs(), if_none_match)
+        found = await self._studio.runs()
+        return etags.tagged(found.model_dump_json().encode(), if_none_match)
 
     async def run(self, run_id: str) -> RunDetail:
         """A run with its curve of losses and its samples."""
@@ -294,9 +292,10 @@ class _Api:
         """Move the file of a model to the trash."""
         return await self._studio.delete_model(asked.model)
 
-    async def trash(self, if_none_match: _ETag = None) -> Response:
+    async def trash(self, if_none_match: etags.IfNoneMatch = None) -> Response:
         """What is in the trash."""
-        return _tagged(Trash(trash=await asyncio.to_thread(trash.entries)), if_none_match)
+        found = Trash(trash=await asyncio.to_thread(trash.entries))
+        return etags.tagged(found.model_dump_json().encode(), if_none_match)
 
     async def undo(self, trash_id: str, asked: Nothing) -> Undone:
         """Move files back from the trash."""

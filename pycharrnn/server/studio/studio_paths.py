@@ -11,7 +11,7 @@ import shutil
 from typing import Any
 
 from compat.atomic_write import atomic_write
-from pycharrnn.common import file_lock
+from pycharrnn.common import file_lock, regular_files
 from pycharrnn.common.errors import UserError
 
 CHECKPOINTS = "cv"  # as by default in `train`
@@ -21,7 +21,6 @@ TEXTS, RUNS = "studio/texts", "studio/runs"
 INCOMING, OUTGOING = "studio/incoming", "studio/outgoing"  # of single requests
 LOCK = "studio/.lock"
 LINK = "studio/.open.html"  # leads the browser to the page
-UPLOADS = frozenset({"/api/studio/upload", "/api/studio/bring"})  # paths of the API that take files
 _LEAST_FREE = 1 << 20  # bytes
 _ID = re.compile(r"[a-z][0-9a-f]{8}")
 
@@ -76,9 +75,9 @@ def names_in(folder: str) -> list[str]:
 
 
 def read_json(path: str) -> dict[str, Any] | None:
-    """The object in a file; None if it is missing or damaged."""
+    """The object in a regular file; None without one, or if it is damaged."""
     try:
-        with open(path, "rb") as f:
+        with open(path, "rb", opener=regular_files.opener) as f:
             found = json.load(f)
     except (OSError, ValueError, RecursionError):
         return None
@@ -87,6 +86,7 @@ def read_json(path: str) -> dict[str, Any] | None:
 
 def write_json(path: str, value: dict[str, Any]) -> None:
     """Errors: OSError."""
+    regular_files.check(path)  # atomic_write would follow a link
     with atomic_write(path) as f:
         f.write(json.dumps(value, indent=1).encode() + b"\n")
 

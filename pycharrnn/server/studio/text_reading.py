@@ -32,13 +32,14 @@ class TextReader:
 
     async def read(self, text_id: str, asked: ReadText) -> TextFacts:
         """Errors: Refusal; UserError."""
-        paths, options = self._texts.paths(text_id), _options(asked)
+        text, options = self._texts.of(text_id), _options(asked)
+        paths = text.paths()
 
         def shown(sentence: str) -> str:
-            return self._texts.without_folder(text_id, page_words.reword(sentence))
+            return text.without_folder(page_words.reword(sentence))
 
         async with self._one_read_at_a_time:
-            renamed = self._texts.renamed(text_id, asked.label)
+            renamed = text.renamed(asked.label)
             found, stats = await asyncio.to_thread(text_facts.read, text_id, paths, options, shown, renamed)
         self._stats[_key(text_id, asked)] = stats
         return found
