@@ -146,7 +146,7 @@ def activations_command(path: str, **values: Any) -> None:
     from pycharrnn.checkpoints.names import short_names
     from pycharrnn.checkpoints.paths import load_best
     from pycharrnn.page import activation_page
-    from pycharrnn.sampling import tokenizer
+    from pycharrnn.sampling.primetext import without_unknown
 
     out = Output(opt.o, "-o ", opt.overwrite, activation_page.COMMAND)
     out.check_folder()
@@ -156,7 +156,7 @@ def activations_command(path: str, **values: Any) -> None:
     out.check(file, opt.primefile)
     text = read_primetext(opt.primetext, opt.primefile, loaded, opt.text_encoding)
     if opt.ignore_bad_primetext:
-        text, left_out = tokenizer.without_unknown(text, loaded.vocab)
+        text, left_out = without_unknown(text, loaded.vocab)
         if left_out:
             say(f"left out of the text: {left_out}")
     recorded = activations.record(

@@ -26,7 +26,7 @@ from pycharrnn.sampling import learning
 from pycharrnn.sampling.copy_limits import KeptPassages
 from pycharrnn.sampling.model_text import ModelText
 from pycharrnn.sampling.options import DEFAULT_ITEMS, SampleOptions
-from pycharrnn.sampling.tokenizer import line_start
+from pycharrnn.sampling.primetext import line_start
 from pycharrnn.text import items, labels
 
 if TYPE_CHECKING:
