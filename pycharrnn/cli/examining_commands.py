@@ -19,10 +19,10 @@ from pycharrnn.common.errors import UserError, flag
     "inspect",
     cls=Command,
     options="pycharrnn.checkpoints.options.InspectOptions",
-    arguments=[("files", f"checkpoints or any .t7 files; {FOLDER}")],
+    arguments=[("file", f"checkpoints or any .t7 files; {FOLDER}")],
     short_help="Print what checkpoints or any .t7 files contain.",
 )
-@click.argument("files", metavar="<files>", cls=Files, required=True)
+@click.argument("files", metavar="<file>", cls=Files, required=True)
 def inspect_command(files: tuple[str, ...], **values: Any) -> None:
     """Print the program, model, size, options and losses of checkpoints, or the tree of another .t7 file"""
     from pycharrnn.checkpoints.options import InspectOptions
@@ -71,14 +71,14 @@ def _inspect(file: str, as_json: int) -> None:
     options="pycharrnn.analysis.options.PlotOptions",
     arguments=[
         (
-            "runs",
+            "run",
             "checkpoints or -log files; a folder means the newest checkpoint of each run. Or .json files of pycharrnn"
             " copied -curve 1 -json 1",
         )
     ],
     short_help="Plot the losses of runs, or novelty curves.",
 )
-@click.argument("paths", metavar="<runs>", cls=Files, required=True)
+@click.argument("paths", metavar="<run>", cls=Files, required=True)
 def plot_command(paths: tuple[str, ...], **values: Any) -> None:
     """Plot the training and validation losses of runs, also while they are training; or novelty curves of samples"""
     from pycharrnn.analysis.options import PlotOptions
@@ -132,10 +132,10 @@ def _is_picture(path: str) -> bool:
     cls=Command,
     needs_output=False,
     options="pycharrnn.analysis.options.ActivationsOptions",
-    arguments=[("checkpoint", f"checkpoint; {FOLDER}")],
+    arguments=[("model", f"checkpoint; {FOLDER}")],
     short_help="Write a page of hidden units along a text.",
 )
-@click.argument("path", metavar="<checkpoint>", type=FILE)
+@click.argument("path", metavar="<model>", type=FILE)
 def activations_command(path: str, **values: Any) -> None:
     """Write a page that shows activations of hidden units along a text: tanh(c) of an lstm, h of a gru or rnn"""
     from pycharrnn.analysis.options import ActivationsOptions

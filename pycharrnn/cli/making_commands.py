@@ -29,11 +29,11 @@ def _recipes() -> str:
     cls=Command,
     needs_output=False,
     options="pycharrnn.training.options.TrainOptions",
-    arguments=[("texts", "files and folders to train on instead of -data_dir, by -recipe quick. - = standard input")],
+    arguments=[("text", "files and folders to train on instead of -data_dir, by -recipe quick. - = standard input")],
     short_help="Train a model on texts, or on DATA_DIR/input.txt.",
     more_help=_recipes,
 )
-@click.argument("texts", metavar="<texts>", cls=Files)
+@click.argument("texts", metavar="<text>", cls=Files)
 def train_command(texts: tuple[str, ...], **values: Any) -> None:
     """Train a character-level language model"""
     from pycharrnn.training.pace import Stopwatch
@@ -81,13 +81,13 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
     options="pycharrnn.server.options.ServeOptions",
     arguments=[
         (
-            "checkpoints",
+            "model",
             "checkpoint, or several; a folder means all of its checkpoints, the run that trained last first",
         )
     ],
     short_help="Serve models as a page in the browser.",
 )
-@click.argument("paths", metavar="<checkpoints>", cls=Files, required=True)
+@click.argument("paths", metavar="<model>", cls=Files, required=True)
 def serve_command(paths: tuple[str, ...], **values: Any) -> None:
     """Serve models as a web page and a JSON API"""
     from pycharrnn.server.options import ServeOptions
