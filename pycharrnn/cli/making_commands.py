@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 
-def _recipes() -> str:
+def _more_on_training() -> str:
     from pycharrnn.training import recipes
 
-    return recipes.described()
+    # Not with the flag, whose help is char-rnn's.
+    return f"-init_from DIR takes the best checkpoint of the run that trained last.\n\n{recipes.described()}"
 
 
 @click.command(
@@ -31,7 +32,7 @@ def _recipes() -> str:
     options="pycharrnn.training.options.TrainOptions",
     arguments=[("text", "files and folders to train on instead of -data_dir, by -recipe quick. - = standard input")],
     short_help="Train a model on texts, or on DATA_DIR/input.txt.",
-    more_help=_recipes,
+    more_help=_more_on_training,
 )
 @click.argument("texts", metavar="<text>", cls=Files)
 def train_command(texts: tuple[str, ...], **values: Any) -> None:
