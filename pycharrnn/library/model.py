@@ -78,7 +78,7 @@ def load(
     arguments.check_dtype(dtype)
     arguments.check_device(device)
     notes: list[str] = []
-    found, loaded = paths.load_best(path_argument.path(path), notes.append)
+    found, loaded = paths.load_best(path_argument.path(path), notes.append, progress=0)
     return Model(loaded, found, notes=notes, dtype=dtype, device=device)
 
 
