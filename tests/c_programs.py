@@ -14,8 +14,9 @@ from compat.charrnn import Checkpoint
 from compat.graph_match import Network
 from compat.nngraph import MODELS, parameter_shapes
 from pycharrnn.checkpoints import checkpoint, formats
-from pycharrnn.sampling import inference, items, sampler, tokenizer
+from pycharrnn.sampling import inference, items, sampler
 from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.sampling.primetext import line_start
 
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 # Compilers and options that differ in what they do to arithmetic.
@@ -51,7 +52,7 @@ def output(program: Path, *args: str) -> bytes:
 def text_of(loaded: Checkpoint, seed: int, length: int, temperature: float = 1, primetext: bytes = b"") -> bytes:
     """What `pycharrnn sample` prints on stdout for a model of a text."""
     opt = SampleOptions(seed=seed, length=length, temperature=temperature)
-    prime = primetext or b"".join(tokenizer.line_start(loaded))
+    prime = primetext or b"".join(line_start(loaded))
     drawn = sampler.sample(inference.on_cpu(loaded.network), loaded.vocab, opt, prime)
     return b"".join(c.character for c in drawn if primetext or not c.given) + b"\n"
 

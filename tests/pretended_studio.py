@@ -56,7 +56,7 @@ def text_facts(**changes: Any) -> TextFacts:
     known = {
         **{"id": "t1", "name": "poems", "bytes": 120345, "code_points": 118200, "characters": 120345, "distinct": 71},
         **{"encoding": "bytes", "kind": "text", "file_count": 2, "suggested_items": "", "headers": []},
-        **{"renamed": "", "advice": "", "encoding_advice": "", "too_short": ""},
+        **{"renamed": "", "encoding_advice": "", "too_short": ""},
         "files": [
             text_schemas.FileFacts(name="spring.txt", bytes=120246, encoding="utf-8"),
             text_schemas.FileFacts(name="old.txt", bytes=99, encoding="cp1252"),
@@ -171,7 +171,7 @@ class Studio:
         one = f"{studio}/runs/([^/]+)"
         return [
             (f"GET {studio}", lambda: self.about),
-            (f"GET {studio}/flags", lambda: text_schemas.FlagList(flags=run_command.flag_facts())),
+            (f"GET {studio}/flags", run_command.flag_list),
             (f"POST {studio}/texts", lambda: text_schemas.TextId(id="t1")),
             (f"PUT {studio}/upload", lambda: text_schemas.Uploaded(name=query["name"][0], bytes=len(body))),
             (f"POST {studio}/texts/t1/read", lambda: self.facts),

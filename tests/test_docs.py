@@ -328,6 +328,7 @@ def test_examples_in_the_docs(tmp_path):
             "pycharrnn.common.shell_words", marks=pytest.mark.skipif(os.name == "nt", reason="quotes of a POSIX shell")
         ),
         "pycharrnn.sampling.tokenizer",
+        "pycharrnn.sampling.unknown_characters",
         "pycharrnn.server.studio.uploaded_text",
         "pycharrnn.text.corpus",
     ],

@@ -19,7 +19,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.screen_text import ScreenText
 from pycharrnn.sampling.inference import on_cpu
-from pycharrnn.sampling.tokenizer import item_start, primetext_characters
+from pycharrnn.sampling.primetext import item_start, primetext_characters
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -19,8 +19,8 @@ from pycharrnn.analysis import likelihood, scoring, surprise
 from pycharrnn.checkpoints.inspection import for_json
 from pycharrnn.common.display import escape_separators
 from pycharrnn.sampling import model_labels
+from pycharrnn.sampling.code_points import unknown_code_points
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
-from pycharrnn.sampling.tokenizer import unknown_code_points
 
 if TYPE_CHECKING:
     from collections import Counter

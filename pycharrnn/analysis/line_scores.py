@@ -17,8 +17,9 @@ from pycharrnn.checkpoints.checkpoint import text_encoding_for
 from pycharrnn.common.display import escape_separators
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.sampling import inference, model_labels
+from pycharrnn.sampling.code_points import code_points_with, unknown_code_points
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
-from pycharrnn.sampling.tokenizer import code_points_with, quote_most_common, unknown_code_points
+from pycharrnn.sampling.unknown_characters import quote_most_common
 from pycharrnn.text.item_file import items_for_model
 from pycharrnn.text.items import between_ends
 

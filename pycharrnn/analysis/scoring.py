@@ -16,8 +16,10 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import plural
 from pycharrnn.common.progress import bar
 from pycharrnn.sampling import inference, tokenizer
+from pycharrnn.sampling.code_points import code_points_with, unknown_code_points
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
-from pycharrnn.sampling.tokenizer import TokenizedText, code_points_with, quote_most_common, unknown_code_points
+from pycharrnn.sampling.tokenizer import TokenizedText
+from pycharrnn.sampling.unknown_characters import quote_most_common
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

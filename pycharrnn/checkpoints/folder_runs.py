@@ -247,6 +247,8 @@ def _give_back(longer: list[_Member], other: list[_Member], identity: RunIdentit
     A run that was resumed from a checkpoint of another has the validations before it in common with it. If the other
     one is then trained again, it writes these files anew.
     """
+    if len(longer) == 1:  # its newest file stays: of a thousand models there are half a million such pairs
+        return
     ended, other_ended = _trained(longer), _trained(other)
     for member in longer[1:]:
         is_later = ended + ONE_TIME <= member.file.modified <= other_ended

@@ -13,18 +13,19 @@ from pycharrnn.checkpoints.folder_runs import FolderRun, OtherRun, RunIdentity, 
 from pycharrnn.common.display import escape_line, plural
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.printing import PrintLine
+from pycharrnn.common.progress import bar
 
 _MOST_NAMED = 5  # other runs that a note names
 
 
-def load_best(path: str, note: PrintLine) -> tuple[str, Checkpoint]:
+def load_best(path: str, note: PrintLine, progress: int = -1) -> tuple[str, Checkpoint]:
     """(path, checkpoint) of `path`, or of a folder: the lowest validation loss of the run that trained last.
 
-    Errors: UserError if unreadable.
+    `progress`: whether to show a bar while a folder is read, as for progress.enabled. Errors: UserError if unreadable.
     """
     if not os.path.isdir(path):
         return _noted(path, checkpoint.load(path), note)
-    reader = _Reader(path, note)
+    reader = _Reader(path, note, progress)
     for run in reader.runs():
         for file, loaded in reader.readable(run.files):
             others, more = reader.readable_others(run.others)
@@ -108,13 +109,31 @@ def say_choice(note: PrintLine, folder: str, file: File, why: str, count: int, i
 class _Reader(CheckpointReader):
     """Reads the checkpoints of a folder."""
 
-    def __init__(self, folder: str, note: PrintLine) -> None:
+    def __init__(self, folder: str, note: PrintLine, progress: int = -1) -> None:
         super().__init__(note)
-        self.folder = folder
+        self.folder, self._progress = folder, progress
 
     def runs(self) -> Iterator[FolderRun]:
         """As last_trained_first. Errors: UserError, as newest_first."""
-        return last_trained_first(newest_first(self.folder, self._note), self._identity)
+        files = newest_first(self.folder, self._note)
+        known = self._identities([file.path for file in files if file.loss is None])
+        return last_trained_first(files, lambda path: known[path] if path in known else self._identity(path))
+
+    def _identities(self, paths: Sequence[str]) -> dict[str, RunIdentity | None]:
+        """Those of the files whose names do not tell their losses, each of which is read, with a bar."""
+        notes: list[str] = []  # printed below the bar
+        note, self._note = self._note, notes.append
+        found: dict[str, RunIdentity | None] = {}
+        try:
+            with bar("reading checkpoints", len(paths), self._progress) as advance:
+                for path in paths:
+                    found[path] = self._identity(path)
+                    advance(1)
+        finally:
+            self._note = note
+            for line in notes:
+                note(line)
+        return found
 
     def readable(self, files: Iterable[File]) -> Iterator[tuple[File, Checkpoint]]:
         for file in files:

@@ -20,10 +20,10 @@ from pycharrnn.common.errors import UserError, flag
     "inspect",
     cls=Command,
     options="pycharrnn.checkpoints.options.InspectOptions",
-    arguments=[("files", f"checkpoints or any .t7 files; {FOLDER}")],
+    arguments=[("file", f"checkpoints or any .t7 files; {FOLDER}")],
     short_help="Print what checkpoints or any .t7 files contain.",
 )
-@click.argument("files", metavar="<files>", cls=Files, required=True)
+@click.argument("files", metavar="<file>", cls=Files, required=True)
 def inspect_command(files: tuple[str, ...], **values: Any) -> None:
     """Print the program, model, size, options and losses of checkpoints, or the tree of another .t7 file"""
     from pycharrnn.checkpoints.options import InspectOptions
@@ -72,14 +72,14 @@ def _inspect(file: str, as_json: int) -> None:
     options="pycharrnn.analysis.options.PlotOptions",
     arguments=[
         (
-            "runs",
+            "run",
             "checkpoints or -log files; a folder means the newest checkpoint of each run. Or .json files of pycharrnn"
             " copied -curve 1 -json 1",
         )
     ],
     short_help="Plot the losses of runs, or novelty curves.",
 )
-@click.argument("paths", metavar="<runs>", cls=Files, required=True)
+@click.argument("paths", metavar="<run>", cls=Files, required=True)
 def plot_command(paths: tuple[str, ...], **values: Any) -> None:
     """Plot the training and validation losses of runs, also while they are training; or novelty curves of samples"""
     from pycharrnn.analysis.options import PlotOptions
@@ -133,10 +133,10 @@ def _is_picture(path: str) -> bool:
     cls=Command,
     needs_output=False,
     options="pycharrnn.analysis.options.ActivationsOptions",
-    arguments=[("checkpoint", f"checkpoint; {FOLDER}")],
+    arguments=[("model", f"checkpoint; {FOLDER}")],
     short_help="Write a page of hidden units along a text.",
 )
-@click.argument("path", metavar="<checkpoint>", type=FILE)
+@click.argument("path", metavar="<model>", type=FILE)
 def activations_command(path: str, **values: Any) -> None:
     """Write a page that shows activations of hidden units along a text: tanh(c) of an lstm, h of a gru or rnn"""
     from pycharrnn.analysis.options import ActivationsOptions
@@ -147,7 +147,7 @@ def activations_command(path: str, **values: Any) -> None:
     from pycharrnn.checkpoints.names import short_names
     from pycharrnn.checkpoints.paths import load_best
     from pycharrnn.page import activation_page
-    from pycharrnn.sampling import tokenizer
+    from pycharrnn.sampling.primetext import without_unknown
 
     out = Output(opt.o, "-o ", opt.overwrite, activation_page.COMMAND)
     out.check_folder()
@@ -157,7 +157,7 @@ def activations_command(path: str, **values: Any) -> None:
     out.check(file, opt.primefile)
     text = read_primetext(opt.primetext, opt.primefile, loaded, opt.text_encoding)
     if opt.ignore_bad_primetext:
-        text, left_out = tokenizer.without_unknown(text, loaded.vocab)
+        text, left_out = without_unknown(text, loaded.vocab)
         if left_out:
             say(f"left out of the text: {left_out}")
     recorded = activations.record(

@@ -56,7 +56,7 @@ def default_as_text(default: object) -> str | None:
 
 
 def argument_name(argument: click.Argument) -> str:
-    """The name of an argument in the usage line: "texts" for [<texts>...], "in" for <in>... [<out>]."""
+    """The name of an argument in the usage line: "text" for [<text>...], "in" for <in>... [<out>]."""
     found = re.search(r"<(\w+)>", argument.metavar or "")
     return found[1] if found else ""
 

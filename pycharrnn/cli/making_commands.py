@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 
-def _recipes() -> str:
+def _more_on_training() -> str:
     from pycharrnn.training import recipes
 
-    return recipes.described()
+    # Not with the flag, whose help is char-rnn's.
+    return f"-init_from DIR takes the best checkpoint of the run that trained last.\n\n{recipes.described()}"
 
 
 @click.command(
@@ -30,11 +31,11 @@ def _recipes() -> str:
     cls=Command,
     needs_output=False,
     options="pycharrnn.training.options.TrainOptions",
-    arguments=[("texts", "files and folders to train on instead of -data_dir, by -recipe quick. - = standard input")],
+    arguments=[("text", "files and folders to train on instead of -data_dir, by -recipe quick. - = standard input")],
     short_help="Train a model on texts, or on DATA_DIR/input.txt.",
-    more_help=_recipes,
+    more_help=_more_on_training,
 )
-@click.argument("texts", metavar="<texts>", cls=Files)
+@click.argument("texts", metavar="<text>", cls=Files)
 def train_command(texts: tuple[str, ...], **values: Any) -> None:
     """Train a character-level language model"""
     from pycharrnn.training.pace import Stopwatch
@@ -82,13 +83,13 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
     options="pycharrnn.server.options.ServeOptions",
     arguments=[
         (
-            "checkpoints",
+            "model",
             "checkpoint, or several; a folder means all of its checkpoints, the run that trained last first",
         )
     ],
     short_help="Serve models as a page in the browser.",
 )
-@click.argument("paths", metavar="<checkpoints>", cls=Files, required=True)
+@click.argument("paths", metavar="<model>", cls=Files, required=True)
 def serve_command(paths: tuple[str, ...], **values: Any) -> None:
     """Serve models as a web page and a JSON API"""
     from pycharrnn.server.options import ServeOptions

@@ -146,7 +146,8 @@ class _Prompt(NamedTuple):
 
 def _prompt(loaded: Checkpoint, opt: SampleOptions) -> _Prompt:
     """The prompt of -primetext or -primefile. Errors: UserError for a character that the model lacks, or a label."""
-    from pycharrnn.sampling import model_labels, tokenizer
+    from pycharrnn.sampling import model_labels
+    from pycharrnn.sampling.primetext import line_start, primetext_characters, without_unknown
 
     text = read_primetext(opt.primetext, opt.primefile, loaded, opt.text_encoding)
     if opt.primefile and not text:
@@ -157,14 +158,14 @@ def _prompt(loaded: Checkpoint, opt: SampleOptions) -> _Prompt:
     model_labels.refuse_in_primetext(text, loaded.labels, opt.prime_option)
     left_out = ""
     if opt.ignore_bad_primetext:
-        text, left_out = tokenizer.without_unknown(text, loaded.vocab)
-    characters = tokenizer.primetext_characters(text, loaded.vocab, opt.prime_option)
+        text, left_out = without_unknown(text, loaded.vocab)
+    characters = primetext_characters(text, loaded.vocab, opt.prime_option)
     if characters:
         file = "standard input" if opt.primefile == "-" else f"the text of {escape_line(opt.primefile, None)}"
         return _Prompt(characters, f"seeding with {file if opt.primefile else os.fsdecode(text)}", left_out)
     if loaded.network.end_id is not None:
         return _Prompt([], f"drawing {opt.items} {plural(opt.items, 'item')}", left_out)
-    if start := tokenizer.line_start(loaded):
+    if start := line_start(loaded):
         return _Prompt(start, "missing seed text, starting at the beginning of a line", left_out, True)
     return _Prompt([], "missing seed text, using uniform probability over first character", left_out)
 
@@ -176,9 +177,10 @@ def _learnt(
 
     Errors: UserError for a model with labels without -as, or without the C kernel and PyTorch.
     """
-    from pycharrnn.sampling import learning, model_labels, tokenizer
+    from pycharrnn.sampling import learning, model_labels
+    from pycharrnn.sampling.primetext import item_start
 
-    read, given = [*tokenizer.item_start(loaded), *prompt.characters], None
+    read, given = [*item_start(loaded), *prompt.characters], None
     if labels:
         if not opt.label:
             model_labels.require_before([b""], labels.labels, path, "give that of the prompt by -as LABEL")
@@ -325,8 +327,9 @@ def chat_command(model: str, **values: Any) -> None:
     use_threads(opt.threads or 1)
     from pycharrnn.checkpoints import checkpoint, formats, paths
     from pycharrnn.engine import device
-    from pycharrnn.sampling import inference, model_labels, tokenizer
+    from pycharrnn.sampling import inference, model_labels
     from pycharrnn.sampling.chat import Chat, LearningChat
+    from pycharrnn.sampling.primetext import item_start
 
     explain_seed(opt.seed)
 
@@ -347,7 +350,7 @@ def chat_command(model: str, **values: Any) -> None:
     copies = _copy_limits(checkpoint_file, loaded, opt, note)
     if not opt.learn:
         where = device.choose(opt.gpuid, opt.opencl, print_nothing)
-        start = b"".join(tokenizer.item_start(loaded))
+        start = b"".join(item_start(loaded))
         chat = Chat(inference.make_predictor(loaded, where), loaded.vocab, opt, copies, start)
         _converse(chat, opt, checkpoint.is_from_texts(loaded))
         return

@@ -68,7 +68,7 @@ _WITHOUT_COUNTERPART = (
     " gradient_accumulation_steps max_words memory_benchmark n_embd2 n_head num_workers optimizer state_size"
     " tied w wandb_log weight_decay word_level wordvec_size"
 )
-_MODELS = ("model", "checkpoint", "checkpoints", "files", "in", "runs")  # arguments that stand for models
+_MODELS = ("model", "file", "in", "run")  # arguments that stand for models
 # (what to name, the first argument of the commands that take it, the flags that other programs have for it, an example)
 _ARGUMENTS = (
     (
@@ -80,7 +80,7 @@ _ARGUMENTS = (
     ("folder", _MODELS, "out_dir save_dir", "cv"),
     (
         "text",
-        ("texts",),
+        ("text",),
         "corpus data dataset file filename i input input_file input_txt text_file train_file",
         "my_text.txt",
     ),

@@ -9,7 +9,7 @@ from compat.vocabulary import characters_by_id
 from pycharrnn.common.errors import UserError, in_words_of_a_program
 from pycharrnn.library.arguments import token_ids
 from pycharrnn.library.generated import GeneratedText
-from pycharrnn.sampling.tokenizer import encode_primetext, without_unknown
+from pycharrnn.sampling.primetext import encode_primetext, without_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

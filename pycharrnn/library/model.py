@@ -26,7 +26,7 @@ from pycharrnn.sampling import learning
 from pycharrnn.sampling.copy_limits import KeptPassages
 from pycharrnn.sampling.model_text import ModelText
 from pycharrnn.sampling.options import DEFAULT_ITEMS, SampleOptions
-from pycharrnn.sampling.tokenizer import line_start
+from pycharrnn.sampling.primetext import line_start
 from pycharrnn.text import items, labels
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def load(
     arguments.check_dtype(dtype)
     arguments.check_device(device)
     notes: list[str] = []
-    found, loaded = paths.load_best(path_argument.path(path), notes.append)
+    found, loaded = paths.load_best(path_argument.path(path), notes.append, progress=0)
     return Model(loaded, found, notes=notes, dtype=dtype, device=device)
 
 

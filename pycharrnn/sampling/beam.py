@@ -10,10 +10,10 @@ from compat.vocabulary import characters_by_id, ids_of
 from pycharrnn.common import memory
 from pycharrnn.common.errors import flag
 from pycharrnn.sampling.distribution import nan_error
+from pycharrnn.sampling.primetext import primetext_characters
 from pycharrnn.sampling.sampled_text import sampled_text
 from pycharrnn.sampling.sampler import SampledCharacter
 from pycharrnn.sampling.stop_text import StopText, require_possible_stop
-from pycharrnn.sampling.tokenizer import primetext_characters
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

@@ -9,7 +9,7 @@ import numpy as np
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import adapt
-from pycharrnn.sampling import inference, sampler, tokenizer
+from pycharrnn.sampling import inference, primetext, sampler
 from pycharrnn.sampling.stop_text import StopText
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Chat:
 
     Args:
         copies: of opt.max_copy, for passages that go on from line to line; None for no limit.
-        start: what the model reads before the first line, as tokenizer.item_start.
+        start: what the model reads before the first line, as primetext.item_start.
 
     Attributes:
         is_empty: whether the last answer was only the newline with which an answer ends without -stop.
@@ -60,12 +60,12 @@ class Chat:
         return self._opt.seed
 
     def without_unknown(self, line: bytes) -> tuple[bytes, str]:
-        """As tokenizer.without_unknown, but without a message about a CR or LF at the end that the vocabulary lacks."""
+        """As primetext.without_unknown, but without a message about a CR or LF at the end that the vocabulary lacks."""
         if line.endswith(b"\r\n") and b"\r" not in self._vocab:
             line = line[:-2] + b"\n"
         if b"\n" not in self._vocab:
             line = line.removesuffix(b"\n")
-        return tokenizer.without_unknown(line, self._vocab)
+        return primetext.without_unknown(line, self._vocab)
 
     def answer(self, line: bytes) -> Iterator[sampler.SampledCharacter]:
         """Read `line`, then sample an answer that ends with the text of -stop or after -length characters.
@@ -111,7 +111,7 @@ class LearningChat(Chat):
 
     def __init__(self, loaded: Checkpoint, opt: ChatOptions, copies: CopyLimits | None = None) -> None:
         self._local = inference.on_cpu(loaded.network)
-        super().__init__(self._local, loaded.vocab, opt, copies, b"".join(tokenizer.item_start(loaded)))
+        super().__init__(self._local, loaded.vocab, opt, copies, b"".join(primetext.item_start(loaded)))
         self._loaded, self._learner = loaded, adapt.learner(loaded.network, opt.adaptation, opt.threads or 1)
         self.has_learned = False
         self._last: list[int] = []  # the last character, if the next line does not begin with it

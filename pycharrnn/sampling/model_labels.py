@@ -13,7 +13,7 @@ from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.shell_words import quoted
 from pycharrnn.common.splitmix64 import low_64_bits
-from pycharrnn.sampling import tokenizer
+from pycharrnn.sampling.primetext import primetext_characters
 from pycharrnn.text import labels
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def counts(path: str, loaded: Checkpoint) -> dict[bytes, int]:
 
 def beginning(vocab: dict[bytes, int], label: bytes) -> list[bytes]:
     """The label and a tab as characters of the vocabulary. Errors: UserError for a character that it lacks."""
-    return tokenizer.primetext_characters(label + TAB, vocab, "as")
+    return primetext_characters(label + TAB, vocab, "as")
 
 
 def in_labels(characters: Sequence[bytes], end: bytes, known: Collection[bytes]) -> npt.NDArray[np.bool_]:

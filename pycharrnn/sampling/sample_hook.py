@@ -11,8 +11,8 @@ from compat.vocabulary import characters_by_id
 from pycharrnn.sampling import items, model_labels
 from pycharrnn.sampling.inference import TorchPredictor, on_cpu
 from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.sampling.primetext import without_unknown
 from pycharrnn.sampling.sampler import sample
-from pycharrnn.sampling.tokenizer import without_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

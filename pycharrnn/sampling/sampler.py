@@ -11,10 +11,10 @@ import numpy as np
 
 from compat.vocabulary import characters_by_id, ids_of
 from pycharrnn.sampling.distribution import choose, nan_error, softmax
+from pycharrnn.sampling.primetext import primetext_characters
 from pycharrnn.sampling.sampled_text import sampled_text
 from pycharrnn.sampling.stop_text import require_possible_stop
 from pycharrnn.sampling.stream import Stream, sampling_params
-from pycharrnn.sampling.tokenizer import primetext_characters
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence

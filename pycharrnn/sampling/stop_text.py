@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.sampling.tokenizer import describe_unknown, tokenize
+from pycharrnn.sampling.tokenizer import tokenize
+from pycharrnn.sampling.unknown_characters import describe_unknown
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -11,11 +11,12 @@ from fastapi import HTTPException
 
 from compat.vocabulary import characters_by_id, ids_of
 from pycharrnn.common.errors import UserError
-from pycharrnn.sampling import batched_sampling, tokenizer
+from pycharrnn.sampling import batched_sampling
 from pycharrnn.sampling.batched_sampling import BatchedStream, Characters
 from pycharrnn.sampling.copy_limits import CopyLimits
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.sampling.primetext import primetext_characters
 from pycharrnn.sampling.stop_text import require_possible_stop
 from pycharrnn.server.json_lines import LineWriter
 from pycharrnn.server.learning_models import LearningModel
@@ -119,7 +120,7 @@ def refusal_of_errors() -> Iterator[None]:
 def characters_of(primetext: bytes, model: ServedModel) -> list[bytes]:
     """The model's characters in a primetext. Errors: HTTPException that names the unknown characters."""
     with refusal_of_errors():
-        return tokenizer.primetext_characters(primetext, model.vocab, ignorable=False)
+        return primetext_characters(primetext, model.vocab, ignorable=False)
 
 
 async def in_turns(scheduler: Scheduler, lines: Iterator[str]) -> AsyncGenerator[str, None]:

@@ -70,7 +70,7 @@ class Corpus:
         else:
             sources = f"{len(files)} {plural(len(files), 'file')}: {join_words(list(map(str, files)))}"
             self._note(f"{said}, from {sources}.")
-        if advice := self.advice_on_list():
+        if advice := self._advice_on_list():
             self._note(advice)
         if self.joined.items == "line":
             for advice in self.advice_on_headers():
@@ -78,7 +78,7 @@ class Corpus:
         self._until_written.close()
         return self.stats
 
-    def advice_on_list(self) -> str:
+    def _advice_on_list(self) -> str:
         """A sentence for a text that looks like a list; "" for another one."""
         if not self.list_kind:
             return ""

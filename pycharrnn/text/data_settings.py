@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pycharrnn.text import text_folder
+
+# The values of these options; -items and -label are also empty.
+Encoding = Literal["bytes", "utf8"]
+Items = Literal["line", "blank", "file"]
+Label = Literal["file", "folder", "column"]
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class ResumedRun(InitialCheckpoint):
 def load(options: TrainOptions, given: Collection[str], say: PrintLine, note: PrintLine) -> InitialCheckpoint | None:
     """Load the checkpoint of -resume or -init_from; None without either. Errors: UserError."""
     if options.init_from:
-        path, loaded = paths.load_best(options.init_from, note)
+        path, loaded = paths.load_best(options.init_from, note, options.progress)
         return InitialCheckpoint(path, loaded)
     if not options.resume:
         return None

@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import get_args
 
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import (
@@ -22,6 +23,7 @@ from pycharrnn.common.option_fields import (
     option,
 )
 from pycharrnn.text import decode_text
+from pycharrnn.text.data_settings import Encoding, Items, Label
 from pycharrnn.training import length_changes
 
 MAX_SHOWN = 10_000  # characters of -show: some screens full
@@ -348,21 +350,21 @@ class TrainOptions:
         "bytes",
         "unit of text: bytes, as in char-rnn, or utf8, code points",
         group="text",
-        allowed=one_of("bytes", "utf8"),
+        allowed=one_of(*get_args(Encoding)),
     )
     items: str = option(
         "",
         "train on the items of a list, each by itself, in a new order every epoch: line = an item is a line; blank ="
         " the lines between blank lines; file = a file. Empty = on one text, as char-rnn does",
         group="text",
-        allowed=one_of("line", "blank", "file"),
+        allowed=one_of(*get_args(Items)),
     )
     label: str = option(
         "",
         "each item has a label, which is read before it and not predicted: file = the name of its file without its"
         " ending; folder = that of its folder; column = the text before its first tab",
         group="text",
-        allowed=one_of("file", "folder", "column"),
+        allowed=one_of(*get_args(Label)),
     )
     text_encoding: str = option(
         "",

@@ -14,10 +14,10 @@ from conftest import GOLDEN, run, sentence
 from pycharrnn.analysis import scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import kernel_library
-from pycharrnn.sampling import copy_limits, known_items, tokenizer
+from pycharrnn.sampling import code_points, copy_limits, known_items
+from pycharrnn.sampling.code_points import code_points_with, unknown_code_points
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.sampling.tokenizer import code_points_with, unknown_code_points
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 ITEMS = "cv/lm_list_best.t7"
@@ -145,7 +145,7 @@ def test_code_points_of_long_texts_are_found_in_blocks(monkeypatch, block):
     count = len(characters)
     masks = [*np.eye(count, dtype=bool), np.arange(count) % 2 > 0, np.ones(count, bool), np.zeros(count, bool)]
     whole = [code_points_with(characters, chosen).tolist() for chosen in masks]
-    monkeypatch.setattr(tokenizer, "_BLOCK", block)
+    monkeypatch.setattr(code_points, "_BLOCK", block)
     assert [code_points_with(characters, chosen).tolist() for chosen in masks] == whole
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -13,9 +14,12 @@ import pytest
 from conftest import GOLDEN
 from folders import CHECKPOINT, make, names, save, set_time, train
 
-from pycharrnn.checkpoints import checkpoint, inspection
+import pycharrnn
+from pycharrnn.checkpoints import checkpoint, inspection, paths
 from pycharrnn.checkpoints.paths import load_best, load_best_of_runs, load_every, load_runs, run_of
 from pycharrnn.common.errors import UserError
+from pycharrnn.training import initial_checkpoint
+from pycharrnn.training.options import TrainOptions
 
 
 def every_of(path: str, note) -> list:
@@ -301,3 +305,22 @@ def test_all_of_several_runs(tmp_path, said):
         "lm_b_epoch2.00_1.5000.t7",
     ]
     assert said == [f"{tmp_path}: 4 checkpoints of 2 runs"]
+
+
+def test_files_whose_names_have_no_loss_are_read_with_a_bar(tmp_path, said, monkeypatch):
+    """But none for a program, or for train -progress 0."""
+    bars: list[tuple[str, int, int]] = []
+
+    @contextlib.contextmanager
+    def bar(label, length, choice):
+        bars.append((label, length, choice))
+        yield lambda done: said.append(f"{done} read")
+
+    monkeypatch.setattr(paths, "bar", bar)
+    for name in ("lm_lstm_epoch3.00_2.8734.t7", "a.t7", "b.t7"):
+        shutil.copy(CHECKPOINT, tmp_path / name)
+    load_best(str(tmp_path), said.append)
+    assert said[:2] == ["1 read", "1 read"] and bars == [("reading checkpoints", 2, -1)]
+    pycharrnn.load(tmp_path)
+    initial_checkpoint.load(TrainOptions(init_from=str(tmp_path), progress=0), (), said.append, said.append)
+    assert bars[1:] == [("reading checkpoints", 2, 0)] * 2

@@ -75,13 +75,22 @@ def test_no_line_is_wider_than_the_terminal(name, width, most, monkeypatch):
         ("sample", "[options] <model>"),
         ("score", "[options] <model> <file>..."),
         ("convert", "[options] <in>... [<out>]"),
-        ("train", "[options] [<texts>...]"),
+        ("train", "[options] [<text>...]"),
+        ("plot", "[options] <run>..."),
+        ("activations", "[options] <model>"),
+        ("serve", "[options] <model>..."),
         ("help", "[<command>]"),
         ("doctor", ""),
     ],
 )
 def test_what_follows_the_command(name, words, monkeypatch):
     assert help_of(name, 100, monkeypatch).splitlines()[0] == f"Usage: pycharrnn {name} {words}".rstrip()
+
+
+def test_the_checkpoint_of_a_folder_is_said(monkeypatch):
+    """For -init_from below the flags, since the help of a flag of char-rnn is char-rnn's."""
+    said = " ".join(help_of("train", 80, monkeypatch).split())
+    assert "-init_from DIR takes the best checkpoint of the run that trained last. Recipes;" in said
 
 
 def test_headings_stand_in_one_order(monkeypatch):

@@ -6,6 +6,7 @@ import http.server
 import io
 import os
 import re
+import shutil
 import sys
 import threading
 
@@ -236,6 +237,23 @@ def test_conversions_show_a_bar(tmp_path):
             assert terminal.end() == 0
         assert re.search(b"writing " + name.encode() + rb"  \[[#-]+\]", terminal.output)
         assert terminal.lines()[-1] == f"saved {name}"
+
+
+def test_folders_of_checkpoints_with_other_names_show_a_bar(tmp_path):
+    """Each has to be read. What is said of a damaged one stands below the bar."""
+    (tmp_path / "cv").mkdir()
+    for name in ("a.t7", "b.t7"):
+        shutil.copy(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7", tmp_path / "cv" / name)
+    (tmp_path / "cv" / "c.t7").write_bytes(b"damaged")
+    code = (
+        "from pycharrnn.cli import commands; from pycharrnn.common import progress\n"
+        "progress._BAR_AFTER_SECONDS = -1; commands.main()"
+    )
+    with Terminal("inspect", "cv", cwd=tmp_path, command=("-c", code), columns=200) as terminal:
+        assert terminal.end() == 0
+    lines = terminal.lines()
+    (drawn,) = (k for k, line in enumerate(lines) if line.startswith("reading checkpoints  ["))
+    assert lines[drawn].endswith("100%") and lines[drawn + 1].startswith("pycharrnn: passed over")
 
 
 def test_downloads_show_a_bar(tmp_path):

@@ -14,7 +14,7 @@ from serving_tools import GRU, LSTM
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.page.facts import facts_of
-from pycharrnn.sampling import distribution, tokenizer
+from pycharrnn.sampling import distribution, unknown_characters
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import samples, schemas, scores, served_models
 
@@ -118,7 +118,7 @@ def test_an_unknown_character_is_named(page, models, character):
     text = f"the {character}"
     code = "return await whole(args[0]).catch((e) => [e.constructor.name, e.message])"
     found = script(page, OPENED + code, {**REQUEST, "model": "code points", "primetext": text})
-    described = tokenizer.describe_unknown(text.encode(), 4, [b"a", "é".encode()])
+    described = unknown_characters.describe_unknown(text.encode(), 4, [b"a", "é".encode()])
     assert found == ["Problem", f"primetext has {described}: leave it out."]
 
 

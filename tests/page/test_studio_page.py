@@ -586,7 +586,7 @@ def test_a_list_whose_encoding_had_to_be_named_is_a_list(chromium, studio, poems
 
 @needs_browser
 def test_nothing_that_a_text_says_is_run(chromium, studio, poems):
-    sentences = ("renamed", "advice", "encoding_advice", "too_short")
+    sentences = ("renamed", "encoding_advice", "too_short")
     studio.facts = text_facts(
         name=HOSTILE,
         files=[FileFacts(name=HOSTILE, bytes=1, encoding=HOSTILE)],

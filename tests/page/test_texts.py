@@ -10,7 +10,7 @@ from page_modules import modules, script
 from page_tools import needs_browser
 
 from pycharrnn.common.screen_text import ScreenText
-from pycharrnn.sampling import tokenizer
+from pycharrnn.sampling import tokenizer, unknown_characters
 
 pytestmark = needs_browser
 
@@ -80,7 +80,7 @@ def test_texts_as_characters(page):
         if not unknown:
             assert answer["unknown"] is None
             continue
-        expected_words = tokenizer.describe_and_advise(text, unknown, numbered)
+        expected_words = unknown_characters.describe_and_advise(text, unknown, numbered)
         assert answer["unknown"][0] == expected_words[0]
         if is_utf8(text):  # as prompts of the page are
             assert answer["unknown"][1] == expected_words[1]
@@ -116,7 +116,7 @@ def test_all_unknown_characters_are_named_as_on_the_command_line(page):
         numbered = {character: k for k, character in enumerate(vocab, 1)}
         if unknown := [at for at, character in tokenizer.tokenize(text, numbered) if character is None]:
             cases.append(([list(c) for c in vocab], list(text), unknown))
-            expected.append(list(tokenizer.describe_and_advise(text, unknown, numbered)))
+            expected.append(list(unknown_characters.describe_and_advise(text, unknown, numbered)))
     assert script(page, code, *cases) == expected
     advice = {advised for _, advised in expected}
     assert {"leave it out", "leave them out", "write \u2019 in its place"} <= advice

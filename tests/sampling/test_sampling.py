@@ -21,7 +21,7 @@ from conftest import GOLDEN, needs_byte_names, needs_signals, run, sentence, spe
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import kernel_library
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.sampling import sampler, tokenizer
+from pycharrnn.sampling import primetext, sampler
 from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
@@ -112,7 +112,7 @@ def test_streams_of_different_beginnings(options, predictor_of):
     """Each is what it would be alone and drawn in NumPy, wherever it begins to draw and ends."""
     opt = SampleOptions(length=60, **options)
     texts = [b"The", b"", b"A long way to go, he said. ", b"T" * 40, b"T" * 90]
-    primes = [tokenizer.primetext_characters(text, LOADED.vocab) for text in texts]
+    primes = [primetext.primetext_characters(text, LOADED.vocab) for text in texts]
     sampled: list[list[tuple]] = [[] for _ in texts]
     predictor = predictor_of(LOADED.network, 5)
     for chunk in sampler.sample_streams(predictor, primes, LOADED.vocab, opt, range(7, 12), with_probs=True):

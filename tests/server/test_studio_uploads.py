@@ -182,7 +182,7 @@ def test_what_is_said_of_a_text(studio):
         "left out, since they are not plain text: a scan.pdf (a PDF file), novella.docx (a Word file), ~$novella.docx"
         " (a Word file); save them as plain text.",
     ]
-    assert (found["kind"], found["encoding"], found["advice"], found["too_short"]) == ("text", "bytes", "", "")
+    assert (found["kind"], found["encoding"], found["too_short"]) == ("text", "bytes", "")
     assert found["bytes"] == found["characters"] == 2400
     assert found["code_points"] == 2150
     assert not files_below("data")
@@ -218,10 +218,8 @@ def test_a_list_is_recognized(studio):
     found = studio.post(f"/texts/{text_id}/read").json()
     assert (found["kind"], found["suggested_items"]) == ("list", "line")
     assert found["too_short"].startswith("the text has 691 characters, too few to learn from: give 1,000 or more")
-    assert found["advice"].startswith("data/names/input.txt looks like a list: ")
-    assert '; "The text is: a list: each line is an item" learns each line by itself' in found["advice"]
     as_items = studio.post(f"/texts/{text_id}/read", items="line").json()
-    assert (as_items["kind"], as_items["advice"], as_items["headers"]) == ("text", "", [])
+    assert (as_items["kind"], as_items["headers"]) == ("text", [])
 
 
 @pytest.mark.parametrize("rows, fields", [(100, {}), (30, {"items": "line"})])

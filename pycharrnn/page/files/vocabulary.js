@@ -1,10 +1,12 @@
-// A model's vocabulary and the tokenizer: sampling/tokenizer.py. Its characters are one byte or several.
+// A model's vocabulary and the tokenizer: sampling/tokenizer.py and sampling/unknown_characters.py. Its characters are
+// one byte or several.
 
 import { REPLACEMENT, Utf8Decoder, characterLength, characterStart, decode } from "./utf8.js";
 
-// Characters that a keyboard gives for one another, as in tokenizer.py.
+// Characters that a keyboard gives for one another, as in unknown_characters.py.
 const SIMILAR = ["'\u2019\u2018\u02bc", '"\u201c\u201d\u201e\u00ab\u00bb', "-\u2013\u2014\u2212\u2010\u2011"];
-const MOST_NAMED = 20; // unknown characters, as _MOST_NAMED_UNKNOWN in tokenizer.py
+// Unknown characters in a message, as in unknown_characters.py.
+const MOST_NAMED = 20;
 const SHORT_ESCAPES = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 export class Vocabulary {

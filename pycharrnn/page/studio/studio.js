@@ -71,14 +71,14 @@ function forgetUnreachable() {
 }
 
 async function begin() {
-  const [about, { flags }] = await Promise.all([api.get("api/studio"), api.get("api/studio/flags")]);
+  const [about, options] = await Promise.all([api.get("api/studio"), api.get("api/studio/flags")]);
   if (facts) return; // the page was hidden and shown meanwhile, and asked twice
   facts = about;
   bring.describe(facts);
   if (facts.can_train)
     new Learn(
       api,
-      flags,
+      options,
       facts.limits,
       () => models,
       (run) => runs.choose(run.id),

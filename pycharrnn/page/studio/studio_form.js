@@ -8,23 +8,6 @@ import { estimateWords } from "./studio_found.js";
 import { typedNumber } from "./typed_number.js";
 
 const DELAY = 300; // milliseconds after the last key, before the server is asked for the command
-const ITEMS = [
-  ["", "one text"],
-  ["line", "a list: each line is an item"],
-  ["blank", "a list: blank lines are between its items"],
-  ["file", "a list: each file is an item"],
-];
-const LABELS = [
-  ["", "none"],
-  ["file", "the name of its file"],
-  ["folder", "the name of its folder"],
-  ["column", "what stands before its first tab"],
-];
-const UNITS = [
-  ["", "as the text has it"],
-  ["bytes", "bytes"],
-  ["utf8", "code points"],
-];
 
 export class RunForm {
   #api;
@@ -34,10 +17,10 @@ export class RunForm {
   #set = {}; // choice -> the flags that it sets for the text, {name: value}; of choices whose flags are known
   #asked = null; // AbortController of the request for the command
 
-  // flags: of the server. actions: {start(values), reread(values), forget()}
-  constructor(api, flags, actions) {
+  // options: {flags, choices} of the server. actions: {start(values), reread(values), forget()}
+  constructor(api, options, actions) {
     this.#api = api;
-    this.#build(flags);
+    this.#build(options);
     const form = $("new-run");
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -184,14 +167,14 @@ export class RunForm {
     if (advice) advice.hidden = Boolean(encoding || init_from);
   }
 
-  #build(flags) {
+  #build({ flags, choices }) {
     $("flags").replaceChildren(...flagFields(flags));
-    for (const [id, options] of [
-      ["run-items", ITEMS],
-      ["run-label", LABELS],
-      ["run-unit", UNITS],
+    for (const [id, values] of [
+      ["run-items", choices.items],
+      ["run-label", choices.label],
+      ["run-unit", choices.encoding],
     ]) {
-      $(id).replaceChildren(...options.map(([value, words]) => el("option", { value }, words)));
+      $(id).replaceChildren(...Object.entries(values).map(([value, words]) => el("option", { value }, words)));
     }
   }
 }

@@ -8,15 +8,11 @@ const KINDS = {
   "sorted list": "It looks like a sorted list.",
   "list with blank lines between items": "It looks like a list with blank lines between its items.",
 };
-const ITEMS = {
-  line: "It is read as a list: each line is an item.",
-  blank: "It is read as a list: blank lines are between its items.",
-  file: "It is read as a list: each file is an item.",
-};
 const MOST_FILES = 3; // named in the summary
 
-// facts: those of the server. items: how the user has it read, "" if as it is; null before a choice. Returns elements.
-export function foundFacts(facts, items = null) {
+// facts: those of the server. items: how the user has it read, "" if as it is; null before a choice. words: those of
+// each value of items. Returns elements.
+export function foundFacts(facts, items, words) {
   const inCapitals = ({ encoding }) => encoding.replace(/\butf[-\w]*/i, (name) => name.toUpperCase());
   const encodings = [...new Set(facts.files.map(inCapitals))];
   const files = facts.file_count;
@@ -26,12 +22,13 @@ export function foundFacts(facts, items = null) {
   const read = encodings.length ? [encodings.join(" and ")] : [];
   const headers = (items ?? facts.suggested_items) === "line" ? facts.headers : [];
   // In a few lines no list is recognized.
-  const kind = ITEMS[items] ?? (facts.too_short && facts.kind === "text" ? "" : KINDS[facts.kind]);
+  const looks = facts.too_short && facts.kind === "text" ? "" : KINDS[facts.kind];
+  const kind = items ? `It is read as ${words[items]}.` : looks;
   return [
     el("p", {}, el("b", {}, what)),
     el("p", {}, `${[lengthWords(facts), distinctWords(facts), ...read].join(", ")}.`),
     kind && el("p", {}, kind),
-    ...headers.map((words) => el("p", { class: "left-out" }, sentence(words))),
+    ...headers.map((header) => el("p", { class: "left-out" }, sentence(header))),
     facts.renamed && el("p", { class: "left-out" }, sentence(facts.renamed)),
     facts.encoding_advice && el("p", { id: "encoding-advice" }, sentence(facts.encoding_advice)),
     facts.left_out.length > 0 && el("p", { class: "left-out" }, facts.left_out.map(sentence).join(" ")),

@@ -16,16 +16,19 @@ export class Learn {
   #limits;
   #models;
   #onStart;
+  #itemWords; // of each value of -items
   #form;
   #upload = null; // AbortController
   #box = new UploadBox("upload", () => this.#upload?.abort());
   #asking = null; // AbortController of the requests about the open text
   #wasRead = false; // whether the server could read the open text
 
-  // flags, limits: of the server. models(): those that there are. onStart(run): is called with a new run.
-  constructor(api, flags, limits, models, onStart) {
+  // options: {flags, choices}, and limits: of the server. models(): those that there are. onStart(run): is called with
+  // a new run.
+  constructor(api, options, limits, models, onStart) {
     [this.#api, this.#limits, this.#models, this.#onStart] = [api, limits, models, onStart];
-    this.#form = new RunForm(api, flags, {
+    this.#itemWords = options.choices.items;
+    this.#form = new RunForm(api, options, {
       start: (values) => this.#start(values),
       reread: (values) => this.#reread(values),
       forget: () => this.#forget(true),
@@ -102,7 +105,7 @@ export class Learn {
 
   #open(id, facts) {
     this.#wasRead = true;
-    showFacts(facts);
+    this.#showFacts(facts);
     this.#form.open(id, facts, this.#models());
     showStep("found");
     $(facts.too_short ? "other-text" : "start-run").focus({ preventScroll: true });
@@ -139,7 +142,7 @@ export class Learn {
         this.#form.suggest(facts);
         fields.items = this.#form.values.items;
       }
-      showFacts(facts, fields.items);
+      this.#showFacts(facts, fields.items);
       this.#form.showUnread(sentence(facts.too_short));
       this.#form.showCommand();
       this.#estimate(text, fields, signal);
@@ -169,6 +172,10 @@ export class Learn {
     }
   }
 
+  #showFacts(facts, items = null) {
+    $("found").replaceChildren(...foundFacts(facts, items, this.#itemWords));
+  }
+
   #forget(focus = false) {
     this.#asking?.abort();
     $("pasted").value = "";
@@ -189,10 +196,6 @@ function showPasteForm(shown) {
   $("paste-form").hidden = !shown;
   $("paste").setAttribute("aria-expanded", String(shown));
   if (shown) $("pasted").focus();
-}
-
-function showFacts(facts, items) {
-  $("found").replaceChildren(...foundFacts(facts, items));
 }
 
 function showProblem(words) {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from compat import file_magic
 from pycharrnn.common.errors import for_page
 
-# Option -> the field of the page that sets it, and the words of its values.
+# Option -> the field of the page that sets it, and the words for its values.
 FIELDS: dict[str, tuple[str, dict[str, str]]] = {
     "items": (
         "The text is",
@@ -19,17 +19,20 @@ FIELDS: dict[str, tuple[str, dict[str, str]]] = {
     "label": (
         "Label of an item",
         {
+            "": "none",
             "file": "the name of its file",
             "folder": "the name of its folder",
             "column": "what stands before its first tab",
         },
     ),
-    "encoding": ("A character is", {"bytes": "bytes", "utf8": "code points"}),
+    "encoding": ("A character is", {"": "as the text has it", "bytes": "bytes", "utf8": "code points"}),
     "text_encoding": ("Encoding of the files", {}),
     "minutes": ("Minutes", {}),
     "recipe": ("How long", {"quick": "Quick", "best": "Best"}),
     "savefile": ("Name", {}),
 }
+# Options whose field offers their values, by the words above.
+_OFFERED = ("items", "label", "encoding")
 # Options whose value is left out: the path of a checkpoint, which the page names elsewhere.
 _OF_CHECKPOINTS = {"init_from": "Start from", "resume": "Go on"}
 # Advice of compat, which does not know the page.
@@ -39,6 +42,11 @@ _OF_COMPAT = {
     file_magic.UNPACK: "unpack it, and bring",
     file_magic.NAME_CHECKPOINT_OF_TORCH_RNN: "bring its checkpoint, such as checkpoint_1000.t7",
 }
+
+
+def choices() -> dict[str, dict[str, str]]:
+    """Option -> its values, and the words for each, for the fields of the page that offer them."""
+    return {option: FIELDS[option][1] for option in _OFFERED}
 
 
 def reword(message: str) -> str:

@@ -12,9 +12,10 @@ from pycharrnn.common import shell_words
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import GROUPS, SWITCH, as_words
+from pycharrnn.server.studio import page_words
 from pycharrnn.server.studio.run_schemas import NewRun
 from pycharrnn.server.studio.studio_paths import CHECKPOINTS, Refusal
-from pycharrnn.server.studio.text_schemas import FlagFacts
+from pycharrnn.server.studio.text_schemas import FlagFacts, FlagList
 from pycharrnn.training import time_plan
 from pycharrnn.training.options import TrainOptions
 
@@ -37,8 +38,13 @@ _FIELDS = {"recipe", "minutes", "items", "label", "encoding", "text_encoding", "
 _KINDS: dict[object, Literal["integer", "number", "text"]] = {int: "integer", float: "number", str: "text"}
 
 
-def flag_facts() -> list[FlagFacts]:
-    """The flags of `train` that a client may give, with their help, in the order of -help."""
+def flag_list() -> FlagList:
+    """The flags of `train` that a client may give, and the words for the values of those with fields of their own."""
+    return FlagList(flags=_flag_facts(), choices=page_words.choices())
+
+
+def _flag_facts() -> list[FlagFacts]:
+    """With their help, in the order of -help."""
     types = typing.get_type_hints(TrainOptions)
     fields = [f for f in dataclasses.fields(TrainOptions) if f.name not in _OWN | _FIELDS]
     fields.sort(key=lambda f: list(GROUPS).index(f.metadata["group"]))
@@ -56,7 +62,6 @@ def flag_facts() -> list[FlagFacts]:
                 kind=kind,
                 allowed=allowed.text if allowed else "",
                 choices=choices,
-                value=field.metadata["value"],
             )
         )
     return found

@@ -12,6 +12,7 @@ from pycharrnn.page.facts import LossSeries
 from pycharrnn.server.schemas import Input, Integer, ModelId
 from pycharrnn.server.studio.text_schemas import ReadText
 from pycharrnn.text.corpus import MAX_NAME
+from pycharrnn.text.data_settings import Encoding
 from pycharrnn.training.options import TrainOptions
 
 State = Literal["waiting", "running", "stopping", "stopped", "finished", "failed"]
@@ -27,7 +28,7 @@ class NewRun(ReadText):
     choice: Literal["quick", "best", "minutes"]
     minutes: Minutes | None = Field(None, description="with the choice minutes")
     name: str = Field("", max_length=1000, description=f"of at most {MAX_NAME} bytes in UTF-8; empty: that of the text")
-    encoding: Literal["", "bytes", "utf8"] = Field("", description="empty: what suits the text")
+    encoding: Literal["", Encoding] = Field("", description="empty: what suits the text")
     init_from: str = Field("", max_length=1000, description="a model id of /api/models to begin with; empty: none")
     flags: dict[str, int | float | str] = Field(
         {}, max_length=len(dataclasses.fields(TrainOptions)), description="more flags, without their dash"

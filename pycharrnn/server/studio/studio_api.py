@@ -218,8 +218,8 @@ class _Api:
         return await self._studio.estimates(text_id, asked, connection.is_disconnected)
 
     async def flags(self) -> FlagList:
-        """The flags of `pycharrnn train` that a run may have."""
-        return FlagList(flags=run_command.flag_facts())
+        """The flags of `pycharrnn train` that a run may have, and the values of those with fields of their own."""
+        return run_command.flag_list()
 
     async def command(self, asked: NewRun) -> Command:
         """The command that a new run would be, which is checked, but not run."""

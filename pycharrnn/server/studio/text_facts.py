@@ -42,7 +42,7 @@ def read(
             stats, files, list_kind = gathered.stats, gathered.joined.files, gathered.list_kind
             suggested = list_text.ITEMS.get(list_kind, "")
             headers = gathered.advice_on_headers() if "line" in (options.items, suggested) else []
-            advice, name = gathered.advice_on_list(), gathered.folder.replace("\\", "/").rpartition("/")[2]
+            name = gathered.folder.replace("\\", "/").rpartition("/")[2]
     except UserError as e:
         raise UserError(shown(e.message)) from None
     left_out = [note for note in notes if note.startswith(source_files.LEFT_OUT)]
@@ -67,7 +67,6 @@ def read(
         file_count=len(files),
         facts=[shown(fact) for fact in facts],
         left_out=[shown(note) for note in left_out],
-        advice=shown(advice),
         encoding_advice=shown(text_defaults.advice_on_encoding(stats, encoding)),
         too_short=text_defaults.too_short(stats, encoding),
         suggested_items=suggested,

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from pycharrnn.server.schemas import Input
+from pycharrnn.text.data_settings import Items, Label
 
 
 class NewText(Input):
@@ -30,8 +31,8 @@ class Uploaded(BaseModel):
 class ReadText(Input):
     """How to read a text; fields are named as the flags of `pycharrnn train`."""
 
-    items: Literal["", "line", "blank", "file"] = ""
-    label: Literal["", "file", "folder", "column"] = ""
+    items: Literal["", Items] = ""
+    label: Literal["", Label] = ""
     text_encoding: str = Field("", max_length=100)
 
 
@@ -57,7 +58,6 @@ class TextFacts(BaseModel):
     facts: list[str] = Field(description="sentences")
     left_out: list[str] = Field(description="sentences on what was left out, and why")
     renamed: str = Field(description="a sentence on changed names that are labels; empty without such names")
-    advice: str = Field(description="a sentence on a text that looks like a list; empty for others")
     encoding_advice: str = Field(
         description="a sentence on a text many of whose characters take several bytes; empty for others"
     )
@@ -92,8 +92,10 @@ class FlagFacts(BaseModel):
     kind: Literal["integer", "number", "text", "choice", "switch"]
     allowed: str = Field(description="the values it accepts beside its default, in words")
     choices: list[int | str]
-    value: str
 
 
 class FlagList(BaseModel):
     flags: list[FlagFacts]
+    choices: dict[str, dict[str, str]] = Field(
+        description="name of a flag that has a field of its own -> its values, and the words for each"
+    )
