@@ -13,6 +13,7 @@ import click
 
 from pycharrnn._version import __version__
 from pycharrnn.cli import left_over_words
+from pycharrnn.cli.chat_command import chat_command
 from pycharrnn.cli.command_group import Group
 from pycharrnn.cli.console import note, say
 from pycharrnn.cli.convert_command import convert_command
@@ -22,7 +23,7 @@ from pycharrnn.cli.flag_types import words_for
 from pycharrnn.cli.flags import HELP, Command
 from pycharrnn.cli.help_layout import MOST_COLUMNS
 from pycharrnn.cli.making_commands import data_command, serve_command, studio_command, train_command
-from pycharrnn.cli.sampling_commands import chat_command, sample_command
+from pycharrnn.cli.sample_command import sample_command
 from pycharrnn.cli.scoring_commands import eval_command, score_command, which_command
 from pycharrnn.common import extras, interrupts, memory, near_paths, numpy_warnings, progress, standard_streams
 from pycharrnn.common.cores import Meter

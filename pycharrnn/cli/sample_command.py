@@ -1,4 +1,4 @@
-"""The commands sample and chat. Imports within commands keep -help fast."""
+"""The command sample. Imports within commands keep -help fast."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from pycharrnn.cli import max_copy
 from pycharrnn.cli.console import (
-    end_of_input,
     explain_seed,
     note,
     print_on_stderr,
@@ -27,21 +27,18 @@ from pycharrnn.cli.console import (
 )
 from pycharrnn.cli.flag_types import FILE
 from pycharrnn.cli.flags import FOLDER, Command
-from pycharrnn.cli.outputs import Output
-from pycharrnn.common import numbered_names, output_folder
+from pycharrnn.common import output_folder
 from pycharrnn.common.display import escape_line, plural
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.common.interrupts import Interrupted
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.common.shell_words import quoted
-from pycharrnn.common.standard_streams import do_without_output, standard_input
+from pycharrnn.common.standard_streams import do_without_output
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
-    from pycharrnn.sampling.chat import Chat
     from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.model_labels import LabelChoice
-    from pycharrnn.sampling.options import ChatOptions, SampleOptions
+    from pycharrnn.sampling.options import SampleOptions
 
 
 @click.command(
@@ -91,7 +88,7 @@ def sample_command(model: str, **values: Any) -> None:
     if not opt.sample:
         _explain_greedy(opt)
     if (opt.max_copy or opt.new) and not opt.text:
-        _note_unverified_text(checkpoint_file, loaded)
+        max_copy.note_unverified_text(checkpoint_file, loaded)
     if opt.o:
         _refuse_file_as_folder(opt, checkpoint_file)
     if opt.adapt:
@@ -101,7 +98,7 @@ def sample_command(model: str, **values: Any) -> None:
     if opt.o:
         _make_folder(opt, checkpoint_file)
     # Of items, the notes on the files of -text have been printed.
-    copies = _copy_limits(checkpoint_file, loaded, opt, note if known is None else print_nothing)
+    copies = max_copy.limits(checkpoint_file, loaded, opt, note if known is None else print_nothing)
     where = device.choose(opt.gpuid, opt.opencl, tell)
     tell(f"creating an {loaded.network.model}...")
     if prompt.left_out:
@@ -111,9 +108,9 @@ def sample_command(model: str, **values: Any) -> None:
     if end is not None:
         item_printing.print_items(loaded, opt, prompt.characters, labels, known, where, tell, copies)
     elif opt.samples > 1 or opt.json:
-        _explain_early_ends(_draw_many(loaded, opt, prompt.characters, where, tell, copies), opt)
+        max_copy.explain_early_ends(_draw_many(loaded, opt, prompt.characters, where, tell, copies), opt)
     else:
-        _explain_early_ends(_draw_one(loaded, opt, b"".join(prompt.characters), where, tell, copies), opt)
+        max_copy.explain_early_ends(_draw_one(loaded, opt, b"".join(prompt.characters), where, tell, copies), opt)
 
 
 def _explain_greedy(opt: SampleOptions) -> None:
@@ -213,33 +210,6 @@ def _make_folder(opt: SampleOptions, checkpoint_file: str) -> None:
         note(f"{opt.o} has other texts: a training on this folder would read the samples, too.")
 
 
-def _copy_limits(
-    path: str, loaded: Checkpoint, opt: SampleOptions | ChatOptions, say_how: PrintLine
-) -> CopyLimits | None:
-    """What -max_copy forbids. `say_how`: prints which files of -text are read, and how. Errors: OSError; UserError."""
-    if not opt.max_copy:
-        return None
-    from pycharrnn.sampling import copy_limits
-
-    return copy_limits.for_options(path, loaded, opt.max_copy, opt.text, opt.text_encoding, say_how)
-
-
-def _note_unverified_text(path: str, loaded: Checkpoint) -> None:
-    """Say that the recorded text may have changed, if no hash tells."""
-    from pycharrnn.text.recorded_text import recorded_text
-
-    if doubt := recorded_text(path, loaded).unverified:
-        note(doubt)
-
-
-def _explain_early_ends(seeds: list[int], opt: SampleOptions | ChatOptions) -> None:
-    """Say that the samples of these seeds ended early by -max_copy, if there are any."""
-    if seeds:
-        from pycharrnn.sampling import copy_limits
-
-        note(copy_limits.why_they_ended(seeds, opt.max_copy))
-
-
 def _draw_one(
     loaded: Checkpoint,
     opt: SampleOptions,
@@ -309,107 +279,3 @@ def _print_json(path: str, seed: int, more: dict[str, bool]) -> None:
     with open(path, "rb") as f:
         text = f.read().removesuffix(b"\n").decode("utf-8", "replace")
     sys.stdout.buffer.write(json.dumps({"text": text, "seed": seed, **more}).encode() + b"\n")
-
-
-@click.command(
-    "chat",
-    cls=Command,
-    options="pycharrnn.sampling.options.ChatOptions",
-    arguments=[("model", f"checkpoint; {FOLDER}")],
-    short_help="Chat with a model, line by line.",
-)
-@click.argument("model", metavar="<model>", type=FILE)
-def chat_command(model: str, **values: Any) -> None:
-    """Type a line, and the model continues it, with earlier lines as its context. Ctrl-D ends the chat"""
-    from pycharrnn.sampling.options import ChatOptions
-
-    opt = ChatOptions(**{**values, "stop": unescape(values["stop"])})
-    use_threads(opt.threads or 1)
-    from pycharrnn.checkpoints import checkpoint, formats, paths
-    from pycharrnn.engine import device
-    from pycharrnn.sampling import inference, model_labels
-    from pycharrnn.sampling.chat import Chat, LearningChat
-    from pycharrnn.sampling.primetext import item_start
-
-    explain_seed(opt.seed)
-
-    kept = Output(opt.o, "-o ", opt.overwrite)
-    kept.check_folder()
-    if as_saved := formats.of(opt.o):
-        # Now, not when the chat ends and what was learned would be lost; a signal amid an import ends the process.
-        as_saved.require_package()
-        as_saved.functions()
-    checkpoint_file, loaded = paths.load_best(model, note)
-    labels = loaded.labels  # an answer would begin an item, and have none
-    instead = "draw items with pycharrnn sample -as LABEL, or find the label of one with pycharrnn which"
-    model_labels.require_before([b""], labels, checkpoint_file, instead)
-    if loaded.items == "line":
-        note(f"{checkpoint_file} is a model of items: an answer is another item, which doesn't continue your line.")
-    if opt.max_copy and not opt.text:
-        _note_unverified_text(checkpoint_file, loaded)
-    copies = _copy_limits(checkpoint_file, loaded, opt, note)
-    if not opt.learn:
-        where = device.choose(opt.gpuid, opt.opencl, print_nothing)
-        start = b"".join(item_start(loaded))
-        chat = Chat(inference.make_predictor(loaded, where), loaded.vocab, opt, copies, start)
-        _converse(chat, opt, checkpoint.is_from_texts(loaded))
-        return
-    kept.check(opt.text)  # the model's file may be replaced: it has been read
-    is_new = not os.path.exists(opt.o)
-    learning = LearningChat(loaded, opt, copies)
-    path, saves = opt.o, bool(opt.o)
-
-    def save() -> None:
-        checkpoint.convert(learning.checkpoint(), path)
-        note(saved(path))
-
-    try:
-        try:
-            _converse(learning, opt, checkpoint.is_from_texts(loaded))
-        except UserError:  # such as a -stop that never occurs
-            saves = saves and learning.has_learned
-            raise
-        finally:
-            if saves:
-                path = _free_path(path) if is_new and not opt.overwrite else path
-                save()
-                saves = False
-    except (KeyboardInterrupt, Interrupted):
-        if saves:  # a terminal that closes ends the input, and its signal breaks off the saving
-            save()
-        raise
-
-
-def _free_path(path: str) -> str:
-    """The path, or one with a number if a file has appeared there during the chat."""
-    if not os.path.exists(path):
-        return path
-    free = next(name for name in numbered_names.numbered(*os.path.splitext(path)) if not os.path.exists(name))
-    note(f"{path} appeared during the chat and is not replaced: the model goes to {free}.")
-    return free
-
-
-def _converse(chat: Chat, opt: ChatOptions, whole_end: bool) -> None:
-    """Answer the lines of standard input until it ends. `whole_end`: as for SampleWriter."""
-    from pycharrnn.sampling import sample_files
-
-    out, is_explained = sys.stdout.buffer, False
-    lines = standard_input()
-    if lines.isatty():
-        note(f"type a line, and the model answers; {end_of_input()} ends the chat.")
-    while True:
-        if lines.isatty():
-            out.write(b"> ")
-            out.flush()
-        line = lines.readline()
-        if not line:
-            return
-        line, left_out = chat.without_unknown(line)
-        if left_out:
-            note(f"left out: {left_out}")
-        seed = chat.seed
-        sample_files.write_sample(out, opt.sampling(), chat.answer(line), live=True, whole_end=whole_end)
-        _explain_early_ends([seed] if chat.ended_early else [], opt)
-        if chat.is_empty and not is_explained:
-            note(r'the answer is an empty line; with -stop "\n\n" an answer ends at an empty line.')
-            is_explained = True
