@@ -160,3 +160,15 @@ def test_statuses_and_sentences():
     assert interrupts.sentence(signal.SIGINT) == "stopped by Ctrl-C."
     assert interrupts.sentence(signal.SIGHUP) == "stopped by SIGHUP."
     assert Interrupted(15).number == 15
+
+
+@pytest.mark.parametrize("error, stays", [(ValueError(), False), (KeyboardInterrupt(), True), (Interrupted(15), True)])
+def test_a_sentence_tells_the_progress_of_the_block_that_a_signal_ended(monkeypatch, error, stays):
+    monkeypatch.setattr(interrupts, "_state", "")  # and restored
+    with interrupts.describing_progress(" before anything was saved"):
+        during = interrupts.sentence(signal.SIGINT)
+    assert during == "stopped by Ctrl-C before anything was saved."
+    assert interrupts.sentence(signal.SIGINT) == "stopped by Ctrl-C."
+    with pytest.raises(type(error)), interrupts.describing_progress(" before anything was saved"):
+        raise error
+    assert interrupts.sentence(signal.SIGINT) == (during if stays else "stopped by Ctrl-C.")
