@@ -479,7 +479,13 @@ def test_the_plan_names_a_first_model_that_stays(tmp_path, machine):
 
 
 @pytest.mark.parametrize(
-    "first", [{"minutes": 0.5, "calibrate": 0}, {"recipe": "quick", "max_epochs": 0.5, "calibrate": 0}]
+    "first",
+    [
+        {"minutes": 0.5, "calibrate": 0},
+        {"recipe": "quick", "max_epochs": 0.5, "calibrate": 0},
+        # Its last validation changes no state, as that of a text does with -exact 1.
+        {"recipe": "quick", "max_epochs": 0.5, "calibrate": 0, "items": "line", "exact": 1},
+    ],
 )
 def test_a_finished_run_goes_on_for_the_time(tmp_path, machine, first):
     folder = folder_with_text(tmp_path / "a")
