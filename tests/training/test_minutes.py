@@ -485,6 +485,8 @@ def test_the_plan_names_a_first_model_that_stays(tmp_path, machine):
         {"recipe": "quick", "max_epochs": 0.5, "calibrate": 0},
         # Its last validation changes no state, as that of a text does with -exact 1.
         {"recipe": "quick", "max_epochs": 0.5, "calibrate": 0, "items": "line", "exact": 1},
+        # That of a longer run is there, too.
+        {"recipe": "quick", "max_epochs": 1, "calibrate": 0, "exact": 1, "eval_val_every": 11},
     ],
 )
 def test_a_finished_run_goes_on_for_the_time(tmp_path, machine, first):
