@@ -14,6 +14,7 @@ from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.text.recorded_text import MAX_UNASKED, recorded_text
 from pycharrnn.text.text_folder import input_file
+from pycharrnn.text.text_stats import text_stats
 from pycharrnn.training.options import MIXED
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def losses(path: str, loaded: Checkpoint, weights: str) -> RoundingLosses:
     The state is in double precision in both. The loss of the checkpoint is computed, too, where the recorded one may be
     of another text, since no hash is recorded, was computed in half precision, or is of weights before a rounding.
 
-    Errors: UserError, a clause, if the training text is missing, has changed, or is too large to be read unasked.
+    Errors: UserError, a clause, if the training text is missing, can't be read, has changed, or is too large to be read
+    unasked.
     """
     text = recorded_text(path, loaded)
     name = escape_line(text.path)
@@ -48,22 +50,18 @@ def losses(path: str, loaded: Checkpoint, weights: str) -> RoundingLosses:
         raise UserError(f"{text.missing}: convert it in the folder of the training")
     if not text.is_small():
         raise UserError(f"{name} has more than {MAX_UNASKED >> 20} MiB")
-    try:
-        text.checked_path()
-    except UserError:
-        raise UserError(f"{name} has changed since the training") from None
-    except (OSError, ValueError) as e:
-        raise UserError(f"{name} can't be read ({getattr(e, 'strerror', None) or e})") from None
     rounded = replace(loaded, network=c_weights.rounded(loaded.network, weights))
     try:
-        with tempfile.TemporaryDirectory(prefix="pycharrnn-") as folder:  # beside the text may be the cache of another
-            shutil.copyfile(text.path, input_file(folder))
-            of_text = EvalOptions(data_dir=folder)
-            after = evaluation.split_loss(path, rounded, of_text)
-            is_other = loaded.opt.get("dtype") in MIXED or checkpoint.is_rounded(loaded)
-            exact = checkpoint.validation_loss(loaded) if text.fingerprint and not is_other else None
-            if exact is None:
-                exact = evaluation.split_loss(path, loaded, of_text)
-            return RoundingLosses(exact, after, "" if text.fingerprint else name)
+        if text.fingerprint in ("", text_stats(text.folder, -1).fingerprint):
+            with tempfile.TemporaryDirectory(prefix="pycharrnn-") as folder:  # the text's own may hold another's cache
+                shutil.copyfile(text.path, input_file(folder))
+                of_text = EvalOptions(data_dir=folder)
+                after = evaluation.split_loss(path, rounded, of_text)
+                is_other = loaded.opt.get("dtype") in MIXED or checkpoint.is_rounded(loaded)
+                exact = checkpoint.validation_loss(loaded) if text.fingerprint and not is_other else None
+                if exact is None:
+                    exact = evaluation.split_loss(path, loaded, of_text)
+                return RoundingLosses(exact, after, "" if text.fingerprint else name)
     except (OSError, ValueError, UserError) as e:
         raise UserError(f"{name} can't be scored ({e})") from None
+    raise UserError(f"{name} has changed since the training")

@@ -82,9 +82,8 @@ def sentence(number: int) -> str:
 
 
 def name_of(number: int) -> str:
-    """A signal as users know it: Ctrl-C for SIGINT."""
-    name = signal.Signals(number).name
-    return _NAMES.get(name, name)
+    """One of `numbers` as users know it: Ctrl-C for SIGINT."""
+    return _NAMES[signal.Signals(number).name]
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ def test_a_table():
 
 def test_json_counts_the_passages_that_it_leaves_out():
     found = json.loads(copied_report.as_json("s", "t", [passage("four", 7), passage("one")], 3, 1, None))
+    assert (found["format"], found["sample"], found["text"]) == ("pycharrnn copied", "s", "t")
     assert (found["found"], found["least"], "curve" in found) == (2, 3, False)
     place = {"sample": {"line": 3, "column": 14, "offset": 7}, "text": {"line": 150, "column": 2}}
     assert found["passages"] == [{"length": 4, **place, "passage": "four"}]
@@ -39,6 +40,7 @@ def test_json_counts_the_passages_that_it_leaves_out():
 def test_a_curve_of_a_sample_alone_or_beside_a_validation_split():
     shares = [0.5, *[None] * (len(CURVE) - 1)]
     alone, both = (copied_report.curve_table(Curves(shares, other)).splitlines() for other in ([], shares))
+    assert alone[0] == both[0] == "n-grams in the training text"
     assert [line.split() for line in alone[1:4]] == [
         ["n", "sample"],
         [f"{CURVE[0]}", "50.00", "%"],

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -39,6 +41,7 @@ from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import kernel_library
 from pycharrnn.sampling import inference
+from pycharrnn.text import recorded_text, text_stats
 
 MODELS = ("lstm", "gru", "rnn")
 needs_fused_kernel = pytest.mark.skipif(
@@ -542,6 +545,8 @@ def test_convert_prints_the_loss_of_rounded_weights(tmp_path, monkeypatch):
     short = {name: weight.astype("f2").astype("f4") for name, weight in loaded.network.weights.items()}
     loaded.network = dataclasses.replace(loaded.network, weights=short)
     assert rounding.losses(str(path), loaded, "int8").exact == pytest.approx(found.exact, abs=1e-3)
+    of_float = rounding.losses(str(path), checkpoint.load(path), "float")
+    assert 0 <= abs(of_float.rounded - of_float.exact) < abs(found.rounded - found.exact)
     text = tmp_path / "data" / "list" / "input.txt"
     text.write_bytes(b"another text\n" * 1000)  # which is neither scored nor preprocessed
     before = {entry.name: entry.read_bytes() for entry in text.parent.iterdir()}
@@ -552,6 +557,28 @@ def test_convert_prints_the_loss_of_rounded_weights(tmp_path, monkeypatch):
     text.unlink()
     missing = f"{name}, on which {path} was trained, is not here: convert it in the folder of the training"
     assert notes("-weights", "int8") == [weights, unknown + missing]
+
+
+def test_convert_says_why_it_scores_no_text(tmp_path, monkeypatch):
+    path = str(saved(tmp_path, text=b"abc\nab\nca\nb\n" * 1000))
+    loaded = checkpoint.load(path)
+    monkeypatch.chdir(tmp_path)
+    name = os.path.join("data/list", "input.txt")
+
+    def why() -> str:
+        with pytest.raises(UserError) as error:
+            rounding.losses(path, loaded, "int8")
+        return str(error.value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recorded_text, "MAX_UNASKED", 9)
+        assert why() == f"{name} has more than 64 MiB"
+    with monkeypatch.context() as patch:  # a disk that fails, on which the text may be as it was
+        patch.setattr(text_stats, "file_pieces", mock.Mock(side_effect=OSError(errno.EIO, "Input/output error")))
+        assert why() == f"{name} can't be scored (can't read {name}: Input/output error.)"
+    with monkeypatch.context() as patch:
+        patch.setattr(rounding.shutil, "copyfile", mock.Mock(side_effect=OSError(errno.ENOSPC, "No space left")))
+        assert why() == f"{name} can't be scored ([Errno {errno.ENOSPC}] No space left)"
 
 
 def test_convert_prints_both_losses_of_a_text_without_hash(tmp_path, monkeypatch):
@@ -576,6 +603,8 @@ def test_convert_prints_both_losses_of_a_text_without_hash(tmp_path, monkeypatch
     text = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(text[: len(text) // 2])
     assert abs(float(last_note().split(";")[1].rpartition(" ")[2]) - 3.0075) > 1e-3
+    (tmp_path / name).write_bytes(b"")
+    assert last_note().endswith(f"{name} can't be scored ({name} is empty: put your text into it.)")
     del (opt := dict(original.opt))["data_dir"]
     checkpoint.convert(dataclasses.replace(original, opt=opt), tmp_path / "lm.t7")
     assert "is unknown, since lm.t7 does not record the folder of its training text" in last_note()

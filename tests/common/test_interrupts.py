@@ -83,6 +83,17 @@ def test_while_a_module_is_imported_a_signal_ends_the_process(tmp_path, number):
     assert (result.stdout, result.stderr) == ("", f"pycharrnn: stopped by {name}.\n")
 
 
+def test_while_a_module_is_imported_a_signal_ends_a_process_with_a_closed_stderr(tmp_path):
+    (tmp_path / "slow_module.py").write_text(f"import os\n{end_of(signal.SIGHUP)}", encoding="utf-8")
+    code = (
+        "interrupts.raise_on_signals()\nos.close(2)\n"
+        "try:\n    import slow_module\nexcept BaseException:\n    pass\n"
+        "print('went on')\n"
+    )
+    result = python(code, folder=tmp_path)
+    assert (result.returncode, result.stdout) == (128 + signal.SIGHUP, "")
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_at_the_end_of_a_command_a_signal_says_nothing(number):
     code = f"interrupts.raise_on_signals()\ninterrupts.exit_silently_on_signals()\n{end_of(number)}print('went on')\n"
@@ -160,3 +171,15 @@ def test_statuses_and_sentences():
     assert interrupts.sentence(signal.SIGINT) == "stopped by Ctrl-C."
     assert interrupts.sentence(signal.SIGHUP) == "stopped by SIGHUP."
     assert Interrupted(15).number == 15
+
+
+@pytest.mark.parametrize("error, stays", [(ValueError(), False), (KeyboardInterrupt(), True), (Interrupted(15), True)])
+def test_a_sentence_tells_the_progress_of_the_block_that_a_signal_ended(monkeypatch, error, stays):
+    monkeypatch.setattr(interrupts, "_state", "")  # and restored
+    with interrupts.describing_progress(" before anything was saved"):
+        during = interrupts.sentence(signal.SIGINT)
+    assert during == "stopped by Ctrl-C before anything was saved."
+    assert interrupts.sentence(signal.SIGINT) == "stopped by Ctrl-C."
+    with pytest.raises(type(error)), interrupts.describing_progress(" before anything was saved"):
+        raise error
+    assert interrupts.sentence(signal.SIGINT) == (during if stays else "stopped by Ctrl-C.")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 
 import pytest
 
 from pycharrnn.common.errors import flag
 from pycharrnn.server.studio import run_events
-from pycharrnn.server.studio.run_events import Event, EventReader, EventWriter
+from pycharrnn.server.studio.run_events import Event, EventReader, EventWriter, RunEvents
 from pycharrnn.training.reports import Sample
 
 
@@ -19,7 +20,7 @@ def path(tmp_path):
 
 def test_a_reader_finds_what_a_training_tells(path):
     writer, reader = EventWriter(path), EventReader(path)
-    assert (reader.read().iterations, reader.read().status) == (None, None)
+    assert reader.read() == RunEvents(None, deque(), "", 0, None, "")
     callbacks = writer.callbacks()
     callbacks.on_length(540)
     assert reader.read().iterations == 540
@@ -105,6 +106,20 @@ def test_of_a_large_file_the_last_part_is_read(path, monkeypatch):
     assert (reader.read().iterations, reader.read().error) == (None, "")
     writer.write(Event(status=2))
     assert reader.read().status == 2
+
+
+def test_what_was_read_stays_when_it_is_no_longer_in_the_last_part(path, monkeypatch):
+    monkeypatch.setattr(run_events, "_MOST_READ", 100)
+    writer, reader = EventWriter(path), EventReader(path)
+    for event in (Event(iterations=7), Event(error="x" * 200)):
+        writer.write(event)
+        reader.read()
+    assert reader.read().iterations == 7  # of a file that has not changed
+
+
+def test_a_file_that_is_removed_while_it_is_opened(path, monkeypatch):
+    monkeypatch.setattr(os.path, "isfile", lambda path: True)
+    assert EventReader(path).read() == RunEvents()
 
 
 def test_a_file_that_begins_anew_is_read_anew(path):

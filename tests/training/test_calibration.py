@@ -112,6 +112,17 @@ def test_a_run_that_is_over_is_left_as_it_is(tmp_path):
     assert named(folder)[-1] == last and last.read_bytes() == before
 
 
+def test_a_run_that_goes_on_is_calibrated_at_its_new_end(tmp_path, monkeypatch):
+    """The checkpoints between both ends are of weights that no temperature has divided since."""
+    temperatures = [1.25, 0.8]
+    monkeypatch.setattr(trainer_module, "best_temperature", lambda losses: temperatures.pop(0))
+    folder = folder_with_text(tmp_path)
+    train(folder, "-calibrate", "1", "-max_epochs", "0.1", "-exact", "0")
+    train(folder, "-resume", "cv", "-max_epochs", "0.3", "-eval_val_every", "10", small=[])
+    recorded = [(found.i, found.opt.get("calibrated")) for found in map(checkpoint.load, named(folder))]
+    assert recorded == [(6, 1.25), (10, None), (18, 0.8)]
+
+
 def test_a_run_that_patience_ends_is_not_calibrated(tmp_path):
     args = ["-calibrate", "1", "-max_epochs", "40", "-eval_val_every", "30", "-learning_rate", "0.05", "-patience", "2"]
     error, _, said = result_of(folder_with_text(tmp_path), *args)

@@ -20,13 +20,14 @@ from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.text.text_stats import TextStats
 from pycharrnn.text.token_text import TextChanged
-from pycharrnn.training import learning_rate, length_changes, loop, step_timing, text_defaults, time_plan
+from pycharrnn.training import current_run, learning_rate, length_changes, loop, step_timing, text_defaults, time_plan
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.history import History
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Pace, Stopwatch
 from pycharrnn.training.reports import Callbacks
 from pycharrnn.training.signals import RunStopped
+from pycharrnn.training.status_figures import StatusFigures
 from pycharrnn.training.text_defaults import RunRequest
 from pycharrnn.training.trainer import Trainer
 
@@ -325,13 +326,16 @@ def stop(report):
     raise KeyboardInterrupt
 
 
-def test_a_callback_is_told_each_length_of_the_run(tmp_path, machine):
+def test_callbacks_and_the_status_line_are_told_each_length_of_the_run(tmp_path, machine, monkeypatch):
     told: list[int] = []
     machine.changes = [(30, "step", 2.0)]
+    status: list[StatusFigures] = []
+    monkeypatch.setattr(current_run, "StatusFigures", lambda *about: status.append(StatusFigures(*about)) or status[0])
     folder = folder_with_text(tmp_path)
     lines, _ = machine.train(folder, Callbacks(on_length=told.append), minutes=1, print_every=1, **SMALL)
     printed = [int(re.split("[/ ]", line)[1]) for line in lines if " (epoch " in line]
     assert len(told) > 1 and list(dict.fromkeys(printed)) == told
+    assert status[0].iterations == told[-1]
 
 
 @pytest.mark.parametrize("every", [10, 0])
@@ -475,7 +479,15 @@ def test_the_plan_names_a_first_model_that_stays(tmp_path, machine):
 
 
 @pytest.mark.parametrize(
-    "first", [{"minutes": 0.5, "calibrate": 0}, {"recipe": "quick", "max_epochs": 0.5, "calibrate": 0}]
+    "first",
+    [
+        {"minutes": 0.5, "calibrate": 0},
+        {"recipe": "quick", "max_epochs": 0.5, "calibrate": 0},
+        # Its last validation changes no state, as that of a text does with -exact 1.
+        {"recipe": "quick", "max_epochs": 0.5, "calibrate": 0, "items": "line", "exact": 1},
+        # That of a longer run is there, too.
+        {"recipe": "quick", "max_epochs": 1, "calibrate": 0, "exact": 1, "eval_val_every": 11},
+    ],
 )
 def test_a_finished_run_goes_on_for_the_time(tmp_path, machine, first):
     folder = folder_with_text(tmp_path / "a")
@@ -550,6 +562,15 @@ def test_a_run_that_goes_on_says_when_it_has_read_its_text_often(tmp_path, machi
     (goes_on,) = notes(resume="cv", minutes=1)
     assert goes_on.startswith("the run has had 40 epochs, and goes on to the end of its ")
     assert checkpoint.load(folder / "cv/lm_lstm_latest.t7").epoch > 41
+
+
+def test_a_stopped_run_that_goes_on_ends_as_early_as_it_would_have(tmp_path, machine):
+    folder = folder_with_text(tmp_path)
+    machine.stop_at = 25
+    with pytest.raises(RunStopped):
+        machine.train(folder, minutes=60, **SMALL)
+    machine.train(folder, resume="cv")
+    assert checkpoint.load(folder / "cv/lm_lstm_latest.t7").epoch == 40
 
 
 # -- the plan ----------------------------------------------------------------------------------------------------------

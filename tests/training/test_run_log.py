@@ -152,10 +152,12 @@ def test_how_to_go_on_names_what_checkpoints_do_not_record(tmp_path):
     def nobody_reads(line: str) -> None:
         raise OSError(errno.EPIPE, "closed")
 
-    opt = TrainOptions(data_dir="data", gpuid=-1, rnn_size=6, batch_size=5, seq_length=8, log="a b.csv", show=9)
+    small = {"data_dir": "data", "gpuid": -1, "rnn_size": 6, "batch_size": 5, "seq_length": 8}
+    opt = TrainOptions(**small, log="a b.csv", log_every_seconds=600, show=9)
     with working_in(folder), pytest.raises(RunStopped) as stopped:
         train_with(opt, say=nobody_reads)
-    assert with_slashes(str(stopped.value)).endswith(f"-resume cv/lm_lstm_latest.t7 -show 9 -log {quoted('a b.csv')}")
+    flags = f"-show 9 -log {quoted('a b.csv')} -log_every_seconds 600"
+    assert with_slashes(str(stopped.value)).endswith(f"-resume cv/lm_lstm_latest.t7 {flags}")
     assert [row["iteration"] for row in read(folder / "a b.csv")] == [1]
 
 
