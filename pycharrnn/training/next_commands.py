@@ -18,7 +18,7 @@ class NextCommands:
     Attributes:
         savefile: the name of the run. items: the value of -items.
         resume_flags: flags for -resume that checkpoints don't record: ["-show", "200"].
-        sample_flags: flags that make `pycharrnn sample` use the device of the run.
+        sample_flags: flags for `pycharrnn sample`: -gpuid -1 after a run on the CPU by that flag.
     """
 
     savefile: str
