@@ -173,6 +173,7 @@ typedef float narrow_vec __attribute__((vector_size(BYTES / 2))); /* floats, as 
 #include "kernel_passages.h"
 #include "kernel_sample.h"
 #include "kernel_learn.h"
+#include "kernel_adapt_products.h"
 #include "kernel_adapt.h"
 #include "kernel_matching.h"
 
