@@ -14,8 +14,8 @@ const $ = (id) => document.getElementById(id);
 
 export class SampleTab {
   view = new TextView($("text"), sampleClasses, showCandidates);
-  // The sample on the page: {values, facts, followed, complete, early: whether a limit of copies has ended it, more: what
-  // Continue adds to its length}.
+  // The sample on the page: {values, facts, followed, complete, early: whether a limit of copies has ended it, more:
+  // what Continue adds to its length}.
   shown = null;
   #page;
   #onChange;
