@@ -223,15 +223,19 @@ def name_of(paths: Sequence[str]) -> str:
 def safe_name(name: str, most: int = MAX_NAME) -> str:
     """A name of any origin as one that is safe for a file on every system, and neither hidden nor empty.
 
-    `most`: its bytes.
+    A safe name stays as it is. `most`: its bytes.
 
     Example:
         >>> safe_name("My poems?.txt"), safe_name("../.."), safe_name("NUL")
         ('My_poems_.txt', 'text', 'text_NUL')
     """
-    name = re.sub(r"[^\w.-]+", "_", name).lstrip("._-").encode()[:most].decode(errors="ignore")
-    name = name.rstrip("._") or "text"
-    return f"text_{name}" if _WINDOWS_DEVICE.match(name) else name
+    name = _cut(re.sub(r"[^\w.-]+", "_", name).lstrip("._-"), most)
+    return _cut(f"text_{name}", most) if _WINDOWS_DEVICE.match(name) else name
+
+
+def _cut(name: str, most: int) -> str:
+    """The beginning of a name, of at most `most` bytes, that does not end in a dot or an underscore; not empty."""
+    return name.encode()[:most].decode(errors="ignore").rstrip("._") or "text"
 
 
 def _text_file(text: bytes, until_written: contextlib.ExitStack, text_encoding: str) -> SourceFile:

@@ -685,6 +685,14 @@ def test_short_steps_are_no_pauses():
     assert log.speed() == pytest.approx(4000, rel=0.02)
 
 
+def test_rows_at_intervals_between_those_of_print_every_are_no_pauses():
+    """As -log_every_seconds 2 has them where -print_every takes a little longer: most rows are of a few iterations."""
+    log, rows = run_progress._Log(), (i for j in range(1, 40) for i in (260 * j - 5, 260 * j))
+    for end, i in enumerate(rows, 1):
+        log.add(Row("train", i, i / 5000, seconds=round(i / 127, 3)), end)
+    assert log.speed() == pytest.approx(127, rel=0.02)
+
+
 @pytest.mark.parametrize("saves", [True, False])
 def test_a_run_that_goes_on_says_so_until_its_log_is_written(studio, monkeypatch, saves):
     """Without a checkpoint it begins anew, and there is none to load."""

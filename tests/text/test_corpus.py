@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 from conftest import needs_byte_names, not_found, with_slashes
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.text import corpus, decode_text, file_pieces, fingerprint, joined_files
@@ -513,6 +515,18 @@ def test_names(home, path, name):
         (home / path).mkdir()
     assert corpus.name_of([path]) == name
     assert corpus.name_of([path, "b", "c"]) == f"{name}_and_2_more"
+
+
+@given(
+    st.text("aé _.-/:", max_size=100),
+    st.sampled_from(["", "Aux. ", "con", "nul.", "COM1_"]),
+    st.integers(len("text"), corpus.MAX_NAME),
+)
+@example("Texte" * 20, "Aux. ", corpus.MAX_NAME)
+def test_a_safe_name_is_short_and_stays_as_it_is(name, beginning, most):
+    safe = corpus.safe_name(beginning + name, most)
+    assert 0 < len(safe.encode()) <= most
+    assert corpus.safe_name(safe, most) == safe
 
 
 def test_a_folder_by_the_way_to_it(home, monkeypatch):

@@ -63,18 +63,23 @@ class _Curve:
         return iterations[finite], values[finite]
 
 
-def _without_pauses(durations: Doubles, kinds: npt.NDArray[np.int64]) -> Doubles:
+def _without_pauses(durations: Doubles, iterations: Doubles, kinds: npt.NDArray[np.int64]) -> Doubles:
     """The seconds between rows, (N,), where pauses take as long as is usual for their kind, (N,).
 
-    In a pause the process was stopped, or the machine slept: it takes far longer than usual, and the durations of its
-    kind before and after it do not. Otherwise the training has become slower.
+    In a pause the process was stopped, or the machine slept: it takes far longer than usual, also for each of the
+    `iterations` between the rows, (N,), and the durations of its kind before and after it do not. Otherwise the
+    training has become slower.
     """
     found = durations.copy()
     for kind in np.unique(kinds):
         (places,) = np.nonzero(kinds == kind)
         seconds = durations[places]
-        usual = np.quantile(seconds, 0.5, method="lower")  # of two, the shorter one
-        is_long = np.pad(seconds > max(_PAUSE * usual, _PAUSE_SECONDS), 1)
+        of_each = seconds / np.maximum(iterations[places], 1)  # rows at intervals lie between those of -print_every
+        usual, usual_of_each = np.quantile([seconds, of_each], 0.5, axis=1, method="lower")  # of two, the shorter one
+        is_long = np.pad(
+            (seconds > max(_PAUSE * usual, _PAUSE_SECONDS)) & (of_each > _PAUSE * usual_of_each),
+            1,
+        )
         found[places[is_long[1:-1] & ~is_long[:-2] & ~is_long[2:]]] = usual
     return found
 
@@ -120,7 +125,7 @@ class _Log:
         if not len(seconds):
             return 0.0
         recent = max(_RECENT, len(seconds) // 3)
-        durations = _without_pauses(np.diff(seconds), 2 * validations[:-1] + validations[1:])
+        durations = _without_pauses(np.diff(seconds), np.diff(iterations), 2 * validations[:-1] + validations[1:])
         first, last, took = iterations[-recent:][0], iterations[-1], durations[1 - recent :].sum()
         if last == first:
             first, took = 0, seconds[-1]
