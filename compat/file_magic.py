@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 
+from compat.cells import MODELS
+
 _START = 4096  # bytes at the start of a file
 _DESCRIPTION = 1 << 20  # bytes at its start in which other programs write what the file holds
 _ZIP_END = 1 << 17  # bytes at its end in which a zip archive lists its files, some thousand of them
 _PYTORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # start of torch.save's files before it wrote zip archives
-_OUR_JSON = re.compile(rb'\{"model": "(lstm|gru|rnn)", "rnn_size": ')
+_OUR_JSON = re.compile(rb'\{"model": "(%s)", "rnn_size": ' % "|".join(MODELS).encode())
 _TORCH_RNN_NAMES = (b'"val_loss_history"', b'"token_to_idx"')  # in the files of its train.lua and preprocess.py
 _NOT_IN_TEXT = re.compile(rb"[\0-\x08\x0e-\x1a\x1c\x1d\x1f\x7f]")  # control characters
 _WORD = re.compile(rb"[A-Za-z]{2}|[\x80-\xff]{2}[ \r\n.,]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from compat.cells import CELLS
 from compat.lua_random import LuaRandom
 from pycharrnn.checkpoints import checkpoint, t7_file
 from pycharrnn.common.printing import PrintLine
@@ -19,7 +20,7 @@ def model_of(settings: RunSettings, loader: Batches, random: LuaRandom, say: Pri
     """
     model = _model(settings, loader, random, say)
     model.end_id = loader.end_id
-    if settings.model.forget_bias and model.model == "lstm" and not settings.resumed:
+    if settings.model.forget_bias and "forget" in CELLS[model.model].gates and not settings.resumed:
         for layer in range(1, model.num_layers + 1):
             say(f"setting forget gate biases to 1 in LSTM layer {layer}")
         model.set_forget_bias()
