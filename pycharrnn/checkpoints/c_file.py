@@ -81,7 +81,7 @@ def source_of(checkpoint: Checkpoint, weights: str) -> str:
     characters = characters_by_id(checkpoint.vocab)
     labels = list(checkpoint.labels)
     constants = _constants(checkpoint, characters, labels)
-    between = item_options.BETWEEN.get(checkpoint.items, b"")
+    between = item_options.ITEM_KINDS[checkpoint.items].between if checkpoint.items else b""
     conditions = {
         "DOUBLE": weights == "double",
         "INT8": weights == "int8",
