@@ -32,7 +32,7 @@ def model_of(settings: RunSettings, loader: Batches, random: LuaRandom, say: Pri
 
 def initialized(settings: RunSettings, vocab_size: int, random: LuaRandom) -> CharRNN:
     """A model with parameters drawn by `random`; those of the forget gates have no bias yet."""
-    sizes, dtype = settings.model, precision.PARAMETERS[settings.machine.parameters]
+    sizes, dtype = settings.model, precision.DTYPES[settings.machine.parameters]
     shape = vocab_size, sizes.rnn_size, sizes.num_layers, sizes.dropout
     model = CharRNN(sizes.model, *shape, dtype=dtype, device=settings.machine.device, initialize=False)
     model.reset_parameters(random, forget_bias=False)
@@ -41,7 +41,7 @@ def initialized(settings: RunSettings, vocab_size: int, random: LuaRandom) -> Ch
 
 def _model(settings: RunSettings, loader: Batches, random: LuaRandom, say: PrintLine) -> CharRNN:
     sizes, start, where = settings.model, settings.start, settings.machine.device
-    dtype = precision.PARAMETERS[settings.machine.parameters]
+    dtype = precision.DTYPES[settings.machine.parameters]
     if start is None:
         say(f"creating an {sizes.model} with {sizes.num_layers} layers")
         return initialized(settings, loader.vocab_size, random)

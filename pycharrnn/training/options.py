@@ -23,6 +23,7 @@ from pycharrnn.common.option_fields import (
     one_of,
     option,
 )
+from pycharrnn.engine.dtype_names import MIXED, PARAMETERS
 from pycharrnn.text import decode_text
 from pycharrnn.text.data_settings import Encoding, Items, Label
 from pycharrnn.training import length_changes
@@ -31,8 +32,6 @@ MAX_SHOWN = 10_000  # characters of -show: some screens full
 MAX_MINUTES = 10**6  # two years
 _MOST = 1e30  # in the range of float32
 LOG_ENDINGS = (".csv", ".jsonl")
-
-MIXED = ("bfloat16", "float16")  # values of -dtype with products in half precision
 
 
 def is_more_than_whole(train_frac: float, val_frac: float) -> bool:
@@ -225,7 +224,7 @@ class TrainOptions:
         " on the CPU). Empty = float64 with -exact 1 on the CPU, else float32",
         group="machine",
         value="TYPE",
-        allowed=one_of("float64", "float32", "bfloat16", "float16"),
+        allowed=one_of(*PARAMETERS, *MIXED),
     )
     old_exp: int = option(
         0, "1 = LogSoftMax as Torch7 computed it on a CPU before 27 April 2016", group="machine", allowed=SWITCH
