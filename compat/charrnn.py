@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat import checkpoint_fields, item_options, nngraph, run_state
+from compat.cells import CELLS
 from compat.graph_expressions import CheckpointError, DamagedCheckpointError, describe
 from compat.graph_match import Network, follow
 from compat.run_state import RunState
@@ -205,6 +206,11 @@ def _is_input_to_gates(data: Table) -> bool:
     return isinstance(name, bytes) and name.startswith(b"i2h_")
 
 
+def _has_forget_gates(model: str) -> bool:
+    """Whether train.lua looks for nodes of this model by their names."""
+    return "forget" in CELLS[model].gates
+
+
 def _era(table: Table, model: str) -> str:
     """When the version of char-rnn that wrote the table was in use."""
     if b"val_bpc" in table:
@@ -221,7 +227,7 @@ def _era(table: Table, model: str) -> str:
 
 def _era_of_graph(model: str, names_gates: bool) -> str:
     """The era of a graph as nngraph.build makes it."""
-    return _SINCE_JULY if model != "lstm" else _NAMED if names_gates else _UNNAMED
+    return _SINCE_JULY if not _has_forget_gates(model) else _NAMED if names_gates else _UNNAMED
 
 
 def era_of_ours(model: str, names_gates: bool) -> str:
@@ -229,7 +235,7 @@ def era_of_ours(model: str, names_gates: bool) -> str:
 
     train.lua saves the graph that it has loaded, so names that are missing stay missing.
     """
-    return _LIKE_UNNAMED if model == "lstm" and not names_gates else ""
+    return _LIKE_UNNAMED if _has_forget_gates(model) and not names_gates else ""
 
 
 def to_table(checkpoint: Checkpoint, dtype: str = "float64") -> Table:

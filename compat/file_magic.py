@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import re
 
+from compat.cells import MODELS
+
 _START = 4096  # bytes at the start of a file
 _DESCRIPTION = 1 << 20  # bytes at its start in which other programs write what the file holds
 _ZIP_END = 1 << 17  # bytes at its end in which a zip archive lists its files, some thousand of them
 _PYTORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # start of torch.save's files before it wrote zip archives
-_OUR_JSON = re.compile(rb'\{"model": "(lstm|gru|rnn)", "rnn_size": ')
+_OUR_JSON = re.compile(rb'\{"model": "(%s)", "rnn_size": ' % "|".join(MODELS).encode())
 _TORCH_RNN_NAMES = (b'"val_loss_history"', b'"token_to_idx"')  # in the files of its train.lua and preprocess.py
 _NOT_IN_TEXT = re.compile(rb"[\0-\x08\x0e-\x1a\x1c\x1d\x1f\x7f]")  # control characters
 _WORD = re.compile(rb"[A-Za-z]{2}|[\x80-\xff]{2}[ \r\n.,]")
 _UTF16_STARTS = (b"\xff\xfe", b"\xfe\xff")
 MODEL_IN_PAGE = b'<script type="application/json" class="model">'  # before each model of a page
-_OUR_ONNX_START = b"\x08\x07\x12\x09pycharrnn"
 CACHE_NAME = re.compile(r"(vocab|data)(_utf8)?(_without_\w+)?\.t7")  # of the files beside input.txt
 _T7_STARTS = (b"\3\0\0\0\1\0\0\0", b"\4\0\0\0\1\0\0\0")  # a table, an object
 _ASCII_T7_WITH_CR = re.compile(rb"[0-8](\r\n?)\d+\1")
@@ -43,24 +44,54 @@ _MOST_SEARCHED = 1 << 26  # bytes, in which a checkpoint has named a class
 _LONGEST_NAME = 1000  # bytes of a name in an archive, of longer ones
 _MODELS_IN_ZIP = (b".t7", b".safetensors", b".pt")
 _T7_CLASS = re.compile(rb"torch\.[A-Z][a-z]+(Storage|Tensor)")
-# (the first bytes of a file, what such a file is and what to do with it)
-_BEGINNINGS = (
-    (b"version https://git-lfs", "a Git LFS pointer, not the file it stands for: fetch that with git lfs pull"),
-    (b"\x1f\x8b", f"{_GZIP}: unpack it with gunzip"),
-    (b"BZh", "compressed by bzip2: unpack it with bunzip2"),
-    (b"\xfd7zXZ\0", "compressed by xz: unpack it with unxz"),
-    (b"\x28\xb5\x2f\xfd", "compressed by zstd: unpack it with unzstd"),
-    (b"7z\xbc\xaf'\x1c", f"a 7z archive: {UNPACK} the .t7 file in it"),
-    (b"Rar!", f"a rar archive: {UNPACK} the .t7 file in it"),
-    (b"\x89HDF", HDF5),
-    (_OUR_ONNX_START, f"an ONNX model of pycharrnn convert: {_GIVE_NAME} .onnx"),
-    (b"\x93NUMPY", f"an array of NumPy's: {_READS}"),
-    (b"%PDF-", f"a PDF file: {_AS_TEXT}"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", f"a document of an office program: {_AS_TEXT}"),
-    (b"\x89PNG", f"a picture: {_READS}"),
-    (b"\xff\xd8\xff", f"a picture: {_READS}"),
-    (b"GIF8", f"a picture: {_READS}"),
-)
+# Kind of a file -> its first bytes.
+SIGNATURES = {
+    "Git LFS": b"version https://git-lfs",
+    "gzip": b"\x1f\x8b",
+    "bzip2": b"BZh",
+    "xz": b"\xfd7zXZ\0",
+    "zstd": b"\x28\xb5\x2f\xfd",
+    "7z": b"7z\xbc\xaf'\x1c",
+    "rar": b"Rar!",
+    "HDF5": b"\x89HDF",
+    "ONNX": b"\x08\x07\x12\x09pycharrnn",  # of pycharrnn convert
+    "NumPy": b"\x93NUMPY",
+    "PDF": b"%PDF-",
+    "OLE": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",  # of Microsoft's office programs until 2007
+    "RTF": b"{\\rtf",
+    "PNG": b"\x89PNG",
+    "JPEG": b"\xff\xd8\xff",
+    "GIF": b"GIF8",
+}
+_PICTURE = f"a picture: {_READS}"
+_ADVICE = {  # kind -> what such a file is and what to do with it
+    "Git LFS": "a Git LFS pointer, not the file it stands for: fetch that with git lfs pull",
+    "gzip": f"{_GZIP}: unpack it with gunzip",
+    "bzip2": "compressed by bzip2: unpack it with bunzip2",
+    "xz": "compressed by xz: unpack it with unxz",
+    "zstd": "compressed by zstd: unpack it with unzstd",
+    "7z": f"a 7z archive: {UNPACK} the .t7 file in it",
+    "rar": f"a rar archive: {UNPACK} the .t7 file in it",
+    "HDF5": HDF5,
+    "ONNX": f"an ONNX model of pycharrnn convert: {_GIVE_NAME} .onnx",
+    "NumPy": f"an array of NumPy's: {_READS}",
+    "PDF": f"a PDF file: {_AS_TEXT}",
+    "OLE": f"a document of an office program: {_AS_TEXT}",
+    "RTF": f"an RTF file: {_AS_TEXT}",
+    "PNG": _PICTURE,
+    "JPEG": _PICTURE,
+    "GIF": _PICTURE,
+}
+
+
+def signature(content: bytes | bytearray) -> str:
+    """The kind of a file in SIGNATURES, by its first bytes; "" for another one.
+
+    Example:
+        >>> signature(b"%PDF-1.7"), signature(b"%!PS")
+        ('PDF', '')
+    """
+    return next((kind for kind, first in SIGNATURES.items() if content.startswith(first)), "")
 
 
 def name_of(content: bytes | bytearray) -> str:
@@ -80,20 +111,20 @@ def name_of(content: bytes | bytearray) -> str:
         return f"a document of an office program, or a book: {_AS_TEXT}"
     if start[:2] == b"PK":
         return _zip(content)
-    if start[:4] == b"\x89HDF" and any(name in content[:_DESCRIPTION] for name in _KERAS_NAMES):
+    kind = signature(start)
+    if kind == "HDF5" and any(name in content[:_DESCRIPTION] for name in _KERAS_NAMES):
         return f"weights of Keras: {_READS}"
     if start.startswith(_LLAMA_CPP_STARTS) and not is_text(start):
         return f"a GGUF or GGML model, as llama.cpp runs: {_READS}"
     if start[4:8] == b"TFL3":
         return f"a model of TensorFlow Lite: {_READS}"
-    for beginning, kind in _BEGINNINGS:
-        if start.startswith(beginning):
-            return kind
+    if kind:
+        return _ADVICE[kind]
     if start[257:262] == b"ustar":
         return f"a tar archive: {UNPACK} the .t7 file in it"
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if text.startswith(b"{\\rtf"):
-        return f"an RTF file: {_AS_TEXT}"
+    if text.startswith(SIGNATURES["RTF"]):
+        return _ADVICE["RTF"]
     if text[:1] in (b"{", b"["):
         return _json(text)
     if re.match(rb"<(!doctype|html|head|body|\?xml|!--)", text, re.IGNORECASE):
@@ -141,7 +172,7 @@ def is_t7(content: bytes | bytearray) -> bool:
 
 def is_our_onnx(content: bytes | bytearray | memoryview) -> bool:
     """Whether `content` begins as an .onnx file of pycharrnn convert."""
-    return bytes(content[: len(_OUR_ONNX_START)]) == _OUR_ONNX_START
+    return bytes(content[: len(SIGNATURES["ONNX"])]) == SIGNATURES["ONNX"]
 
 
 def is_cut_safetensors(content: bytes | bytearray) -> bool:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compat.cells import CELLS
 from compat.graph_expressions import CheckpointError, Expression, Expressions, describe, node_inputs
 from compat.graph_formulas import factors_of, gate_part, is_candidate, is_gate, is_input, is_one_minus_gate, product_of
-from compat.nngraph import STATES_PER_LAYER
 from compat.t7_objects import Table, TorchObject
 from compat.weights import WeightReader
 
@@ -89,9 +89,9 @@ class _Matcher:
         # Until June 2015 dropout applied to the hidden state itself; without dropout, as in sampling, that is the same.
         *states, scores = [self._without_dropout(output) for output in outputs]
         model = self._model(states)
-        per_layer = STATES_PER_LAYER[model]
+        per_layer = len(CELLS[model].states)
         if len(states) % per_layer:
-            raise CheckpointError(f"an {model} with {len(states)} states")
+            raise CheckpointError(f"{CELLS[model].in_words} with {len(states)} states")
         match_layer = {"lstm": self._lstm, "gru": self._gru, "rnn": self._rnn}[model]
         below = None
         for layer in range(1, len(states) // per_layer + 1):

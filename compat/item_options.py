@@ -9,7 +9,7 @@ In a model with labels each item begins with its label and a tab. These are read
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from compat.checkpoint_fields import Option
@@ -19,11 +19,39 @@ TAB = b"\t"  # ends the label of an item
 MAX_LABELS = 1000
 MAX_LABEL = 100  # bytes
 _LABELS = "labels"  # the option that records them: a line each, the number of items, a tab, the label
-# What an item is -> the character that ends it. "blank": the lines between blank lines.
-END_CHARACTERS = {"line": b"\n", "blank": _RECORD_SEPARATOR, "file": _RECORD_SEPARATOR}
-# What an item is -> the lines between two items that are printed. An item of "file" may contain blank lines; "%" is the
-# border of fortune's files.
-BETWEEN = {"line": b"", "blank": b"\n", "file": b"%\n"}
+
+
+class ItemKind(NamedTuple):
+    """What an item is.
+
+    Attributes:
+        in_words: of one item, for messages.
+        end: the character that ends it in input.txt, and for the model.
+        between: the lines between two items that are printed.
+        is_one_line: whether an item has no newline.
+        ends_in_source: whether source files have the end after each item, so that they are an input.txt as they are.
+    """
+
+    in_words: str
+    end: bytes
+    between: bytes
+    is_one_line: bool
+    ends_in_source: bool
+
+
+ITEM_KINDS = {  # by the value of -items
+    "line": ItemKind("a line that is not empty", b"\n", b"", is_one_line=True, ends_in_source=True),
+    "blank": ItemKind(
+        "the lines between two blank lines", _RECORD_SEPARATOR, b"\n", is_one_line=False, ends_in_source=False
+    ),
+    # An item may contain blank lines; "%" is the border of fortune's files.
+    "file": ItemKind("a file", _RECORD_SEPARATOR, b"%\n", is_one_line=False, ends_in_source=False),
+}
+
+
+def is_one_line(items: str) -> bool:
+    """Whether the items of a model with this value of -items have no newline; False for "", a model of a text."""
+    return items in ITEM_KINDS and ITEM_KINDS[items].is_one_line
 
 
 def end_id(vocab: Mapping[bytes, int], opt: Mapping[str, Option]) -> int | None:
@@ -36,14 +64,14 @@ def end_id(vocab: Mapping[bytes, int], opt: Mapping[str, Option]) -> int | None:
         >>> end_id({b"\\n": 1, b"a": 2}, {"items": "line"})
         0
     """
-    end = END_CHARACTERS.get(kind(vocab, opt))
-    return None if end is None else vocab[end] - 1
+    items = kind(vocab, opt)
+    return vocab[ITEM_KINDS[items].end] - 1 if items else None
 
 
 def kind(vocab: Mapping[bytes, int], opt: Mapping[str, Option]) -> str:
-    """What an item is, a key of END_CHARACTERS; "" for a model of a text, as for `end_id`."""
+    """What an item is, a key of ITEM_KINDS; "" for a model of a text, as for `end_id`."""
     recorded = opt.get("items")
-    known = isinstance(recorded, str) and END_CHARACTERS.get(recorded) in vocab
+    known = isinstance(recorded, str) and recorded in ITEM_KINDS and ITEM_KINDS[recorded].end in vocab
     return str(recorded) if known else ""
 
 

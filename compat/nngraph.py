@@ -12,25 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat import cell_graphs
+from compat.cells import CELLS
 from compat.graph_nodes import gmodule
 from compat.t7_element_types import element_dtype
 from compat.t7_objects import Storage, Table, Tensor, TorchObject
 
 if TYPE_CHECKING:
     from compat.t7_objects import Array
-
-MODELS = ("lstm", "gru", "rnn")
-STATES_PER_LAYER = {"lstm": 2, "gru": 1, "rnn": 1}
-NUM_GATES = {"lstm": 4, "gru": 3, "rnn": 1}  # gates and candidates of a layer
-# Of these, those that multiply h itself by recurrent weights; a GRU's candidate multiplies h times the reset gate.
-NUM_DIRECT_GATES = {"lstm": 4, "gru": 2, "rnn": 1}
-# The nn.Linear modules of a layer in the order of the flat vector, which is that of the graph's forwardnodes.
-_LAYER_LINEARS = {
-    "lstm": ("i2h", "h2h"),
-    "gru": ("update_i2h", "update_h2h", "candidate_i2h", "reset_i2h", "reset_h2h", "candidate_h2h"),
-    "rnn": ("i2h", "h2h"),
-}
-_GATES_PER_LINEAR = {"lstm": 4, "gru": 1, "rnn": 1}
 
 
 def parameter_shapes(model: str, vocab_size: int, rnn_size: int, num_layers: int) -> dict[str, tuple[int, ...]]:
@@ -42,11 +30,12 @@ def parameter_shapes(model: str, vocab_size: int, rnn_size: int, num_layers: int
         >>> parameter_shapes("rnn", 65, 128, 1)["i2h_1.weight"]
         (128, 65)
     """
-    rows = _GATES_PER_LINEAR[model] * rnn_size
+    facts = CELLS[model]
+    rows = facts.gates_per_linear * rnn_size
     shapes: dict[str, tuple[int, ...]] = {}
     for layer in range(1, num_layers + 1):
-        for linear in _LAYER_LINEARS[model]:
-            columns = vocab_size if layer == 1 and linear.endswith("i2h") else rnn_size
+        for linear in facts.linears:
+            columns = vocab_size if layer == 1 and linear in facts.input_linears else rnn_size
             shapes[f"{linear}_{layer}.weight"] = (rows, columns)
             shapes[f"{linear}_{layer}.bias"] = (rows,)
     shapes["decoder.weight"] = (vocab_size, rnn_size)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compat.cells import CELLS
 from compat.checkpoint_fields import is_number
 from compat.escape import escape_line
 from compat.graph_expressions import CheckpointError, describe
 from compat.graph_match import Network
 from compat.lua_random import STATE_WORDS
-from compat.nngraph import STATES_PER_LAYER
 from compat.t7_element_types import contiguous_strides, torch_type
 from compat.t7_objects import Table, Tensor
 from compat.weights import WeightReader
@@ -80,7 +80,7 @@ def from_table(table: object, network: Network) -> RunState | None:
     if table.get(b"format") != FORMAT:
         return None
     hidden, positions, versions = (_table(table, key) for key in (b"hidden_state", b"batch_positions", b"versions"))
-    count = STATES_PER_LAYER[network.model] * network.num_layers
+    count = len(CELLS[network.model].states) * network.num_layers
     if len(hidden) != count:
         raise CheckpointError(f"its run state holds {len(hidden)} hidden states, its model has {count}")
     first = hidden.get(1)

@@ -9,9 +9,9 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from compat.file_magic import SIGNATURES
 from compat.t7_objects import DamagedT7Error, T7Error
 
-_GZIP_START = b"\x1f\x8b"
 _SPARE = 240 << 20  # bytes of memory that reading may take beyond three times the size of the file
 # A gzip file may unpack to _UNZIP_RATIO times its size, as weights beside zeros do, and _UNZIP_ALWAYS bytes more.
 _UNZIP_RATIO, _UNZIP_ALWAYS = 4, 1 << 25
@@ -63,7 +63,7 @@ def refuse_pipe(path: str | os.PathLike[str]) -> None:
 
 def is_gzip(content: bytes | bytearray) -> bool:
     """Whether `content` begins as a gzip file."""
-    return content[:2] == _GZIP_START
+    return content[:2] == SIGNATURES["gzip"]
 
 
 def unpacked(content: bytes | bytearray) -> bytes | bytearray:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeGuard
 import numpy as np
 
 from compat import checkpoint_fields
+from compat.cells import CELLS
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError, a_module, dropout_probability
 from compat.graph_match import Network
@@ -22,8 +23,8 @@ from compat.weights import WeightReader
 if TYPE_CHECKING:
     from compat.t7_objects import Array
 
-# class of a layer -> (char-rnn's name of the model, rows of weights per hidden unit)
-_MODELS = {b"nn.LSTM": ("lstm", 4), b"nn.VanillaRNN": ("rnn", 1)}
+# class of a layer -> char-rnn's name of the model
+_MODELS = {b"nn.LSTM": "lstm", b"nn.VanillaRNN": "rnn"}
 
 
 def is_checkpoint(table: object) -> TypeGuard[Table]:
@@ -116,7 +117,8 @@ class _WeightFolding:
             lookup: word vectors, (V, D), the input of the first layer.
             scale, shift: (H,), of the batch normalisation before this layer, or None.
         """
-        model, gates = _MODELS[module.typename]
+        model = _MODELS[module.typename]
+        gates = len(CELLS[model].gates)
         if self.model not in (None, model):
             raise CheckpointError("its layers are not all of one kind")
         self.model = model

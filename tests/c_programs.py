@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compat.cells import MODELS
 from compat.charrnn import Checkpoint
 from compat.graph_match import Network
-from compat.nngraph import MODELS, parameter_shapes
+from compat.nngraph import parameter_shapes
 from pycharrnn.checkpoints import checkpoint, formats
 from pycharrnn.sampling import inference, items, sampler
 from pycharrnn.sampling.options import SampleOptions

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from compat.nngraph import MODELS
+from compat.cells import CELLS, MODELS
 from pycharrnn.engine import kernel
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.engine.recurrence import CELLS
 from pycharrnn.engine.rmsprop import RMSprop
 
 T, B, H, V, LAYERS, STEPS = 7, 29, 21, 19, 2, 5  # no multiples of a vector's width
@@ -36,10 +35,10 @@ def places(network: CharRNN) -> np.ndarray:
     cell = CELLS[network.model]
     for layer in range(LAYERS):
         for group, linears in enumerate((cell.input_linears, cell.recurrent_linears)):
-            gates = cell.num_gates // len(linears)
+            gates = len(cell.gates) // len(linears)
             for kind, part in enumerate(("weight", "bias")):
                 rows = [where[f"{name}_{layer + 1}.{part}"].reshape(gates, -1)[:, 0] for name in linears]
-                found[layer, 2 * group + kind, : cell.num_gates] = torch.cat(rows).numpy()
+                found[layer, 2 * group + kind, : len(cell.gates)] = torch.cat(rows).numpy()
     found[LAYERS, 0, 0], found[LAYERS, 1, 0] = where["decoder.weight"][0, 0], where["decoder.bias"][0]
     return found
 
@@ -55,7 +54,7 @@ def write(path: Path, model: str, dtype: str, threads: int = 1) -> bytes:
     optimizer = RMSprop(flat, 2e-3, 0.95)
     header = [
         list(CELLS).index(model),
-        CELLS[model].num_gates,
+        len(CELLS[model].gates),
         LAYERS,
         T,
         B,

@@ -315,6 +315,7 @@ def test_examples_in_the_docs(tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
+        "compat.file_magic",
         "compat.lua_random",
         "compat.t7_objects",
         "compat.nngraph",

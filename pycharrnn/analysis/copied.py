@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from compat import item_options
 from pycharrnn.analysis import evaluation
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.common.display import is_utf8
@@ -113,7 +114,7 @@ def curve_of_lines(sample: bytes, text: Text, known_labels: Collection[bytes], t
 
     `known_labels`: of the model.
     """
-    pieces = novelty.pieces_of_sample(sample, "line", known_labels)
+    pieces = novelty.pieces_of_sample(sample, True, known_labels)
     return copies.compare(pieces, [text.pieces()], threads).curve()
 
 
@@ -148,6 +149,6 @@ def novelty_of_model(path: str, loaded: Checkpoint, sample: bytes, threads: int)
 
     Errors: UserError; OSError.
     """
-    pieces = novelty.pieces_of_sample(sample, loaded.items, loaded.labels)
+    pieces = novelty.pieces_of_sample(sample, item_options.is_one_line(loaded.items), loaded.labels)
     with contextlib.closing(evaluation.open_batches(path, loaded, EvalOptions())) as loader:
         return novelty.novelty(pieces, loader, threads)

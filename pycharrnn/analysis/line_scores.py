@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from compat.item_options import END_CHARACTERS, TAB
+from compat import item_options
+from compat.item_options import ITEM_KINDS, TAB
 from pycharrnn.analysis import adapted, scoring, surprise
 from pycharrnn.checkpoints.checkpoint import text_encoding_for
 from pycharrnn.common.display import escape_separators
@@ -82,7 +83,7 @@ def of_file(
         score = adapted.score(loaded, text, how, threads, path) if how else scoring.score(loaded, text, device, path)
         yield from split(score, _NEWLINE)
         return
-    end = END_CHARACTERS[kind]
+    end = ITEM_KINDS[kind].end
     labels = loaded.labels
     read_as = text_encoding_for(loaded, text_encoding)
     items = items_for_model(path, loaded.vocab, loaded.opt, read_as, note)
@@ -151,7 +152,7 @@ def as_row(line: Line, has_one_line: bool) -> bytes:
 
 def has_one_line(loaded: Checkpoint) -> bool:
     """Whether the model's items, or the lines of a text, are without newlines."""
-    return loaded.items in ("", "line")
+    return not loaded.items or item_options.is_one_line(loaded.items)
 
 
 def unknown_in(unknown: Collection[Counter[bytes]]) -> str:

@@ -12,10 +12,10 @@ from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import c_weights, checkpoint
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
+from pycharrnn.engine.dtype_names import MIXED
 from pycharrnn.text.recorded_text import MAX_UNASKED, recorded_text
 from pycharrnn.text.text_folder import input_file
 from pycharrnn.text.text_stats import text_stats
-from pycharrnn.training.options import MIXED
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint

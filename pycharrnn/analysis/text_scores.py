@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat.item_options import END_CHARACTERS
+from compat.item_options import ITEM_KINDS
 from pycharrnn.analysis import adapted, scoring
 from pycharrnn.analysis.scoring import Score
 from pycharrnn.sampling import model_labels
@@ -70,7 +70,7 @@ class ItemizedText:
 
     def __init__(self, loaded: Checkpoint, text: bytes) -> None:
         kind, labels = loaded.items, loaded.labels
-        self._loaded, self._text, self._end, self.content = loaded, text, END_CHARACTERS.get(kind), text
+        self._loaded, self._text, self._end, self.content = loaded, text, ITEM_KINDS[kind].end if kind else None, text
         self.given_mask: GivenMask | None = None
         if self._end is not None:
             self._items = list(items.of_text(text, kind, labels))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from compat import item_options
 from compat.atomic_write import atomic_write
+from compat.cells import CELLS, MODELS
 from compat.graph_expressions import CheckpointError
-from compat.nngraph import NUM_GATES, STATES_PER_LAYER
 from compat.t7_content import file_content
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import c_template, c_weights, formats
@@ -81,13 +81,12 @@ def source_of(checkpoint: Checkpoint, weights: str) -> str:
     characters = characters_by_id(checkpoint.vocab)
     labels = list(checkpoint.labels)
     constants = _constants(checkpoint, characters, labels)
-    between = item_options.BETWEEN.get(checkpoint.items, b"")
+    between = item_options.ITEM_KINDS[checkpoint.items].between if checkpoint.items else b""
     conditions = {
         "DOUBLE": weights == "double",
         "INT8": weights == "int8",
-        "LSTM": network.model == "lstm",
-        "GRU": network.model == "gru",
-        "GATED": network.model != "rnn",
+        **{model.upper(): network.model == model for model in MODELS},
+        "GATED": len(CELLS[network.model].gates) > 1,
         "DEEP": network.num_layers > 1,
         "ITEMS": network.end_id is not None,
         "SPACED": bool(between),
@@ -113,7 +112,7 @@ def _constants(checkpoint: Checkpoint, characters: list[bytes], labels: list[byt
         "MODEL_CHARACTERS": (len(characters), "in the vocabulary"),
         "MODEL_UNITS": (network.rnn_size, "of a layer"),
         "MODEL_LAYERS": (network.num_layers, ""),
-        "MODEL_GATES": (NUM_GATES[network.model], "sums of weighted inputs for each unit"),
+        "MODEL_GATES": (len(CELLS[network.model].gates), "sums of weighted inputs for each unit"),
         "MODEL_LONGEST": (max(map(len, characters)), "character, in bytes"),
     }
     if network.end_id is not None:
@@ -135,7 +134,7 @@ def _enum(constants: dict[str, tuple[int, str]]) -> str:
 def _state_bytes(model: str, constants: dict[str, tuple[int, str]], weights: str) -> int:
     """sizeof(struct model_state)."""
     V, H, L, n = (constants[f"MODEL_{name}"][0] for name in ("CHARACTERS", "UNITS", "LAYERS", "GATES"))
-    numbers = STATES_PER_LAYER[model] * L * H + n * H + 2 * V
+    numbers = len(CELLS[model].states) * L * H + n * H + 2 * V
     size = numbers * _REAL_BYTES[weights] + 4 * _RANDOM_WORDS + (2 * H if weights == "int8" else 0)
     alignment = _REAL_BYTES[weights]
     return -(-size // alignment) * alignment

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compat.nngraph import NUM_DIRECT_GATES
+from compat.cells import CELLS
 from pycharrnn.checkpoints.c_template import string, wrapped
 
 if TYPE_CHECKING:
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 LARGEST_INT8 = 127
 _BIASES = ("bias", "decoder_bias")
 _STRING_BYTES = 27  # of a line; each may take 4 columns
-_LINEARS = {  # of the gates and the candidate, in the order of c/model.c; each has an i2h and an h2h
-    "lstm": ("",),
-    "gru": ("update_", "reset_", "candidate_"),
-    "rnn": ("",),
-}
 
 
 def source_of(network: Network, weights: str) -> str:
@@ -78,9 +73,9 @@ def _in_reals(network: Network, dtype: str) -> Members:
     found = {"input": inputs[0].T + biases[0]}
     if len(layers) > 1:
         found |= {"below": _stacked([w.T for w in inputs[1:]]), "bias": _stacked(biases[1:])}
-    direct = NUM_DIRECT_GATES[network.model] * H
+    direct = CELLS[network.model].num_direct_gates * H
     found["recurrent"] = _stacked([w[:direct].T for w in recurrent])
-    if network.model == "gru":
+    if direct < len(recurrent[0]):
         found["candidate"] = _stacked([w[direct:].T for w in recurrent])
     found |= {"decoder": network.weights["decoder.weight"].T, "decoder_bias": network.weights["decoder.bias"]}
     return {
@@ -101,9 +96,9 @@ def _in_integers(network: Network) -> Members:
     if len(inputs) > 1:
         found |= _with_scales("below", inputs[1:])
     found["bias"] = _stacked(biases).astype(np.float32)
-    direct = NUM_DIRECT_GATES[network.model] * H
+    direct = CELLS[network.model].num_direct_gates * H
     found |= _with_scales("recurrent", [w[:direct] for w in recurrent])
-    if network.model == "gru":
+    if direct < len(recurrent[0]):
         found |= _with_scales("candidate", [w[direct:] for w in recurrent])
     integers, scales = _integers(network.weights["decoder.weight"])
     found |= {"decoder": integers, "decoder_scale": scales}
@@ -113,17 +108,15 @@ def _in_integers(network: Network) -> Members:
 def _by_layer(network: Network) -> tuple[list[Array], list[Array], list[Array]]:
     """For each layer the weights of its input (G, V or H) and of its state (G, H), and the sum of both biases (G,)."""
 
-    def joined(product: str, kind: str) -> list[Array]:
+    def joined(linears: tuple[str, ...], kind: str) -> list[Array]:
         return [
-            np.concatenate(
-                [network.weights[f"{linear}{product}_{layer}.{kind}"] for linear in _LINEARS[network.model]],
-                dtype=np.float64,
-            )
+            np.concatenate([network.weights[f"{linear}_{layer}.{kind}"] for linear in linears], dtype=np.float64)
             for layer in range(1, network.num_layers + 1)
         ]
 
-    biases = [of_input + of_h for of_input, of_h in zip(joined("i2h", "bias"), joined("h2h", "bias"), strict=True)]
-    return joined("i2h", "weight"), joined("h2h", "weight"), biases
+    inputs, recurrent = CELLS[network.model].input_linears, CELLS[network.model].recurrent_linears
+    biases = [of_input + of_h for of_input, of_h in zip(joined(inputs, "bias"), joined(recurrent, "bias"), strict=True)]
+    return joined(inputs, "weight"), joined(recurrent, "weight"), biases
 
 
 def _integers(matrix: Array) -> tuple[Array, Array]:

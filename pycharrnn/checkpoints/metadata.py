@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compat import checkpoint_fields
+from compat.cells import CELLS, MODELS
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError, DamagedCheckpointError
 from compat.graph_match import Network
-from compat.nngraph import MODELS, parameter_shapes
+from compat.nngraph import parameter_shapes
 from compat.t7_element_types import element_dtype
 from compat.vocabulary import characters_by_id, vocabulary_of
 from pycharrnn.common.display import escape_line
@@ -103,8 +104,8 @@ def require_shapes(checkpoint: Checkpoint, shapes: Shapes, claimed: Mapping[str,
     """Errors: CheckpointError unless the file has exactly the model's tensors."""
     if claimed != shapes:
         n = checkpoint.network
-        sizes, article = [n.vocab_size, n.rnn_size, n.num_layers], "a" if n.model == "gru" else "an"
-        raise DamagedCheckpointError(f"its tensors are not those of {article} {n.model} of sizes {sizes}")
+        sizes = [n.vocab_size, n.rnn_size, n.num_layers]
+        raise DamagedCheckpointError(f"its tensors are not those of {CELLS[n.model].in_words} of sizes {sizes}")
 
 
 def in_recorded_type(checkpoint: Checkpoint, weights: Mapping[str, Array]) -> dict[str, Array]:

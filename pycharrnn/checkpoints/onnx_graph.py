@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compat.cells import CELLS
 from pycharrnn.common import extras
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 # onnxruntime has read these since 2021.
 _OPSET, _IR_VERSION = 14, 7
-_OPERATORS = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
+# model -> ONNX's operator, and its attributes besides the size
+_OPERATORS = {"lstm": ("LSTM", {}), "gru": ("GRU", {"linear_before_reset": 0}), "rnn": ("RNN", {})}
 
 
 def onnx_package() -> ModuleType:
@@ -69,7 +71,8 @@ class _Graph:
         return name if value.dtype == self._type else self._node("Cast", [name], f"{name}.cast", to=self._onnx_type)
 
     def build(self, n: Network, weights: Mapping[str, str]) -> None:
-        states = ("h", "c") if n.model == "lstm" else ("h",)
+        operator, attributes = _OPERATORS[n.model]
+        states = CELLS[n.model].states[::-1]  # ONNX's order: h, c
         self._declare(self.inputs, "indices", ["T", "B"], self._onnx.TensorProto.INT64)
         self._declare(self.outputs, "log_probs", ["T", "B", n.vocab_size], self._onnx_type)
         one = self.constant("one", np.array([1], np.int64))
@@ -89,9 +92,8 @@ class _Graph:
         for k in range(n.num_layers):
             name = f"layer_{k + 1}"
             inputs = [x, *(weights[f"{name}.{part}"] for part in "WRB"), "", *(first[state][k] for state in states)]
-            of_gru = {"linear_before_reset": 0} if n.model == "gru" else {}
             made = [f"{name}.all_h", *(last[state][k] for state in states)]
-            self._node(_OPERATORS[n.model], inputs, *made, hidden_size=n.rnn_size, **of_gru)
+            self._node(operator, inputs, *made, hidden_size=n.rnn_size, **attributes)
             x = self._node("Squeeze", [f"{name}.all_h", one], f"{name}.hidden")  # the axis of directions
         product = self._node("MatMul", [x, weights["decoder.weight"]], "product")
         logits = self._node("Add", [product, weights["decoder.bias"]], "logits")

@@ -8,24 +8,28 @@ sigmoid(-x). linear_before_reset is 0. Source: https://github.com/onnx/onnx/blob
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat.nngraph import NUM_GATES
+from compat.cells import CELLS
 
 if TYPE_CHECKING:
     from compat.t7_objects import Array
     from pycharrnn.checkpoints.metadata import Shapes
 
-_LSTM_GATES = [0, 2, 1, 3]  # ONNX's i, o, f, c from char-rnn's i, f, o, c, and back
-_GRU_GATES = ("update", "reset", "candidate")  # ONNX's z, r, h
+_GATES = {  # model -> its gates in ONNX's order
+    "lstm": ("in", "out", "forget", "candidate"),  # i, o, f, c
+    "gru": ("update", "reset", "candidate"),  # z, r, h
+    "rnn": ("candidate",),
+}
+_NEGATED = {"lstm": (), "gru": ("update",), "rnn": ()}  # model -> gates whose weights change sign
 
 
 def shapes(model: str, vocab_size: int, rnn_size: int, num_layers: int) -> Shapes:
     """Name -> shape of all tensors."""
-    rows = NUM_GATES[model] * rnn_size
+    rows = len(CELLS[model].gates) * rnn_size
     found: Shapes = {}
     for layer in range(1, num_layers + 1):
         found[f"layer_{layer}.W"] = (1, rows, vocab_size if layer == 1 else rnn_size)
@@ -39,8 +43,8 @@ def to_onnx(model: str, num_layers: int, weights: Mapping[str, Array]) -> dict[s
     found: dict[str, Array] = {}
     for layer in range(1, num_layers + 1):
         biases = []
-        for product, name in (("i2h", "W"), ("h2h", "R")):
-            of_gates = _of_gates(model, layer, product)
+        for linears, name in ((CELLS[model].input_linears, "W"), (CELLS[model].recurrent_linears, "R")):
+            of_gates = _of_gates(model, layer, linears)
             weight, bias = (
                 np.concatenate([sign * _rows(weights[f"{linear}.{kind}"], at) for linear, at, sign in of_gates])
                 for kind in ("weight", "bias")
@@ -58,20 +62,22 @@ def from_onnx(model: str, named: Shapes, tensors: Mapping[str, Array]) -> dict[s
     found["decoder.weight"][:], found["decoder.bias"][:] = tensors["decoder.weight"].T, tensors["decoder.bias"]
     for layer in range(1, 1 + sum(name.endswith(".W") for name in tensors)):
         biases = np.split(tensors[f"layer_{layer}.B"][0], 2)
-        for product, name, bias in (("i2h", "W", biases[0]), ("h2h", "R", biases[1])):
-            of_gates = _of_gates(model, layer, product)
+        kinds = (CELLS[model].input_linears, "W", biases[0]), (CELLS[model].recurrent_linears, "R", biases[1])
+        for linears, name, bias in kinds:
+            of_gates = _of_gates(model, layer, linears)
             for kind, rows in (("weight", tensors[f"layer_{layer}.{name}"][0]), ("bias", bias)):
                 for (linear, at, sign), gate in zip(of_gates, np.split(rows, len(of_gates)), strict=True):
                     _rows(found[f"{linear}.{kind}"], at)[:] = sign * gate
     return found
 
 
-def _of_gates(model: str, layer: int, product: str) -> list[tuple[str, tuple[int, int], int]]:
+def _of_gates(model: str, layer: int, linears: Sequence[str]) -> list[tuple[str, tuple[int, int], int]]:
     """(nn.Linear, (part of its rows, number of parts), sign) of each gate, in ONNX's order."""
-    if model == "gru":
-        return [(f"{gate}_{product}_{layer}", (0, 1), -1 if gate == "update" else 1) for gate in _GRU_GATES]
-    parts = _LSTM_GATES if model == "lstm" else [0]
-    return [(f"{product}_{layer}", (part, len(parts)), 1) for part in parts]
+    found, parts = [], CELLS[model].gates_per_linear
+    for gate in _GATES[model]:
+        linear, part = divmod(CELLS[model].gates.index(gate), parts)
+        found.append((f"{linears[linear]}_{layer}", (part, parts), -1 if gate in _NEGATED[model] else 1))
+    return found
 
 
 def _rows(weights: Array, at: tuple[int, int]) -> Array:

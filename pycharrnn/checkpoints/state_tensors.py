@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compat import run_state
+from compat.cells import CELLS
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
 from compat.graph_match import Network
 from compat.lua_random import STATE_WORDS
-from compat.nngraph import STATES_PER_LAYER
 from compat.run_state import RunState
 from compat.t7_element_types import torch_type
 from compat.t7_objects import Table, Tensor
@@ -52,7 +52,7 @@ def shapes(network: Network, parameters: int, claimed: Shapes) -> Shapes:
     sizes = {name: claimed.get(name, ()) for name in (_LOSSES, _hidden(1))}
     if not all(sizes.values()):
         raise CheckpointError("its run state has no losses, or no hidden state")
-    count = STATES_PER_LAYER[network.model] * network.num_layers
+    count = len(CELLS[network.model].states) * network.num_layers
     hidden = (sizes[_hidden(1)][0], network.rnn_size)
     return {
         _LOSSES: (sizes[_LOSSES][0],),

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from compat.t7_objects import Array
     from pycharrnn.checkpoints.metadata import Shapes
 
-IN_TORCH_NN = ("lstm", "rnn")  # the models whose cells torch.nn has
-GATES = [0, 1, 3, 2]  # torch.nn's i, f, g, o from char-rnn's i, f, o, g, and back
+# model -> its gates in torch.nn's order, as positions in char-rnn's, and back: an lstm's are i, f, g, o and i, f, o, g.
+GATES = {"lstm": [0, 1, 3, 2], "rnn": [0]}
+IN_TORCH_NN = tuple(GATES)  # the models whose cells torch.nn has
 
 
 def of(model: str, name: str) -> str:
@@ -38,6 +39,7 @@ def from_torch(model: str, shapes: Shapes, weights: Mapping[str, Array]) -> dict
 
 
 def _other_gates(model: str, name: str, weights: Array) -> Array:
-    if model != "lstm" or name.startswith("decoder."):
+    if model not in IN_TORCH_NN or name.startswith("decoder."):
         return weights
-    return np.concatenate([np.split(weights, 4)[k] for k in GATES])
+    parts = np.split(weights, len(GATES[model]))
+    return np.concatenate([parts[k] for k in GATES[model]])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from compat import item_options
 from pycharrnn.cli import max_copy
 from pycharrnn.cli.console import (
     end_of_input,
@@ -63,7 +64,7 @@ def chat_command(model: str, **values: Any) -> None:
     labels = loaded.labels  # an answer would begin an item, and have none
     instead = "draw items with pycharrnn sample -as LABEL, or find the label of one with pycharrnn which"
     model_labels.require_before([b""], labels, checkpoint_file, instead)
-    if loaded.items == "line":
+    if item_options.is_one_line(loaded.items):
         note(f"{checkpoint_file} is a model of items: an answer is another item, which doesn't continue your line.")
     if opt.max_copy and not opt.text:
         max_copy.note_unverified_text(checkpoint_file, loaded)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from compat import item_options
 from pycharrnn.cli.console import is_folder_of_texts, is_text, note, read, read_text, saved, say
 from pycharrnn.cli.flag_types import FILE
 from pycharrnn.cli.flags import FOLDER, Command
@@ -72,7 +73,7 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
             everywhere = copied.passages(found, text, opt.least, each_once=False)
             copied_page.write(opt.html, name, text.name, content, everywhere, opt.least)
         if opt.curve and (opt.text or loaded is None):
-            is_of_lines = loaded is not None and loaded.items == "line"
+            is_of_lines = loaded is not None and item_options.is_one_line(loaded.items)
             shares = copied.curve_of_lines(content, text, known, threads) if is_of_lines else found.curve()
             curves = copied_report.Curves(shares, [])
     if opt.curve and loaded and not curves:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from compat import item_options
 from pycharrnn.cli import max_copy
 from pycharrnn.cli.console import (
     explain_seed,
@@ -149,7 +150,7 @@ def _prompt(loaded: Checkpoint, opt: SampleOptions) -> _Prompt:
     text = read_primetext(opt.primetext, opt.primefile, loaded, opt.text_encoding)
     if opt.primefile and not text:
         note(f"{'standard input' if opt.primefile == '-' else opt.primefile} is empty: the sample has no prompt.")
-    if opt.primefile and loaded.items == "line":
+    if opt.primefile and item_options.is_one_line(loaded.items):
         # With which editors end a file; it would end the item that the file begins.
         text = text.removesuffix(b"\n").removesuffix(b"\r")
     model_labels.refuse_in_primetext(text, loaded.labels, opt.prime_option)

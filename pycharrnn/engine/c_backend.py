@@ -11,14 +11,14 @@ import torch
 from pycharrnn.engine import kernel, kernel_library, validation
 from pycharrnn.engine.cell_backend import CellBackend
 from pycharrnn.engine.kernel_structures import CELL_NUMBERS, DECODER, LayerStruct, PassesStruct, PointerPerGate
-from pycharrnn.engine.recurrence import CELLS, LSTM
+from pycharrnn.engine.recurrence import CELL_CLASSES, LSTM
 
 if TYPE_CHECKING:
     from pycharrnn.engine.flat_model import FlatModel
     from pycharrnn.engine.linears import Linears
     from pycharrnn.engine.recurrence import Cell
 
-_CELL_NUMBERS = {CELLS[name]: number for name, number in CELL_NUMBERS.items()}
+_CELL_NUMBERS = {CELL_CLASSES[name]: number for name, number in CELL_NUMBERS.items()}
 
 
 class _Pointee(NamedTuple):
@@ -58,7 +58,8 @@ class CBackend(CellBackend):
         self._dtype, self._is_forward = self.flat.dtype, False
         self._products = products or self._dtype
         of_cells = (
-            LayerStruct(_CELL_NUMBERS[type(c)], c.num_gates, T, B, H, H if i else 0, V) for i, c in enumerate(cells)
+            LayerStruct(_CELL_NUMBERS[type(c)], len(c.facts.gates), T, B, H, H if i else 0, V)
+            for i, c in enumerate(cells)
         )
         self._layers = (LayerStruct * (len(cells) + 1))(*of_cells, LayerStruct(DECODER, 1, T, B, V, H, V))
         self._structure = PassesStruct(len(self._layers), self._layers)
@@ -196,7 +197,7 @@ def _buffers(cell: Cell[torch.Tensor]) -> Iterator[tuple[str, torch.Tensor, tupl
     """(name in struct layer, tensor, required shape) of each buffer of a cell."""
     states, B, H = cell.h.shape
     T = states - 1
-    yield "gates", cell.gates, (T, B, cell.num_gates * H)
+    yield "gates", cell.gates, (T, B, len(cell.facts.gates) * H)
     yield "h", cell.h, (T + 1, B, H)
     if isinstance(cell, LSTM):
         yield "c", cell.c, (T + 1, B, H)

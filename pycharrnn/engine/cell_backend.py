@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pycharrnn.engine.linears import linears_of
-from pycharrnn.engine.recurrence import CELLS, Cell
+from pycharrnn.engine.recurrence import CELL_CLASSES, Cell
 
 if TYPE_CHECKING:
     from pycharrnn.engine.flat_model import FlatModel
@@ -25,7 +25,7 @@ class CellBackend:
     can_be_recorded = True
 
     def __init__(self, model: FlatModel, T: int, B: int):
-        self._model, self._cell_class = model, CELLS[model.model]
+        self._model, self._cell_class = model, CELL_CLASSES[model.model]
         self.flat, self.num_layers, self.T, self.B = model.flat.detach(), model.num_layers, T, B
         self.weights = model.views(self.flat)
         self.V, self.H = self.weights["decoder.weight"].shape
@@ -61,7 +61,7 @@ class CellBackend:
     ) -> tuple[list[tuple[Linears, Linears]], tuple[torch.Tensor, torch.Tensor]]:
         """(weight, bias) of each layer's input and recurrent Linears, and of the decoder."""
 
-        cell = self._cell_class
+        cell = self._cell_class.facts
         layers = range(1, self.num_layers + 1)
         linears: list[tuple[Linears, Linears]] = [
             (linears_of(named, cell.input_linears, layer), linears_of(named, cell.recurrent_linears, layer))

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compat.cells import CELLS
 from pycharrnn.engine.adapt_options import Adaptation
 from pycharrnn.engine.kernel_arrays import aligned_zeros, weights_of
 from pycharrnn.engine.kernel_structures import CELL_NUMBERS, GROUPS, SUMS, AdaptingStruct
 from pycharrnn.engine.learner import ALPHA, EPSILON, Learner, checked
-from pycharrnn.engine.recurrence import CELLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,8 @@ class KernelLearner(Learner):
         self.how, self._library, self._threads, self._network = how, library, threads, network
         n, T, L = network, how.length, network.num_layers
         weights = weights_of(n)
-        num_gates = CELLS[n.model].num_gates
+        cell = CELLS[n.model]
+        num_gates = len(cell.gates)
         S, N = _padded(n.rnn_size), _padded(n.vocab_size)
         G = num_gates * S
         self._sizes = [
@@ -45,9 +46,9 @@ class KernelLearner(Learner):
             for name, shape in {
                 **dict.fromkeys(("parameters", "mean_square", "trained"), (sum(self._sizes),)),
                 "h": (L, T + 1, S),
-                "c": (L, T + 1, S) if n.model == "lstm" else (0,),
+                "c": (L, T + 1, S) if "c" in cell.states else (0,),
                 "gates": (L, T, G),
-                "extra": (L, T, S) if n.model != "rnn" else (0,),
+                "extra": (L, T, S) if cell.saved else (0,),
                 "dh": (T, S),
                 "d_state": (S,),
                 "group_sums": (2, GROUPS, T, S),

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compat.nngraph import NUM_DIRECT_GATES
+from compat.cells import CELLS
 from pycharrnn.engine.kernel_arrays import aligned_zeros, weights_of
 from pycharrnn.engine.kernel_structures import CELL_NUMBERS, NetworkStruct, ReadingSizesStruct
 from pycharrnn.engine.linears import joined, linears_of
-from pycharrnn.engine.recurrence import CELLS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,6 +24,7 @@ class PackedNetwork:
     Weights that float32 holds exactly are kept in it: the result is the same, and memory traffic half as much.
 
     Attributes:
+        cell: the facts of its cell.
         structure: struct network, which points into this object.
         rows_per_step: streams that the kernel takes through a step at once.
         multiplications: for one character of one stream.
@@ -33,12 +33,12 @@ class PackedNetwork:
     """
 
     def __init__(self, library: ctypes.CDLL, network: graph_match.Network) -> None:
-        cell = CELLS[network.model]
+        self.cell = cell = CELLS[network.model]
         L, H, V = network.num_layers, network.rnn_size, network.vocab_size
         if network.end_id is not None and not 0 <= network.end_id < V:
             raise ValueError(f"the end of an item is token id {network.end_id}, but there are only 0 to {V - 1}")
         self.library = library
-        self.structure = s = NetworkStruct(CELL_NUMBERS[network.model], cell.num_gates, L, H, V)
+        self.structure = s = NetworkStruct(CELL_NUMBERS[network.model], len(cell.gates), L, H, V)
         s.end_id = -1 if network.end_id is None else network.end_id
         sizes = self.reading_sizes(1, 1)
         self.rows_per_step = sizes.rows_per_step
@@ -48,7 +48,7 @@ class PackedNetwork:
         recurrent = [joined(linears_of(named, cell.recurrent_linears, n), np.concatenate) for n in layers]
         decoder = [named["decoder.weight"], named["decoder.bias"]]
         biases = [of_input + of_h for (_, of_input), (_, of_h) in zip(inputs, recurrent, strict=True)]
-        direct = NUM_DIRECT_GATES[network.model] * H
+        direct = cell.num_direct_gates * H
         multiplied = {
             "input_panels": [weight for weight, _ in inputs[1:]],
             "recurrent_panels": [part for weight, _ in recurrent for part in (weight[:direct], weight[direct:])],

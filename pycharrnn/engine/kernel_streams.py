@@ -13,7 +13,7 @@ import numpy as np
 from pycharrnn.engine import indices
 from pycharrnn.engine.kernel_arrays import address
 from pycharrnn.engine.kernel_passages import KernelLimit
-from pycharrnn.engine.kernel_structures import CELL_NUMBERS, ReadingStruct, SamplingStruct
+from pycharrnn.engine.kernel_structures import ReadingStruct, SamplingStruct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +82,7 @@ class Streams:
         self.network = network
         self._shape = steps, streams
         self.h = np.zeros((streams, s.layers, s.H))
-        self.c = np.zeros_like(self.h) if s.cell == CELL_NUMBERS["lstm"] else self.h[:0]
+        self.c = np.zeros_like(self.h) if "c" in network.cell.states else self.h[:0]
         self._activations = np.zeros((s.layers, steps, streams, s.H))
         self._all = np.arange(streams, dtype=np.int64)  # C reads it; the default has 32 bits on Windows before NumPy 2
         self._workspace = np.empty(network.reading_sizes(steps, streams).workspace)

@@ -10,7 +10,7 @@ from pycharrnn.engine.operations import Array
 if TYPE_CHECKING:
     import torch
 
-# (weight, bias) of each Linear module of one kind, in the order of Cell.input_linears or Cell.recurrent_linears.
+# (weight, bias) of each Linear module of one kind, in the order of CellFacts.input_linears or recurrent_linears.
 Linears: TypeAlias = Sequence[tuple["torch.Tensor", "torch.Tensor"]]
 
 

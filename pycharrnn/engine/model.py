@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from compat.cells import CELLS, MODELS
 from compat.charrnn import Checkpoint, era_of_ours
 from compat.checkpoint_fields import Option
 from compat.graph_match import Network
 from compat.lua_random import LuaRandom
-from compat.nngraph import MODELS, STATES_PER_LAYER, parameter_shapes
+from compat.nngraph import parameter_shapes
 from compat.t7_objects import T7Encoding
 from pycharrnn._version import __version__
 from pycharrnn.checkpoints import checkpoint, formats, metadata, torch_names
@@ -88,7 +89,7 @@ class CharRNN(nn.Module):
             raise ValueError(f"end_id must be in [0, vocab_size), not {end_id}")
         self.model, self.vocab_size, self.rnn_size, self.num_layers = model, vocab_size, rnn_size, num_layers
         self.dropout, self.end_id = dropout, end_id
-        self._num_states = STATES_PER_LAYER[model] * num_layers
+        self._num_states = len(CELLS[model].states) * num_layers
         self.vocab: dict[bytes, int] = {}
         self.opt: dict[str, Option] = {}
         self._era = ""  # of the checkpoint to write
@@ -124,9 +125,11 @@ class CharRNN(nn.Module):
 
     def set_forget_bias(self) -> None:
         """Set the forget gate's part of every i2h bias of an lstm to 1."""
-        if self.model == "lstm":
+        gates = CELLS[self.model].gates
+        if "forget" in gates:
+            first = gates.index("forget") * self.rnn_size
             for layer in range(1, self.num_layers + 1):
-                self.weights[f"i2h_{layer}.bias"][self.rnn_size : 2 * self.rnn_size] = 1.0
+                self.weights[f"i2h_{layer}.bias"][first : first + self.rnn_size] = 1.0
 
     def load_weights(self, weights: Mapping[str, npt.NDArray[Any] | torch.Tensor]) -> None:
         """Copy arrays, named as in `weights`, into the parameters. Errors: KeyError; ValueError for a shape."""

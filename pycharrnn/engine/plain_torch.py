@@ -9,6 +9,7 @@ from torch import nn
 
 from pycharrnn.checkpoints import torch_names
 
+MODULES: dict[str, type[nn.LSTM] | type[nn.RNN]] = {"lstm": nn.LSTM, "rnn": nn.RNN}  # those of torch.nn
 State: TypeAlias = "torch.Tensor | tuple[torch.Tensor, torch.Tensor]"
 
 
@@ -26,8 +27,7 @@ class PlainModel(nn.Module):
                 " recurrent weights, char-rnn's before it. CharRNN itself is a torch.nn.Module too"
             )
         between = dropout if num_layers > 1 else 0.0  # nn.LSTM warns of dropout in a single layer
-        kind = nn.LSTM if model == "lstm" else nn.RNN
-        self.rnn = kind(vocab_size, rnn_size, num_layers, dropout=between)
+        self.rnn = MODULES[model](vocab_size, rnn_size, num_layers, dropout=between)
         self.dropout = nn.Dropout(dropout)
         self.decoder = nn.Linear(rnn_size, vocab_size)
         self._header = header

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from compat.lua_random import LuaRandom
+from pycharrnn.engine.dtype_names import MIXED, PARAMETERS
 from pycharrnn.engine.model import CharRNN
 
-PARAMETERS = {"float64": torch.float64, "float32": torch.float32}
-MIXED = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in (*PARAMETERS, *MIXED)}
 _TRIED = 512  # units at most: cuDNN's algorithms for small layers end below
 
 

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic
 
-from compat.nngraph import NUM_GATES
+from compat.cells import CELLS, CellFacts
 from pycharrnn.engine.operations import Allocator, Array, ForwardOperations, Operations
 
 
@@ -23,8 +23,7 @@ class Cell(ABC, Generic[Array]):
     """One layer's recurrence over T time steps of B texts, with H units, and its buffers.
 
     Attributes:
-        num_gates: number of gates and candidates, n.
-        input_linears, recurrent_linears: names of the Linear modules for the input and previous state, n*H rows each.
+        facts: its n gates and candidates, and the Linear modules for the input and previous state, n*H rows each.
         gates: (T, B, n*H), H columns for each gate. The caller writes the input's share of the pre-activations with all
             biases; `forward` replaces it by the gates.
         h: (T+1, B, H), the hidden states; index 0 is before the first step.
@@ -32,9 +31,7 @@ class Cell(ABC, Generic[Array]):
         read: those that the steps of the last `forward` read, (T, B, H) each: states[:-1], or zeros where items begin.
     """
 
-    num_gates: ClassVar[int]
-    input_linears: ClassVar[tuple[str, ...]] = ("i2h",)
-    recurrent_linears: ClassVar[tuple[str, ...]] = ("h2h",)
+    facts: ClassVar[CellFacts]
     gates: Array
     h: Array
     states: tuple[Array, ...]
@@ -110,7 +107,7 @@ class LSTM(Cell[Array]):
     Source: Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000.
     """
 
-    num_gates = NUM_GATES["lstm"]  # i, f, o, g
+    facts = CELLS["lstm"]
 
     def __init__(self, empty: Allocator[Array], T: int, B: int, H: int):
         self.gates = empty(T, B, 4 * H)
@@ -197,9 +194,7 @@ class GRU(Cell[Array]):
     Source: Chung et al. 2014, arXiv:1412.3555, as char-rnn writes it.
     """
 
-    num_gates = NUM_GATES["gru"]  # z (update), r (reset), candidate
-    input_linears = ("update_i2h", "reset_i2h", "candidate_i2h")
-    recurrent_linears = ("update_h2h", "reset_h2h", "candidate_h2h")
+    facts = CELLS["gru"]
 
     def __init__(self, empty: Allocator[Array], T: int, B: int, H: int):
         self.gates = empty(T, B, 3 * H)
@@ -281,7 +276,7 @@ class GRU(Cell[Array]):
 class RNN(Cell[Array]):
     """h' = tanh(W x + U h). Source: Elman 1990."""
 
-    num_gates = NUM_GATES["rnn"]
+    facts = CELLS["rnn"]
 
     def __init__(self, empty: Allocator[Array], T: int, B: int, H: int):
         self.gates = empty(T, B, H)
@@ -328,4 +323,4 @@ class RNN(Cell[Array]):
         return d_gates, (to_h @ h2h,)
 
 
-CELLS: dict[str, type[Cell[Any]]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
+CELL_CLASSES: dict[str, type[Cell[Any]]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}

@@ -14,9 +14,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from compat.nngraph import STATES_PER_LAYER, parameter_shapes
+from compat.cells import CELLS
+from compat.nngraph import parameter_shapes
 from pycharrnn.checkpoints.torch_names import GATES, IN_TORCH_NN
 from pycharrnn.engine import packed_items, validation
+from pycharrnn.engine.plain_torch import MODULES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,9 +52,7 @@ class TorchNNBackend:
         self._calls = model.num_layers if model.dropout else 1
         layers, H, device = model.num_layers // self._calls, model.rnn_size, model.flat.device
         self._modules = [
-            (nn.LSTM if model.model == "lstm" else nn.RNN)(
-                H if call else model.vocab_size, H, layers, dtype=self._dtype, device=device
-            )
+            MODULES[model.model](H if call else model.vocab_size, H, layers, dtype=self._dtype, device=device)
             for call in range(self._calls)
         ]
         self._decoder = nn.Linear(H, model.vocab_size, dtype=self._dtype, device=device)
@@ -61,7 +61,7 @@ class TorchNNBackend:
         self.flat = model.flat.detach()[self._order]
         self._give_weights()
         self._items: packed_items.PackedItems | None = None  # of the last batch
-        states = STATES_PER_LAYER[model.model]  # torch.nn's order: h, c
+        states = len(CELLS[model.model].states)  # torch.nn's order: h, c
         self._last = [self.flat.new_zeros(model.num_layers, B, H) for _ in range(states)]
         # In the modules' precision, so that forward and backward read these tensors, not copies.
         self._first = [torch.zeros_like(last, dtype=self._dtype) for last in self._last]
@@ -167,14 +167,14 @@ def _order(model: FlatModel, layers: int) -> tuple[npt.NDArray[np.int64], list[l
         its parameters in this order.
     """
     H, V = model.rnn_size, model.vocab_size
-    blocks = 4 if model.model == "lstm" else 1
+    gates = GATES[model.model]
     at: dict[str, npt.NDArray[np.int64]] = {}
     start = 0
     for name, shape in parameter_shapes(model.model, V, H, model.num_layers).items():
         size = math.prod(shape)
         index = np.arange(start, start + size, dtype=np.int64).reshape(shape)
-        if blocks == 4 and not name.startswith("decoder"):
-            index = np.concatenate([index[k * H : (k + 1) * H] for k in GATES])
+        if not name.startswith("decoder"):
+            index = np.concatenate([index[k * H : (k + 1) * H] for k in gates])
         at[name] = index
         start += size
     order: list[npt.NDArray[np.int64]] = []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 import numpy as np
 
 from compat import item_options
-from compat.item_options import END_CHARACTERS
+from compat.item_options import ITEM_KINDS
 from pycharrnn.common import memory
 from pycharrnn.common.errors import UserError, flag, in_words_of_a_program
 from pycharrnn.library.characters import utf8
@@ -98,7 +98,7 @@ def of_one_item(
         return opt
     label = min(known).decode("utf-8", "surrogateescape")
     instead = f"draw items by items(label={label!r}), or begin primetext with a label and a tab, {label + chr(9)!r}"
-    end = END_CHARACTERS[item_options.kind(vocab, recorded)]
+    end = ITEM_KINDS[item_options.kind(vocab, recorded)].end
     last_items = (b"".join(prime.characters).rpartition(end)[2] for prime in primes)
     model_labels.require_before(last_items, known, model, instead)
     if os.fsencode(opt.stop) not in (b"", end):

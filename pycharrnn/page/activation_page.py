@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat.atomic_write import atomic_write
+from compat.cells import CELLS
 from pycharrnn.analysis import html_style
 from pycharrnn.analysis.html_style import LEVELS
 from pycharrnn.common.display import escape_html
@@ -35,7 +36,7 @@ def write(
 ) -> None:
     """Write a self-contained page. `name`: of the model; `units`: (layer, unit), both from 1. Errors: OSError."""
     title = escape_html(f"Hidden units of {name}")
-    kind = "tanh(c)" if network.model == "lstm" else "h"
+    kind = "tanh(c)" if "c" in CELLS[network.model].states else "h"
     parts = [
         f"{html_style.head(COMMAND, title, _STYLE)}<main>",
         f"<h1>{title}</h1>",

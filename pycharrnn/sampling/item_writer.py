@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from compat.atomic_write import atomic_write
-from compat.item_options import BETWEEN, TAB
+from compat.item_options import ITEM_KINDS, TAB
 from pycharrnn.sampling.sample_files import sample_file
 from pycharrnn.sampling.sample_writer import FLUSH_SECONDS, SampleWriter
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ItemWriter:
-    """Writes items to `out`, each from a new line on, with BETWEEN after all but the last.
+    """Writes items to `out`, each from a new line on, with ItemKind.between after all but the last.
 
     Without -as, an item of a model with labels has its label and a tab before it.
     """
@@ -29,7 +29,7 @@ class ItemWriter:
     ) -> None:
         self._out, self._characters, self._prime, self._opt = out, characters, prime, opt
         self._prime_probs = np.ones(len(prime))
-        self._between = BETWEEN[kind]
+        self._between = ITEM_KINDS[kind].between
         self._count, self._flushed, self._live = 0, time.monotonic(), out.isatty()
 
     def put(self, selected: SelectedItem) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from compat.item_options import END_CHARACTERS
+from compat.item_options import ITEM_KINDS
 from pycharrnn.checkpoints.checkpoint import text_encoding_for
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.printing import PrintLine, print_nothing
@@ -36,7 +36,7 @@ class RecordedItems(NamedTuple):
 
 def recorded_items(path: str, loaded: Checkpoint) -> RecordedItems:
     """The items of the training text of the model of items at `path`."""
-    return RecordedItems(recorded_text(path, loaded), END_CHARACTERS[loaded.items])
+    return RecordedItems(recorded_text(path, loaded), ITEM_KINDS[loaded.items].end)
 
 
 def for_options(

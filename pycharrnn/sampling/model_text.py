@@ -16,7 +16,7 @@ import numpy as np
 
 from compat import item_options
 from compat.atomic_write import atomic_write
-from compat.item_options import END_CHARACTERS
+from compat.item_options import ITEM_KINDS
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError, flag
@@ -150,7 +150,7 @@ class ModelText:
         return JoinedFiles(files).pieces if self._end_id < 0 else lambda: self._items_of_file(path)
 
     def _items_of_file(self, path: str) -> Iterator[bytes]:
-        end = END_CHARACTERS[item_options.kind(self._vocab, self._opt)]
+        end = ITEM_KINDS[item_options.kind(self._vocab, self._opt)].end
         for item in item_file.items_for_model(path, self._vocab, self._opt, self._read_as):
             yield item + end
 

@@ -14,7 +14,7 @@ import numpy as np
 from pycharrnn.engine import indices
 from pycharrnn.engine.linears import joined, linears_of
 from pycharrnn.engine.operations import numpy_ops
-from pycharrnn.engine.recurrence import CELLS
+from pycharrnn.engine.recurrence import CELL_CLASSES
 from pycharrnn.sampling.predictor import LocalPredictor, steps_per_call
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ def _make_cell(cell_class: type[Cell[Any]], steps: int, streams: int, rnn_size: 
 
 
 def _make_layer(network: Network, layer: int, steps: int, streams: int) -> _Layer:
-    cell_class = CELLS[network.model]
+    cell_class = CELL_CLASSES[network.model]
     cell = _make_cell(cell_class, steps, streams, network.rnn_size)
-    weight, bias = _joined(network, cell_class.input_linears, layer)
-    h2h, h_bias = _joined(network, cell_class.recurrent_linears, layer)
+    weight, bias = _joined(network, cell_class.facts.input_linears, layer)
+    h2h, h_bias = _joined(network, cell_class.facts.recurrent_linears, layer)
     # The products read both weights transposed.
     return _Layer(cell, np.ascontiguousarray(weight.T), bias + h_bias, np.asfortranarray(h2h))
 

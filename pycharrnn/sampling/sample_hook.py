@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from compat import item_options
-from compat.item_options import TAB
+from compat.item_options import ITEM_KINDS, TAB
 from compat.vocabulary import characters_by_id
 from pycharrnn.sampling import items, model_labels
 from pycharrnn.sampling.inference import TorchPredictor, on_cpu
@@ -49,7 +48,7 @@ def characters(checkpoint: Checkpoint, model: CharRNN, length: int, seed: int, t
         prime, _ = without_unknown(_PARAGRAPH, checkpoint.vocab)
     else:  # an end is also the beginning of the next item
         end = prime = characters_by_id(checkpoint.vocab)[end_id]
-    between = b"\n" + item_options.BETWEEN[checkpoint.items or "line"]
+    between = b"\n" + (ITEM_KINDS[checkpoint.items].between if checkpoint.items else b"")
     for one in sample(predictor, checkpoint.vocab, opt, prime):
         if not one.given:
             yield between if one.character == end else one.character
@@ -61,7 +60,7 @@ def _with_labels(
     """The characters of items with their labels, until they have -length characters."""
     end = checkpoint.network.end_id
     assert end is not None  # since it has labels
-    between, count = b"\n" + item_options.BETWEEN[checkpoint.items], 0
+    between, count = b"\n" + ITEM_KINDS[checkpoint.items].between, 0
     model = items.ItemModel(predictor_of, checkpoint.vocab, end, labels=labels)
     for item in items.draw(model, opt):
         own = [model.characters[k] for k in item.token_ids.tolist()]

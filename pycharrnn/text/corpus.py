@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from compat import item_options
 from compat.atomic_write import atomic_write
 from pycharrnn.common import file_lock, shell_words
 from pycharrnn.common.display import escape_line, join_words, plural
@@ -72,7 +73,7 @@ class Corpus:
             self._note(f"{said}, from {sources}.")
         if advice := self._advice_on_list():
             self._note(advice)
-        if self.joined.items == "line":
+        if item_options.is_one_line(self.joined.items):
             for advice in self.advice_on_headers():
                 self._note(advice)
         self._until_written.close()
@@ -83,7 +84,7 @@ class Corpus:
         if not self.list_kind:
             return ""
         kind = list_text.ITEMS[self.list_kind]
-        unit = "line" if kind == "line" else "item"
+        unit = "line" if item_options.is_one_line(kind) else "item"
         learnt = f"the network learns the order of the {unit}s"
         if self.list_kind == list_text.SORTED_LIST:
             learnt += ", and is validated on the last lines only"

@@ -61,29 +61,27 @@ _BY_ENDING = {
     **dict.fromkeys((".srt", ".vtt"), _SUBTITLES),
 }
 _ARCHIVES = (_WORD, _OPEN_DOCUMENT, _EPUB)  # by content: a plain text with such an ending is read as plain text
+_DOCUMENTS = {"PDF": _PDF, "RTF": _RTF}  # by file_magic.signature
 _BY_CONTENT = (
-    (re.compile(rb"%PDF-"), _PDF),
-    (re.compile(rb"\{\\rtf"), _RTF),
     (re.compile(rb"PK\x03\x04.{26}mimetypeapplication/epub\+zip", re.DOTALL), _EPUB),
     (re.compile(rb"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis\.opendocument", re.DOTALL), _OPEN_DOCUMENT),
     (re.compile(rb"\s*(<\?xml[^>]*>\s*)?(<!--((?!-->).)*-->\s*)*<(!DOCTYPE\s+html|html)[\s>]", re.I | re.DOTALL), HTML),
     (re.compile(rb"WEBVTT[ \t\r\n]"), _SUBTITLES),
     (re.compile(rb"\s*\d+[ \t]*\r?\n\d+:\d\d:\d\d[,.]\d+[ \t]*-->"), _SUBTITLES),
 )
-_OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # all its programs' files begin like this
 _OLD_OFFICE_BY_ENDING = {".xls": _EXCEL, ".ppt": _POWERPOINT, ".msg": _OUTLOOK}
 _NEW_OFFICE = {  # by a part of the zip archive
     b"word/document.xml": _WORD,
     b"xl/workbook.xml": _EXCEL,
     b"ppt/presentation.xml": _POWERPOINT,
 }
-_PACKED = {
-    b"\x1f\x8b": Kind("a gzip archive", "unpack it"),
-    b"BZh": Kind("a bzip2 archive", "unpack it"),
-    b"\xfd7zXZ\0": Kind("an xz archive", "unpack it"),
-    b"\x28\xb5\x2f\xfd": Kind("a zstd archive", "unpack it"),
-    b"7z\xbc\xaf'\x1c": Kind("a 7z archive", "unpack it"),
-    b"Rar!": Kind("a rar archive", "unpack it"),
+_PACKED = {  # by file_magic.signature
+    "gzip": Kind("a gzip archive", "unpack it"),
+    "bzip2": Kind("a bzip2 archive", "unpack it"),
+    "xz": Kind("an xz archive", "unpack it"),
+    "zstd": Kind("a zstd archive", "unpack it"),
+    "7z": Kind("a 7z archive", "unpack it"),
+    "rar": Kind("a rar archive", "unpack it"),
 }
 _HDF5 = Kind(
     "an HDF5 file, such as torch-rnn makes of a text",
@@ -126,10 +124,13 @@ def kind_of(path: str, name: str) -> Kind | None:
         if by_ending and not (by_ending in _ARCHIVES and file_magic.is_text(start)):
             return _or_page(by_ending, start)
         first = _in_ascii(start)
+        signature = file_magic.signature(first)
+        if signature in _DOCUMENTS:
+            return _DOCUMENTS[signature]
         for pattern, kind in _BY_CONTENT:
             if pattern.match(first):
                 return _or_page(kind, start)
-        if first.startswith(_OLD_OFFICE):
+        if signature == "OLE":  # of all programs of the office
             return _OLD_OFFICE_BY_ENDING.get(ending, _WORD)
         if first.startswith(b"PK\3\4"):
             f.seek(max(os.fstat(f.fileno()).st_size - _END, 0))
@@ -145,9 +146,8 @@ def kind_of_binary(path: str, name: str, is_almost_text: bool) -> Kind | None:
     """
     with open(path, "rb") as f:
         start = f.read(_END)
-    for beginning, kind in _PACKED.items():
-        if start.startswith(beginning):
-            return kind
+    if kind := _PACKED.get(file_magic.signature(start)):
+        return kind
     if start.startswith(b"PK") and name.lower().endswith(".zip"):
         return _ZIP
     if file_magic.name_of(start) == file_magic.HDF5:

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from compat import item_options
-from compat.item_options import END_CHARACTERS, TAB
+from compat.item_options import ITEM_KINDS, TAB
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.text import decode_text, items, labels, source_files
 from pycharrnn.text.file_pieces import file_pieces
@@ -43,8 +43,9 @@ def items_of_file(path: str, kind: str, text_encoding: str = "", note: PrintLine
     of the files, "" to detect it. `note`: prints how they are decoded, and which files of a folder are left out.
     Errors: OSError; UserError.
     """
-    if kind != "line" and _is_input(path, END_CHARACTERS[kind]):  # as it is: it is neither decoded nor refused
-        yield from items.of_input(file_pieces(path), END_CHARACTERS[kind], items.MAX_READ_ITEM)
+    end, ends_in_source = ITEM_KINDS[kind].end, ITEM_KINDS[kind].ends_in_source
+    if not ends_in_source and _is_input(path, end):  # as it is: it is neither decoded nor refused
+        yield from items.of_input(file_pieces(path), end, items.MAX_READ_ITEM)
         return
     with contextlib.ExitStack() as until_read:
         for file in source_files.find_for_model(path, note, until_read, text_encoding):
@@ -84,8 +85,8 @@ def labelled_items_of_file(
 
 def _items_in(file: SourceFile, kind: str) -> Iterator[bytes]:
     """The items of a file, which may be an input.txt or a pipe with one. Errors: OSError; UserError."""
-    end = END_CHARACTERS[kind]
-    if kind != "line" and _is_input(file.path, end):
+    end = ITEM_KINDS[kind].end
+    if not ITEM_KINDS[kind].ends_in_source and _is_input(file.path, end):
         yield from items.of_input(file_pieces(file.path), end, items.MAX_READ_ITEM)
     else:
         pieces = decode_text.pieces(file.path, file.decoding, file.shown)

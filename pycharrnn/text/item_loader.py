@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat.item_options import END_CHARACTERS, TAB
+from compat.item_options import ITEM_KINDS, TAB
 from pycharrnn.common.display import escape_line, plural, quote_character, quote_characters
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
@@ -67,7 +67,7 @@ class ItemLoader(Batches):
         self._text = text
         self.end_id = _end_id(text, data)
         self._in_order, self._is_utf8, self._seed = in_order, data.encoding == "utf8", data.seed
-        end = END_CHARACTERS[data.items]
+        end = ITEM_KINDS[data.items].end
         self._index = item_index.load(data.data_dir, text, data.items, end, self._is_utf8, progress, data.label)
         self._splits = Splits(self._index, data.split_fractions, data.seed)
         self._rows = range(data.batch_size)[rows]
@@ -204,16 +204,16 @@ def check_labels(text: TokenText, data: DataSettings, open_whole: Callable[[], T
         raise _lacks(TAB, f"the labels of {flag('label', data.label)}")
     if text.left_out:
         with closing(open_whole()) as whole:
-            _refuse_cut_labels(whole, text.left_out, END_CHARACTERS[data.items], data.label)
+            _refuse_cut_labels(whole, text.left_out, ITEM_KINDS[data.items].end, data.label)
 
 
 def _end_id(text: TokenText, data: DataSettings) -> int:
-    end = END_CHARACTERS[data.items]
+    end = ITEM_KINDS[data.items].end
     if end in text.vocab:
         return text.vocab[end] - 1
     if data.keeps_vocab:
         raise _lacks(end, f"the items of {flag('items', data.items)}")
-    if data.items == "line":
+    if ITEM_KINDS[data.items].ends_in_source:
         raise UserError(f"{data.data_dir}/input.txt has one line: {flag('items', data.items)} needs some.")
     raise UserError(
         f"{data.data_dir}/input.txt has no U+001E, which ends the items of {flag('items', data.items)}: name the texts"

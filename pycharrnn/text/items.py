@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from compat.item_options import END_CHARACTERS, MAX_LABELS
+from compat.item_options import ITEM_KINDS, MAX_LABELS
 from pycharrnn.common.errors import UserError, flag, on_page
 from pycharrnn.text import labels
 
 MAX_ITEM = 1_000_000  # bytes; while a row of a batch reads such an item, the others read thousands of short ones
 MAX_READ_ITEM = 100_000_000  # bytes of an item that is not trained on; it is held in memory
-ITEM_OF = {"line": "a line that is not empty", "blank": "the lines between two blank lines", "file": "a file"}
 _BLANKS = b" \t\r"
 _BREAKS = b"\r\n"
 
@@ -93,7 +92,7 @@ class ListCheck:
                 " model."
             )
         after = ", after a label and a tab" if self._label else ""
-        kind = f"{flag('items', self._kind)}, for which an item is {ITEM_OF[self._kind]}{after}"
+        kind = f"{flag('items', self._kind)}, for which an item is {ITEM_KINDS[self._kind].in_words}{after}"
         if self._count < 2:
             there_is = "there is only one item" if self._count else "there are no items"
             raise UserError(f"{there_is} of {kind}, in {self._shown}: add some, or choose another {flag('items')}.")
@@ -151,8 +150,8 @@ def of_text(text: bytes, kind: str, known: Collection[bytes] = ()) -> Iterator[b
         >>> list(of_text(b"Ada\\n\\nBob", "line")), list(of_text(b"A\\nB\\n\\nC", "blank"))
         ([b'Ada', b'Bob'], [b'A\\nB', b'C'])
     """
-    end = END_CHARACTERS[kind]
-    if kind == "line" or end in text:
+    end = ITEM_KINDS[kind].end
+    if ITEM_KINDS[kind].ends_in_source or end in text:
         found = of_input([text], end, MAX_READ_ITEM)
     else:
         found = (item.removesuffix(end) for item in as_input([text], kind, "the text", MAX_READ_ITEM))
@@ -170,12 +169,12 @@ def as_input(pieces: Iterable[bytes], kind: str, shown: str, longest: int = MAX_
     `longest`: the most bytes of an item. Errors: UserError for a longer one; for -items blank and file also for a file
     that contains U+001E.
     """
-    end = END_CHARACTERS[kind]
-    if kind == "line":
+    end = ITEM_KINDS[kind].end
+    if ITEM_KINDS[kind].ends_in_source:
         yield from (item + end for item in of_input(pieces, end, longest))
         return
     checked = _without_end(pieces, end, kind, shown)
-    for item in [_whole(checked, longest)] if kind == "file" else _between_blank_lines(checked, longest):
+    for item in _WITHOUT_ENDS[kind](checked, longest):
         if item:
             yield item + end
 
@@ -190,7 +189,7 @@ def _without_end(pieces: Iterable[bytes], end: bytes, kind: str, shown: str) -> 
         yield piece
 
 
-def _whole(pieces: Iterable[bytes], longest: int) -> bytes:
+def _whole(pieces: Iterable[bytes], longest: int) -> Iterator[bytes]:
     """A file without the line breaks around it. Errors: UserError if that has more than `longest` bytes."""
     found, breaks = bytearray(), bytearray()  # `breaks` belong to the item if something follows
     for piece in pieces:
@@ -202,7 +201,7 @@ def _whole(pieces: Iterable[bytes], longest: int) -> bytes:
                 raise too_long(bytes(found), longest)
         if len(breaks) <= longest:  # with more of them, whatever follows makes the item too long
             breaks += piece[len(text) :]
-    return bytes(found)
+    yield bytes(found)
 
 
 def _between_blank_lines(pieces: Iterable[bytes], longest: int) -> Iterator[bytes]:
@@ -219,6 +218,10 @@ def _between_blank_lines(pieces: Iterable[bytes], longest: int) -> Iterator[byte
             yield b"\n".join(lines)
             lines, size = [], -1
     yield b"\n".join(lines)
+
+
+# -items -> the items of a source file that has no ends of items
+_WITHOUT_ENDS = {"blank": _between_blank_lines, "file": _whole}
 
 
 def _split(pieces: Iterable[bytes], end: bytes, longest: int) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from compat.item_options import END_CHARACTERS
+from compat.item_options import ITEM_KINDS
 from pycharrnn.common.display import join_words
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.text import decode_text, labels
@@ -49,11 +49,12 @@ class JoinedFiles:
 
     def _pieces(self, advance: Callable[[int], None], checks_labels: bool) -> Iterator[bytes]:
         """`checks_labels`: whether an item without its label is an error here, which names its file."""
-        if self.items in ("", "line") and not self.label:
-            last = b"\n"
+        if (not self.items or ITEM_KINDS[self.items].ends_in_source) and not self.label:
+            end = ITEM_KINDS[self.items].end if self.items else b"\n"
+            last = end
             for file in self.files:
-                if last != b"\n":
-                    yield b"\n"
+                if last != end:
+                    yield end
                 for piece in self._decoded(file, advance):
                     yield piece
                     last = piece[-1:] or last
@@ -76,7 +77,7 @@ class JoinedFiles:
         if not self.items:
             yield from self.pieces(advance)
             return
-        check, splitter = ListCheck(self.items, self.shown, self.label), ItemSplitter(END_CHARACTERS[self.items])
+        check, splitter = ListCheck(self.items, self.shown, self.label), ItemSplitter(ITEM_KINDS[self.items].end)
         for piece in self._pieces(advance, checks_labels=self.label == "column"):
             check.add(splitter.push(piece))
             yield piece

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from compat.cells import CELLS
 from compat.lua_random import LuaRandom
 from pycharrnn.checkpoints import checkpoint, t7_file
 from pycharrnn.common.printing import PrintLine
@@ -19,7 +20,7 @@ def model_of(settings: RunSettings, loader: Batches, random: LuaRandom, say: Pri
     """
     model = _model(settings, loader, random, say)
     model.end_id = loader.end_id
-    if settings.model.forget_bias and model.model == "lstm" and not settings.resumed:
+    if settings.model.forget_bias and "forget" in CELLS[model.model].gates and not settings.resumed:
         for layer in range(1, model.num_layers + 1):
             say(f"setting forget gate biases to 1 in LSTM layer {layer}")
         model.set_forget_bias()
@@ -31,7 +32,7 @@ def model_of(settings: RunSettings, loader: Batches, random: LuaRandom, say: Pri
 
 def initialized(settings: RunSettings, vocab_size: int, random: LuaRandom) -> CharRNN:
     """A model with parameters drawn by `random`; those of the forget gates have no bias yet."""
-    sizes, dtype = settings.model, precision.PARAMETERS[settings.machine.parameters]
+    sizes, dtype = settings.model, precision.DTYPES[settings.machine.parameters]
     shape = vocab_size, sizes.rnn_size, sizes.num_layers, sizes.dropout
     model = CharRNN(sizes.model, *shape, dtype=dtype, device=settings.machine.device, initialize=False)
     model.reset_parameters(random, forget_bias=False)
@@ -40,7 +41,7 @@ def initialized(settings: RunSettings, vocab_size: int, random: LuaRandom) -> Ch
 
 def _model(settings: RunSettings, loader: Batches, random: LuaRandom, say: PrintLine) -> CharRNN:
     sizes, start, where = settings.model, settings.start, settings.machine.device
-    dtype = precision.PARAMETERS[settings.machine.parameters]
+    dtype = precision.DTYPES[settings.machine.parameters]
     if start is None:
         say(f"creating an {sizes.model} with {sizes.num_layers} layers")
         return initialized(settings, loader.vocab_size, random)

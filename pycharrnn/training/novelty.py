@@ -54,10 +54,11 @@ def beginning(texts: Iterable[Iterable[bytes]]) -> list[bytes]:
     return found
 
 
-def pieces_of_sample(sample: bytes, items: str, known_labels: Collection[bytes]) -> list[bytes]:
-    """A sample as pieces to compare: its lines for a model of such items, whose batches have no passage of two items.
+def pieces_of_sample(sample: bytes, of_lines: bool, known_labels: Collection[bytes]) -> list[bytes]:
+    """A sample as pieces to compare.
 
-    Labels are left out: the network is given them. `items`: the value of -items. `known_labels`: of the model.
+    Labels are left out: the network is given them. `of_lines`: the pieces are lines, for a model whose items are lines,
+    since its batches have no passage of two items. `known_labels`: of the model.
     """
     alone = labels.cut(sample, known_labels)[::2]
-    return [line for piece in alone for line in piece.splitlines(keepends=True)] if items == "line" else alone
+    return [line for piece in alone for line in piece.splitlines(keepends=True)] if of_lines else alone

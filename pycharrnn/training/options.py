@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import get_args
 
+from compat.cells import MODELS
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import (
     DEFAULT_THREADS,
@@ -22,6 +23,7 @@ from pycharrnn.common.option_fields import (
     one_of,
     option,
 )
+from pycharrnn.engine.dtype_names import MIXED, PARAMETERS
 from pycharrnn.text import decode_text
 from pycharrnn.text.data_settings import Encoding, Items, Label
 from pycharrnn.training import length_changes
@@ -30,8 +32,6 @@ MAX_SHOWN = 10_000  # characters of -show: some screens full
 MAX_MINUTES = 10**6  # two years
 _MOST = 1e30  # in the range of float32
 LOG_ENDINGS = (".csv", ".jsonl")
-
-MIXED = ("bfloat16", "float16")  # values of -dtype with products in half precision
 
 
 def is_more_than_whole(train_frac: float, val_frac: float) -> bool:
@@ -54,7 +54,7 @@ class TrainOptions:
     # model params
     rnn_size: int = option(128, "size of LSTM internal state", group="model", allowed=number(1), charrnn=True)
     num_layers: int = option(2, "number of layers in the LSTM", group="model", allowed=number(1), charrnn=True)
-    model: str = option("lstm", "lstm,gru or rnn", group="model", allowed=one_of("lstm", "gru", "rnn"), charrnn=True)
+    model: str = option("lstm", "lstm,gru or rnn", group="model", allowed=one_of(*MODELS), charrnn=True)
     # optimization
     learning_rate: float = option(2e-3, "learning rate", group="learning", allowed=number(above=0), charrnn=True)
     learning_rate_decay: float = option(
@@ -224,7 +224,7 @@ class TrainOptions:
         " on the CPU). Empty = float64 with -exact 1 on the CPU, else float32",
         group="machine",
         value="TYPE",
-        allowed=one_of("float64", "float32", "bfloat16", "float16"),
+        allowed=one_of(*PARAMETERS, *MIXED),
     )
     old_exp: int = option(
         0, "1 = LogSoftMax as Torch7 computed it on a CPU before 27 April 2016", group="machine", allowed=SWITCH

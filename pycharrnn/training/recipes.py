@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compat.nngraph import NUM_GATES
+from compat.cells import CELLS
 from pycharrnn.common import shell_words
 from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training import time_plan
@@ -67,7 +67,7 @@ def described() -> str:
 
 def _iteration(opt: TrainOptions, rnn_size: int) -> float:
     """Its seconds on the machine of the recipes."""
-    weights = opt.num_layers * NUM_GATES[opt.model] * rnn_size * (rnn_size + _OVERHEAD)
+    weights = opt.num_layers * len(CELLS[opt.model].gates) * rnn_size * (rnn_size + _OVERHEAD)
     return opt.batch_size * opt.seq_length * weights * _SECONDS_PER_WEIGHT
 
 

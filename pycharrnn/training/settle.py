@@ -15,12 +15,13 @@ from pycharrnn.common import extras
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine import device as devices
+from pycharrnn.engine.dtype_names import MIXED
 from pycharrnn.text.data_settings import DataSettings
 from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training import recipes, recorded_options, run_files, text_defaults, time_plan
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
 from pycharrnn.training.machine import Machine
-from pycharrnn.training.options import MIXED, TrainOptions
+from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.settings import (
     DisplaySettings,
     FileSettings,

@@ -6,6 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from compat import item_options
 from pycharrnn.checkpoints.recorded_copies import LENGTH, RecordedCopies
 from pycharrnn.common.display import escape_line, plural
 from pycharrnn.common.errors import UserError
@@ -76,7 +77,8 @@ class ShownCopies:
 
     def _compared(self, samples: list[bytes]) -> Comparison:
         known = self._loader.label_counts
-        pieces = [piece for sample in samples for piece in novelty.pieces_of_sample(sample, self._items, known)]
+        of_lines = item_options.is_one_line(self._items)
+        pieces = [piece for sample in samples for piece in novelty.pieces_of_sample(sample, of_lines, known)]
         return novelty.compare(pieces, self._loader)
 
 

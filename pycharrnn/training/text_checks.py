@@ -34,7 +34,7 @@ def check(settings: RunSettings, text: TextStats) -> None:
     if not data.keeps_vocab and not data.items:  # the loader counts what is left of the text, and the items
         _check_batches(data, text.length(data.encoding))
     if start is None:
-        dtype = precision.PARAMETERS[settings.machine.parameters]
+        dtype = precision.DTYPES[settings.machine.parameters]
         _check_memory(settings.model, data, len(characters), settings.machine.device, dtype)
     elif data.vocab == "strict":
         _check_same_vocabulary(data, start, characters)

@@ -18,11 +18,11 @@ LONGER_TEXT = f"too few to learn from: give {LEAST_LENGTH:,} or more; 100,000 ar
 _MOST_VALIDATED = 60_000  # characters of a validation, unless -val_frac is given
 _LEAST_BATCHES = 20  # of a text; a short text gets a smaller -batch_size, and a smaller -seq_length if needed
 _LOG_LINES = 60
-# The learning rates are for an lstm. A gru and an rnn take these fractions of them. Like networks of several layers,
-# they take -warmup: RMSprop's first steps are its largest, and can make them diverge.
-_PARTS_OF_RATE = {"gru": 0.5, "rnn": 0.35}
-# Of the weight drop of an lstm. With all of it, an rnn hardly learns from a short text (docs/recipes.md).
-_PARTS_OF_DROP = {"rnn": 0.3}
+# Model -> the fractions of an lstm's learning rate and weight drop. Models with smaller fractions, like networks of
+# several layers, take -warmup: RMSprop's first steps are its largest, and can make them diverge. With all of the weight
+# drop, an rnn hardly learns from a short text (docs/recipes.md).
+_WHOLE = 1.0, 1.0
+_FRACTIONS = {"lstm": _WHOLE, "gru": (0.5, 1.0), "rnn": (0.35, 0.3)}
 _NUMBERS = {field.name for field in dataclasses.fields(TrainOptions) if field.type == "float"}
 _OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from sets
 
@@ -112,10 +112,11 @@ def defaults(settings: Mapping[str, Value], length: int, model: str, typed: Mapp
 
 def _of_network(model: str, num_layers: int, found: Mapping[str, Value]) -> dict[str, Value]:
     changed: dict[str, Value] = {}
-    if model != "lstm":
-        changed["learning_rate"] = _two_digits(float(found["learning_rate"]) * _PARTS_OF_RATE[model])
-        changed["weight_drop"] = round(float(found["weight_drop"]) * _PARTS_OF_DROP.get(model, 1), 2)
-    if model != "lstm" or num_layers > 1:
+    of_rate, of_drop = fractions = _FRACTIONS[model]
+    if fractions != _WHOLE:
+        changed["learning_rate"] = _two_digits(float(found["learning_rate"]) * of_rate)
+        changed["weight_drop"] = round(float(found["weight_drop"]) * of_drop, 2)
+    if fractions != _WHOLE or num_layers > 1:
         changed["warmup"] = WARMUP
     return changed
 

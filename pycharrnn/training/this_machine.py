@@ -14,7 +14,7 @@ def machine_of(options: TrainOptions, process: Process) -> Machine:
     """This machine, with the GPUs that PyTorch can use if -gpuid asks for one."""
 
     def computes(model: str, rnn_size: int, dtype: str, where: str) -> bool:
-        return precision.can_train(model, rnn_size, precision.MIXED[dtype], where)
+        return precision.can_train(model, rnn_size, precision.DTYPES[dtype], where)
 
     gpus = device.find_gpus(options.gpuid + process.local_rank) if options.gpuid >= 0 else device.GPUs()
     has_kernel = kernel_library.rounds_as_elsewhere()

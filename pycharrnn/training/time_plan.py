@@ -116,6 +116,8 @@ LIST_RULES = Rules(
     short=_SHORT_LIST,
     rate_init_from=1 / 3,
 )
+# By the value of -items. Long items are learned like a text.
+_RULES = {"": TEXT_RULES, "line": LIST_RULES, "blank": TEXT_RULES, "file": TEXT_RULES}
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,7 @@ def seconds_needed(request: RunRequest, rnn_size: int, iteration: float) -> floa
 
 
 def _rules(opt: TrainOptions) -> Rules:
-    return LIST_RULES if opt.items == "line" else TEXT_RULES
+    return _RULES[opt.items]
 
 
 def _validations(fitting: float) -> int:

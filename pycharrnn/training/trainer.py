@@ -17,7 +17,7 @@ from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.splitmix64 import draws_of_32_bits
 from pycharrnn.engine.cuda_graph import CUDAGraphStep
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.engine.precision import MIXED
+from pycharrnn.engine.precision import DTYPES
 from pycharrnn.engine.rmsprop import RMSprop
 from pycharrnn.engine.weight_drop import WeightDrop
 from pycharrnn.text.batches import TRAIN, VAL, Batches
@@ -60,7 +60,7 @@ class Trainer:
         self._has_habits = self._exact and loader.end_id is None
         self._rows = ranks.rows(loader.batch_size)
         shape = loader.seq_length, self._rows.stop - self._rows.start
-        products = MIXED.get(machine.products)
+        products = DTYPES[machine.products] if machine.products else None
         self.bptt = model.bptt(*shape, loader.batch_size, training_only=True, precision=products)
         flat = self.bptt.flat
         self._summed = flat.new_zeros(flat.numel() + 1)  # over ranks: the gradient, and the loss

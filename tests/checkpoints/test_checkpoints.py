@@ -17,6 +17,7 @@ from object_graph import Differences, assert_same_graph, close
 import compat
 import pycharrnn
 from compat import charrnn, nngraph
+from compat.cells import MODELS
 from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
 from compat.run_state import RunState
@@ -48,7 +49,7 @@ def test_the_comparison_notices_a_difference():
     changed(lambda t: rnn(t)[b"modules"][3].fields.update({b"bias": rnn(t)[b"modules"][5][b"bias"]}))
 
 
-@pytest.mark.parametrize("model", nngraph.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("num_layers", [1, 2, 12])
 def test_any_model_survives_saving(tmp_path, model, num_layers):
     rng = np.random.default_rng(0)
@@ -171,7 +172,7 @@ def any_checkpoint(model: str) -> charrnn.Checkpoint:
     return charrnn.Checkpoint(network, {b"a": 3, b"b": 1, b"c": 2}, gradients=gradients)
 
 
-@pytest.mark.parametrize("model", nngraph.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_weights_go_with_their_characters(model):
     before = any_checkpoint(model)
     after = checkpoint.remap_ids(before, {b"a": 1, b"b": 2, b"c": 3})
@@ -186,7 +187,7 @@ def test_weights_go_with_their_characters(model):
     assert checkpoint.remap_ids(before, dict(before.vocab)) is before
 
 
-@pytest.mark.parametrize("model", nngraph.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_new_characters_are_drawn_as_a_new_model_is(model):
     before = any_checkpoint(model)
     vocab = {b"b": 1, b"c": 2, b"a": 3, b"d": 4, b"e": 5}

@@ -9,7 +9,7 @@ import pytest
 
 from compat.charrnn import Checkpoint
 from compat.graph_match import Network
-from compat.item_options import END_CHARACTERS, end_id, labels, record_labels
+from compat.item_options import ITEM_KINDS, end_id, labels, record_labels
 from compat.nngraph import parameter_shapes
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine.model import CharRNN
@@ -26,7 +26,7 @@ def loaded(opt: dict[str, object]) -> Checkpoint:
 @pytest.mark.parametrize(("kind", "expected"), [("line", 0), ("blank", 1), ("file", 1)])
 def test_each_kind_has_its_end(kind, expected):
     assert end_id(VOCAB, {"items": kind}) == expected
-    assert VOCAB[END_CHARACTERS[kind]] == expected + 1
+    assert VOCAB[ITEM_KINDS[kind].end] == expected + 1
 
 
 @pytest.mark.parametrize("opt", [{}, {"items": ""}, {"items": "verse"}, {"items": 1}, {"items": True}])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_levels import LEVELS
 
-from compat.nngraph import MODELS, STATES_PER_LAYER
+from compat.cells import CELLS, MODELS
 from pycharrnn.common.targets import IGNORED
 from pycharrnn.engine import packed_items
 from pycharrnn.engine.bptt import BPTT
@@ -116,7 +116,7 @@ def batch_of(of: CharRNN, T: int, B: int, begins: torch.Tensor, path: str, seed:
 
     x, y = (torch.randint(V - 1, (T, B), generator=generator) for _ in range(2))
     x = torch.where(begins, END, x + (x >= END))
-    states = STATES_PER_LAYER[of.model] * of.num_layers
+    states = len(CELLS[of.model].states) * of.num_layers
     masks = (noise(of.num_layers, T, B, H) > -0.5) / 0.7 if of.dropout else None
     d_last = None if path == "torch.nn" else [noise(B, H) for _ in range(states)]
     return Batch(x, y, masks, [noise(B, H).tanh() for _ in range(states)], d_last)

@@ -9,9 +9,9 @@ import pytest
 from kernel_levels import LEVELS
 from random_streams import network
 
+from compat.cells import MODELS
 from compat.charrnn import Checkpoint
 from compat.graph_match import Network
-from compat.nngraph import MODELS
 from compat.vocabulary import vocabulary_of
 from pycharrnn.engine import kernel_library
 from pycharrnn.engine.kernel_network import PackedNetwork

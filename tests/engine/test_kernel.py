@@ -9,6 +9,7 @@ import pytest
 import torch
 from kernel_levels import needs_kernel
 
+from compat.cells import CELLS
 from compat.nngraph import parameter_shapes
 from pycharrnn.common.targets import IGNORED
 from pycharrnn.engine import kernel, kernel_library
@@ -16,7 +17,6 @@ from pycharrnn.engine.backends import choose_backend
 from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.nll_head import NLLHead
-from pycharrnn.engine.recurrence import CELLS
 from pycharrnn.engine.rmsprop import RMSprop
 
 pytestmark = [needs_kernel, pytest.mark.usefixtures("kernel_is_on")]

@@ -10,7 +10,7 @@ import pytest
 from kernel_levels import LEVELS, needs_kernel
 from random_streams import drawn, network, params_of, streams_of, text
 
-from compat.nngraph import MODELS
+from compat.cells import MODELS
 from pycharrnn.engine import kernel_library
 from pycharrnn.engine.kernel_network import PackedNetwork
 from pycharrnn.engine.kernel_streams import SampleRequest, SamplingParams

@@ -10,7 +10,8 @@ import torch
 from conftest import GOLDEN
 
 import pycharrnn
-from compat import charrnn, nngraph
+from compat import charrnn
+from compat.cells import MODELS
 from compat.lua_random import LuaRandom
 from pycharrnn import CharRNN
 from pycharrnn.checkpoints import checkpoint
@@ -33,7 +34,7 @@ def text(T: int, B: int) -> torch.Tensor:
     return torch.randint(V, (T, B), generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("model", nngraph.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("num_layers", [1, 3])
 def test_gradients(model, num_layers):
     net, x = make(model, num_layers), text(4, 3)
@@ -56,7 +57,7 @@ def test_gradients_through_dropout():
     assert torch.autograd.gradcheck(run, (net.flat,), fast_mode=True)
 
 
-@pytest.mark.parametrize("model", nngraph.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_state_carries_a_text_on(model):
     net, x = make(model), text(9, 3)
     whole, last = net(x)
@@ -97,7 +98,7 @@ def test_gru_resets_before_the_product():
     torch.testing.assert_close(after, z * candidate + (1 - z) * h)
 
 
-@pytest.mark.parametrize("model", nngraph.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_numpy_computes_what_pytorch_computes(model):
     net, x = make(model), text(6, 1)
     weights = {name: w.numpy() for name, w in net.weights.items()}

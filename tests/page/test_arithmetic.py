@@ -12,10 +12,11 @@ from conftest import GOLDEN, spec
 from page_modules import modules, payload_of, request_of, sampled, sampled_here, script
 from page_tools import needs_browser
 
+from compat.cells import MODELS
 from compat.charrnn import Checkpoint
 from compat.graph_match import Network
 from compat.lua_random import LuaRandom
-from compat.nngraph import MODELS, parameter_shapes
+from compat.nngraph import parameter_shapes
 from pycharrnn.checkpoints import checkpoint, payload
 
 pytestmark = needs_browser

@@ -13,7 +13,7 @@ import pytest
 from page_modules import modules, payload_of, script
 from page_tools import needs_browser
 
-from compat.nngraph import MODELS
+from compat.cells import MODELS
 from pycharrnn.page import known_table
 from pycharrnn.page.facts import facts_of
 from pycharrnn.sampling.options import SampleOptions

@@ -19,7 +19,8 @@ import torch
 from kernel_levels import LEVELS
 from random_streams import drawn, network, streams_of, text
 
-from compat.nngraph import MODELS, parameter_shapes
+from compat.cells import MODELS
+from compat.nngraph import parameter_shapes
 from pycharrnn.engine import kernel
 from pycharrnn.engine.backends import choose_backend
 from pycharrnn.engine.bptt import BPTT

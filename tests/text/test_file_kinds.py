@@ -9,6 +9,7 @@ import pytest
 
 from compat import file_magic
 from pycharrnn.checkpoints import formats
+from pycharrnn.text import file_kinds
 from pycharrnn.text.file_kinds import BINARY_ENDINGS, HTML, kind_of
 
 
@@ -92,6 +93,17 @@ def test_archives_by_ending_unless_they_are_text(tmp_path, ending):
 def test_other_files(tmp_path, content):
     (tmp_path / "a").write_bytes(content)
     assert kind_of(str(tmp_path / "a"), "f/a.txt") is None
+
+
+def test_each_signature_has_advice_for_a_model_and_packed_files_for_a_text(tmp_path):
+    assert set(file_magic._ADVICE) == set(file_magic.SIGNATURES)
+    assert file_kinds._PACKED.keys() | file_kinds._DOCUMENTS.keys() <= file_magic.SIGNATURES.keys()
+    for kind, first in file_magic.SIGNATURES.items():
+        assert file_magic.signature(first + bytes(9)) == kind
+        assert file_magic.name_of(first + bytes(600)) == file_magic._ADVICE[kind]
+    for kind, found in file_kinds._PACKED.items():
+        (tmp_path / "a").write_bytes(file_magic.SIGNATURES[kind] + bytes(9))
+        assert file_kinds.kind_of_binary(str(tmp_path / "a"), "a", False) is found
 
 
 def test_binary_endings_are_those_of_checkpoints():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from list_loader import list_loader
 
-from compat.item_options import END_CHARACTERS
+from compat.item_options import ITEM_KINDS
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.targets import IGNORED
 from pycharrnn.text import item_index, item_loader, item_order
@@ -27,7 +27,7 @@ def names(count: int, seed: int = 1) -> list[bytes]:
 
 
 def folder(path, items: list[bytes], kind: str = "line"):
-    end = END_CHARACTERS[kind]
+    end = ITEM_KINDS[kind].end
     (path / "input.txt").write_bytes(end.join(items) + (end if kind != "line" else b""))
     return path
 

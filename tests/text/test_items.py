@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compat.item_options import END_CHARACTERS
+from compat.item_options import ITEM_KINDS
 from pycharrnn.common.errors import UserError
 from pycharrnn.text import item_file, items
 
@@ -39,7 +39,7 @@ def test_blank_lines_in_several_pieces():
 def test_line_breaks_around_an_item_do_not_count(size):
     def found(text: bytes, kind: str) -> list[bytes]:
         pieces = (text[first : first + size] for first in range(0, len(text), size))
-        return [item.removesuffix(END_CHARACTERS[kind]) for item in items.as_input(pieces, kind, "a.txt", 9)]
+        return [item.removesuffix(ITEM_KINDS[kind].end) for item in items.as_input(pieces, kind, "a.txt", 9)]
 
     for kind in ("line", "blank", "file"):
         assert found(b"123456789\r\n" if kind == "file" else b"123456789\n", kind) == [b"123456789"]

@@ -15,7 +15,7 @@ from list_loader import list_loader
 from runs import assert_close_digits, copied, in_two_processes, log_lines, named, result_of, steps, train
 
 import pycharrnn
-from compat.item_options import END_CHARACTERS
+from compat.item_options import ITEM_KINDS
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.text.batches import VAL
@@ -32,7 +32,7 @@ def names(count: int = 150) -> list[bytes]:
 
 def with_list(folder: Path, items: list[bytes] | None = None, kind: str = "line") -> Path:
     (folder / "data").mkdir(parents=True)
-    text = b"".join(item + END_CHARACTERS[kind] for item in items or names())
+    text = b"".join(item + ITEM_KINDS[kind].end for item in items or names())
     (folder / "data" / "input.txt").write_bytes(text)
     return folder
 
@@ -40,7 +40,7 @@ def with_list(folder: Path, items: list[bytes] | None = None, kind: str = "line"
 def loss_of_items(path: Path, items: list[bytes]) -> float:
     """The loss of items that are read one by one, each from its end character, in nats per character."""
     loaded = checkpoint.load(path)
-    end = END_CHARACTERS[loaded.opt["items"]]
+    end = ITEM_KINDS[loaded.opt["items"]].end
     model = CharRNN.from_checkpoint(loaded, dtype=torch.float64)
     nats = 0.0
     for item in items:
@@ -56,7 +56,7 @@ def validated(folder: Path, seed: int = 123, kind: str = "line") -> list[bytes]:
     loader = list_loader(folder / "data", 1, 8, (0.8, 0.2, 0.0), kind, seed, in_order=True)
     known = sorted(loader.vocab_mapping)
     row = b"".join(known[k] for _ in range(loader.nval) for k in loader.next_batch(VAL)[0][0])
-    return list(filter(None, row.split(END_CHARACTERS[kind])))
+    return list(filter(None, row.split(ITEM_KINDS[kind].end)))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from runs import SMALL, TEXT, copied, folder_with_text, named, result_of, steps,
 import compat
 import pycharrnn
 from compat import charrnn, nngraph, run_state
+from compat.cells import CELLS, MODELS
 from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
 from pycharrnn.checkpoints import checkpoint, formats, inspection
@@ -641,7 +642,7 @@ def test_random_numbers_go_on():
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
-    model=st.sampled_from(nngraph.MODELS),
+    model=st.sampled_from(MODELS),
     sizes=st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(1, 3)),
     dropout=st.sampled_from([0.0, 0.3]),
     dtype=st.sampled_from([np.float64, np.float32]),
@@ -665,8 +666,7 @@ def test_saved_loaded_and_saved_again(tmp_path_factory, model, sizes, dropout, d
             mean_square=rng.random(sum(w.size for w in weights.values())).astype(dtype),
             learning_rate=numbers[0],
             hidden_state=[
-                rng.normal(size=(3, rnn_size)).astype(dtype)
-                for _ in range(nngraph.STATES_PER_LAYER[model] * num_layers)
+                rng.normal(size=(3, rnn_size)).astype(dtype) for _ in range(len(CELLS[model].states) * num_layers)
             ],
             batch_positions={1: seed, 2: 0, 3: 7},
             random_words=words,

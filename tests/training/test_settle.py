@@ -506,7 +506,9 @@ def test_a_start_that_took_most_of_the_minutes_is_noted(used, said):
 )
 def test_a_start_that_took_most_of_the_minutes_of_a_text_that_needs_few(monkeypatch, step, typed, says_it_is_enough):
     """One note asks for more time, or the other one says that there is enough, but not both."""
-    monkeypatch.setattr(time_plan, "TEXT_RULES", dataclasses.replace(time_plan.TEXT_RULES, max_epochs=20))
+    rules = dataclasses.replace(time_plan.TEXT_RULES, max_epochs=20)
+    monkeypatch.setattr(time_plan, "TEXT_RULES", rules)
+    monkeypatch.setitem(time_plan._RULES, "", rules)
     opt = TrainOptions(gpuid=-1, minutes=0.1, **typed)
     given = {"gpuid", "minutes", *typed}
     notes = settle(opt, given, None, TextStats(2000, 2000), CPU, Timing(4, {96: step})).notes

@@ -370,7 +370,7 @@ static void step(struct model_state *s, int layer) {
 #endif
   for (k = 0; k < H; k++) h[k] = multiply_add(sigmoid(z[k]), tanh_of(g[k]) - h[k], h[k]);
 }
-#else
+#elif RNN
 /* A plain RNN's step: h = tanh(sum of weighted inputs). h is what the next layer reads, and this one at the next
    character. */
 static void step(struct model_state *s, int layer) {

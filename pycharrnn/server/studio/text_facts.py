@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from compat import item_options
 from pycharrnn.common import extras
 from pycharrnn.common.display import join_words
 from pycharrnn.common.errors import UserError
@@ -41,7 +42,8 @@ def read(
         with corpus.gather(paths, notes.append, 0, is_product, **how) as gathered:
             stats, files, list_kind = gathered.stats, gathered.joined.files, gathered.list_kind
             suggested = list_text.ITEMS.get(list_kind, "")
-            headers = gathered.advice_on_headers() if "line" in (options.items, suggested) else []
+            may_have_header = item_options.is_one_line(options.items) or item_options.is_one_line(suggested)
+            headers = gathered.advice_on_headers() if may_have_header else []
             name = gathered.folder.replace("\\", "/").rpartition("/")[2]
     except UserError as e:
         raise UserError(shown(e.message)) from None
