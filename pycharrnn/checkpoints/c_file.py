@@ -46,7 +46,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: formats.
 
 
 def default_weights(checkpoint: Checkpoint) -> str:
-    """The most precise type of weights that a C file can hold."""
+    """The most precise type whose weights take at most 4 MB, or "int8" if none does."""
     parameters = checkpoint.network.parameters
     return next((name for name in formats.WEIGHTS if parameters * _WEIGHT_BYTES[name] <= _DEFAULT_BYTES), "int8")
 

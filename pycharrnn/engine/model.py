@@ -189,7 +189,8 @@ class CharRNN(nn.Module):
         Args:
             vocab: character -> token id from 1. opt: the options of the training run, from which end_id follows.
             gradients: (P,), which train.lua's checkpoints hold.
-            progress: train_losses, val_losses, val_loss, i, epoch, state of compat.charrnn.Checkpoint.
+            progress: train_losses, val_losses, val_loss, i, epoch, state, text_fingerprint of
+                compat.charrnn.Checkpoint.
         """
         weights = {name: _numpy(view) for name, view in self.weights.items()}
         tensor_type = "torch.DoubleTensor" if next(iter(weights.values())).dtype == np.float64 else "torch.FloatTensor"

@@ -92,7 +92,7 @@ def draw_items(
     prime: list[bytes],
     copies: CopyLimits | None,
 ) -> Iterator[Item]:
-    """Draw the items of Model.items from the checkpoint of `path`. `copies`: of opt.max_copy.
+    """Draw the items of Model.items from the checkpoint of `path`. `copies`: as in ItemModel.
 
     Errors: UserError for a model of a text, or for a missing text; while it runs for a model that predicts NaN.
     """

@@ -45,7 +45,7 @@ def lines(
         of_label: of request_labels.choice.
         learning: a copy of the model, which first learns from the primetext and then draws. It reads the label, but
             does not learn to predict it.
-        copies: of opt.max_copy.
+        copies: the limits of copying from the training text; None for no limit.
 
     Errors: HTTPException for a primetext with an unknown character or the end of an item.
     """

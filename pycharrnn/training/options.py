@@ -265,7 +265,7 @@ class TrainOptions:
     )
     save_every_minutes: float = option(
         10,
-        "write lm_<savefile>_latest.t7 at this interval. 0 = only when a signal ends the run",
+        "write the checkpoint lm_<savefile>_latest at this interval. 0 = only when a signal ends the run",
         group="checkpoints",
         allowed=number(0),
     )
