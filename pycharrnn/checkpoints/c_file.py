@@ -38,9 +38,9 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     raise CheckpointError("it is C source; name the checkpoint that it was made from")
 
 
-def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: formats.Choices) -> None:
+def save(path: str | os.PathLike[str], checkpoint: Checkpoint, options: formats.WriteOptions) -> None:
     """Write a model. Errors: OSError; UserError for a model that a C file can't hold."""
-    content = source_of(checkpoint, choices.weights or default_weights(checkpoint))
+    content = source_of(checkpoint, options.weights or default_weights(checkpoint))
     with atomic_write(path) as f:
         f.write(content.encode("ascii"))
 

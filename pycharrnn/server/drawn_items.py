@@ -42,7 +42,7 @@ def lines(
     Args:
         opt: uses items, new, unique, seed, length, temperature, topk, topp and threads.
         known: the items of the training text.
-        of_label: of request_labels.choice.
+        of_label: of request_labels.for_drawing.
         learning: a copy of the model, which first learns from the primetext and then draws. It reads the label, but
             does not learn to predict it.
         copies: the limits of copying from the training text; None for no limit.

@@ -168,8 +168,8 @@ class TrainOptions:
         0,
         "raise the learning rate linearly to -learning_rate over the first N iterations. RMSprop takes its largest"
         " steps there: without a warm-up, a network of 512 units or more, of several layers or of -init_from can"
-        " diverge. -recipe and -minutes set 50 for texts, for short lists, for lists from 512 units or with several"
-        " layers, for a gru or rnn and with -init_from. 0 = none",
+        " diverge. -recipe and -minutes set 50; with -items line only for a short list, from 512 units on, with"
+        " several layers, for a gru or rnn and with -init_from. 0 = none",
         group="learning",
         allowed=number(0),
     )

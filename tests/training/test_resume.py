@@ -511,16 +511,15 @@ def test_inspect_and_convert_know_the_state(tmp_path):
     (path,) = named(folder)
     assert inspection.look(path).facts["run_state"].startswith(f"pycharrnn {pycharrnn.__version__}")
     for to, kept in (("a.t7", True), ("float.t7", False), ("c.safetensors", True)):
-        checkpoint.convert(
-            checkpoint.load(path), tmp_path / to, formats.Choices(dtype="float32" if to == "float.t7" else "float64")
-        )
+        options = formats.WriteOptions(dtype="float32" if to == "float.t7" else "float64")
+        checkpoint.convert(checkpoint.load(path), tmp_path / to, options)
         assert (checkpoint.load(tmp_path / to).state is not None) == kept
     ascii = tmp_path / "ascii.t7"
-    checkpoint.convert(checkpoint.load(path), ascii, formats.Choices(encoding="ascii"))
+    checkpoint.convert(checkpoint.load(path), ascii, formats.WriteOptions(encoding="ascii"))
     ours, theirs = checkpoint.load(ascii).state, checkpoint.load(path).state
     np.testing.assert_array_equal(ours.random_words, theirs.random_words)
     np.testing.assert_array_equal(ours.mean_square, theirs.mean_square)
-    checkpoint.convert(checkpoint.load(path), tmp_path / "longs.t7", formats.Choices(long_size=4))
+    checkpoint.convert(checkpoint.load(path), tmp_path / "longs.t7", formats.WriteOptions(long_size=4))
     assert checkpoint.load(tmp_path / "longs.t7").state.random_position == theirs.random_position
 
 
