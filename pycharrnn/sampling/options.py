@@ -39,7 +39,7 @@ def _topp() -> float:
 def _max_copy() -> int:
     return option(
         0,
-        "sample no passage of more than N characters that is in the training text. 0 = no limit",
+        "sample no passage of more characters than this that is in the training text. 0 = no limit",
         group="sampling",
         allowed=number(1, MAX_COUNT),
     )
