@@ -725,7 +725,7 @@ def test_a_run_that_ended_before_its_last_validation_has_it_on_resuming(tmp_path
     for name, weight in theirs.network.weights.items():
         np.testing.assert_array_equal(ours.network.weights[name], weight)
     _, _, said = result_of(folder, "-resume", "cv", small=[])
-    assert "iteration 6 of 6: nothing is left to train" in said
+    assert "iteration 6 of 6: the run is complete" in said
 
 
 def test_no_iteration_is_left_for_a_lower_rate(tmp_path):
@@ -733,7 +733,7 @@ def test_no_iteration_is_left_for_a_lower_rate(tmp_path):
     train(folder, "-max_epochs", "0.1", "-anneal", "1")
     error, _, said = result_of(folder, "-resume", "cv", "-max_epochs", "0.001", "-learning_rate", "0.01", small=[])
     assert error is None
-    assert "iteration 6 of 0: nothing is left to train" in said
+    assert "iteration 6 of 0: the run is complete" in said
 
 
 def test_a_list_resets_no_states_on_resuming(tmp_path):
