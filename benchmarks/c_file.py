@@ -42,7 +42,7 @@ def of_program(program: Path, length: int) -> float:
 def figures(length: int, repeats: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "model.c")
-        checkpoint.convert(model(), source, formats.Choices(weights="double"))
+        checkpoint.convert(model(), source, formats.WriteOptions(weights="double"))
         programs = {}
         for name, options in {".c file, -march=native": ["-march=native"], ".c file": []}.items():
             programs[name] = Path(folder, f"model{len(programs)}")

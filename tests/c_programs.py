@@ -88,7 +88,7 @@ def random_model(seed: int) -> Checkpoint:
 def check_same_text(loaded: Checkpoint, folder: Path, seed: int) -> None:
     """Compile a model, with one of C_COMPILERS, and compare what it writes with what this process samples."""
     source = folder / f"model_{seed}.c"
-    checkpoint.convert(loaded, source, formats.Choices(weights="double"))
+    checkpoint.convert(loaded, source, formats.WriteOptions(weights="double"))
     usable = [compiler for compiler in C_COMPILERS if shutil.which(compiler[0])]
     program = compiled(source, usable[seed % len(usable)])
     args = ["-seed", str(seed), "-length", "200"]

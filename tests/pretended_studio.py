@@ -100,7 +100,7 @@ def run(
     seconds: float = 31.0,
     **changes: Any,
 ) -> PretendedRun:
-    """seconds: of training so far. changes: of its record."""
+    """seconds: since the run began. changes: of its record."""
     known = {
         **{"id": f"r-{name}", "name": name, "text": "t1", "text_name": "poems.txt", "bytes": 120345},
         **{"choice": "quick", "show": 200, "created": _SAVED, "state": state, "attempts": 1},

@@ -320,7 +320,6 @@ def test_examples_in_the_docs(tmp_path):
         "compat.t7_objects",
         "compat.nngraph",
         "compat.legacy_logsoftmax",
-        "pycharrnn.analysis.html_style",
         "pycharrnn.checkpoints.names",
         "pycharrnn.common.display",
         "pycharrnn.common.progress",
@@ -328,6 +327,7 @@ def test_examples_in_the_docs(tmp_path):
         pytest.param(
             "pycharrnn.common.shell_words", marks=pytest.mark.skipif(os.name == "nt", reason="quotes of a POSIX shell")
         ),
+        "pycharrnn.page.html_style",
         "pycharrnn.sampling.tokenizer",
         "pycharrnn.sampling.unknown_characters",
         "pycharrnn.server.studio.uploaded_text",

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pycharrnn.analysis.plotting import Curve, log_curve, loss_curve
+from pycharrnn.analysis.loss_curves import Curve, log_curve, loss_curve
 from pycharrnn.checkpoints.folder_runs import continues
 from pycharrnn.checkpoints.names import distinct_stems, shortest_tails
 from pycharrnn.checkpoints.paths import load_runs, run_of

@@ -38,15 +38,15 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     raise CheckpointError("it is C source; name the checkpoint that it was made from")
 
 
-def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: formats.Choices) -> None:
+def save(path: str | os.PathLike[str], checkpoint: Checkpoint, options: formats.WriteOptions) -> None:
     """Write a model. Errors: OSError; UserError for a model that a C file can't hold."""
-    content = source_of(checkpoint, choices.weights or default_weights(checkpoint))
+    content = source_of(checkpoint, options.weights or default_weights(checkpoint))
     with atomic_write(path) as f:
         f.write(content.encode("ascii"))
 
 
 def default_weights(checkpoint: Checkpoint) -> str:
-    """The most precise type of weights that a C file can hold."""
+    """The most precise type whose weights take at most 4 MB, or "int8" if none does."""
     parameters = checkpoint.network.parameters
     return next((name for name in formats.WEIGHTS if parameters * _WEIGHT_BYTES[name] <= _DEFAULT_BYTES), "int8")
 

@@ -175,7 +175,7 @@ def with_network(loaded: charrnn.Checkpoint, network: graph_match.Network) -> ch
 def convert(
     loaded: charrnn.Checkpoint,
     path: str | os.PathLike[str],
-    choices: formats.Choices = formats.DEFAULT,
+    options: formats.WriteOptions = formats.DEFAULT,
 ) -> None:
     """Write a checkpoint in the format of the ending of `path` (except .html), with a progress bar on a terminal.
 
@@ -188,9 +188,9 @@ def convert(
     if not chosen.written:
         raise UserError(f"can't write the page {path} here: save a checkpoint, and pycharrnn convert makes the page.")
     output_folder.require_folder(path)
-    if choices.dtype:
-        metadata.require_range(loaded.network, choices.dtype, formats.choice("dtype", choices.dtype))
-    chosen.functions().save(path, loaded, choices)
+    if options.dtype:
+        metadata.require_range(loaded.network, options.dtype, formats.flag_for("dtype", options.dtype))
+    chosen.functions().save(path, loaded, options)
 
 
 def remap_ids(

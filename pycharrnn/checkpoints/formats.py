@@ -25,7 +25,7 @@ WEIGHTS = ("double", "float", "int8")  # the most precise first
 
 
 @dataclass(frozen=True)
-class Choices:
+class WriteOptions:
     """Options for writing a file; each format uses those in its `Format.options`.
 
     Attributes:
@@ -60,7 +60,7 @@ class Choices:
                 raise UserError(f"{name} must be {words}, not {reprlib.repr(value)}.")
 
 
-DEFAULT = Choices()
+DEFAULT = WriteOptions()
 _FLAGS = {  # as `convert` has them
     "dtype": "-type {}",
     "encoding": "-ascii 1",
@@ -76,7 +76,7 @@ class FormatModule(Protocol):
     def load(self, path: str | os.PathLike[str]) -> Checkpoint:
         """Errors: OSError; CheckpointError; UserError where a package is missing."""
 
-    def save(self, path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
+    def save(self, path: str | os.PathLike[str], checkpoint: Checkpoint, options: WriteOptions) -> None:
         """Write a file atomically. Errors: OSError; UserError."""
 
 
@@ -85,7 +85,7 @@ class Format:
     """A file format: ending of file names, and module in this package.
 
     Attributes:
-        what: what such a file is good for. options: the names of the Choices that it uses.
+        what: what such a file is good for. options: the names of the WriteOptions that it uses.
         others: other endings of the same format.
         in_folders: whether such files count as checkpoints of a folder. written: whether the module has `save`.
         read: whether such files are read as checkpoints; else `load` raises CheckpointError.
@@ -171,22 +171,22 @@ def page_and_model(path: str | os.PathLike[str]) -> tuple[str, str]:
     return (found["page"], found["model"]) if found else (whole, "")
 
 
-def choice(name: str, value: object) -> str:
-    """One of the Choices in a message: -type float32 on the command line, dtype='float32' in a program."""
+def flag_for(name: str, value: object) -> str:
+    """One of the WriteOptions in a message: -type float32 on the command line, dtype='float32' in a program."""
     return wordings(_FLAGS[name].format(value), f"{name}={value!r}")
 
 
-def check_choices(path: str, choices: Choices) -> None:
-    """Refuse choices that the format of `path` does not use. A path of "" stands for a .t7 file. Errors: UserError."""
+def check_options(path: str, options: WriteOptions) -> None:
+    """Refuse options that the format of `path` does not use. A path of "" stands for a .t7 file. Errors: UserError."""
     found = of(path or T7.ending)
     if found is None:
         return  # writing it is refused
-    for option in dataclasses.fields(choices):
-        value = getattr(choices, option.name)
+    for option in dataclasses.fields(options):
+        value = getattr(options, option.name)
         if value == option.default or option.name in found.options:
             continue
         endings = [ending for known in FORMATS if option.name in known.options for ending in known.endings]
         where = f"is for {series(endings, 'or')} files, not for {path or 'a .t7 file'}: leave it out"
         other = wordings(f", or write a file such as model{endings[0]}", "")
-        elsewhere = f"{choice(option.name, value)} {where}{other}."
+        elsewhere = f"{flag_for(option.name, value)} {where}{other}."
         raise UserError(on_page(f"{option.name} {where}.", elsewhere=elsewhere))

@@ -22,7 +22,7 @@ from pycharrnn.common.progress import bar
 
 if TYPE_CHECKING:
     from compat.t7_objects import Array
-    from pycharrnn.checkpoints.formats import Choices
+    from pycharrnn.checkpoints.formats import WriteOptions
 
 _WEIGHTS = b'"weights"'
 _SPACES = re.compile(rb"[ \t\r\n]+")
@@ -32,7 +32,7 @@ _TAIL = 4096  # bytes at the end of a file, more than its white space
 _PIECE = 1 << 18  # bytes of text parsed at a time, since Python's numbers take much memory
 
 
-def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
+def save(path: str | os.PathLike[str], checkpoint: Checkpoint, options: WriteOptions) -> None:
     """Write a checkpoint, with a progress bar on a terminal. Errors: OSError."""
     with atomic_write(path) as f, bar(f"writing {os.path.basename(path)}", checkpoint.network.parameters) as advance:
         f.write(metadata.text_of(checkpoint)[:-1].encode() + b', "weights": {')

@@ -40,12 +40,12 @@ _LONGEST_NAME = 40  # bytes
 _Fields = Callable[[memoryview], Iterator[tuple[int, "int | memoryview"]]]
 
 
-def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: formats.Choices) -> None:
+def save(path: str | os.PathLike[str], checkpoint: Checkpoint, options: formats.WriteOptions) -> None:
     """Write a checkpoint. Errors: OSError; UserError for too large a model, or where onnx is not installed."""
     n = checkpoint.network
-    stored = _stored(n.weights, choices.dtype)
+    stored = _stored(n.weights, options.dtype)
     if n.parameters * stored.itemsize > _LARGEST - _NO_WEIGHTS:
-        smaller = formats.choice("dtype", "float32")
+        smaller = formats.flag_for("dtype", "float32")
         raise UserError(f"an .onnx file can't hold {n.parameters} parameters: use {smaller}, or .safetensors.")
     tensors = onnx_names.to_onnx(n.model, n.num_layers, {name: w.astype(stored) for name, w in n.weights.items()})
     text = metadata.text_of(checkpoint)
@@ -58,7 +58,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: formats.
     }
     if kind := checkpoint.items:
         words["items"] = kind
-    computed = np.float64 if choices.dtype == "float64" else np.float32
+    computed = np.float64 if options.dtype == "float64" else np.float32
     content = onnx_graph.model_bytes(n, tensors, computed, words)
     with atomic_write(path) as f:
         f.write(content)

@@ -28,7 +28,7 @@ from pycharrnn.common.display import escape_line
 
 if TYPE_CHECKING:
     from compat.t7_objects import Array
-    from pycharrnn.checkpoints.formats import Choices
+    from pycharrnn.checkpoints.formats import WriteOptions
 
 HEADER = "_extra_state"  # the state_dict's name for the value of torch.nn.Module.get_extra_state
 _MOST_ENTRIES = 100_000  # of a zip archive; zipfile keeps a kilobyte for each
@@ -45,7 +45,7 @@ _Pushed = tuple[str, Any]  # (opcode, its argument)
 _NOTHING: _Pushed = ("", None)
 
 
-def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
+def save(path: str | os.PathLike[str], checkpoint: Checkpoint, options: WriteOptions) -> None:
     """Write a checkpoint as PyTorch does. Errors: OSError."""
     extras.require_pytorch("a .pt file")
     import torch

@@ -27,10 +27,10 @@ from pycharrnn.common import extras
 from pycharrnn.common.display import escape_line
 
 if TYPE_CHECKING:
-    from pycharrnn.checkpoints.formats import Choices
+    from pycharrnn.checkpoints.formats import WriteOptions
 
 
-def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
+def save(path: str | os.PathLike[str], checkpoint: Checkpoint, options: WriteOptions) -> None:
     """Write a checkpoint with its run state. Errors: OSError; UserError where safetensors is not installed."""
     tensors, more = dict(checkpoint.network.weights), {}
     if checkpoint.state is not None:

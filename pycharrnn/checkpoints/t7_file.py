@@ -10,7 +10,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.progress import bar
 
 if TYPE_CHECKING:
-    from pycharrnn.checkpoints.formats import Choices
+    from pycharrnn.checkpoints.formats import WriteOptions
 
 # A .t7 file holds the identity matrix of its characters. With more than _ANY_CHARACTERS characters, the matrix may have
 # at most _IDENTITY_RATIO times as many numbers as the model has parameters.
@@ -31,14 +31,14 @@ def from_value(value: object) -> charrnn.Checkpoint:
     return torchrnn.from_table(value) if torchrnn.is_checkpoint(value) else charrnn.from_table(value)
 
 
-def save(path: str | os.PathLike[str], checkpoint: charrnn.Checkpoint, choices: Choices) -> None:
+def save(path: str | os.PathLike[str], checkpoint: charrnn.Checkpoint, options: WriteOptions) -> None:
     """Write a checkpoint that the Lua programs load, with a bar on a terminal. Errors: OSError; UserError."""
     parameters = checkpoint.network.parameters
     check_size(checkpoint.network.vocab_size, parameters)
-    dtype = choices.dtype or "float64"
+    dtype = options.dtype or "float64"
     copies = 2 if checkpoint.state is None or dtype != "float64" else 3  # weights, gradients, mean squares
     with bar(f"writing {os.path.basename(path)}", copies * parameters) as advance:
-        charrnn.save(path, checkpoint, dtype, choices.encoding, choices.long_size, advance)
+        charrnn.save(path, checkpoint, dtype, options.encoding, options.long_size, advance)
 
 
 def check_size(vocab_size: int, parameters: int) -> None:

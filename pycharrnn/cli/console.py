@@ -1,4 +1,4 @@
-"""Input and output that the commands share, and checks of files to write."""
+"""Input and output that the commands share."""
 
 from __future__ import annotations
 

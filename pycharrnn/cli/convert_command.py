@@ -53,8 +53,8 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     *sources, target = files if len(files) > 1 else (*files, "")
     Output(target, "", opt.overwrite).check_folder()
     encoding: T7Encoding = "ascii" if opt.ascii else "binary"
-    choices = formats.Choices(opt.type, encoding, opt.longs, opt.weights, bool(opt.half), opt.title, opt.about)
-    formats.check_choices(target, choices)
+    options = formats.WriteOptions(opt.type, encoding, opt.longs, opt.weights, bool(opt.half), opt.title, opt.about)
+    formats.check_options(target, options)
     if opt.ascii and opt.longs != ConvertOptions.longs:
         raise UserError(
             f"{flag('longs', opt.longs)} is for a binary file, and {flag('ascii', 1)} for text: leave one out."
@@ -70,7 +70,7 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
         from pycharrnn.text import cached_text
 
         if text_encoding := cached_text.encoding_of_data_file(sources[0]):
-            if choices != formats.DEFAULT:
+            if options != formats.DEFAULT:
                 raise UserError("a text is written as it is: of the options, only -overwrite is for it.")
             Output(target, "", opt.overwrite).check(sources[0])
             cached_text.write(sources[0], text_encoding, target)
@@ -85,7 +85,7 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     page, of_page = formats.page_and_model(source)
     target = target or (f"{page}_{of_page.replace('/', '_')}" if of_page else source) + folder_files.COPY
     Output(target, "", opt.overwrite).check(source)
-    checkpoint.convert(loaded, target, choices)
+    checkpoint.convert(loaded, target, options)
     say(saved(target))
     if checkpoint.is_rounded(loaded):
         _note_rounding(source)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def options_for(path: str, opt: SampleOptions, has_items: bool) -> SampleOptions:
     """The options for the model at `path`, with the number of items. Errors: UserError for those that don't fit it."""
     if not has_items:
-        for name, instead in (  # of a label, model_labels.choice says what the model lacks
+        for name, instead in (  # of a label, model_labels.for_drawing says what the model lacks
             ("items", f"; {flag('samples')} N draws several texts"),
             ("new", f"; {flag('max_copy')} N draws no passage of more than N characters of the training text"),
             ("unique", ""),

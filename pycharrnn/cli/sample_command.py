@@ -74,7 +74,7 @@ def sample_command(model: str, **values: Any) -> None:
     # As in char-rnn on stdout; a checkpoint of `train FILE` has the text alone there.
     end = loaded.network.end_id
     opt = item_printing.options_for(checkpoint_file, opt, end is not None)
-    labels = model_labels.choice(checkpoint_file, loaded, opt.label)
+    labels = model_labels.for_drawing(checkpoint_file, loaded, opt.label)
     is_text_alone = checkpoint.is_from_texts(loaded) or end is not None or opt.json
     tell: PrintLine = print_on_stderr if is_text_alone else say
     if not opt.verbose:

@@ -36,13 +36,13 @@ class AdaptOptions:
     )
     adapt_length: int = option(
         20,
-        "number of characters to read before the model learns from them",
+        "number of characters in a segment; the model learns from each segment after it has read it",
         group="learning",
         allowed=number(1, MAX_LENGTH),
     )
     adapt_pull: float = option(
         0.001,
-        "after each -adapt_length characters, the weights return this fraction of the way to the trained ones",
+        "after each segment, the weights move this fraction of the way back to those of the checkpoint",
         group="learning",
         allowed=number(0, MAX_PULL),
         value="X",

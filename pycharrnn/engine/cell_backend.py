@@ -48,7 +48,7 @@ class CellBackend:
         return self._model.views(vector)
 
     def states(self, t: int) -> list[torch.Tensor]:
-        """t: any index from 0 to T."""
+        """See Backend.states."""
         return [state[t] for cell in self.cells for state in cell.states]
 
     def _check_parameters(self) -> None:

@@ -154,14 +154,14 @@ class CharRNN(nn.Module):
 
         `pycharrnn.load(path).save("mine.html")` writes a page.
 
-        dtype, encoding, long_size: see formats.Choices.
+        dtype, encoding, long_size: see formats.WriteOptions.
 
-        Errors: OSError; UserError for another suffix, or a choice that its format does not have; ValueError for a model
-            without a vocab.
+        Errors: OSError; UserError for another suffix, or an option that its format does not have; ValueError for a
+            model without a vocab.
         """
-        target, choices = path_argument.path(path), formats.Choices(dtype, encoding, long_size)
+        target, options = path_argument.path(path), formats.WriteOptions(dtype, encoding, long_size)
         with in_words_of_a_program():
-            formats.check_choices(target, choices)
+            formats.check_options(target, options)
             if len(self.vocab) != self.vocab_size:
                 raise ValueError(
                     f"model.vocab has {len(self.vocab)} characters, the model {self.vocab_size}: set it first"
@@ -169,7 +169,7 @@ class CharRNN(nn.Module):
             if sorted(self.vocab.values()) != list(range(1, self.vocab_size + 1)):
                 raise ValueError(f"model.vocab must number its characters from 1 to {self.vocab_size}")
             opt = {"model": self.model, "rnn_size": self.rnn_size, "num_layers": self.num_layers, **self.opt}
-            checkpoint.convert(self.as_checkpoint(self.vocab, opt), target, choices)
+            checkpoint.convert(self.as_checkpoint(self.vocab, opt), target, options)
 
     @classmethod
     def from_checkpoint(
@@ -192,7 +192,8 @@ class CharRNN(nn.Module):
         Args:
             vocab: character -> token id from 1. opt: the options of the training run, from which end_id follows.
             gradients: (P,), which train.lua's checkpoints hold.
-            progress: train_losses, val_losses, val_loss, i, epoch, state of compat.charrnn.Checkpoint.
+            progress: train_losses, val_losses, val_loss, i, epoch, state, text_fingerprint of
+                compat.charrnn.Checkpoint.
         """
         weights = {name: _numpy(view) for name, view in self.weights.items()}
         tensor_type = "torch.DoubleTensor" if next(iter(weights.values())).dtype == np.float64 else "torch.FloatTensor"

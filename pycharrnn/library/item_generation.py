@@ -92,7 +92,7 @@ def draw_items(
     prime: list[bytes],
     copies: CopyLimits | None,
 ) -> Iterator[Item]:
-    """Draw the items of Model.items from the checkpoint of `path`. `copies`: of opt.max_copy.
+    """Draw the items of Model.items from the checkpoint of `path`. `copies`: as in ItemModel.
 
     Errors: UserError for a model of a text, or for a missing text; while it runs for a model that predicts NaN.
     """
@@ -102,7 +102,7 @@ def draw_items(
     if not opt.length:
         raise UserError("length must be at least 1, the most characters of an item, not 0.")
     with in_words_of_a_program():
-        labels = model_labels.choice(path, loaded, opt.label)
+        labels = model_labels.for_drawing(path, loaded, opt.label)
         model_labels.refuse_in_primetext(b"".join(prime), loaded.labels)
         known = known_items.for_options(path, loaded, opt)
     selection = item_selection.Selection(opt, known)

@@ -179,7 +179,7 @@ class Model:
             temperature: above 0; or (A, B) or "A:B", from A at the first character to B at the last.
             seed: determines the text; None = a random one, which `text.seed` keeps.
             topk: sample only from the K most probable characters. 0 = all.
-            topp: sample only from the most probable characters that sum to this probability. 1 = all.
+            topp: sample only from the most probable characters that sum to at least this probability. 1 = all.
             stop: end after sampling this text.
             sample: 0 = take the most probable character instead of sampling.
             hide_prime: leave the prompt out of the result.
@@ -500,9 +500,9 @@ class Model:
             use.
         """
         loaded, target, half = self._weights.checkpoint(), path_argument.path(path), switch("half", half)
-        choices = formats.Choices(dtype, encoding, long_size, weights, half)
+        options = formats.WriteOptions(dtype, encoding, long_size, weights, half)
         with in_words_of_a_program():
-            formats.check_choices(target, choices)
+            formats.check_options(target, options)
             if formats.HTML.is_of(target):
                 from pycharrnn.page import single_file
 
@@ -510,7 +510,7 @@ class Model:
                 name = self.path or target
                 single_file.write(target, [(name, single_file.model_of(name, loaded, half))], half)
             else:
-                checkpoint.convert(loaded, target, choices)
+                checkpoint.convert(loaded, target, options)
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name} {value}" for name, value in self._facts().items())

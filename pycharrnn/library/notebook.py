@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pycharrnn.analysis import html_style
 from pycharrnn.common.display import escape_html
+from pycharrnn.page import html_style
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pycharrnn.analysis import plotting
+from pycharrnn.analysis import loss_curves, plotting
 from pycharrnn.analysis.options import PlotOptions
 from pycharrnn.common import losses, output_folder, path_argument
 from pycharrnn.common.errors import UserError, in_words_of_a_program
@@ -95,11 +95,13 @@ class Run:
         output_folder.require_folder(target)
         plotting.save_picture(target, [self._curve()])
 
-    def _curve(self) -> plotting.Curve:
+    def _curve(self) -> loss_curves.Curve:
         opt, validations = self.options, sorted(self.val_losses)
         label = f"{opt.savefile}: {opt.model}, {opt.num_layers} x {opt.rnn_size}"
         val = validations, [self.val_losses[i] for i in validations]
-        return plotting.curve(label, label, (range(1, self.iterations + 1), self.train_losses), val, 1 / self._ntrain)
+        return loss_curves.curve(
+            label, label, (range(1, self.iterations + 1), self.train_losses), val, 1 / self._ntrain
+        )
 
     def __repr__(self) -> str:
         return f"<Run {', '.join(f'{name} {value}' for name, value in self._facts().items())}>"
@@ -130,7 +132,7 @@ def _current_directory() -> str:
 class LossCurve:
     """A plot of losses that notebooks display; `png` has the bytes of the file."""
 
-    def __init__(self, curve: plotting.Curve) -> None:
+    def __init__(self, curve: loss_curves.Curve) -> None:
         self.png = plotting.picture([curve])
 
     def _repr_png_(self) -> bytes:

@@ -9,9 +9,9 @@ import numpy as np
 
 from compat.atomic_write import atomic_write
 from compat.cells import CELLS
-from pycharrnn.analysis import html_style
-from pycharrnn.analysis.html_style import LEVELS
 from pycharrnn.common.display import escape_html
+from pycharrnn.page import html_style
+from pycharrnn.page.html_style import LEVELS
 
 if TYPE_CHECKING:
     import numpy.typing as npt

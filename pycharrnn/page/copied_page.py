@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat.atomic_write import atomic_write
-from pycharrnn.analysis import html_style
 from pycharrnn.common.display import escape_html, plural, replace_surrogates
-from pycharrnn.page import page_files
+from pycharrnn.page import html_style, page_files
 from pycharrnn.page.bundle import bundle
 
 if TYPE_CHECKING:

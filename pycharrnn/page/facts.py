@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pycharrnn.analysis import plotting
+from pycharrnn.analysis import loss_curves
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import losses
 from pycharrnn.common.display import is_utf8
@@ -107,7 +107,7 @@ def facts_of(loaded: Checkpoint, name: str, saved: float, has_text: bool = False
 def losses_of(loaded: Checkpoint) -> Losses:
     """The losses that a checkpoint records; without any, empty series."""
     try:
-        curve = plotting.loss_curve(loaded, "")
+        curve = loss_curves.loss_curve(loaded, "")
     except UserError:  # the checkpoint holds no losses
         return Losses(train=LossSeries([], []), val=LossSeries([], []), epochs_per_iteration=0, window=1)
     return Losses(

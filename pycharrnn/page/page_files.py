@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pycharrnn.analysis import html_style
+from pycharrnn.page import html_style
 from pycharrnn.page.bundle import UnsupportedModule
 
 MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

@@ -7,12 +7,12 @@ import os
 from typing import TYPE_CHECKING
 
 from compat.atomic_write import atomic_write
-from pycharrnn.analysis import html_style
-from pycharrnn.analysis.html_style import LEVELS, MAX_BITS
 from pycharrnn.analysis.scoring import as_sentence
 from pycharrnn.checkpoints.names import short_names
 from pycharrnn.common.display import escape_html, replace_surrogates
 from pycharrnn.common.screen_text import ScreenText
+from pycharrnn.page import html_style
+from pycharrnn.page.html_style import LEVELS, MAX_BITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -51,7 +51,7 @@ class BatchedStream(Stream):
         predictor: of the model; its own streams are not used.
         prime_ids: token ids of the primetext.
         unit: (layer, unit), from 0, whose activations to return, or None.
-        copies: of opt.max_copy; None for no limit.
+        copies: the limits of copying from the training text; None for no limit.
         characters: token id -> character; needed for opt.stop only.
 
     Attributes:

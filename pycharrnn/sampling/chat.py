@@ -29,7 +29,8 @@ class Chat:
     """Answers lines, each in the context of all lines and answers before it. The predictor has one stream and step.
 
     Args:
-        copies: of opt.max_copy, for passages that go on from line to line; None for no limit.
+        copies: the limits of copying from the training text, where a passage goes on from line to line; None for no
+            limit.
         start: what the model reads before the first line, as primetext.item_start.
 
     Attributes:

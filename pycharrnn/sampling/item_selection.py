@@ -172,7 +172,7 @@ def require_no_end(prime: Sequence[bytes], end: bytes, option: str = "primetext"
     """Errors: UserError for the end character in the beginning of every item, given by this option."""
     if end in prime:
         raise UserError(
-            f"{flag(option)} has {quote_character(end)}, which ends an item: leave it out, since an item begins by"
+            f"{flag(option)} contains {quote_character(end)}, which ends an item: remove it; each item starts by"
             " itself."
         )
 

@@ -47,7 +47,8 @@ class ItemModel:
         predictor_of: number of streams -> a predictor with hidden states of zeros.
         vocab: character -> token id + 1. end: token id of the end of an item, which is read before its first character.
         prime: the beginning of every item, as characters of vocab. labels: which are read before it; None for none.
-        copies: of opt.max_copy, for passages within an item; None for no limit. The end may always follow.
+        copies: the limits of copying from the training text within an item; None for no limit. The end may always
+            follow.
     """
 
     predictor_of: Callable[[int], Predictor]

@@ -74,7 +74,7 @@ class LabelChoice:
         return int(np.searchsorted(self._up_to, uniform * self._up_to[-1], side="right"))
 
 
-def choice(path: str, loaded: Checkpoint, label: str) -> LabelChoice | None:
+def for_drawing(path: str, loaded: Checkpoint, label: str) -> LabelChoice | None:
     """The labels of items to draw: the one of -as, else those of training; None for a model without labels.
 
     Errors: UserError for a label that the model at `path` lacks.

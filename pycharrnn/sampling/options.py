@@ -39,7 +39,7 @@ def _topp() -> float:
 def _max_copy() -> int:
     return option(
         0,
-        "sample no passage of more than N characters that is in the training text. 0 = no limit",
+        "sample no passage of more characters than this that is in the training text. 0 = no limit",
         group="sampling",
         allowed=number(1, MAX_COUNT),
     )
@@ -201,12 +201,12 @@ class SampleOptions(AdaptOptions):
     def _check_beam(self) -> None:
         if not self.beam:
             return
-        if self.samples > 1:
-            raise UserError(f"{flag('beam')} finds one text for all seeds: leave {flag('samples')} out.")
-        if self.items:
-            raise UserError(
-                f"{flag('beam')} finds one text for all seeds: leave {flag('items')} out, or {flag('beam')}."
-            )
+        for name, is_given in (("samples", self.samples > 1), ("items", self.items)):
+            if is_given:
+                raise UserError(
+                    f"{flag('beam')} finds the same text for every seed, so it can't be combined with {flag(name)}:"
+                    " leave one out."
+                )
         if any(getattr(self, name) != getattr(SampleOptions, name) for name in OF_DISTRIBUTION):
             raise UserError(
                 f"{flag('beam')} does not sample, so {series(list(map(flag, OF_DISTRIBUTION)), 'and')} have no effect:"

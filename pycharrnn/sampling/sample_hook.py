@@ -39,7 +39,7 @@ def characters(checkpoint: Checkpoint, model: CharRNN, length: int, seed: int, t
         return on_cpu(checkpoint.network, streams) if local else TorchPredictor(model, streams)
 
     opt = SampleOptions(length=length, seed=seed, temperature=temperature)
-    if labels := model_labels.choice("", checkpoint, ""):
+    if labels := model_labels.for_drawing("", checkpoint, ""):
         yield from _with_labels(checkpoint, predictor_of, labels, dataclasses.replace(opt, items=1, threads=1))
         return
     predictor = predictor_of(1)

@@ -82,7 +82,7 @@ def sample(
     Args:
         predictor: with one stream and one step.
         ahead: whether the predictor may be some characters ahead of those returned, which is faster.
-        copies: of opt.max_copy; None for no limit.
+        copies: the limits of copying from the training text; None for no limit.
 
     Errors: UserError for a character of primetext that the vocabulary lacks, or a model that predicts NaN.
     """
@@ -112,7 +112,7 @@ def sample_streams(
     Args:
         predictor: with a stream for each seed, and one step.
         primes: the primetext of each, as characters of vocab.
-        copies: of opt.max_copy; None for no limit.
+        copies: the limits of copying from the training text; None for no limit.
         own: how many of the last characters of a primetext are the text's, for `copies`; None for all.
 
     Errors: UserError for a model that predicts NaN.

@@ -129,7 +129,7 @@ class _Api:
         model = await self._model(request.model)
         if model.items is None:
             raise HTTPException(422, "model: it is a model of a text: /api/sample samples from it.")
-        of_label = request_labels.choice(model, request.label, request.primetext)
+        of_label = request_labels.for_drawing(model, request.label, request.primetext)
         known = await self._known_texts.items_of(model.items)
         if request.new and known is None:
             raise HTTPException(422, f"new: {drawn_items.NO_TEXT}.")

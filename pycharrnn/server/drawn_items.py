@@ -42,10 +42,10 @@ def lines(
     Args:
         opt: uses items, new, unique, seed, length, temperature, topk, topp and threads.
         known: the items of the training text.
-        of_label: of request_labels.choice.
+        of_label: of request_labels.for_drawing.
         learning: a copy of the model, which first learns from the primetext and then draws. It reads the label, but
             does not learn to predict it.
-        copies: of opt.max_copy.
+        copies: the limits of copying from the training text; None for no limit.
 
     Errors: HTTPException for a primetext with an unknown character or the end of an item.
     """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pycharrnn.server.served_models import ServedModel
 
 
-def choice(model: ServedModel, label: str, primetext: str) -> LabelChoice | None:
+def for_drawing(model: ServedModel, label: str, primetext: str) -> LabelChoice | None:
     """The label of a request for items; None if the primetext begins with one, or the model has none.
 
     Errors: HTTPException for a label that the model lacks, for two labels, and for none in a model with labels: the

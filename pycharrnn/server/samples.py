@@ -32,7 +32,7 @@ class SampleParams:
     unit: tuple[int, int] | None  # (layer, unit), from 1, whose activation to add to each character
     candidates: int  # number of top candidates to add to each character
     skip: int = 0  # number of characters at the beginning whose lines to leave out
-    copies: CopyLimits | None = None  # of max_copy
+    copies: CopyLimits | None = None  # from the training text
 
 
 class Sample:

@@ -32,9 +32,9 @@ ModelId = Annotated[str, Field(max_length=1000, description="an id from /api/mod
 
 
 def _help(name: str) -> str:
-    """The help of a flag of AdaptOptions, with fields in the place of flags."""
-    text: str = {field.name: field for field in dataclasses.fields(AdaptOptions)}[name].metadata["help"]
-    return text.replace("-adapt_length", "adapt_length")
+    """The help of a flag of SampleOptions, for a field of its name: a switch there is true or false here."""
+    text: str = {field.name: field for field in dataclasses.fields(SampleOptions)}[name].metadata["help"]
+    return text.removeprefix("1 = ")
 
 
 class Input(BaseModel):
@@ -78,16 +78,9 @@ class DrawingBody(AdaptBody):
 
     model: ModelId
     temperature: float = Field(1.0, ge=0.01, le=100)
-    topk: Integer = Field(0, ge=0, le=1_000_000, description="draw from the K most probable characters; 0: from all")
-    topp: float = Field(
-        1.0, gt=0, le=1, description="draw from the fewest most probable characters whose sum reaches this"
-    )
-    max_copy: Integer = Field(
-        0,
-        ge=0,
-        le=MAX_LENGTH,
-        description="draw no passage of more characters than this that is in the training text; 0: no limit",
-    )
+    topk: Integer = Field(0, ge=0, le=1_000_000, description=_help("topk"))
+    topp: float = Field(1.0, gt=0, le=1, description=_help("topp"))
+    max_copy: Integer = Field(0, ge=0, le=MAX_LENGTH, description=_help("max_copy"))
     adapt: bool = Field(False, description="learn from the primetext first; the copy that learns is this request's own")
 
     def sample_options(self) -> SampleOptions:
@@ -160,7 +153,7 @@ class ItemsBody(DrawingBody):
     length: Integer = Field(400, ge=1, le=MAX_LENGTH, description="most characters to draw for an item")
     seed: Integer = Field(123, ge=0, lt=1 << 32, description="of the first item; each item has the next one")
     new: bool = Field(False, description="leave out items that are in the training text, and empty ones")
-    unique: bool = Field(False, description="leave out items that were drawn before")
+    unique: bool = Field(False, description=_help("unique"))
 
 
 class DrawnItem(BaseModel):

@@ -175,7 +175,7 @@ class ItemLoader(Batches):
         fits = bool(rows) and passes < 1 << 31 and max(numbers) < len(self._index)
         found = self._index[numbers] if fits else self._index[:0]
         if not fits or np.any(found["length"] + 1 < read):
-            raise UserError("the checkpoint's positions in the list are not those of this list: start a new run.")
+            raise UserError("the checkpoint records positions that do not fit this list: start a new run.")
         restored = self._start(TRAIN, passes, position)
         restored.restore(numbers, read, found["start"].tolist(), found["length"].tolist())
         self._of_split[TRAIN] = restored
@@ -214,7 +214,7 @@ def _end_id(text: TokenText, data: DataSettings) -> int:
     if data.keeps_vocab:
         raise _lacks(end, f"the items of {flag('items', data.items)}")
     if ITEM_KINDS[data.items].ends_in_source:
-        raise UserError(f"{data.data_dir}/input.txt has one line: {flag('items', data.items)} needs some.")
+        raise UserError(f"{data.data_dir}/input.txt has one line: {flag('items', data.items)} needs two or more.")
     raise UserError(
         f"{data.data_dir}/input.txt has no U+001E, which ends the items of {flag('items', data.items)}: name the texts"
         f" themselves instead of {flag('data_dir')}."

@@ -133,8 +133,8 @@ def not_of_model(file: SourceFile, label: bytes, known: Collection[bytes], *, by
     ours, way_out = in_words(sorted(known)), "put one of them and a tab before the item"
     if by_name and file.given != "-":
         return UserError(
-            f"an item of {file.shown} has no label, and the name of its file or folder, {escape_line(label, 40)}, is"
-            f" none of the model's labels ({ours}): {way_out}, or change that name."
+            f"an item of {file.shown} has no label, and the model has no label named after its file or folder,"
+            f" {escape_line(label, 40)}; its labels are {ours}: {way_out}, or change that name."
         )
     has = f"the label {escape_line(label, 40)}" if label and not by_name else "no label of the model"
     return UserError(f"an item of {file.shown} has {has}, and the model's labels are {ours}: {way_out}.")

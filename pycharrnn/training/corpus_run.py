@@ -37,8 +37,8 @@ def corpus_run(
         )
     if process_from_environment().size > 1:
         raise UserError(
-            f"several processes can't gather a text: name its folder by {flag('data_dir')}; a training on files in one"
-            " process makes it, data/NAME."
+            f"a training on several processes needs the folder of a text, not files: give {flag('data_dir')} data/NAME,"
+            " which a training on the files in one process creates."
         )
     how = {name: getattr(opt, name) for name in ("text_encoding", "items", "label")}
     how["encoding"] = opt.encoding if "encoding" in given else ""

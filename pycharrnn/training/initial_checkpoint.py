@@ -58,7 +58,7 @@ def load(options: TrainOptions, given: Collection[str], say: PrintLine, note: Pr
             f"{path} is a checkpoint of {loaded.program}, which can't be resumed: use {flag('init_from', path)}."
         )
     if not isinstance(loaded.i, int) or not 0 <= loaded.i <= _MAX_ITERATION:
-        raise UserError(f"can't resume from {path}: it says it was written after iteration {loaded.i}.")
+        raise UserError(f"can't resume from {path}: it records iteration {loaded.i}, which is not valid.")
     val_losses = {i: loss for i, loss in loaded.val_losses.items() if isinstance(i, int) and 0 < i <= loaded.i}
     recorded_dir = recorded_options.find(loaded, "checkpoint_dir")
     is_in_place = recorded_dir is not None and run_files.same_folder(recorded_dir, os.path.dirname(path))

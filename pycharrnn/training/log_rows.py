@@ -28,7 +28,7 @@ class Row:
     Attributes:
         train_loss, val_loss: nats per character; train_loss of this iteration alone.
         norm_ratio: norm of the clipped gradient by that of the parameters. learning_rate: of the next iteration.
-        seconds: since the run began, without the time between an end and its resume.
+        seconds: since the run began, with validations and saves, without the time between an end and its resume.
         characters_per_second: of training since the last "train" row, or of the validation.
     """
 

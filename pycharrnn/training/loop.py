@@ -302,17 +302,18 @@ def _is_over(run: CurrentRun) -> bool:
     if resumed is None:
         if not iterations:
             epochs = flag("max_epochs", session.settings.optimisation.max_epochs)
-            note(f"nothing is trained: {epochs} is less than one batch of {session.loader.ntrain}; raise it.")
+            ntrain = session.loader.ntrain
+            note(f"nothing is trained: {epochs} is less than one iteration of the {ntrain} in an epoch; raise it.")
         return False
     done = resumed.checkpoint.i
     lost_patience = _had_lost_patience(session, run.history)
     is_complete = done == iterations and done in resumed.checkpoint.val_losses
     if done > iterations or is_complete:
         longer = f"a larger {flag('max_epochs')}, or {flag('minutes')},"
-        note(f"iteration {done} of {iterations}: nothing is left to train; {longer} goes on.")
+        note(f"iteration {done} of {iterations}: the run is complete; {longer} continues it.")
     elif lost_patience:
         _note_patience(run, done)
-        note(f"nothing is left to train; a larger {flag('patience')}, or {flag('max_epochs')}, goes on.")
+        note(f"the run is complete; a larger {flag('patience')}, or {flag('max_epochs')}, continues it.")
     return is_complete or lost_patience
 
 

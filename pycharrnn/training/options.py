@@ -168,8 +168,8 @@ class TrainOptions:
         0,
         "raise the learning rate linearly to -learning_rate over the first N iterations. RMSprop takes its largest"
         " steps there: without a warm-up, a network of 512 units or more, of several layers or of -init_from can"
-        " diverge. -recipe and -minutes set 50 for texts, for short lists, for lists from 512 units or with several"
-        " layers, for a gru or rnn and with -init_from. 0 = none",
+        " diverge. -recipe and -minutes set 50; with -items line only for a short list, from 512 units on, with"
+        " several layers, for a gru or rnn and with -init_from. 0 = none",
         group="learning",
         allowed=number(0),
     )
@@ -182,9 +182,9 @@ class TrainOptions:
     )
     anneal_to: str = option(
         "",
-        "for -anneal in a run whose length was changed, as -minutes does: 3600:1200 = up to iteration 1200 the learning"
-        " rate falls as in a run of 3600 iterations, and from there linearly to the end of this one. Several changes:"
-        " 3600:1200,3300:2000",
+        "length changes of the run, for -anneal, as N:I pairs such as 3600:1200,3300:2000: until iteration I the"
+        " schedule is that of a run of N iterations; after the last one, the learning rate falls linearly to the end of"
+        " this run. -minutes writes it; it serves to repeat such a run",
         group="learning",
         value="N:I,...",
         allowed=Allowed(lambda text: length_changes.parse(text) is not None, length_changes.ALLOWED),
@@ -231,7 +231,7 @@ class TrainOptions:
     )
     initial_mean: float = option(
         0,
-        "what rmsprop's mean squares start from. 1 = as Torch7 had it from 8 June to 6 September 2016",
+        "initial value of rmsprop's mean squares. 1 = as Torch7 had it from 8 June to 6 September 2016",
         group="learning",
         allowed=number(0, _MOST),
     )
@@ -265,7 +265,7 @@ class TrainOptions:
     )
     save_every_minutes: float = option(
         10,
-        "write lm_<savefile>_latest.t7 at this interval. 0 = only when a signal ends the run",
+        "write the checkpoint lm_<savefile>_latest at this interval. 0 = only when a signal ends the run",
         group="checkpoints",
         allowed=number(0),
     )
@@ -361,8 +361,8 @@ class TrainOptions:
     )
     label: str = option(
         "",
-        "each item has a label, which is read before it and not predicted: file = the name of its file without its"
-        " ending; folder = that of its folder; column = the text before its first tab",
+        "train with labels: the model reads an item's label before the item, and does not learn to predict it. file ="
+        " the name of its file without its ending; folder = that of its folder; column = the text before its first tab",
         group="text",
         allowed=one_of(*get_args(Label)),
     )

@@ -34,7 +34,7 @@ _SECONDS_PER_WEIGHT = 0.205e-10
 _OVERHEAD = 85
 _SHOWN_FOR = (  # the texts of -help
     ("a megabyte of English", TextStats(1_000_000, 1_000_000), ""),
-    ("a list of 230 KB", TextStats(230_000, 230_000), "line"),
+    ("a 230 KB list of lines", TextStats(230_000, 230_000), "line"),
 )
 
 
@@ -54,7 +54,7 @@ def command_line(opt: TrainOptions) -> str:
 
 
 def described() -> str:
-    """The recipes for -help: name, purpose and flags for a text of a megabyte, and for a list."""
+    """The recipes for -help: name, purpose and flags for a text of a megabyte, and for a list of lines."""
     lines = [
         "Recipes; the settings depend on the length of the text; on a CPU with the C kernel, -dtype bfloat16 is added"
     ]

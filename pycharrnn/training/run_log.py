@@ -63,7 +63,7 @@ def check(files: FileSettings, data_dir: str, resumed: Checkpoint | None, note: 
         lost = f"{flag('overwrite', 1)} gives up the log of another run, {path}."
         note(on_page(f"{path} begins anew.", elsewhere=lost))
     elif not _is_of(last, resumed):
-        raise UserError(f"{path} is the log of another run than the resumed one: choose another {flag('log')}.")
+        raise UserError(f"{path} is not the log of the resumed run: choose another {flag('log')}.")
 
 
 def _is_of(row: Row, run: Checkpoint) -> bool:

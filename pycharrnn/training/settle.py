@@ -84,9 +84,7 @@ def settle(
     if "anneal_to" in given and options.anneal_to and not options.anneal:
         raise UserError(f"{flag('anneal_to', options.anneal_to)} is for {flag('anneal')}: add {flag('anneal', 1)}.")
     if options.vocab != "strict" and start is None:
-        raise UserError(
-            f"{flag('vocab', options.vocab)} is about a checkpoint's characters: give {flag('init_from')} as well."
-        )
+        raise UserError(f"{flag('vocab', options.vocab)} needs a checkpoint: add {flag('init_from')}.")
     if explanation := explained(options.seed):
         lines.notes.append(explanation)
     process = machine.process
@@ -133,13 +131,13 @@ def _notes_on_init_from(options: TrainOptions, given: Collection[str], start: In
         )
     if not options.items and (kind := recorded_options.find(start.checkpoint, "items")):
         notes.append(
-            f"{start.path} is a model of items, this run trains it on one text: {flag('items', escape_line(kind, 20))}"
-            " goes on with items."
+            f"{start.path} is a model of items, but this run trains it on one text: add"
+            f" {flag('items', escape_line(kind, 20))} to train it on items."
         )
     elif options.items and not options.label and (label := recorded_options.find(start.checkpoint, "label")):
         notes.append(
-            f"{start.path} is a model with labels, this run trains it without:"
-            f" {flag('label', escape_line(label, 20))} goes on with labels, if the items have two or more."
+            f"{start.path} is a model with labels, but this run trains it without them: add"
+            f" {flag('label', escape_line(label, 20))} to keep them, if the items have two labels or more."
         )
     return notes
 
@@ -206,9 +204,8 @@ def _planned(request: text_defaults.RunRequest, timing: Timing, lines: _Lines) -
     elif timing.used > seconds:
         learns = "little" if seconds > 0 else "next to nothing"
         lines.notes.append(
-            f"reading the text and timing steps took {timing.used:.1f} seconds, and"
-            f" {flag('minutes', opt.minutes)} gives {60 * opt.minutes:g}: the model learns {learns}; give a longer"
-            f" {flag('minutes')}."
+            f"{flag('minutes', opt.minutes)} is {60 * opt.minutes:g} seconds, and reading the text and timing steps"
+            f" took {timing.used:.1f}, so the model learns {learns}: give a longer {flag('minutes')}."
         )
     return applied
 

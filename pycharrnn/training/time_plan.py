@@ -25,7 +25,7 @@ _FOR_FEW_VALIDATIONS = 0.2  # of the time
 _LEAST_ITERATIONS = 20  # from a speed that was too low for a moment, a run can grow
 ANY_TIME = 0.01  # seconds of an iteration, for options_for where only the batches matter
 _LEAST_WITH_LONG_SEQUENCES = 640  # rnn_size, for texts
-_LEAST_WARMED_UP = 512  # rnn_size from which lists have -warmup, as texts always have
+_LEAST_WARMED_UP = 512  # rnn_size from which lists of lines have -warmup, as texts always have
 _PART_OF_DROP_FURTHER = 0.7  # of the weight drop, with -init_from: the model was trained with less, or without
 _STATE_RESET = 0.05  # of texts, in runs of less than _FEW_EPOCHS
 _FEW_EPOCHS = 1.5  # in runs of many more epochs, -state_reset raises the loss
@@ -48,7 +48,7 @@ _OF_SHORT_TEXTS: Mapping[str, Value] = {"embedding_rate": 2, "batch_size": 10}
 _SHORT_LIST = 45_000  # characters
 # Names are overfitted after fewer epochs than titles need, which dropout delays. The high learning rate that titles
 # need can diverge without a warm-up.
-_OF_SHORT_LISTS: tuple[tuple[int, Mapping[str, Value]], ...] = (  # characters, of lists with fewer of them
+_OF_SHORT_LISTS: tuple[tuple[int, Mapping[str, Value]], ...] = (  # characters, of lists of lines with fewer of them
     (5_000, {"dropout": 0.5, "weight_drop": 0.6, "warmup": WARMUP}),
     (_SHORT_LIST, {"dropout": 0.4, "weight_drop": 0.5, "warmup": WARMUP}),
 )
@@ -101,7 +101,7 @@ TEXT_RULES = Rules(
     short=300_000,
     rate_init_from=1 / 2,
 )
-LIST_RULES = Rules(
+LINE_RULES = Rules(
     seq_length=25,
     learning_rate=0.025,
     characters=0.9e6,
@@ -117,7 +117,7 @@ LIST_RULES = Rules(
     rate_init_from=1 / 3,
 )
 # By the value of -items. Long items are learned like a text.
-_RULES = {"": TEXT_RULES, "line": LIST_RULES, "blank": TEXT_RULES, "file": TEXT_RULES}
+_RULES = {"": TEXT_RULES, "line": LINE_RULES, "blank": TEXT_RULES, "file": TEXT_RULES}
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import pytest
 from conftest import GOLDEN, ROOT, run, run_alone, sentence
 from plots import plot, texts
 
-from pycharrnn.analysis import novelty_plot, plotting
+from pycharrnn.analysis import loss_curves, novelty_plot, plotting
 from pycharrnn.analysis.options import PlotOptions
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.names import short_names
@@ -104,14 +104,14 @@ def test_the_same_losses_are_the_same_picture(tmp_path):
     ],
 )
 def test_losses_that_no_scale_can_show_are_left_out(tmp_path, train, val, i, epoch):
-    curve = plotting.loss_curve(with_losses(train, val, i, epoch), "run")
+    curve = loss_curves.loss_curve(with_losses(train, val, i, epoch), "run")
     plotting.save_picture(tmp_path / "picture.svg", [curve])
     assert all(np.abs(values).max(initial=0) <= 1e15 for part in (curve.train, curve.val) for values in part)
 
 
 @pytest.mark.parametrize("n", [1, 2, 200, 100_000])
 def test_any_number_of_losses(tmp_path, n):
-    curve = plotting.loss_curve(with_losses([1.5] * n, {n: 2.0}, n), "run")
+    curve = loss_curves.loss_curve(with_losses([1.5] * n, {n: 2.0}, n), "run")
     assert len(curve.train[0]) == min(n, 200) if n <= 200 else len(curve.train[0]) <= 400
     assert np.allclose(curve.train[1], 1.5)
     assert curve.best == (n, 2.0)
@@ -121,7 +121,7 @@ def test_any_number_of_losses(tmp_path, n):
 
 def test_smoothing_is_the_mean_of_one_percent_around():
     y = np.random.default_rng(1).normal(2, 1, 5000)
-    (x, means), window = plotting.smooth(np.arange(1.0, 5001), y)
+    (x, means), window = loss_curves.smooth(np.arange(1.0, 5001), y)
     assert window == 51
     assert (x[0], x[-1]) == (1, 5000)
     for at, mean in zip(x.astype(int) - 1, means, strict=True):
@@ -130,16 +130,16 @@ def test_smoothing_is_the_mean_of_one_percent_around():
 
 def test_from_201_losses_on_a_curve_is_smoothed():
     y = np.arange(201.0) ** 2
-    (x, same), window = plotting.smooth(np.arange(200.0), y[:200])
+    (x, same), window = loss_curves.smooth(np.arange(200.0), y[:200])
     assert window == 1
     assert same.tolist() == y[:200].tolist()
-    (x, means), window = plotting.smooth(np.arange(201.0), y)
+    (x, means), window = loss_curves.smooth(np.arange(201.0), y)
     assert window == 3
     assert means[100] == pytest.approx((99**2 + 100**2 + 101**2) / 3)
 
 
 def test_losses_that_are_no_numbers_are_left_out(tmp_path):
-    curve = plotting.loss_curve(
+    curve = loss_curves.loss_curve(
         with_losses([3.0, float("nan"), 2.0, float("inf")], {2: float("nan"), 4: 2.5}, 4), "run"
     )
     assert curve.train[0].tolist() == [1, 3]
@@ -148,8 +148,8 @@ def test_losses_that_are_no_numbers_are_left_out(tmp_path):
 
 
 def test_without_epochs_the_axis_counts_iterations(tmp_path):
-    with_epochs = plotting.loss_curve(with_losses([3.0, 2.0], {2: 2.5}, 2), "one")
-    without = plotting.loss_curve(with_losses([3.0, 2.0], {2: 2.5}, 0, 0.0), "another")
+    with_epochs = loss_curves.loss_curve(with_losses([3.0, 2.0], {2: 2.5}, 2), "one")
+    without = loss_curves.loss_curve(with_losses([3.0, 2.0], {2: 2.5}, 0, 0.0), "another")
     plotting.save_picture(tmp_path / "picture.svg", [with_epochs, without])
     assert "iteration" in texts(tmp_path / "picture.svg")
     assert "epoch" not in texts(tmp_path / "picture.svg")
@@ -157,7 +157,9 @@ def test_without_epochs_the_axis_counts_iterations(tmp_path):
 
 def test_many_runs_and_odd_names(tmp_path):
     names = ["_under", "$x^2$", "a & b", *(f"run{k}" for k in range(9))]
-    curves = [plotting.loss_curve(with_losses([3.0, 2.0 + k], {2: 2.5 + k}, 2), name) for k, name in enumerate(names)]
+    curves = [
+        loss_curves.loss_curve(with_losses([3.0, 2.0 + k], {2: 2.5 + k}, 2), name) for k, name in enumerate(names)
+    ]
     plotting.save_picture(tmp_path / "picture.svg", curves)
     found = " ".join(texts(tmp_path / "picture.svg"))
     assert all(f"{name.replace('&', '&amp;')}: lstm" in found for name in names)
@@ -175,18 +177,18 @@ def axes_of(*curves):
 
 
 def test_bits_stand_where_their_nats_do():
-    axes = axes_of(plotting.loss_curve(with_losses([3.0, 2.0], {2: 2.5}, 2), "run"))
+    axes = axes_of(loss_curves.loss_curve(with_losses([3.0, 2.0], {2: 2.5}, 2), "run"))
     (bits,) = axes.child_axes
     np.testing.assert_allclose(np.array(bits.get_ylim()) * math.log(2), axes.get_ylim(), rtol=1e-9)
 
 
 def test_the_scale_begins_at_0_unless_a_loss_is_below():
-    assert axes_of(plotting.loss_curve(with_losses([0.1, 3.0], {}, 2), "run")).get_ylim()[0] == 0
-    assert axes_of(plotting.loss_curve(with_losses([-0.1, 3.0], {}, 2), "run")).get_ylim()[0] < -0.1
+    assert axes_of(loss_curves.loss_curve(with_losses([0.1, 3.0], {}, 2), "run")).get_ylim()[0] == 0
+    assert axes_of(loss_curves.loss_curve(with_losses([-0.1, 3.0], {}, 2), "run")).get_ylim()[0] < -0.1
 
 
 def test_lines_and_best_points_in_epochs():
-    curve = plotting.loss_curve(with_losses([3.0, 2.5, 2.0, 1.5], {4: 1.75, 2: 2.25}, 4, epoch=2.0), "run")
+    curve = loss_curves.loss_curve(with_losses([3.0, 2.5, 2.0, 1.5], {4: 1.75, 2: 2.25}, 4, epoch=2.0), "run")
     train, val, best = axes_of(curve).lines
     assert train.get_xdata().tolist() == [0.5, 1.0, 1.5, 2.0]
     assert train.get_ydata().tolist() == [3.0, 2.5, 2.0, 1.5]
@@ -195,30 +197,30 @@ def test_lines_and_best_points_in_epochs():
 
 
 def test_the_best_is_the_lowest():
-    assert plotting.loss_curve(with_losses([], {1: 3.0, 5: 1.5, 9: 2.0}, 9), "run").best == (5, 1.5)
-    assert plotting.loss_curve(with_losses([1.0], {}, 1), "run").best is None
+    assert loss_curves.loss_curve(with_losses([], {1: 3.0, 5: 1.5, 9: 2.0}, 9), "run").best == (5, 1.5)
+    assert loss_curves.loss_curve(with_losses([1.0], {}, 1), "run").best is None
 
 
 def test_the_only_validation_that_the_first_version_recorded_is_drawn():
     loaded = checkpoint.load(FIRST_VERSION)
     assert not loaded.val_losses
-    assert plotting.loss_curve(loaded, "run").best == (loaded.i, loaded.val_loss)
+    assert loss_curves.loss_curve(loaded, "run").best == (loaded.i, loaded.val_loss)
 
 
 def test_single_values_and_few_values_have_markers():
-    train, val, _ = axes_of(plotting.loss_curve(with_losses([3.0], {1: 2.0}, 1), "run")).lines
+    train, val, _ = axes_of(loss_curves.loss_curve(with_losses([3.0], {1: 2.0}, 1), "run")).lines
     assert (train.get_marker(), train.get_markersize()) == (".", 7)
     assert (val.get_marker(), val.get_markersize()) == ("o", 7)
     for count, marker in ((60, "o"), (61, "")):
         losses = {k: 2 + 1 / k for k in range(1, count + 1)}
-        train, val, _ = axes_of(plotting.loss_curve(with_losses([3.0, 2.0], losses, count), "run")).lines
+        train, val, _ = axes_of(loss_curves.loss_curve(with_losses([3.0, 2.0], losses, count), "run")).lines
         assert train.get_marker() == "None"
         assert (val.get_marker() or "").replace("None", "") == marker
 
 
 def test_values_do_not_stand_on_each_other():
     """Of runs whose best points are close together."""
-    curves = [plotting.loss_curve(with_losses([3.0], {9: 2.0 + k / 1000}, 9), f"run{k}") for k in range(3)]
+    curves = [loss_curves.loss_curve(with_losses([3.0], {9: 2.0 + k / 1000}, 9), f"run{k}") for k in range(3)]
     axes = axes_of(*curves)
     heights = [axes.transData.transform(text.xy)[1] + text.xyann[1] * axes.figure.dpi / 72 for text in axes.texts]
     assert len(heights) == 3
@@ -227,14 +229,14 @@ def test_values_do_not_stand_on_each_other():
 
 @pytest.mark.parametrize("count, inside", [(2, True), (3, False)])
 def test_where_the_legend_stands(count, inside):
-    curves = [plotting.loss_curve(with_losses([3.0, 2.0], {2: 2.5}, 2), f"run{k}") for k in range(count)]
+    curves = [loss_curves.loss_curve(with_losses([3.0, 2.0], {2: 2.5}, 2), f"run{k}") for k in range(count)]
     axes = axes_of(*curves)
     assert (axes.get_legend() is not None) == inside
     assert len(axes.figure.legends) == (not inside)
 
 
 def test_as_many_runs_as_a_picture_holds(tmp_path):
-    curves = [plotting.loss_curve(with_losses([3.0], {}, 1), "run")] * 30
+    curves = [loss_curves.loss_curve(with_losses([3.0], {}, 1), "run")] * 30
     plotting.save_picture(tmp_path / "picture.svg", curves)
     with pytest.raises(UserError, match="31 runs are too many for one picture: name at most 30"):
         plotting.save_picture(tmp_path / "more.svg", [*curves, curves[0]])

@@ -52,7 +52,7 @@ HOSTILE = [b"\n", b" ", b'"', b"\\", b"?", b"/", b"*", b"\0", b"\x7f", b"\xff", 
 
 def written(folder, model: Checkpoint, weights: str = "double", name: str = "model.c"):
     path = folder / name
-    checkpoint.convert(model, path, formats.Choices(weights=weights))
+    checkpoint.convert(model, path, formats.WriteOptions(weights=weights))
     return path
 
 

@@ -367,7 +367,8 @@ def test_progress_counts_the_numbers(tmp_path, monkeypatch):
     )
     checkpoint.convert(loaded, tmp_path / "c.t7")
     assert bars[-1][0] == 3 * parameters < bars[-1][1]
-    checkpoint.convert(loaded, tmp_path / "c.t7", formats.Choices(dtype="float32"))  # rounded weights have no state
+    rounded = formats.WriteOptions(dtype="float32")  # such weights have no state
+    checkpoint.convert(loaded, tmp_path / "c.t7", rounded)
     assert bars[-1][0] == 2 * parameters < bars[-1][1]
     assert checkpoint.load(tmp_path / "c.t7").state is None
 

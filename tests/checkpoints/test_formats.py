@@ -59,7 +59,7 @@ def test_from_the_t7_file_too(tmp_path, ending, precision):
     checkpoint.convert(
         loaded({"float64": "lstm dropout", "float32": "float"}[precision]),
         tmp_path / "a.t7",
-        formats.Choices(precision),
+        formats.WriteOptions(precision),
     )
     with working_in(tmp_path):
         for line in (["a.t7", f"b{ending}"], [f"b{ending}", "c.t7", "-type", precision], ["c.t7", f"d{ending}"]):
@@ -170,7 +170,7 @@ def test_all_keep_the_hash_of_the_text_and_only_safetensors_files_the_run_state(
         assert (said != "none") == (ending == ".safetensors"), ending
         assert checkpoint.load(tmp_path / f"m{ending}").text_fingerprint == found.text_fingerprint != ""
     checkpoint.convert(checkpoint.load(tmp_path / "m.json"), tmp_path / "back.t7")
-    checkpoint.convert(found, tmp_path / "float.t7", formats.Choices("float32"))
+    checkpoint.convert(found, tmp_path / "float.t7", formats.WriteOptions("float32"))
     for name in ("back.t7", "float.t7"):
         loaded = checkpoint.load(tmp_path / name)
         assert (loaded.text_fingerprint, loaded.state) == (found.text_fingerprint, None)
@@ -178,7 +178,7 @@ def test_all_keep_the_hash_of_the_text_and_only_safetensors_files_the_run_state(
 
 
 @pytest.mark.parametrize(
-    ("choices", "endings"),
+    ("options", "endings"),
     [
         ({"dtype": "float32"}, [".t7", ".onnx"]),
         ({"encoding": "ascii"}, [".t7"]),
@@ -189,15 +189,15 @@ def test_all_keep_the_hash_of_the_text_and_only_safetensors_files_the_run_state(
         ({"about": "By a network."}, [".html"]),
     ],
 )
-def test_a_choice_is_refused_for_the_formats_that_do_not_use_it(choices, endings):
-    (name,) = choices
+def test_an_option_is_refused_for_the_formats_that_do_not_use_it(options, endings):
+    (name,) = options
     for ending in formats.ALL_ENDINGS:
         if ending in endings:
-            formats.check_choices(f"m{ending}", formats.Choices(**choices))
+            formats.check_options(f"m{ending}", formats.WriteOptions(**options))
             continue
         with pytest.raises(UserError) as raised:
-            formats.check_choices(f"m{ending}", formats.Choices(**choices))
-        assert for_program(raised.value.message).startswith(f"{name}={choices[name]!r} is for {endings[0]}")
+            formats.check_options(f"m{ending}", formats.WriteOptions(**options))
+        assert for_program(raised.value.message).startswith(f"{name}={options[name]!r} is for {endings[0]}")
         assert for_page(raised.value.message, lambda option, value: None).endswith(
             f", not for m{ending}: leave it out."
         )
@@ -214,16 +214,16 @@ def with_weight(number: float) -> Checkpoint:
 @pytest.mark.parametrize("ending", [".t7", ".onnx"])
 def test_weights_beyond_the_range_of_a_type_are_refused(tmp_path, ending):
     with pytest.raises(UserError, match=r"beyond the range of -type float32, such as 1e\+39: leave it out") as raised:
-        checkpoint.convert(with_weight(1e39), tmp_path / f"a{ending}", formats.Choices("float32"))
+        checkpoint.convert(with_weight(1e39), tmp_path / f"a{ending}", formats.WriteOptions("float32"))
     assert "beyond the range of dtype='float32', such as" in for_program(raised.value.message)
     assert not list(tmp_path.iterdir())
     checkpoint.convert(
-        with_weight(math.inf), tmp_path / f"b{ending}", formats.Choices("float32")
+        with_weight(math.inf), tmp_path / f"b{ending}", formats.WriteOptions("float32")
     )  # is infinity in any type
     with_nan = with_weight(1e39)
     with_nan.network.weights["decoder.bias"][1] = math.nan
     with pytest.raises(UserError, match="such as 1e"):
-        checkpoint.convert(with_nan, tmp_path / f"a{ending}", formats.Choices("float32"))
+        checkpoint.convert(with_nan, tmp_path / f"a{ending}", formats.WriteOptions("float32"))
 
 
 def test_weights_beyond_the_range_of_a_page_are_refused(tmp_path):

@@ -53,7 +53,7 @@ def indices(n: Network, T: int, B: int) -> np.ndarray:
 
 def graph_of(kind: str, tmp_path, *, precision: str = ""):
     path = tmp_path / "m.onnx"
-    checkpoint.convert(loaded(kind), path, formats.Choices(precision))
+    checkpoint.convert(loaded(kind), path, formats.WriteOptions(precision))
     onnx.checker.check_model(path, full_check=True)
     return path
 
@@ -155,7 +155,7 @@ def test_a_model_of_more_than_2_gigabytes(tmp_path):
     found = loaded("rnn")
     huge = dataclasses.replace(found, network=dataclasses.replace(found.network, weights={"x": wide}))
     with pytest.raises(UserError, match=r"can't hold 536870912 parameters: use -type float32, or .safetensors"):
-        checkpoint.convert(huge, tmp_path / "m.onnx", formats.Choices("float64"))
+        checkpoint.convert(huge, tmp_path / "m.onnx", formats.WriteOptions("float64"))
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru dropout", "utf8"])

@@ -360,19 +360,19 @@ def test_inspect_of_all_files_of_a_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "args, target, choices",
+    "args, target, options",
     [
         ([], f"{CHECKPOINT}_cpu.t7", formats.DEFAULT),
         (["x.t7"], "x.t7", formats.DEFAULT),
-        (["x.t7", "-ascii", "1", "-type", "float32"], "x.t7", formats.Choices("float32", "ascii")),
-        (["x.t7", "-longs", "4"], "x.t7", formats.Choices(long_size=4)),
+        (["x.t7", "-ascii", "1", "-type", "float32"], "x.t7", formats.WriteOptions("float32", "ascii")),
+        (["x.t7", "-longs", "4"], "x.t7", formats.WriteOptions(long_size=4)),
     ],
 )
-def test_convert(monkeypatch, args, target, choices):
+def test_convert(monkeypatch, args, target, options):
     asked = []
     monkeypatch.setattr(checkpoint, "convert", lambda loaded, *more: asked.append(more))
     assert printed("convert", CHECKPOINT, *args) == [f"saved {target}", ""]
-    assert asked == [(target, choices)]
+    assert asked == [(target, options)]
 
 
 def test_a_text_has_no_size_of_longs(tmp_path):

@@ -289,7 +289,7 @@ def test_scores_are_those_of_items_after_their_labels(home):
         assert float(per_character) == pytest.approx(expected / (len(item) + 1), abs=1e-5)
     (home / "d.txt").write_bytes(b"ab\n")
     error = sentence(run("score", CV, "d.txt", "-lines", "1", cwd=home))
-    assert "an item of d.txt has no label, and the name of its file or folder, d, is none of the model's" in error
+    assert "an item of d.txt has no label, and the model has no label named after its file or folder, d; its " in error
     error = sentence(run("score", CV, "-", "-lines", "1", cwd=home, input=b"ab\n"))
     assert "an item of standard input has no label of the model, and the model's labels are ab, b, cc: " in error
     assert "is a model with labels, whose items are scored one by one: add -lines 1" in sentence(

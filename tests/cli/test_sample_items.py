@@ -237,7 +237,7 @@ def test_the_beginning_from_a_file(home, ending):
     assert lines(home, "-primefile", "begin.txt") == lines(home, "-primetext", "ab")
     (home / "begin.txt").write_bytes(b"ab\nc\n")
     error = sentence(run(*SAMPLE, "-primefile", "begin.txt", cwd=home))
-    assert "-primefile has '\\n', which ends an item: leave it out" in error
+    assert "-primefile contains '\\n', which ends an item: remove it" in error
 
 
 @pytest.mark.parametrize(
@@ -247,9 +247,9 @@ def test_the_beginning_from_a_file(home, ending):
         (("-beam", "3"), "-beam 3 has no meaning"),
         (("-stop", "a"), "-stop a has no meaning"),
         (("-length", "0"), "-length 0 has no meaning"),
-        (("-primetext", "a\n"), "-primetext has '\\n', which ends an item"),
+        (("-primetext", "a\n"), "-primetext contains '\\n', which ends an item"),
         (("-least", "3", "-most", "2"), "no item has at least 3 and at most 2 characters"),
-        (("-beam", "2", "-items", "3"), "leave -items out, or -beam"),
+        (("-beam", "2", "-items", "3"), "can't be combined with -items: leave one out."),
         (("-items", "-1"), "-items must be"),
         (("-json", "1", "-o", "out"), "-json 1 and -o exclude each other: leave one out."),
         (("-json", "1", "-color", "1"), "-json 1 and -color exclude each other"),

@@ -215,18 +215,18 @@ def test_a_vocabulary_numbers_the_characters_from_1(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "choices", "words"),
+    ("name", "options", "words"),
     [
         ("a.onnx", {"encoding": "ascii"}, "encoding='ascii' is for .t7 files, not for "),
         ("a.pt", {"dtype": "float32"}, "dtype='float32' is for "),
         ("a.html", {}, "can't write the page "),
     ],
 )
-def test_choices_that_a_format_does_not_have(tmp_path, name, choices, words):
+def test_options_that_a_format_does_not_have(tmp_path, name, options, words):
     net = make("rnn")
     net.vocab = {bytes([65 + k]): k + 1 for k in range(V)}
     with pytest.raises(pycharrnn.UserError, match=f"^{words}"):
-        net.save(tmp_path / name, **choices)
+        net.save(tmp_path / name, **options)
     assert not list(tmp_path.iterdir())
 
 

@@ -54,7 +54,7 @@ def text_on_the_board(folder: Path) -> bytes:
 
 @pytest.mark.slow
 def test_an_lstm_of_160_units(tmp_path):
-    checkpoint.convert(random_lstm(160), tmp_path / "model.c", formats.Choices(weights="int8"))
+    checkpoint.convert(random_lstm(160), tmp_path / "model.c", formats.WriteOptions(weights="int8"))
     text = text_on_the_board(tmp_path)
     program = compiled(tmp_path / "model.c", ("gcc", "-std=c99", "-O2"))
     assert output(program, "-seed", "5", "-length", "200", "-temperature", "0.5") == text + b"\n"
@@ -63,7 +63,7 @@ def test_an_lstm_of_160_units(tmp_path):
 @pytest.mark.slow
 def test_items_end_with_their_lines(tmp_path):
     checkpoint.convert(
-        item_models.made("blank", letters="abcdefgh"), tmp_path / "model.c", formats.Choices(weights="int8")
+        item_models.made("blank", letters="abcdefgh"), tmp_path / "model.c", formats.WriteOptions(weights="int8")
     )
     first, *others = text_on_the_board(tmp_path).split(b"\n")
     program = compiled(tmp_path / "model.c", ("gcc", "-std=c99", "-O2"))
@@ -75,5 +75,5 @@ def test_items_end_with_their_lines(tmp_path):
 def test_double_weights_give_the_text_of_sample(tmp_path):
     """The board computes doubles in software, and its C library's fma rounds twice."""
     model = random_lstm(20)
-    checkpoint.convert(model, tmp_path / "model.c", formats.Choices(weights="double"))
+    checkpoint.convert(model, tmp_path / "model.c", formats.WriteOptions(weights="double"))
     assert text_on_the_board(tmp_path) + b"\n" == text_of(model, 5, 200, 0.5)

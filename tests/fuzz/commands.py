@@ -53,10 +53,10 @@ def prepare() -> None:
 
 def draw_only_new_losses(files: list[Path]) -> None:
     """Let `plot` draw nothing where the losses are those of one of these files: drawing takes as long as all else."""
-    from pycharrnn.analysis import plotting
+    from pycharrnn.analysis import loss_curves, plotting
     from pycharrnn.checkpoints import checkpoint
 
-    def picture(curve: plotting.Curve) -> tuple:
+    def picture(curve: loss_curves.Curve) -> tuple:
         return (
             curve.label,
             curve.epochs_per_iteration,
@@ -64,7 +64,7 @@ def draw_only_new_losses(files: list[Path]) -> None:
         )
 
     save_picture = plotting.save_picture
-    known = {picture(plotting.loss_curve(checkpoint.load(file), file.stem)) for file in files}
+    known = {picture(loss_curves.loss_curve(checkpoint.load(file), file.stem)) for file in files}
     plotting.save_picture = lambda path, curves: {picture(c) for c in curves} <= known or save_picture(path, curves)
 
 

@@ -21,8 +21,8 @@ import pycharrnn
 from compat.charrnn import Checkpoint
 from compat.graph_match import Network
 from compat.nngraph import parameter_shapes
-from pycharrnn.analysis import html_style
 from pycharrnn.library import generation, keywords, notebook
+from pycharrnn.page import html_style
 from pycharrnn.sampling.inference import TorchPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.training.options import TrainOptions

@@ -344,7 +344,7 @@ def test_without_a_text_it_takes_data_dir(here, capsys):
     assert run.options.data_dir == str(here / "mine")
     assert run.options.recipe == "char-rnn" and run.options.num_layers == 2
     pycharrnn.train(resume=run.last_path)
-    assert "nothing is left to train; a larger max_epochs, or minutes, goes on." in capsys.readouterr().err
+    assert "the run is complete; a larger max_epochs, or minutes, continues it." in capsys.readouterr().err
     on = pycharrnn.train(resume=run.last_path, max_epochs=3, quiet=True)
     assert on.train_losses[: run.iterations] == run.train_losses and on.iterations == run.iterations * 3 // 2
     assert on.val_losses.items() >= {i: loss for i, loss in run.val_losses.items() if i % 40 == 0}.items()

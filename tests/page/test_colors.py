@@ -6,8 +6,8 @@ import pytest
 from page_modules import modules, script
 from page_tools import needs_browser
 
-from pycharrnn.analysis import html_style
 from pycharrnn.common import display
+from pycharrnn.page import html_style
 
 pytestmark = needs_browser
 

@@ -100,7 +100,7 @@ def test_a_beginning_that_ends_is_refused(page, primetext):
     kind, message = drawn(page, int(primetext == "\x1e"), {**REQUEST, "primetext": primetext})
     assert (kind, message) == (
         "Problem",
-        f"primetext has {primetext[-1]!r}, which ends an item: leave it out, since an item begins by itself.",
+        f"primetext contains {primetext[-1]!r}, which ends an item: remove it; each item starts by itself.",
     )
 
 

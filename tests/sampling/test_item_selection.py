@@ -152,7 +152,7 @@ def test_a_beginning_is_named_by_its_option(option):
     assert for_command_line(error.value.message) == said
     with pytest.raises(UserError) as error:
         item_selection.require_possible_items(opt, [b"\n"], b"\n")
-    assert for_command_line(error.value.message).startswith(rf"-{option} has '\n', which ends an item: ")
+    assert for_command_line(error.value.message).startswith(rf"-{option} contains '\n', which ends an item: ")
 
 
 def test_a_beginning_with_the_end_of_an_item_is_refused():

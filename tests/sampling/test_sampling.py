@@ -327,8 +327,8 @@ def test_colors_tint_the_same_text():
     "args, words",
     [
         (["-primetext", "a", "-primefile", "b"], "exclude each other"),
-        (["-primetext", "a", "-text_encoding", "cp1252"], "-text_encoding is for the file of -primefile"),
-        (["-beam", "3", "-samples", "2"], "leave -samples out"),
+        (["-primetext", "a", "-text_encoding", "cp1252"], "-text_encoding is for the files of -primefile and -text"),
+        (["-beam", "3", "-samples", "2"], "can't be combined with -samples: leave one out."),
         (["-color", "1", "-o", "x"], "leave -o out"),
         (["-overwrite", "1"], "add -o DIR"),
         (["-length", "0", "-temperature", "1:2"], "-length, at which it reaches B"),

@@ -49,7 +49,7 @@ def test_values_that_can_be_used(options):
         ({"topp": 0.0}, "-topp must be greater than 0 and at most 1, not 0."),
         ({"topp": 1.01}, "-topp must be greater than 0 and at most 1, not 1.01."),
         ({"beam": -1}, "-beam must be at least 0, not -1."),
-        ({"beam": 2, "samples": 2}, "leave -samples out"),
+        ({"beam": 2, "samples": 2}, "can't be combined with -samples: leave one out."),
         *(
             ({"beam": 2, **drawing}, "-beam does not sample, so -temperature, -topk and -topp have no effect")
             for drawing in ({"temperature": 0.5}, {"temperature": (1.0, 2.0)}, {"topk": 3}, {"topp": 0.5})

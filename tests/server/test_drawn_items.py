@@ -208,7 +208,7 @@ def test_a_label_for_a_model_without_labels(tmp_path):
     [
         (
             {"primetext": "a\n"},
-            "primetext has '\\n', which ends an item: leave it out, since an item begins by itself.",
+            "primetext contains '\\n', which ends an item: remove it; each item starts by itself.",
         ),
         ({"primetext": "ax"}, "primetext has "),
         ({"items": 501}, "items: Input should be less than or equal to 500."),

@@ -215,7 +215,7 @@ def test_names_of_files_that_look_like_flags_stay():
 
 def test_fields_are_called_as_on_the_page():
     page = page_files(studio=True)["index.html"].decode()
-    offered = page_words.choices()
+    offered = page_words.field_values()
     for name, (field, values) in page_words.FIELDS.items():
         assert name in TrainOptions.__dataclass_fields__
         for words in (field, *(values.values() if name not in offered else ())):
@@ -223,7 +223,7 @@ def test_fields_are_called_as_on_the_page():
 
 
 def test_the_fields_of_the_page_offer_all_values():
-    assert page_words.choices().keys() == {"items", "label", "encoding"}
-    for name, words in page_words.choices().items():
+    assert page_words.field_values().keys() == {"items", "label", "encoding"}
+    for name, words in page_words.field_values().items():
         allowed = TrainOptions.__dataclass_fields__[name].metadata["allowed"]
         assert list(words) == ["", *allowed.choices]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import gc
 import os
@@ -133,12 +132,11 @@ def test_a_file_that_no_reader_expects_is_left_out(folder, monkeypatch):
     monkeypatch.setattr(checkpoint, "load", failing)
     noted: list[str] = []
     models = Registry([str(folder)], print, noted.append, follow=True)
-    with followed(models) as changed:
-        shutil.copy(GRU, folder / "huge.t7")
-        shutil.copy(GRU, folder)
-        assert changed()
-        assert GRU.stem in names(models)
-        assert not changed()
+    shutil.copy(GRU, folder / "huge.t7")
+    shutil.copy(GRU, folder)
+    assert changed(models)
+    assert GRU.stem in names(models)
+    assert not changed(models)
     assert noted == [f"left out: can't read {folder / 'huge.t7'} as a checkpoint (MemoryError)."]
 
 
@@ -307,47 +305,32 @@ def test_a_request_reads_the_file_of_its_model_and_no_other(folder):
     assert {path for path in opened if not path.endswith((".py", ".pyc"))} == {str(folder / WORSE.name)}
 
 
-@contextlib.contextmanager
-def followed(models: Registry):
-    """changed() looks once at the folders, as the server does every second; its value is whether the list changed."""
-
-    async def look() -> None:
-        task = asyncio.create_task(models.follow_folders())
-        looked = models._entries
-        while models._entries is looked:
-            await asyncio.sleep(0.005)
-        task.cancel()
-
-    def changed() -> bool:
-        before = models.generation
-        asyncio.run(look())
-        return models.generation != before
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "SCAN_SECONDS", 0)
-        yield changed
+def changed(models: Registry) -> bool:
+    """Look once at the folders, as the server does every second; return whether the list changed."""
+    before = models.generation
+    asyncio.run(models.scan_again())
+    return models.generation != before
 
 
 def test_new_checkpoints_of_a_folder_are_followed(tmp_path):
     said: list[str] = []
     models = Registry([str(tmp_path)], said.append, said.append, follow=True)
     app = app_of(models)
-    with followed(models) as changed:
-        assert not changed()
-        shutil.copy(WORSE, tmp_path)
-        assert changed()
-        assert names(models) == [WORSE.stem]
-        before = drawn(app, WORSE).text
-        shutil.copy(LSTM, tmp_path)
-        assert changed()
-        assert names(models) == [LSTM.stem, WORSE.stem]
-        assert not changed()
-        assert drawn(app, WORSE).text == before
-        (tmp_path / WORSE.name).unlink()
-        assert changed()
-        assert names(models) == [LSTM.stem]
-        assert drawn(app, WORSE).status_code == 404
-        assert said == [f"offering {WORSE.stem}", f"offering {LSTM.stem}"]
+    assert not changed(models)
+    shutil.copy(WORSE, tmp_path)
+    assert changed(models)
+    assert names(models) == [WORSE.stem]
+    before = drawn(app, WORSE).text
+    shutil.copy(LSTM, tmp_path)
+    assert changed(models)
+    assert names(models) == [LSTM.stem, WORSE.stem]
+    assert not changed(models)
+    assert drawn(app, WORSE).text == before
+    (tmp_path / WORSE.name).unlink()
+    assert changed(models)
+    assert names(models) == [LSTM.stem]
+    assert drawn(app, WORSE).status_code == 404
+    assert said == [f"offering {WORSE.stem}", f"offering {LSTM.stem}"]
 
 
 @pytest.mark.parametrize("max_bytes", [registry.MAX_BYTES, 1])
@@ -358,12 +341,11 @@ def test_a_file_that_is_replaced_is_the_new_one_under_the_old_name(tmp_path, max
     models = offered(tmp_path, follow=True, max_bytes=max_bytes)
     app = app_of(models)
     before = drawn(app, latest).text
-    with followed(models) as changed:
-        os.replace(shutil.copy(LSTM, tmp_path / "new"), latest)
-        assert drawn(app, latest).text == before
-        assert changed()
-        assert facts_of(models, "lm_latest").val_loss == pytest.approx(2.8734, abs=1e-4)
-        assert drawn(app, latest).text == drawn(app_of(offered(LSTM)), LSTM).text != before
+    os.replace(shutil.copy(LSTM, tmp_path / "new"), latest)
+    assert drawn(app, latest).text == before
+    assert changed(models)
+    assert facts_of(models, "lm_latest").val_loss == pytest.approx(2.8734, abs=1e-4)
+    assert drawn(app, latest).text == drawn(app_of(offered(LSTM)), LSTM).text != before
 
 
 def test_a_file_that_goes_after_it_was_listed_is_not_said(folder, monkeypatch):
@@ -381,13 +363,12 @@ def test_a_file_that_goes_after_it_was_listed_is_not_said(folder, monkeypatch):
     noted: list[str] = []
     models = Registry([str(folder)], print, noted.append, follow=True)
     monkeypatch.setattr(checkpoint, "load", going)
-    with followed(models) as changed:
-        for age, name in enumerate(("new.t7", "old.t7", "half.t7")):
-            shutil.copy(GRU, folder / name)
-            os.utime(folder / name, (1e9 - age, 1e9 - age))  # the newest is read first
-        assert changed()
-        monkeypatch.undo()
-        assert changed()
+    for age, name in enumerate(("new.t7", "old.t7", "half.t7")):
+        shutil.copy(GRU, folder / name)
+        os.utime(folder / name, (1e9 - age, 1e9 - age))  # the newest is read first
+    assert changed(models)
+    monkeypatch.undo()
+    assert changed(models)
     assert {"new", "half"} < set(names(models)) and "old" not in names(models)
     assert noted == []
 
@@ -395,14 +376,13 @@ def test_a_file_that_goes_after_it_was_listed_is_not_said(folder, monkeypatch):
 def test_a_damaged_file_is_said_once_and_read_when_it_is_whole(folder):
     said: list[str] = []
     models = Registry([str(folder)], said.append, said.append, follow=True)
-    with followed(models) as changed:
-        (folder / "more.t7").write_bytes(GRU.read_bytes()[:5000])
-        assert not changed()
-        assert not changed()
-        assert [line.startswith("left out: ") for line in said] == [False, False, True]
-        shutil.copy(GRU, folder / "more.t7")
-        assert changed()
-        assert "more" in names(models)
+    (folder / "more.t7").write_bytes(GRU.read_bytes()[:5000])
+    assert not changed(models)
+    assert not changed(models)
+    assert [line.startswith("left out: ") for line in said] == [False, False, True]
+    shutil.copy(GRU, folder / "more.t7")
+    assert changed(models)
+    assert "more" in names(models)
 
 
 def test_names_stay_when_a_file_of_the_same_name_comes(tmp_path):
@@ -410,19 +390,17 @@ def test_names_stay_when_a_file_of_the_same_name_comes(tmp_path):
         (tmp_path / name).mkdir()
     shutil.copy(LSTM, tmp_path / "a" / "x.t7")
     models = offered(tmp_path / "a", tmp_path / "b", follow=True)
-    with followed(models) as changed:
-        shutil.copy(WORSE, tmp_path / "b" / "x.t7")
-        assert changed()
-        assert names(models) == ["x", "b/x"]
+    shutil.copy(WORSE, tmp_path / "b" / "x.t7")
+    assert changed(models)
+    assert names(models) == ["x", "b/x"]
 
 
 def test_files_that_were_named_are_not_followed(folder):
     models = offered(folder, GRU, follow=True)
-    with followed(models) as changed:
-        shutil.rmtree(folder)
-        assert changed()
-        assert names(models) == [GRU.stem]
-        assert not changed()
+    shutil.rmtree(folder)
+    assert changed(models)
+    assert names(models) == [GRU.stem]
+    assert not changed(models)
 
 
 def test_nobody_reads_any_more_what_is_said(folder):
@@ -432,10 +410,9 @@ def test_nobody_reads_any_more_what_is_said(folder):
         raise UserError("stdout is closed.")
 
     models._say = say
-    with followed(models) as changed:
-        shutil.copy(GRU, folder)
-        assert changed()
-        assert drawn(app_of(models), GRU).status_code == 200
+    shutil.copy(GRU, folder)
+    assert changed(models)
+    assert drawn(app_of(models), GRU).status_code == 200
 
 
 def test_a_folder_that_cannot_be_listed_keeps_its_models_and_the_other_folders(tmp_path, monkeypatch):
@@ -451,21 +428,20 @@ def test_a_folder_that_cannot_be_listed_keeps_its_models_and_the_other_folders(t
             raise RecursionError("too deep")
         return newest_first(folder)
 
-    with followed(models) as changed:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(checkpoint_scan, "newest_first", failing)
-            assert not changed()
-            shutil.copy(GRU, tmp_path / "b")
-            assert changed()
-            assert names(models) == [LSTM.stem, GRU.stem]
-        shutil.copy(WORSE, tmp_path / "a")
-        assert changed()
-        assert names(models) == [LSTM.stem, WORSE.stem, GRU.stem]
-        (tmp_path / "b" / GRU.name).unlink()
-        assert changed()
-        assert noted == [f"left out: can't list {tmp_path / 'a'} (RecursionError: too deep)."]
-        monkeypatch.setattr(checkpoint_scan, "newest_first", failing)
-        assert not changed()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint_scan, "newest_first", failing)
+        assert not changed(models)
+        shutil.copy(GRU, tmp_path / "b")
+        assert changed(models)
+        assert names(models) == [LSTM.stem, GRU.stem]
+    shutil.copy(WORSE, tmp_path / "a")
+    assert changed(models)
+    assert names(models) == [LSTM.stem, WORSE.stem, GRU.stem]
+    (tmp_path / "b" / GRU.name).unlink()
+    assert changed(models)
+    assert noted == [f"left out: can't list {tmp_path / 'a'} (RecursionError: too deep)."]
+    monkeypatch.setattr(checkpoint_scan, "newest_first", failing)
+    assert not changed(models)
     assert len(noted) == 2  # it is another failure
 
 
@@ -542,9 +518,8 @@ def test_a_list_that_is_as_it_was_is_not_sent_again(folder):
     tag = {"if-none-match": first.headers["etag"]}
     again = ask(app, "GET", "/api/models", headers=tag)
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
-    with followed(models) as changed:
-        shutil.copy(GRU, folder)
-        assert changed()
+    shutil.copy(GRU, folder)
+    assert changed(models)
     answer = ask(app, "GET", "/api/models", headers=tag)
     assert (answer.status_code, len(answer.json()["models"])) == (200, 3)
     tag = {"if-none-match": answer.headers["etag"]}

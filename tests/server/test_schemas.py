@@ -67,6 +67,13 @@ def test_boundaries_of_a_sample(name, good, bad):
         assert {fault["loc"][0] for fault in error.value.errors()} == {name}
 
 
+@pytest.mark.parametrize("name", ["topk", "topp", "max_copy", "unique", "adapt_rate", "adapt_length", "adapt_pull"])
+def test_fields_are_described_as_the_flags(name):
+    helps = {field.name: field.metadata["help"] for field in dataclasses.fields(SampleOptions)}
+    field = ItemsBody.model_json_schema()["properties"][name]
+    assert helps[name] in (field["description"], f"1 = {field['description']}")
+
+
 @pytest.mark.parametrize("body", [SampleBody(model="x"), ItemsBody(model="x"), ScoreBody(model="x", text="x")])
 def test_how_a_model_learns_is_as_on_the_command_line(body):
     """The same defaults and ranges."""

@@ -260,10 +260,7 @@ def test_going_on(studio, monkeypatch):
     assert done["command"] == command
     refused = studio.post(f"/runs/{run_id}/go_on")
     assert refused.status_code == 422
-    assert (
-        refused.json()["detail"]
-        == "the run poems has been trained to its end: say how many more minutes it shall train."
-    )
+    assert refused.json()["detail"] == "the run poems is finished: give the number of minutes to continue it."
     assert studio.post(f"/runs/{run_id}/go_on", minutes=3).json()["command"] == f"{command} -minutes 3"
 
 

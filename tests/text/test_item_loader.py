@@ -165,7 +165,7 @@ def test_positions_of_another_list(list_of_300):
     batches.next_batch(TRAIN)
     good = batches.item_positions()
     for bad in ((1,), good[:-1], (*good[:2], 300, *good[3:]), (*good[:3], 99, *good[4:]), (1 << 40, *good[1:])):
-        with pytest.raises(UserError, match="are not those of this list"):
+        with pytest.raises(UserError, match="positions that do not fit this list"):
             batches.restore_items(bad)
     batches.restore_items(())
     batches.restore_items((good[0], 1 << 50, *good[2:]))  # a pass that is over
@@ -302,7 +302,7 @@ def test_what_the_log_says(tmp_path, tmp_path_factory):
         ([b"a", b"b"] * 50, {"fractions": (1.5, 0.0, 0.0)}, "bad split fraction 1.5 for train"),
         ([b"a"] * 50, {}, "all 50 items of .*input.txt are equal"),
         ([b"a", b""], {}, "there is only one item of -items line"),
-        ([b"abc"], {}, "input.txt has one line: -items line needs some"),
+        ([b"abc"], {}, "input.txt has one line: -items line needs two or more"),
         ([b"a", b"b"], {"kind": "blank"}, r"input.txt has no U\+001E, which ends the items of -items blank: name the"),
     ],
 )

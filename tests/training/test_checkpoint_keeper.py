@@ -82,8 +82,8 @@ def a_keeper(
     note: PrintLine = print_nothing,
     on_save: Callable[[str], object] = print_nothing,
     **options,
-) -> tuple[CheckpointKeeper, Trainer]:
-    """Of a run that has trained one iteration in `folder`."""
+) -> tuple[CheckpointKeeper, Trainer, History]:
+    """Of a run that has trained one iteration in `folder`, with its trainer and its losses."""
     folder_with_text(folder)
     (folder / "cv").mkdir()
     monkeypatch.chdir(folder)
@@ -91,7 +91,7 @@ def a_keeper(
     trainer.step()
     history = History(array("d", trainer.new_losses()))
     files = group(FileSettings, TrainOptions(**options), checkpoint_format="t7")
-    return keeper_of(files, trainer.ranks, history, note, on_save=on_save), trainer
+    return keeper_of(files, trainer.ranks, history, note, on_save=on_save), trainer, history
 
 
 def after(i: int, trainer: Trainer) -> Checkpoint:
@@ -118,7 +118,7 @@ def test_latest_is_the_end_of_the_run_also_where_it_is_not_kept_in_time(tmp_path
 def test_time_is_counted_from_the_last_save(tmp_path, monkeypatch):
     now = 1000.0
     monkeypatch.setattr(checkpoint_keeper.time, "monotonic", lambda: now)
-    keeper, trainer = a_keeper(tmp_path, monkeypatch, save_every_minutes=2)
+    keeper, trainer, _ = a_keeper(tmp_path, monkeypatch, save_every_minutes=2)
     assert not keeper.is_due()
     now += 119
     assert not keeper.is_due()
@@ -137,7 +137,7 @@ def test_of_several_processes_the_first_counts_the_time(tmp_path, monkeypatch):
     """It alone writes: another one would ask for a save after every step."""
     now = 1000.0
     monkeypatch.setattr(checkpoint_keeper.time, "monotonic", lambda: now)
-    first, trainer = a_keeper(tmp_path, monkeypatch, save_every_minutes=2)
+    first, trainer, _ = a_keeper(tmp_path, monkeypatch, save_every_minutes=2)
     files = group(FileSettings, TrainOptions(save_every_minutes=2), checkpoint_format="t7")
     second = keeper_of(files, Ranks(1, 2), History())
     now += 120
@@ -159,14 +159,14 @@ def _no_space(*args, **keywords):
 
 
 def test_what_is_not_finite_never_becomes_latest(tmp_path, monkeypatch):
-    keeper, trainer = a_keeper(tmp_path, monkeypatch)
+    keeper, trainer, _ = a_keeper(tmp_path, monkeypatch)
     trainer.model.flat.detach()[3] = float("inf")
     keeper.save_latest(after(1, trainer))
     assert not list((tmp_path / "cv").iterdir())
 
 
 def test_latest_is_written_again_where_it_was_removed(tmp_path, monkeypatch):
-    keeper, trainer = a_keeper(tmp_path, monkeypatch)
+    keeper, trainer, _ = a_keeper(tmp_path, monkeypatch)
     latest = tmp_path / "cv/lm_lstm_latest.t7"
     keeper.save_latest(after(1, trainer))
     written = latest.stat().st_ino
@@ -185,7 +185,7 @@ def test_latest_is_written_again_where_it_was_removed(tmp_path, monkeypatch):
 def test_a_folder_that_is_made_again_is_locked_unless_another_training_has_it(tmp_path, monkeypatch):
     notes: list[str] = []
     told: list[str] = []
-    keeper, trainer = a_keeper(tmp_path, monkeypatch, notes.append, told.append)
+    keeper, trainer, _ = a_keeper(tmp_path, monkeypatch, notes.append, told.append)
     cv = tmp_path / "cv"
     with keeper._lock:
         cv.rename("first")
@@ -206,15 +206,15 @@ def test_a_folder_that_is_made_again_is_locked_unless_another_training_has_it(tm
 
 
 def test_advice_can_be_pasted_into_a_shell(tmp_path, monkeypatch):
-    keeper, trainer = a_keeper(tmp_path, monkeypatch, checkpoint_dir="my cv; rm x")
+    keeper, trainer, _ = a_keeper(tmp_path, monkeypatch, checkpoint_dir="my cv; rm x")
     (tmp_path / "my cv; rm x").mkdir()
     said = str(keeper.stopped("SIGTERM", 143, after(1, trainer)))
     assert said.endswith("pycharrnn train -resume 'my cv; rm x/lm_lstm_latest.t7'")
 
 
-def validated(keeper: CheckpointKeeper, trainer: Trainer, i: int, loss: float) -> Path:
+def validated(keeper: CheckpointKeeper, trainer: Trainer, history: History, i: int, loss: float) -> Path:
     """The named checkpoint of a validation, which the keeper has written."""
-    keeper._history.val_losses[i] = loss
+    history.val_losses[i] = loss
     found = dataclasses.replace(after(i, trainer), val_loss=loss)
     path = keeper.save_named(found, found)
     assert path == keeper.path_of(i)
@@ -222,9 +222,9 @@ def validated(keeper: CheckpointKeeper, trainer: Trainer, i: int, loss: float) -
 
 
 def test_best_and_last_are_files_that_are_there(tmp_path, monkeypatch):
-    keeper, trainer = a_keeper(tmp_path, monkeypatch)
+    keeper, trainer, history = a_keeper(tmp_path, monkeypatch)
     assert keeper.best is keeper.last is None
-    first, second = validated(keeper, trainer, 10, 1.0), validated(keeper, trainer, 20, 2.0)
+    first, second = validated(keeper, trainer, history, 10, 1.0), validated(keeper, trainer, history, 20, 2.0)
     assert (keeper.best, keeper.last) == (str(first), str(second))
     first.unlink()
     assert with_slashes(keeper.best) == "cv/lm_lstm_best.t7"
@@ -234,11 +234,11 @@ def test_best_and_last_are_files_that_are_there(tmp_path, monkeypatch):
 
 def test_a_validation_that_is_not_finite_is_neither_best_nor_last(tmp_path, monkeypatch):
     notes: list[str] = []
-    keeper, trainer = a_keeper(tmp_path, monkeypatch, note=notes.append)
-    good = validated(keeper, trainer, 10, 2.0)
-    bad = [validated(keeper, trainer, 20, float("nan"))]
+    keeper, trainer, history = a_keeper(tmp_path, monkeypatch, note=notes.append)
+    good = validated(keeper, trainer, history, 10, 2.0)
+    bad = [validated(keeper, trainer, history, 20, float("nan"))]
     trainer.model.flat.detach()[3] = float("inf")
-    bad.append(validated(keeper, trainer, 30, 1.0))
+    bad.append(validated(keeper, trainer, history, 30, 1.0))
     assert keeper.last == str(good)
     assert Path("cv/lm_lstm_best.t7").samefile(good)
     said = f"holds numbers that are not finite: lower -learning_rate or -grad_clip; the last good checkpoint is {good}."
@@ -247,22 +247,22 @@ def test_a_validation_that_is_not_finite_is_neither_best_nor_last(tmp_path, monk
 
 def test_links_that_fail_are_said_once(tmp_path, monkeypatch):
     notes: list[str] = []
-    keeper, trainer = a_keeper(tmp_path, monkeypatch, save_every_minutes=0, note=notes.append)
+    keeper, trainer, history = a_keeper(tmp_path, monkeypatch, save_every_minutes=0, note=notes.append)
     for number, count in ((errno.ENOENT, 0), (errno.EIO, 1)):  # a checkpoint that the user has removed is no fault
 
         def fail(source, target, number=number):
             raise OSError(number, os.strerror(number))
 
         monkeypatch.setattr(checkpoint_keeper, "atomic_link", fail)
-        paths = [validated(keeper, trainer, i, 9 - i / 10 - count) for i in (10, 20)]
+        paths = [validated(keeper, trainer, history, i, 9 - i / 10 - count) for i in (10, 20)]
         assert len(notes) == count
     said = f"can't make cv/lm_lstm_best.t7, a copy of {paths[0].as_posix()} ({os.strerror(errno.EIO)})."
     assert list(map(with_slashes, notes)) == [said]
 
 
 def test_the_last_good_checkpoint_is_the_newest_that_is_there(tmp_path, monkeypatch):
-    keeper, trainer = a_keeper(tmp_path, monkeypatch)
-    paths = [validated(keeper, trainer, i, 2.0 + i / 100) for i in (10, 20, 30)]
+    keeper, trainer, history = a_keeper(tmp_path, monkeypatch)
+    paths = [validated(keeper, trainer, history, i, 2.0 + i / 100) for i in (10, 20, 30)]
     paths[2].unlink()
     monkeypatch.setattr(charrnn, "save", _no_space)
     said = str(keeper.stopped("SIGTERM", 143, after(40, trainer)))
@@ -273,7 +273,7 @@ def test_the_last_good_checkpoint_is_the_newest_that_is_there(tmp_path, monkeypa
 def test_what_a_stop_says_of_another_process_and_of_nothing(tmp_path, monkeypatch):
     notes: list[str] = []
     told: list[str] = []
-    keeper, trainer = a_keeper(tmp_path, monkeypatch, notes.append, told.append)
+    keeper, trainer, _ = a_keeper(tmp_path, monkeypatch, notes.append, told.append)
     nothing = keeper.stopped("", 0, after(0, trainer))
     assert (str(nothing), nothing.status) == (
         "stopped by a signal to another process after iteration 0; that could not be saved (nothing has been trained),"
@@ -293,9 +293,9 @@ def test_what_a_stop_says_of_another_process_and_of_nothing(tmp_path, monkeypatc
 
 
 def test_a_diverging_run_goes_on_from_before_its_losses_rose(tmp_path, monkeypatch):
-    keeper, trainer = a_keeper(tmp_path, monkeypatch, save_every_minutes=0)
-    limit = keeper._history.max_loss
-    good, high = validated(keeper, trainer, 10, limit), validated(keeper, trainer, 20, limit + 0.1)
+    keeper, trainer, history = a_keeper(tmp_path, monkeypatch, save_every_minutes=0)
+    limit = history.max_loss
+    good, high = validated(keeper, trainer, history, 10, limit), validated(keeper, trainer, history, 20, limit + 0.1)
     on = "training diverged: lower -learning_rate or -grad_clip; go on from the last good checkpoint, -resume"
     on = f"{on} {good.as_posix()}"
     assert with_slashes(str(keeper.diverged())) == f"{on}."
@@ -303,7 +303,7 @@ def test_a_diverging_run_goes_on_from_before_its_losses_rose(tmp_path, monkeypat
     assert with_slashes(str(keeper.diverged())) == f"{on}, and give up cv/lm_lstm_latest.t7 with -overwrite 1."
     Path("cv/lm_lstm_latest.t7").unlink()
     assert with_slashes(str(keeper.diverged())) == f"{on}."
-    validated(keeper, trainer, 40, limit).unlink()
+    validated(keeper, trainer, history, 40, limit).unlink()
     assert with_slashes(str(keeper.diverged())) == f"{on}."
     for path in (good, Path("cv/lm_lstm_best.t7")):
         path.unlink()
@@ -312,8 +312,8 @@ def test_a_diverging_run_goes_on_from_before_its_losses_rose(tmp_path, monkeypat
 
 def test_the_commands_at_the_end_name_best_while_it_is_there(tmp_path, monkeypatch):
     notes: list[str] = []
-    keeper, trainer = a_keeper(tmp_path, monkeypatch, note=notes.append)
-    paths = [validated(keeper, trainer, i, loss) for i, loss in ((10, 2.0), (20, 1.0))]
+    keeper, trainer, history = a_keeper(tmp_path, monkeypatch, note=notes.append)
+    paths = [validated(keeper, trainer, history, i, loss) for i, loss in ((10, 2.0), (20, 1.0))]
     best, better = Path("cv/lm_lstm_best.t7"), paths[1].as_posix()
     for named_as, change in ((best.as_posix(), None), (better, best.unlink)):
         if change:
@@ -330,10 +330,10 @@ def test_the_commands_at_the_end_name_best_while_it_is_there(tmp_path, monkeypat
 def test_the_commands_at_the_end_name_no_best_of_before(tmp_path, monkeypatch):
     """It could not be replaced."""
     notes: list[str] = []
-    keeper, trainer = a_keeper(tmp_path, monkeypatch, note=notes.append)
-    validated(keeper, trainer, 10, 2.0)
+    keeper, trainer, history = a_keeper(tmp_path, monkeypatch, note=notes.append)
+    validated(keeper, trainer, history, 10, 2.0)
     monkeypatch.setattr(checkpoint_keeper, "atomic_link", _no_space)
-    path = validated(keeper, trainer, 20, 1.0)
+    path = validated(keeper, trainer, history, 20, 1.0)
     keeper.finish()
     assert NextCommands("a").sample(str(path)) in notes
 
@@ -376,8 +376,8 @@ def test_a_diverging_run_names_no_checkpoint_that_was_removed():
 def test_the_first_process_completes_a_run_after_its_named_checkpoint(
     tmp_path, monkeypatch, name, rank, value, is_completed
 ):
-    keeper, trainer = a_keeper(tmp_path, monkeypatch)
-    path = validated(keeper, trainer, 10, 1.0)
+    keeper, trainer, history = a_keeper(tmp_path, monkeypatch)
+    path = validated(keeper, trainer, history, 10, 1.0)
     for other in ("best", "latest"):
         Path(f"cv/lm_lstm_{other}.t7").unlink()
     path = path.rename(path.with_name(name or path.name))
@@ -393,8 +393,8 @@ def test_the_first_process_completes_a_run_after_its_named_checkpoint(
 
 @pytest.mark.parametrize("loss", [1.0, 1.5])
 def test_best_is_the_checkpoint_of_a_validation_only_if_it_says_so(tmp_path, monkeypatch, loss):
-    keeper, trainer = a_keeper(tmp_path, monkeypatch)
-    validated(keeper, trainer, 10, loss).unlink()
+    keeper, trainer, history = a_keeper(tmp_path, monkeypatch)
+    validated(keeper, trainer, history, 10, loss).unlink()
     history = History(array("d", [1.0] * 20), {10: 1.0, 20: 2.0}, done=20)
     files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
     resumed = keeper_of(files, Ranks(), history, resumed="other.t7")

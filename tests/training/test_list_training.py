@@ -134,7 +134,7 @@ def test_what_can_not_change_during_a_run(tmp_path):
     loaded.state.item_positions = loaded.state.item_positions[:-1]
     checkpoint.convert(loaded, folder / "damaged.t7")
     error, _, _ = result_of(folder, "-gpuid", "-1", "-resume", "damaged.t7", "-max_epochs", "2", small=[])
-    assert str(error) == "the checkpoint's positions in the list are not those of this list: start a new run."
+    assert str(error) == "the checkpoint records positions that do not fit this list: start a new run."
 
 
 def test_without_its_state_a_run_goes_on_in_its_epoch(tmp_path):
@@ -196,7 +196,7 @@ def test_a_model_of_items_goes_on_with_a_text(tmp_path):
     args = ["-gpuid", "-1", "-data_dir", "data", "-batch_size", "5", "-seq_length", "8", "-max_epochs", "1"]
     error, _, said = result_of(folder, *args, "-init_from", f"cv/{start.name}", "-savefile", "text", small=[])
     assert error is None
-    assert f"cv/{start.name} is a model of items, this run trains it on one text: -items line goes on with" in said
+    assert f"cv/{start.name} is a model of items, but this run trains it on one text: add -items line to train" in said
     loaded = checkpoint.load(next(folder.glob("cv/lm_text_epoch*.t7")))
     assert "items" not in loaded.opt
     assert loaded.network.end_id is None
@@ -279,7 +279,7 @@ def test_the_loss_of_labelled_items_is_that_of_their_characters(tmp_path, model)
     more = [*small, "-items", "line", "-init_from", f"cv/{first.name}", "-vocab", "extend", "-max_epochs", "1"]
     error, _, said = result_of(tmp_path, "lists/low.txt", *more, small=[])
     assert error is None
-    assert "-label file goes on with labels, if the items have two or more." in said
+    assert "add -label file to keep them, if the items have two labels or more." in said
     assert "labels" not in checkpoint.load(tmp_path / "cv" / "lm_low_best.t7").opt
 
 

@@ -396,7 +396,8 @@ def test_many_processes_need_a_text_that_is_there(home):
     environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT), "WORLD_SIZE": "2", "RANK": "0"}
     command = [sys.executable, "-m", "pycharrnn", "train", "my text.txt"]
     result = subprocess.run(command, cwd=home, env=environment, capture_output=True)
-    assert "several processes can't gather a text: name its folder by -data_dir" in sentence(result)
+    said = sentence(result)
+    assert "a training on several processes needs the folder of a text, not files: give -data_dir data/NAME" in said
 
 
 def test_a_run_of_no_step_says_so(home):
@@ -404,7 +405,7 @@ def test_a_run_of_no_step_says_so(home):
     assert "nothing is trained" not in said
     error, _, said = result_of(home, "my text.txt", "-max_epochs", "0.01", "-rnn_size", "8", small=[])
     assert error is None
-    assert "nothing is trained: -max_epochs 0.01 is less than one batch of 22; raise it." in said
+    assert "nothing is trained: -max_epochs 0.01 is less than one iteration of the 22 in an epoch; raise it." in said
 
 
 def test_inspect_names_pycharrnn_and_its_version(home):

@@ -318,8 +318,8 @@ def test_char_rnn_is_as_ever(tmp_path):
 
 def test_help_shows_what_a_recipe_stands_for():
     text = CliRunner().invoke(cli, ["train", "-help"]).stdout
-    text, in_items = text[text.index("Recipes") :].split("  quick for a list of 230 KB, ")
-    assert "-items line" in in_items and "best for a list of 230 KB, " in in_items
+    text, in_items = text[text.index("Recipes") :].split("  quick for a 230 KB list of lines, ")
+    assert "-items line" in in_items and "best for a 230 KB list of lines, " in in_items
     for part, items, stats in ((text, "", ENGLISH), (in_items, "line", TextStats(230_000, 230_000))):
         opt = of(stats, items=items)
         assert " ".join(opt.flags(opt.changed)) in " ".join(part.split())

@@ -512,16 +512,15 @@ def test_inspect_and_convert_know_the_state(tmp_path):
     (path,) = named(folder)
     assert inspection.look(path).facts["run_state"].startswith(f"pycharrnn {pycharrnn.__version__}")
     for to, kept in (("a.t7", True), ("float.t7", False), ("c.safetensors", True)):
-        checkpoint.convert(
-            checkpoint.load(path), tmp_path / to, formats.Choices(dtype="float32" if to == "float.t7" else "float64")
-        )
+        options = formats.WriteOptions(dtype="float32" if to == "float.t7" else "float64")
+        checkpoint.convert(checkpoint.load(path), tmp_path / to, options)
         assert (checkpoint.load(tmp_path / to).state is not None) == kept
     ascii = tmp_path / "ascii.t7"
-    checkpoint.convert(checkpoint.load(path), ascii, formats.Choices(encoding="ascii"))
+    checkpoint.convert(checkpoint.load(path), ascii, formats.WriteOptions(encoding="ascii"))
     ours, theirs = checkpoint.load(ascii).state, checkpoint.load(path).state
     np.testing.assert_array_equal(ours.random_words, theirs.random_words)
     np.testing.assert_array_equal(ours.mean_square, theirs.mean_square)
-    checkpoint.convert(checkpoint.load(path), tmp_path / "longs.t7", formats.Choices(long_size=4))
+    checkpoint.convert(checkpoint.load(path), tmp_path / "longs.t7", formats.WriteOptions(long_size=4))
     assert checkpoint.load(tmp_path / "longs.t7").state.random_position == theirs.random_position
 
 
@@ -726,7 +725,7 @@ def test_a_run_that_ended_before_its_last_validation_has_it_on_resuming(tmp_path
     for name, weight in theirs.network.weights.items():
         np.testing.assert_array_equal(ours.network.weights[name], weight)
     _, _, said = result_of(folder, "-resume", "cv", small=[])
-    assert "iteration 6 of 6: nothing is left to train" in said
+    assert "iteration 6 of 6: the run is complete" in said
 
 
 def test_no_iteration_is_left_for_a_lower_rate(tmp_path):
@@ -734,7 +733,7 @@ def test_no_iteration_is_left_for_a_lower_rate(tmp_path):
     train(folder, "-max_epochs", "0.1", "-anneal", "1")
     error, _, said = result_of(folder, "-resume", "cv", "-max_epochs", "0.001", "-learning_rate", "0.01", small=[])
     assert error is None
-    assert "iteration 6 of 0: nothing is left to train" in said
+    assert "iteration 6 of 0: the run is complete" in said
 
 
 def test_a_list_resets_no_states_on_resuming(tmp_path):

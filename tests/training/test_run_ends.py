@@ -42,7 +42,7 @@ def test_patience(tmp_path):
     error, out, err = result_of(folder, "-resume", "cv", small=[])
     assert error is None and steps(out) == [line for line in out if line.startswith(f"{best + 30}/")]
     assert f"stopping after iteration {best + 30}: the last 3 validations (-patience) were no better." in err
-    assert "nothing is left to train; a larger -patience, or -max_epochs, goes on." in err
+    assert "the run is complete; a larger -patience, or -max_epochs, continues it." in err
     assert "finished; the best checkpoint is" in err
     assert {path.name: path.read_bytes() for path in (folder / "cv").iterdir()} == before
     # A run that goes on has another validation before it.
@@ -188,7 +188,7 @@ def test_resuming_a_finished_run(tmp_path):
     error, out, err = result_of(folder, "-resume", "cv", small=[])
     assert error is None
     assert steps(out) == [lines[-1]]
-    assert "iteration 30 of 30: nothing is left to train; a larger -max_epochs, or -minutes, goes on." in err
+    assert "iteration 30 of 30: the run is complete; a larger -max_epochs, or -minutes, continues it." in err
     assert "the best checkpoint is" in err
     assert len(named(folder)) == 1
 
@@ -199,7 +199,7 @@ def test_the_last_line_is_printed_again_where_it_can_be_and_was_printed(tmp_path
     train(folder, "-max_epochs", "0.1", *flags)
     error, out, err = result_of(folder, "-resume", "cv", small=[])
     assert error is None and steps(out) == []
-    assert "iteration 6 of 6: nothing is left to train" in err
+    assert "iteration 6 of 6: the run is complete" in err
 
 
 @pytest.mark.parametrize("print_every, printed", [(3, 1), (4, 0)])

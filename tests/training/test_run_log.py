@@ -288,7 +288,7 @@ def test_going_on_with_the_log_of_another_run_is_refused(logged, tmp_path):
     train(folder, *SHORT, "-seed", "7", "-savefile", "other", "-log", "other.csv")
     before = (folder / "other.csv").read_bytes()
     error, _, _ = result_of(folder, "-resume", "cv", "-savefile", "lstm", "-log", "other.csv", small=[])
-    assert str(error) == "other.csv is the log of another run than the resumed one: choose another -log."
+    assert str(error) == "other.csv is not the log of the resumed run: choose another -log."
     assert (folder / "other.csv").read_bytes() == before
 
 

@@ -91,7 +91,7 @@ def test_a_gpu_that_is_not_there_is_overruled(tmp_path, monkeypatch):
 
 
 def test_characters_of_a_checkpoint_need_a_checkpoint(tmp_path, monkeypatch):
-    with pytest.raises(UserError, match="-vocab keep is about a checkpoint's characters"):
+    with pytest.raises(UserError, match="-vocab keep needs a checkpoint: add -init_from"):
         settled(folder_with_text(tmp_path), monkeypatch, vocab="keep")
 
 

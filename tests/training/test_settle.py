@@ -249,7 +249,7 @@ def test_device_and_precision(options, machine, want):
         ({"old_exp": 1, "exact": 0}, CPU, "-old_exp 1 is for char-rnn's digits, in float64: use -exact 1."),
         ({"batch_size": 1}, Machine(Process(0, 2, 0)), "-batch_size 1 can't be divided among 2 processes"),
         ({}, Machine(Process(0, 2, 0), MPS), "a run on several processes needs CPUs or CUDA"),
-        ({"vocab": "keep"}, CPU, "-vocab keep is about a checkpoint's characters"),
+        ({"vocab": "keep"}, CPU, "-vocab keep needs a checkpoint: add -init_from"),
     ],
 )
 def test_what_does_not_fit(options, machine, words):
@@ -312,9 +312,9 @@ def test_what_of_a_model_of_items_is_not_taken_over_is_said():
         return settled(start=start, init_from="cv", gpuid=-1, **given).notes
 
     (note,) = map(for_command_line, notes())
-    assert note.endswith("is a model of items, this run trains it on one text: -items line goes on with items.")
+    assert note.endswith("items, but this run trains it on one text: add -items line to train it on items.")
     (note,) = map(for_command_line, notes(items="line"))
-    assert "is a model with labels, this run trains it without: -label column goes on with labels" in note
+    assert "is a model with labels, but this run trains it without them: add -label column to keep them" in note
     assert notes(items="line", label="column") == ()
 
 
@@ -482,15 +482,15 @@ def test_variables_that_torchrun_does_not_set_so(monkeypatch, name, value):
     [
         (29.0, ""),
         (30.0, ""),
-        (31.0, "took 31.0 seconds, and -minutes 1 gives 60: the model learns little; give a longer -minutes."),
-        (60.0, "took 60.0 seconds, and -minutes 1 gives 60: the model learns next to nothing; give a longer"),
-        (61.0, "took 61.0 seconds, and -minutes 1 gives 60: the model learns next to nothing; give a longer"),
+        (31.0, "took 31.0, so the model learns little: give a longer -minutes."),
+        (60.0, "took 60.0, so the model learns next to nothing: give a longer -minutes."),
+        (61.0, "took 61.0, so the model learns next to nothing: give a longer -minutes."),
     ],
 )
 def test_a_start_that_took_most_of_the_minutes_is_noted(used, said):
     opt = TrainOptions(gpuid=-1, minutes=1)
     notes = settle(opt, {"gpuid", "minutes"}, None, ENGLISH, CPU, Timing(used, {64: 0.01})).notes
-    found = [for_command_line(note) for note in notes if note.startswith("reading the text and timing steps")]
+    found = [for_command_line(note) for note in notes if "60 seconds, and reading the text and timing steps" in note]
     assert [said in note for note in found] == [True] * bool(said)
 
 

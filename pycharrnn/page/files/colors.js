@@ -4,7 +4,7 @@ import { clearCharacter, percent, showCharacter } from "./character_panel.js";
 import { characterName } from "./text_view.js";
 
 const $ = (id) => document.getElementById(id);
-const LEVELS = 10; // shades of each color, as in analysis/html_style.py
+const LEVELS = 10; // shades of each color, as in page/html_style.py
 const COPIED_FROM = [1, 12, 16, 24, 32, 48, 64, 96, 128, 192]; // characters from which a copy has level 1, 2, ...
 const MAX_BITS = 10; // bits of surprise that get the deepest shade
 

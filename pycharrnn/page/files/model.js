@@ -70,7 +70,7 @@ export class Model {
     const prime = this.#encode(primetext);
     if (prime.includes(endId)) {
       const name = quote(ENDS[this.#facts.items]);
-      throw new Problem(`primetext has ${name}, which ends an item: leave it out, since an item begins by itself.`);
+      throw new Problem(`primetext contains ${name}, which ends an item: remove it; each item starts by itself.`);
     }
     const second = this.#facts.labels.find((one) => primetext.startsWith(`${one}\t`));
     if (second !== undefined) {

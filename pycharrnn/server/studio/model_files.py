@@ -99,7 +99,7 @@ def convert(path: str, name: str, note: PrintLine, title: str = "", about: str =
     """
     if all(name != known.format for known in FORMATS):
         raise Refusal(422, f"format: there is no format {name[:20]!r}.")
-    formats.check_choices(f".{name}", formats.Choices(title=title, about=about))
+    formats.check_options(f".{name}", formats.WriteOptions(title=title, about=about))
     folder = f"{OUTGOING}/{studio_paths.new_id('o')}"
     os.makedirs(folder)
     target = f"{folder}/{safe_name(os.path.splitext(os.path.basename(path))[0])}.{name}"

@@ -44,7 +44,7 @@ _OF_COMPAT = {
 }
 
 
-def choices() -> dict[str, dict[str, str]]:
+def field_values() -> dict[str, dict[str, str]]:
     """Option -> its values, and the words for each, for the fields of the page that offer them."""
     return {option: FIELDS[option][1] for option in _OFFERED}
 

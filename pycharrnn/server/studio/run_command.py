@@ -40,7 +40,7 @@ _KINDS: dict[object, Literal["integer", "number", "text"]] = {int: "integer", fl
 
 def flag_list() -> FlagList:
     """The flags of `train` that a client may give, and the words for the values of those with fields of their own."""
-    return FlagList(flags=_flag_facts(), choices=page_words.choices())
+    return FlagList(flags=_flag_facts(), choices=page_words.field_values())
 
 
 def _flag_facts() -> list[FlagFacts]:

@@ -69,9 +69,7 @@ class RunQueue:
         if record.state not in _STOPPED:
             raise Refusal(409, f"the run {record.name} has not ended: it {_doing(record)}.")
         if record.state == "finished" and minutes is None:
-            raise Refusal(
-                422, f"the run {record.name} has been trained to its end: say how many more minutes it shall train."
-            )
+            raise Refusal(422, f"the run {record.name} is finished: give the number of minutes to continue it.")
         if run_record.checkpoints_of(record):
             words = run_command.resume_words(record.name, record.show, minutes)
         elif record.attempts:

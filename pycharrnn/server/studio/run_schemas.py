@@ -77,7 +77,7 @@ class Figures(BaseModel):
     val_loss: float | None = None
     best_val_loss: float | None = None
     characters_per_second: float | None = None
-    seconds: float | None = Field(default=None, description="of training so far")
+    seconds: float | None = Field(default=None, description="since the run began, with validations and saves")
     seconds_left: float | None = None
 
 
