@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import json
 import os
 import shutil
@@ -257,7 +256,7 @@ def _draw_many(
         try:
             ended_early = sample_files.write_samples(loaded, opt, prime, folder, where, copies)
         except OSError as e:
-            if opt.o or e.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if opt.o or not output_folder.is_disk_full(e):
                 raise
             elsewhere = "" if opt.json else ", or keep the samples elsewhere by -o FOLDER"
             raise UserError(f"{os.path.dirname(folder)} is full: make room there{elsewhere}.") from e

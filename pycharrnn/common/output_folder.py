@@ -1,7 +1,8 @@
-"""Checks the folder of a file to write, before the work that makes it."""
+"""Checks of the folder of a file to write, before the work that makes it, and of its disk after a failure."""
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pycharrnn.common import extras
@@ -30,3 +31,8 @@ def require_permission(folder: str, named: str) -> None:
     """Errors: UserError, which begins with `named`, if a folder that exists can't be written."""
     if os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"{named}: no permission to write in the folder {folder}; choose another.")
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether a file could not be written since the disk, or the user's part of it, is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)

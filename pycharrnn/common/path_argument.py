@@ -13,7 +13,7 @@ def path(value: object) -> str:
     """A path as a str. Errors: TypeError; UserError for an empty path, and as `check`."""
     if not isinstance(value, (str, bytes, os.PathLike)):
         raise TypeError(f"path must be a str or a path, not {reprlib.repr(value)}")
-    found = os.fsdecode(value)
+    found = str(os.fsdecode(value))  # NumPy has a str of its own, whose buffer os.scandir takes for bytes
     if not found:
         raise UserError("the path is empty: name a file or a folder.")
     check("path", found)

@@ -102,7 +102,7 @@ def _ramp(value: object) -> Ramp:
 
 
 def _text(value: object) -> str:
-    return os.fsdecode(value)  # type: ignore[arg-type]  # which raises TypeError for what is none
+    return str(os.fsdecode(value))  # type: ignore[arg-type]  # which raises TypeError for what is none
 
 
 _CONVERSIONS: dict[object, tuple[Callable[[object], Any], str]] = {

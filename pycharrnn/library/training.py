@@ -127,7 +127,7 @@ def _texts(text: object) -> list[str] | bytes:
     if isinstance(text, str) and ("\n" in text or len(text) > _LONGEST_PATH):
         return utf8(text, "text")
     named = text if isinstance(text, (list, tuple)) else [text]
-    paths = [os.fspath(path) for path in named if isinstance(path, (str, os.PathLike))]
+    paths = [str(os.fsdecode(path)) for path in named if isinstance(path, (str, os.PathLike))]
     if any("\n" in path or len(path) > _LONGEST_PATH for path in paths):
         raise UserError(f"text is a list, and has a text in the place of a path: {_LINES_IN_A_TEXT}.")
     if not paths or len(paths) < len(named):

@@ -57,7 +57,7 @@ class ModelText:
         self._end_id = -1 if end is None else end
 
     def index(self, N: int, text: str = "", keep: bool = True, note: PrintLine = print_nothing) -> Passages | None:
-        """Index the training text, or the file `text`; None if it has no passage of N+1 characters.
+        """Index the training text, or the file or folder `text`; None if it has no passage of N+1 characters.
 
         Args:
             keep: whether to write the filter of a long training text beside it.
@@ -79,9 +79,9 @@ class ModelText:
         return self._index_of_recorded(N, keep)
 
     def key(self, N: int, text: str = "") -> tuple[object, ...]:
-        """Equal for equal indexes, while the file is unchanged."""
+        """Equal for equal indexes, while the text is unchanged. `text`: a file or folder. Errors: UserError."""
         path = text or (self.recorded.path if self.recorded.folder else "")
-        return N, text, self.recorded, self._hash(), cache_record.file_state(path) if path else None
+        return N, text, self.recorded, self._hash(), source_files.state(path) if path else None
 
     def _index(self, read: _Bytes, shown: str, length: int | None, rules: PassageRules) -> Passages | None:
         """Index a text, named so in messages, of `length` characters if that is known. Errors: OSError; UserError."""
@@ -143,11 +143,13 @@ class ModelText:
 
     def _reader_of(self, path: str, note: PrintLine) -> _Bytes:
         """Reads the text of -text as training would. Errors, also of the reader: OSError; UserError."""
-        if self._end_id < 0 and not self._is_from_texts:
-            return lambda: file_pieces(path)
         with contextlib.ExitStack() as until_found:  # a path that is not a pipe needs no copy
             files = source_files.find_for_model(path, note, until_found, self._read_as)
-        return JoinedFiles(files).pieces if self._end_id < 0 else lambda: self._items_of_file(path)
+        if self._end_id >= 0:
+            return lambda: self._items_of_file(path)
+        if self._is_from_texts or os.path.isdir(path):
+            return JoinedFiles(files).pieces
+        return lambda: file_pieces(path)  # an input.txt, byte by byte
 
     def _items_of_file(self, path: str) -> Iterator[bytes]:
         end = ITEM_KINDS[item_options.kind(self._vocab, self._opt)].end

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat import T7Error, TensorFile, file_magic
+from pycharrnn.common import output_folder
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.progress import bar
@@ -72,6 +73,8 @@ def cached(
             _encode(in_textfile, cache[0], cache[1], stats, say, progress, encoding)
         except OSError as e:
             advice = f"copy input.txt to a folder that can be written, and name that with {flag('data_dir')}"
+            if output_folder.is_disk_full(e):
+                advice = "make room on the disk"
             raise UserError(f"can't write the cache {cache[0]} and {cache[1]} ({e.strerror or e}): {advice}.") from e
         made = True
         try:

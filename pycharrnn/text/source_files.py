@@ -20,6 +20,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.standard_streams import standard_input
 from pycharrnn.text import decode_text, detect_encoding, file_kinds, html_text
+from pycharrnn.text.cache_record import file_state
 from pycharrnn.text.decode_text import Decoding
 from pycharrnn.text.encodings import invalid_utf8_at
 from pycharrnn.text.file_kinds import HTML, Kind
@@ -313,6 +314,13 @@ def _below(folder: str, skipped: list[str]) -> Iterator[folder_walk.Found]:
         )
     except OSError as e:
         raise UserError(f"can't read the folder {escape_line(e.filename or folder)}: {e.strerror or e}.") from e
+
+
+def state(path: str) -> object:
+    """What is equal while a file, or every file that `find` looks at in a folder, is unchanged. Errors: UserError."""
+    if os.path.isdir(path):
+        return tuple((file, file_state(file)) for file, _ in _below(path, []))
+    return file_state(path)
 
 
 def is_pipe(path: str) -> bool:

@@ -150,6 +150,22 @@ def test_files_of_a_folder_that_are_left_out_are_noted_once(tmp_path, command, k
     assert done.returncode == 0 and notes == of_training and len(notes) == 2
 
 
+@pytest.mark.parametrize("command", ["sample", "chat"])
+def test_a_model_of_data_dir_takes_a_folder_of_texts(tmp_path, command):
+    item_models.saved(tmp_path, "", letters="abc", from_texts=0)
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "a.txt").write_bytes(30 * TEXT)
+    flags = (command, *SAMPLE[1:], *(("-length", "300") if command == "sample" else ()))
+    free = run(*flags, cwd=tmp_path, input=b"ab\n").stdout
+    (texts / "b.txt").write_bytes(free)
+    limited = run(*flags, "-max_copy", f"{N}", "-text", "texts", cwd=tmp_path, input=b"ab\n")
+    assert limited.returncode == 0 and limited.stdout != free
+    for wrong, said in (("cv/lm_list_best.t7", "is a checkpoint"), ("none/x.txt", "name a text file or a folder of")):
+        done = run(*flags, "-max_copy", f"{N}", "-text", wrong, cwd=tmp_path, input=b"ab\n")
+        assert said in sentence(done)
+
+
 @pytest.mark.parametrize(("command", "kind"), [("sample", ""), ("sample", "line"), ("chat", ""), ("chat", "line")])
 def test_the_encoding_of_the_text_can_be_named(tmp_path, command, kind):
     """A detected encoding is noted, with the flag that overrules it."""

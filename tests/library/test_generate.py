@@ -446,6 +446,13 @@ def test_max_copy_is_that_of_the_command_line(tmp_path):
         Path("other.txt").write_bytes(b"aba\n" + b"c" * 50)
         other = pickle.loads(pickle.dumps(model)).generate("c", max_copy=2, text=Path("other.txt"), as_bytes=True)
         assert b"aba" not in other and b"ccc" not in other
+        Path("folder").mkdir()
+        Path("folder/part.txt").write_bytes(b"aba\n" * 20)
+        in_folder = model.generate("c", max_copy=2, text="folder", length=200, seed=5, as_bytes=True)
+        Path("folder/part.txt").write_bytes(in_folder)  # it is read again, though the folder itself is as it was
+        again = model.generate("c", max_copy=2, text="folder", length=200, seed=5, as_bytes=True)
+        assert again == pycharrnn.load(path).generate("c", max_copy=2, text="folder", length=200, seed=5, as_bytes=True)
+        assert again != in_folder
         with pytest.raises(pycharrnn.UserError, match=r"no\.txt .*: name a text file or a folder of them\.$"):
             model.generate(max_copy=3, text="no.txt")
         with pytest.raises(pycharrnn.UserError, match=r"^text='other\.txt' is for max_copy=N: add that, or leave text"):
@@ -463,3 +470,15 @@ def test_items_with_max_copy(tmp_path):
     with working_in(tmp_path):
         found = [item.encoded for item in pycharrnn.load(path).items(30, max_copy=2, seed=1)]
     assert not any(item[k : k + 3] in text for item in found for k in range(len(item) - 2))
+
+
+def test_paths_may_be_strings_of_numpy(tmp_path):
+    """A loop over an array of paths gives these; they are str, with a buffer that os.scandir takes for bytes."""
+    item_models.saved(tmp_path, "", letters="abc", from_texts=0)
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_bytes(b"abc\n" * 20)
+    folder, texts = np.array([tmp_path / "cv", tmp_path / "texts"], dtype=np.str_)
+    model = pycharrnn.load(folder)
+    assert model.generate("a", max_copy=2, text=texts, length=9, seed=5)
+    with working_in(tmp_path):
+        assert len(pycharrnn.train(texts, rnn_size=4, max_epochs=1, quiet=True, checkpoint_dir="own").val_losses) > 0

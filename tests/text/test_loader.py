@@ -350,13 +350,19 @@ def test_a_foreign_cache_is_remade(corpus):
     assert len(compat.load_t7(corpus / "vocab.t7")) == 73
 
 
-def test_nothing_is_left_when_preprocessing_fails(corpus, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (errno.EIO, "copy input.txt to a folder that can be written, and name that with data_dir"),
+        (errno.ENOSPC, "make room on the disk"),
+    ],
+)
+def test_nothing_is_left_when_preprocessing_fails(corpus, monkeypatch, error, advice):
     def broken(*args):
-        raise OSError(28, "No space left on device")
+        raise OSError(error, "it is broken")
 
     monkeypatch.setattr(os, "fsync", broken)
-    advice = r"\(No space left on device\): copy input.txt to a folder that can be written, and name that with data_dir"
-    with pytest.raises(UserError, match=advice):
+    with pytest.raises(UserError, match=rf"\(it is broken\): {advice}"):
         load(corpus)
     assert [p.name for p in corpus.iterdir()] == ["input.txt"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -13,6 +12,7 @@ from typing import Any
 from compat.atomic_write import atomic_write
 from pycharrnn.common import file_lock, regular_files
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.output_folder import is_disk_full
 
 CHECKPOINTS = "cv"  # as by default in `train`
 MODELS = "models"  # brought ones
@@ -110,7 +110,7 @@ def is_full() -> bool:
 
 def refusal_of(error: OSError, what: str) -> Refusal:
     """The refusal for a file that can't be written. `what`: "can't keep the text"."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_disk_full(error):
         return full_disk(what)
     return Refusal(500, f"{what} ({error.strerror or error}).")
 
