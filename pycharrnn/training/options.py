@@ -31,6 +31,9 @@ MAX_MINUTES = 10**6  # two years
 _MOST = 1e30  # in the range of float32
 LOG_ENDINGS = (".csv", ".jsonl")
 
+# Of the options that checkpoints don't record: those that -resume sets by itself, or that are for one start of a run.
+_OF_ONE_START = {"recipe", "resume", "checkpoint_format", "overwrite", "progress"}
+
 MIXED = ("bfloat16", "float16")  # values of -dtype with products in half precision
 
 
@@ -396,6 +399,15 @@ class TrainOptions:
             if field.name in names and field.name in self.changed:
                 words += as_words(field.name, getattr(self, field.name))
         return words
+
+    @classmethod
+    def unrecorded(cls) -> frozenset[str]:
+        """The names of the options that a run needs again with -resume, since checkpoints don't record them."""
+        return frozenset(f.name for f in dataclasses.fields(cls) if not f.metadata["record"]) - _OF_ONE_START
+
+    def resume_flags(self) -> list[str]:
+        """The words that set them on the command line of -resume: ["-show", "200"]."""
+        return self.flags(self.unrecorded())
 
     def __post_init__(self) -> None:
         check(self)

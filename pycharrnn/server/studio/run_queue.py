@@ -73,7 +73,7 @@ class RunQueue:
                 422, f"the run {record.name} has been trained to its end: say how many more minutes it shall train."
             )
         if run_record.checkpoints_of(record):
-            words = run_command.resume_words(record.name, record.show, minutes)
+            words = run_command.resume_words(record.name, record.resume_flags, minutes)
         elif record.attempts:
             words = run_command.again_words(record.words)
         else:

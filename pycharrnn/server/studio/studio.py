@@ -167,9 +167,9 @@ class Studio:
             text_name=os.path.basename(paths[0]),
             bytes=files.bytes,
             choice=asked.choice,
-            show=run_command.shown_characters(asked),
             words=tuple(words),
             created=time.time(),
+            resume_flags=tuple(run_command.resume_flags(asked)),
         )
         record = self._queue.add(record)
         self._texts.use(asked.text)
