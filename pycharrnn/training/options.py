@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import get_args
 
+from pycharrnn.checkpoints import formats
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import (
     DEFAULT_THREADS,
@@ -263,7 +264,7 @@ class TrainOptions:
         "t7, which the Lua programs read, or safetensors, which pycharrnn convert turns into .t7. Empty = t7, or"
         " safetensors for a vocabulary of more than 1,000 code points; with -resume the format of its checkpoint",
         group="checkpoints",
-        allowed=one_of("t7", "safetensors"),
+        allowed=one_of(*(f.name for f in formats.FORMATS if f.in_folders)),
         record=False,
     )
     save_every_minutes: float = option(

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pycharrnn._version import __version__
 from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.common.printing import PrintLine, print_nothing
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.server import security
 from pycharrnn.server.registry import NoSuchModel, Registry
 from pycharrnn.server.studio import (
@@ -249,7 +249,7 @@ class Studio:
         path = self._path_of(model_id)
         try:
             async with self._one_conversion_at_a_time:
-                return await asyncio.to_thread(model_files.convert, path, name, print_nothing, title, about)
+                return await asyncio.to_thread(model_files.convert, path, name, title, about)
         except OSError as e:
             raise studio_paths.refusal_of(e, "can't write the file to send") from e
 
