@@ -103,7 +103,7 @@ def run(
     """seconds: since the run began. changes: of its record."""
     known = {
         **{"id": f"r-{name}", "name": name, "text": "t1", "text_name": "poems.txt", "bytes": 120345},
-        **{"choice": "quick", "show": 200, "created": _SAVED, "state": state, "attempts": 1},
+        **{"choice": "quick", "created": _SAVED, "state": state, "attempts": 1},
         "words": words_of(NewRun(text="t1", name=name, choice="quick")),
     }
     record = RunRecord(**{**known, **changes})

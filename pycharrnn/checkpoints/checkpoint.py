@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import re
+from array import array
 from collections.abc import Iterator
 
 import numpy as np
@@ -161,14 +162,20 @@ def is_rounded(loaded: charrnn.Checkpoint) -> bool:
 
 
 def with_network(loaded: charrnn.Checkpoint, network: graph_match.Network) -> charrnn.Checkpoint:
-    """A checkpoint of the same model with other weights: without the losses and copies, which were those of its own."""
-    return charrnn.Checkpoint(
-        network,
-        loaded.vocab,
-        recorded_copies.without(loaded.opt),
+    """A checkpoint of the same model with other weights: without what the training recorded of its own ones."""
+    return dataclasses.replace(
+        loaded,
+        network=network,
+        opt=recorded_copies.without(loaded.opt),
+        train_losses=array("d"),
+        val_losses={},
+        val_loss=None,
+        i=0,
+        epoch=0.0,
+        gradients=None,
+        state=None,
         program=f"pycharrnn {__version__}",
         era=charrnn.era_of_ours(network.model, loaded.names_gates),
-        text_fingerprint=loaded.text_fingerprint,
     )
 
 

@@ -103,6 +103,11 @@ class Format:
     package: str = ""
 
     @property
+    def name(self) -> str:
+        """The ending without its dot: "t7"."""
+        return self.ending.removeprefix(".")
+
+    @property
     def endings(self) -> tuple[str, ...]:
         return self.ending, *self.others
 

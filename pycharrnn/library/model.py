@@ -13,7 +13,7 @@ from compat.vocabulary import characters_by_id
 from pycharrnn.analysis import activations, classify, copied, text_scores
 from pycharrnn.analysis.options import CopiedOptions, WhichOptions
 from pycharrnn.checkpoints import checkpoint, formats, paths
-from pycharrnn.common import cores, output_folder, path_argument
+from pycharrnn.common import cores, path_argument
 from pycharrnn.common.errors import UserError, in_words_of_a_program
 from pycharrnn.library import arguments, generation, item_generation, notebook
 from pycharrnn.library.adapting import adaptation
@@ -22,6 +22,7 @@ from pycharrnn.library.current_weights import CurrentWeights
 from pycharrnn.library.generated import bytes_pieces_of, pieces_of, text_of
 from pycharrnn.library.generation import Prime
 from pycharrnn.library.keywords import options_of, switch
+from pycharrnn.page import saving
 from pycharrnn.sampling import learning
 from pycharrnn.sampling.copy_limits import KeptPassages
 from pycharrnn.sampling.model_text import ModelText
@@ -503,14 +504,7 @@ class Model:
         options = formats.WriteOptions(dtype, encoding, long_size, weights, half)
         with in_words_of_a_program():
             formats.check_options(target, options)
-            if formats.HTML.is_of(target):
-                from pycharrnn.page import single_file
-
-                output_folder.require_folder(target)
-                name = self.path or target
-                single_file.write(target, [(name, single_file.model_of(name, loaded, half))], half)
-            else:
-                checkpoint.convert(loaded, target, options)
+            saving.save(target, loaded, self.path or target, options)
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name} {value}" for name, value in self._facts().items())

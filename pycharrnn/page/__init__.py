@@ -2,7 +2,7 @@
 
 Needs neither FastAPI nor PyTorch.
 
-Entry points: `page_files`, `facts`, `gallery.collect`, `single_file.write`; `activation_page`, `copied_page` and
-`surprise_page`.
+Entry points: `page_files`, `facts`, `gallery.collect`, `single_file.write`, `saving.save`; `activation_page`,
+`copied_page` and `surprise_page`.
 May import analysis, training, sampling, engine, text, checkpoints, common and compat.
 """

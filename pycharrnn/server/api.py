@@ -28,6 +28,7 @@ from pycharrnn.server.registry import CapacityExceeded, NoSuchModel, Registry
 from pycharrnn.server.samples import Sample, SampleParams
 from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
 from pycharrnn.server.schemas import (
+    MAX_SCORED,
     CopiedAnswer,
     CopiedBody,
     ItemLine,
@@ -42,15 +43,17 @@ from pycharrnn.server.schemas import (
     ScoreBody,
     ScoreLine,
 )
+from pycharrnn.server.security import BYTES_OF_CHARACTER
 from pycharrnn.server.served_models import ServedModel
 from pycharrnn.server.text_indexes import TextIndexes, TooManyIndexes
 from pycharrnn.text.recorded_text import not_usable
 
 _Responses = dict[int | str, dict[str, Any]]  # status -> its description for OpenAPI
 
-# Bytes of a request, where it may be larger than security.MAX_OTHER_BODY: these take 20,000 characters, and JSON may
-# encode each as two escapes of six bytes.
-MAX_BODY = dict.fromkeys(("/api/score", "/api/copied"), 1 << 18)
+# Bytes of a request, where it may be larger than MAX_OTHER_BODY: the power of two that holds a text of MAX_SCORED
+# characters, and 16 KiB for the other fields.
+_BODY_WITH_TEXT = 1 << (BYTES_OF_CHARACTER * MAX_SCORED + (1 << 14) - 1).bit_length()
+MAX_BODY = dict.fromkeys(("/api/score", "/api/copied"), _BODY_WITH_TEXT)
 
 _GUARD_STATUSES = (401, 421)  # of security.Guard, for every path
 _PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}

@@ -12,6 +12,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.engine.adapt_options import MAX_LENGTH as ADAPT_LENGTH
 from pycharrnn.engine.adapt_options import MAX_PULL, MAX_RATE, Adaptation, AdaptOptions
 from pycharrnn.page.facts import ModelFacts
+from pycharrnn.sampling.item_selection import MAX_TRIES
 from pycharrnn.sampling.options import SampleOptions
 
 MAX_LENGTH = 10_000  # characters of a sample
@@ -176,7 +177,8 @@ class ItemsDone(BaseModel):
     repeated: int = Field(description="how many were drawn before")
     empty: int = Field(description="how many have no character; `new` leaves them out")
     gave_up: bool = Field(
-        description="whether there are fewer than `items`: the last 1,000 were all left out; with topk 1, the last one"
+        description=f"whether there are fewer than `items`: the last {MAX_TRIES:,} were all left out; with topk 1, the"
+        " last one"
     )
 
 

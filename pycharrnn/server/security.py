@@ -10,7 +10,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MAX_OTHER_BODY = 1 << 16  # bytes of a request; JSON may encode a character as two escapes of six
+BYTES_OF_CHARACTER = 12  # at most, in a request: JSON may encode it as two escapes of six
+MAX_OTHER_BODY = 1 << 16  # bytes of a request
 MAX_UPLOAD = 1 << 32  # bytes of a file
 
 _RESPONSE_HEADERS = {

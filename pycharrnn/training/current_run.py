@@ -65,7 +65,7 @@ class CurrentRun:
         commands = NextCommands(
             settings.files.savefile,
             settings.data.items,
-            resume_flags=options.flags(("log", "log_every_seconds", "show", "threads")),
+            resume_flags=options.resume_flags(),
             sample_flags=options.flags(("gpuid",)) if options.gpuid < 0 else [],
         )
         path, note = resumed.path if resumed else None, output.note

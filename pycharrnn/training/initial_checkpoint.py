@@ -8,11 +8,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from compat.charrnn import Checkpoint
-from pycharrnn.checkpoints import folder_files, paths
+from pycharrnn.checkpoints import folder_files, formats, paths
 from pycharrnn.checkpoints.checkpoint_reader import CheckpointReader
 from pycharrnn.checkpoints.folder_files import File
 from pycharrnn.checkpoints.folder_runs import RunIdentity, continues, identity_of, last_trained_first
-from pycharrnn.common.display import escape_line
+from pycharrnn.common.display import escape_line, series
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.training import recorded_options, run_files
@@ -89,7 +89,8 @@ def _newest(folder: str, savefile: str | None, say: PrintLine, note: PrintLine) 
                 return last.path, later
             paths.say_choice(note, folder, file, "newest", len(files))
             return file.path, loaded
-    of_run = f" lm_{savefile}_*.t7 or lm_{savefile}_*.safetensors" if savefile else ""
+    names = series([f"lm_{savefile}_*{ending}" for ending in formats.IN_FOLDERS], "or")
+    of_run = f" {names}" if savefile else ""
     raise reader.none_readable(f"{folder} has no complete checkpoint{of_run} to resume from.")
 
 

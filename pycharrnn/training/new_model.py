@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compat.cells import CELLS
 from compat.lua_random import LuaRandom
-from pycharrnn.checkpoints import checkpoint, t7_file
+from pycharrnn.checkpoints import checkpoint, formats, t7_file
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.engine import precision
 from pycharrnn.engine.model import CharRNN
@@ -25,7 +25,7 @@ def model_of(settings: RunSettings, loader: Batches, random: LuaRandom, say: Pri
             say(f"setting forget gate biases to 1 in LSTM layer {layer}")
         model.set_forget_bias()
     say(f"number of parameters in the model: {model.flat.numel()}")
-    if settings.files.checkpoint_format == "t7":
+    if settings.files.checkpoint_format == formats.T7.name:
         t7_file.check_size(model.vocab_size, model.flat.numel())
     return model
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from compat.cells import MODELS
+from pycharrnn.checkpoints import formats
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import (
     DEFAULT_THREADS,
@@ -32,6 +33,9 @@ MAX_SHOWN = 10_000  # characters of -show: some screens full
 MAX_MINUTES = 10**6  # two years
 _MOST = 1e30  # in the range of float32
 LOG_ENDINGS = (".csv", ".jsonl")
+
+# Of the options that checkpoints don't record: those that -resume sets by itself, or that are for one start of a run.
+_OF_ONE_START = {"recipe", "resume", "checkpoint_format", "overwrite", "progress"}
 
 
 def is_more_than_whole(train_frac: float, val_frac: float) -> bool:
@@ -260,7 +264,7 @@ class TrainOptions:
         "t7, which the Lua programs read, or safetensors, which pycharrnn convert turns into .t7. Empty = t7, or"
         " safetensors for a vocabulary of more than 1,000 code points; with -resume the format of its checkpoint",
         group="checkpoints",
-        allowed=one_of("t7", "safetensors"),
+        allowed=one_of(*(f.name for f in formats.FORMATS if f.in_folders)),
         record=False,
     )
     save_every_minutes: float = option(
@@ -396,6 +400,15 @@ class TrainOptions:
             if field.name in names and field.name in self.changed:
                 words += as_words(field.name, getattr(self, field.name))
         return words
+
+    @classmethod
+    def unrecorded(cls) -> frozenset[str]:
+        """The names of the options that a run needs again with -resume, since checkpoints don't record them."""
+        return frozenset(f.name for f in dataclasses.fields(cls) if not f.metadata["record"]) - _OF_ONE_START
+
+    def resume_flags(self) -> list[str]:
+        """The words that set them on the command line of -resume: ["-show", "200"]."""
+        return self.flags(self.unrecorded())
 
     def __post_init__(self) -> None:
         check(self)

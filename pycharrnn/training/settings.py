@@ -44,7 +44,7 @@ class OptimisationSettings:
 
 @dataclass(frozen=True)
 class FileSettings:
-    """Files that the run writes; `checkpoint_format` is "t7" or "safetensors"."""
+    """Files that the run writes; `checkpoint_format` is the name of a format that counts in folders."""
 
     checkpoint_dir: str
     savefile: str
@@ -65,7 +65,7 @@ class FileSettings:
 
     @property
     def ending(self) -> str:
-        """Of all checkpoints: .t7 or .safetensors."""
+        """Of all checkpoints, as ".t7"."""
         return f".{self.checkpoint_format}"
 
 

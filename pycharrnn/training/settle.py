@@ -287,21 +287,21 @@ def _checkpoint_format(
     """The format of the run's checkpoints: a .t7 file has the identity matrix of all characters, V x V float64."""
     chosen = options.checkpoint_format
     if not chosen and isinstance(start, ResumedRun):
-        chosen = "safetensors" if formats.SAFETENSORS.is_of(start.path) else "t7"
-    if chosen == "safetensors" and not machine.has_safetensors:
+        chosen = (formats.SAFETENSORS if formats.SAFETENSORS.is_of(start.path) else formats.T7).name
+    if chosen == formats.SAFETENSORS.name and not machine.has_safetensors:
         raise extras.missing(f"{flag('checkpoint_format', chosen)}", "safetensors")
     if chosen or options.encoding != "utf8":
-        return chosen or "t7"
+        return chosen or formats.T7.name
     characters = set(text.characters("utf8") if text else ())
     if start is not None:
         characters |= start.checkpoint.vocab.keys()
     if len(characters) <= _MAX_T7_CHARACTERS:
-        return "t7"
+        return formats.T7.name
     if machine.has_safetensors:
-        return "safetensors"
+        return formats.SAFETENSORS.name
     need = extras.missing("smaller checkpoints, .safetensors", "safetensors")
     lines.notes.append(f"each .t7 checkpoint holds {8e-6 * len(characters) ** 2:,.0f} MB for its vocabulary; {need}")
-    return "t7"
+    return formats.T7.name
 
 
 def _precision(options: TrainOptions, device: str, machine: Machine) -> tuple[str, str]:

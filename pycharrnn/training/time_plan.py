@@ -27,6 +27,7 @@ ANY_TIME = 0.01  # seconds of an iteration, for options_for where only the batch
 _LEAST_WITH_LONG_SEQUENCES = 640  # rnn_size, for texts
 _LEAST_WARMED_UP = 512  # rnn_size from which lists of lines have -warmup, as texts always have
 _PART_OF_DROP_FURTHER = 0.7  # of the weight drop, with -init_from: the model was trained with less, or without
+SHOWN = 200  # characters of samples
 _STATE_RESET = 0.05  # of texts, in runs of less than _FEW_EPOCHS
 _FEW_EPOCHS = 1.5  # in runs of many more epochs, -state_reset raises the loss
 _ALWAYS: Mapping[str, Value] = {
@@ -37,7 +38,7 @@ _ALWAYS: Mapping[str, Value] = {
     "calibrate": 1,
     "val_frac": 0.1,
     "val_lines": 0,
-    "show": 200,
+    "show": SHOWN,
     "keep": 2,
 }
 # The weights of single characters learn better at a higher rate than the recurrent ones; a short text is overfitted

@@ -224,6 +224,28 @@ def test_other_weights_keep_a_graph_without_names():
         assert again.program == ours.program and (ours.era, again.era) == (era, era)
 
 
+def test_other_weights_keep_what_is_of_the_model():
+    """Also by a field that is new; nothing of the training that the old weights had."""
+
+    @dataclasses.dataclass
+    class WithField(charrnn.Checkpoint):
+        added: str = ""
+
+    source = checkpoint.load(LSTM)
+    opt = {**source.opt, "copied_longest": 20}
+    known = {
+        **vars(source),
+        "opt": opt,
+        "gradients": source.network.weights["decoder.bias"],
+        "text_fingerprint": "7, x",
+    }
+    ours = checkpoint.with_network(WithField(**known, added="x"), source.network)
+    assert (ours.added, ours.text_fingerprint, ours.vocab, ours.opt) == ("x", "7, x", source.vocab, source.opt)
+    new = charrnn.Checkpoint(source.network, source.vocab)
+    for name in ("train_losses", "val_losses", "val_loss", "i", "epoch", "gradients", "state"):
+        assert getattr(ours, name) == getattr(new, name)
+
+
 def test_the_flags_of_the_lua_programs_are_accepted(tmp_path):
     shutil.copy(LSTM, tmp_path / "m.t7")
     plain = run("inspect", "m.t7", cwd=tmp_path)

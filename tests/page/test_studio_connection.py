@@ -87,7 +87,7 @@ def test_a_lost_answer_about_a_run_that_has_ended(chromium, studio):
 def test_a_text_is_read_again_once_the_server_is_back(chromium, studio, poems):
     opened(chromium, studio, "learn")
     element(chromium, "files").send_keys(str(poems))
-    shown(chromium, "new-run", "about a minute")
+    shown(chromium, "new-run", "about 75 seconds")
     chromium.execute_script(
         "const { fetch } = window;"
         "window.fetch = async (path, options) => {"

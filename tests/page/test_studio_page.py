@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from page_modules import modules, script
 from page_tools import (
     By,
     Keys,
@@ -39,7 +40,7 @@ def test_from_a_dropped_text_to_a_run(chromium, studio):
     shown(chromium, "found", "118,200 characters, 120,345 bytes, 71 distinct bytes, UTF-8 and cp1252.")
     assert "118,200 characters, 120,345 bytes found. Start is ready." in chromium.execute_script("return announced")
     assert "Left out, since they are not plain text: scan.pdf" in element(chromium, "found").text
-    shown(chromium, "new-run", "about a minute, with 160 units per layer")
+    shown(chromium, "new-run", "about 75 seconds, with 160 units per layer")
     assert focused(chromium) == "start-run"
     chromium.switch_to.active_element.send_keys(Keys.ENTER)
     shown(chromium, "current-run", "Learning: iteration 420 of 3,600")
@@ -101,7 +102,7 @@ def test_a_text_that_needs_an_encoding_stays(chromium, studio, poems):
     chromium.switch_to.active_element.send_keys("bytes" + Keys.TAB)
     shown(chromium, "found", "118,200 characters")
     wait(chromium, lambda: element(chromium, "start-run").is_enabled())
-    shown(chromium, "new-run", "about a minute")
+    shown(chromium, "new-run", "about 75 seconds")
     assert text(chromium, "run-problem") == ""
     assert count_of(studio, "/api/studio/upload") == 1
     read = [body for _, path, body in studio.requests if path.endswith("/read")]
@@ -222,7 +223,7 @@ def test_choices_that_are_the_same_training(chromium, studio, poems):
     studio.estimates = estimates(QUICK, QUICK.model_copy(update={"choice": "best"}))
     opened(chromium, studio, "learn")
     element(chromium, "files").send_keys(str(poems))
-    shown(chromium, "new-run", "about a minute")
+    shown(chromium, "new-run", "about 75 seconds")
     best = chromium.find_element(By.CSS_SELECTOR, "[data-estimate=best]")
     assert best.text == "the same as Quick for a text this short"
     Select(element(chromium, "run-items")).select_by_value("line")
@@ -260,7 +261,7 @@ def test_a_text_that_is_too_short_does_not_start(chromium, studio, poems):
     studio.estimates, studio.facts = estimates(QUICK, BEST), text_facts()
     Select(element(chromium, "run-items")).select_by_value("line")
     wait(chromium, lambda: element(chromium, "start-run").is_enabled())
-    shown(chromium, "new-run", "about a minute")
+    shown(chromium, "new-run", "about 75 seconds")
     assert text(chromium, "run-problem") == ""
 
 
@@ -572,14 +573,14 @@ def test_a_list_whose_encoding_had_to_be_named_is_a_list(chromium, studio, poems
     shown(chromium, "run-problem", "Name the encoding")
     studio.refusals.clear()
     chromium.switch_to.active_element.send_keys("cp1252" + Keys.TAB)
-    shown(chromium, "new-run", "about a minute")
+    shown(chromium, "new-run", "about 75 seconds")
     assert element(chromium, "run-items").get_attribute("value") == "line"
     assert element(chromium, "run-name").get_attribute("value") == "names"
     assert element(chromium, "run-text-encoding").get_attribute("value") == "cp1252"
     estimated = [body for _, path, body in studio.requests if path.endswith("/estimates")]
     assert estimated == [{"items": "line", "label": "", "text_encoding": "cp1252"}]
     Select(element(chromium, "run-items")).select_by_value("")  # which is the user's choice then
-    shown(chromium, "new-run", "about a minute")
+    shown(chromium, "new-run", "about 75 seconds")
     wait(chromium, lambda: len([path for _, path, _ in studio.requests if path.endswith("/estimates")]) == 2)
     assert element(chromium, "run-items").get_attribute("value") == ""
 
@@ -610,6 +611,22 @@ def test_nothing_that_a_text_says_is_run(chromium, studio, poems):
     shown(chromium, "model-list", HOSTILE)
     assert chromium.title == "pycharrnn studio"
     assert chromium.find_elements(By.TAG_NAME, "img") == []
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    "seconds, words",
+    [(2, "5 seconds"), (74, "75 seconds"), (95, "2 minutes"), (5700, "1 h 35 min"), (100_000, "28 hours")],
+)
+def test_an_estimate_has_the_words_of_the_time_left(chromium, seconds, words):
+    code = """
+        const { duration } = await import("./studio_dom.js");
+        const { estimateWords } = await import("./studio_found.js");
+        return [estimateWords({ seconds: args[0], rnn_size: null }), duration(args[0])];
+    """
+    with modules(chromium, []):
+        estimated, left = script(chromium, code, seconds)
+    assert estimated == f"about {words}" and (left == words or seconds < 90)
 
 
 def test_only_the_studio_serves_its_files():

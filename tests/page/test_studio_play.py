@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import item_models
+import pretended_studio
 import pytest
 from page_tools import Select, click, element, fill, generated, needs_browser, screen, spans, status, text, wait
 from pretended_studio import SAMPLE, model, run
@@ -10,6 +11,7 @@ from serving_tools import server as started
 from studio_page import opened, press, shown
 
 from compat.item_options import record_labels
+from pycharrnn.server import schemas
 
 pytestmark = [needs_browser, pytest.mark.slow]
 
@@ -32,6 +34,17 @@ def test_play_begins_with_a_text_of_the_first_model(chromium, studio, section):
     studio.models = [model("lm_poems_best")]
     click(chromium, "show-play")
     has_sample(chromium, "lm_poems_best")
+
+
+def test_the_fields_allow_what_the_server_does(chromium, studio, monkeypatch):
+    limits = {"length": 77, "items": 78, "primetext": 79, "score": 80}
+    monkeypatch.setattr(pretended_studio, "_LIMITS", schemas.Limits(**limits, streams=1))
+    studio.models = [model("lm_poems_best")]
+    opened(chromium, studio, "play")
+    wait(chromium, lambda: element(chromium, "own").get_attribute("data-max") == "80")
+    most = {name: element(chromium, name).get_attribute("max") for name in ("length", "max_copy", "items")}
+    assert most == {"length": "77", "max_copy": "77", "items": "78"}
+    assert element(chromium, "primetext").get_attribute("data-max") == "79"
 
 
 def test_play_begins_with_a_model_that_was_brought(chromium, studio, tmp_path):

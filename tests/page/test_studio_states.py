@@ -55,7 +55,7 @@ def _choosing(browser, poems) -> None:
 
 def _found(browser, poems) -> None:
     _choosing(browser, poems)
-    shown(browser, "new-run", "about a minute")
+    shown(browser, "new-run", "about 75 seconds")
     browser.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
 
 

@@ -89,6 +89,10 @@ def test_a_text_of_an_earlier_server_takes_files_and_is_read(studio):
         {"words": ["train", "a\0b"]},
         {"next_words": ["train", "\ud800"]},
         {"next_words": []},
+        {"resume_flags": ["-show", "a\0b"]},
+        {"resume_flags": ["-log", "letter.txt"]},
+        {"resume_flags": ["-init_from", "letter.txt"]},
+        {"show": "x"},
     ],
 )
 def test_a_run_with_a_value_that_cannot_be_is_left_out(studio, values):
@@ -96,6 +100,18 @@ def test_a_run_with_a_value_that_cannot_be_is_left_out(studio, values):
     change(damaged, **values)
     studio.begin_anew()
     assert [run["id"] for run in studio.get("/runs").json()["runs"]] == [other]
+
+
+@pytest.mark.parametrize("show, flags", [(0, ()), (50, ("-show", "50"))])
+def test_a_run_of_an_older_version_goes_on_with_its_samples(studio, show, flags):
+    """Its record has the value of -show alone in place of the words."""
+    run_id = studio.start()
+    path = Path(f"studio/runs/{run_id}/run.json")
+    values = json.loads(path.read_text(encoding="utf-8"))
+    del values["resume_flags"]
+    path.write_text(json.dumps({**values, "show": show}), encoding="utf-8")
+    studio.begin_anew()
+    assert studio.record(run_id).resume_flags == flags
 
 
 def test_a_choice_that_is_no_unicode_is_shown(studio):

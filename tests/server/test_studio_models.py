@@ -401,7 +401,7 @@ def test_undo_moves_no_file_from_or_to_other_places(studio, pair):
 @pytest.mark.parametrize("change", [{"name": "../x"}, {"text": "../x"}, {"words": ["sample"]}, {"next_words": ["x"]}])
 def test_a_record_that_no_studio_has_written_is_left_out(studio, change):
     words = ("train", "x.txt")
-    record = run_record.RunRecord("r00000000", "x", "t00000000", "x.txt", 1, "quick", 0, words, 1.0, next_words=words)
+    record = run_record.RunRecord("r00000000", "x", "t00000000", "x.txt", 1, "quick", words, 1.0, next_words=words)
     run_record.save(record)
     assert run_record.load(record.id) == record
     path = Path(record.folder, "run.json")

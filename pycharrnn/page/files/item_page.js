@@ -1,6 +1,7 @@
 // The part of the page that shows the drawn items of a model of items, and the kept ones.
 
 import { ItemList } from "./item_list.js";
+import { MAX_TRIES } from "./item_selection.js";
 import { copy } from "./links.js";
 import { showStatus } from "./status.js";
 
@@ -36,7 +37,7 @@ function sentence(items, { items: wanted, topk }, { drawn, known, gave_up: gaveU
   const found = words.join(", ");
   if (gaveUp && topk === 1) return `${found}: fewer than ${wanted}, since with top-k 1 all are equal`;
   if (gaveUp) {
-    const why = "since the last 1,000 were left out; raise the temperature, or ask for fewer";
+    const why = `since the last ${MAX_TRIES.toLocaleString("en")} were left out; raise the temperature, or ask for fewer`;
     return `${found}: fewer than ${wanted}, ${why}`;
   }
   return known === null ? `${found}; the training text is not here, so nothing tells known items from new ones` : found;

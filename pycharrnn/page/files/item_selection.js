@@ -1,6 +1,6 @@
 // Chooses among drawn items, as sampling/item_selection.py does; divides a text into items, as text/items.py does.
 
-const MAX_TRIES = 1000; // items in a row that are left out, after which no more are drawn
+export const MAX_TRIES = 1000; // items in a row that are left out, after which no more are drawn
 const RECORD_SEPARATOR = "\x1e";
 
 // What an item is -> the character that ends it.

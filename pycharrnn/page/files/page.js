@@ -58,6 +58,7 @@ async function open(restores = !sampleTab.shown) {
   if (!(await updateModels())) return;
   showTokenForm(false);
   $("length").max = models.limits.length;
+  $("max_copy").max = models.limits.length;
   $("items").max = models.limits.items;
   $("primetext").dataset.max = models.limits.primetext;
   $("own").dataset.max = models.limits.score;

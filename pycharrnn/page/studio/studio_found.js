@@ -1,6 +1,6 @@
 // What the server found in a text, as sentences.
 
-import { count, el, sentence, size } from "./studio_dom.js";
+import { count, duration, el, sentence, size } from "./studio_dom.js";
 
 const KINDS = {
   text: "It looks like prose, not like a list.",
@@ -53,18 +53,11 @@ function hasCharactersOfBytes({ encoding, bytes, code_points }) {
   return encoding === "bytes" && code_points !== null && code_points < bytes;
 }
 
-// "about 2 minutes, with 160 units per layer". seconds: null if unknown.
+// "about 2 minutes, with 160 units per layer". seconds: null if unknown; below 90 they are rounded to 5.
 export function estimateWords({ seconds, rnn_size }) {
   const units = rnn_size ? `with ${rnn_size} units per layer` : "";
-  return [seconds === null ? "" : `about ${roundly(seconds)}`, units].filter(Boolean).join(", ");
-}
-
-function roundly(seconds) {
-  if (seconds < 50) return `${Math.max(5, 5 * Math.round(seconds / 5))} seconds`;
-  const minutes = seconds / 60;
-  if (minutes < 1.5) return "a minute";
-  if (minutes < 90) return count(Math.round(minutes), "minute");
-  return count(Math.round(minutes / 60), "hour");
+  const rounded = seconds < 90 ? Math.max(5, 5 * Math.round(seconds / 5)) : seconds;
+  return [seconds === null ? "" : `about ${duration(rounded)}`, units].filter(Boolean).join(", ");
 }
 
 function folded(title, lines) {

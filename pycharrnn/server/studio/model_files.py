@@ -11,7 +11,7 @@ from pycharrnn.checkpoints import checkpoint, formats, html_file
 from pycharrnn.common import memory
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.numbered_names import numbered
-from pycharrnn.common.printing import PrintLine
+from pycharrnn.page import saving
 from pycharrnn.server.studio import run_record, studio_paths
 from pycharrnn.server.studio.run_schemas import SendFormat
 from pycharrnn.server.studio.studio_paths import INCOMING, MODELS, OUTGOING, Refusal
@@ -20,7 +20,7 @@ from pycharrnn.text import file_kinds
 from pycharrnn.text.corpus import safe_name
 
 _PAGE_FIRST = sorted(formats.FORMATS, key=lambda f: f is not formats.HTML)  # since anyone can open a page
-FORMATS = [SendFormat(format=f.ending.removeprefix("."), what=f.what) for f in _PAGE_FIRST]
+FORMATS = [SendFormat(format=f.name, what=f.what) for f in _PAGE_FIRST]
 ENDINGS = [ending for f in formats.FORMATS if f.read for ending in f.endings]
 
 
@@ -91,7 +91,7 @@ def _free(stem: str, ending: str) -> str:
     return next(free for free in stems if not any(os.path.lexists(free + e) for e in formats.IN_FOLDERS)) + ending
 
 
-def convert(path: str, name: str, note: PrintLine, title: str = "", about: str = "") -> str:
+def convert(path: str, name: str, title: str = "", about: str = "") -> str:
     """Write the model at `path` as another file, in a folder of its own. Returns: its path. Errors: UserError; OSError.
 
     Args:
@@ -104,14 +104,10 @@ def convert(path: str, name: str, note: PrintLine, title: str = "", about: str =
     os.makedirs(folder)
     target = f"{folder}/{safe_name(os.path.splitext(os.path.basename(path))[0])}.{name}"
     try:
-        if name == "html":
-            from pycharrnn.page import gallery, single_file
-
-            models = gallery.collect([path], False, note)
-            named = title if title.strip() else _title(path, models[0][1]["facts"]["text"])
-            single_file.write(target, models, False, named, about)
-        else:
-            checkpoint.convert(checkpoint.load(path), target)
+        loaded = checkpoint.load(path)
+        if formats.HTML.is_of(target) and not title.strip():
+            title = _title(path, checkpoint.text_name(loaded))
+        saving.save(target, loaded, path, formats.WriteOptions(title=title, about=about))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -20,21 +20,10 @@ from pycharrnn.training import time_plan
 from pycharrnn.training.options import TrainOptions
 
 _LOG_SECONDS = 2  # between rows of the log, from which the page shows how far a run is
-_SHOWN = 200  # characters of samples, as the recipes have it
-# Flags that this server sets, and those that a request has fields for.
-_OWN = {
-    "data_dir",
-    "from_texts",
-    "checkpoint_dir",
-    "savefile",
-    "log",
-    "log_every_seconds",
-    "resume",
-    "overwrite",
-    "lock",
-    "progress",
-}
+# Flags that a request has fields for, and those that this server sets: a client names no path on its machine.
 _FIELDS = {"recipe", "minutes", "items", "label", "encoding", "text_encoding", "init_from"}
+_PATHS = {field.name for field in dataclasses.fields(TrainOptions) if field.metadata["path"]}
+_OWN = {"from_texts", "savefile", "log_every_seconds", "overwrite", "lock", "progress"} | (_PATHS - _FIELDS)
 _KINDS: dict[object, Literal["integer", "number", "text"]] = {int: "integer", float: "number", str: "text"}
 
 
@@ -85,13 +74,10 @@ def start_words(paths: Sequence[str], name: str, asked: NewRun, init_from: str) 
     return ["train", *paths, *_words(values)]
 
 
-def resume_words(name: str, show: int, minutes: float | None) -> list[str]:
-    """The words that go on with a run from its last state, which `train` finds. `show`: characters of samples."""
-    values: dict[str, Any] = {"resume": CHECKPOINTS, "savefile": name}
-    values |= {"log": log_of(name), "log_every_seconds": _LOG_SECONDS}
-    values |= {"show": show} if show else {}
-    values |= {"minutes": minutes} if minutes is not None else {}
-    return ["train", *_words(values)]
+def resume_words(name: str, flags: Sequence[str], minutes: float | None) -> list[str]:
+    """The words that go on with a run from its last state, which `train` finds. `flags`: as `resume_flags` has them."""
+    values = {"resume": CHECKPOINTS, "savefile": name, "log": log_of(name), "log_every_seconds": _LOG_SECONDS}
+    return ["train", *_words(values), *flags, *_words({} if minutes is None else {"minutes": minutes})]
 
 
 def again_words(words: Sequence[str]) -> list[str]:
@@ -99,9 +85,14 @@ def again_words(words: Sequence[str]) -> list[str]:
     return [*words, "-overwrite", "1"]
 
 
-def shown_characters(asked: NewRun) -> int:
-    """The value of -show of a new training."""
-    return int(_checked_flags(asked.flags).get("show", _SHOWN))
+def resume_flags(asked: NewRun) -> list[str]:
+    """The words of a new training that it needs again to go on: ["-show", "200"]. Errors: UserError; Refusal."""
+    return TrainOptions(**{"show": time_plan.SHOWN, **_checked_flags(asked.flags)}).resume_flags()
+
+
+def are_resume_flags(words: Sequence[str]) -> bool:
+    """Whether `resume_flags` could have made these words, whatever their values are."""
+    return set(words[::2]) <= {f"-{name}" for name in TrainOptions.unrecorded() - _OWN}
 
 
 def log_of(name: str) -> str:

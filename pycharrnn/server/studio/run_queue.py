@@ -71,7 +71,7 @@ class RunQueue:
         if record.state == "finished" and minutes is None:
             raise Refusal(422, f"the run {record.name} is finished: give the number of minutes to continue it.")
         if run_record.checkpoints_of(record):
-            words = run_command.resume_words(record.name, record.show, minutes)
+            words = run_command.resume_words(record.name, record.resume_flags, minutes)
         elif record.attempts:
             words = run_command.again_words(record.words)
         else:

@@ -11,7 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from pycharrnn.checkpoints import run_names
 from pycharrnn.common import regular_files
+from pycharrnn.common.option_fields import as_words
 from pycharrnn.server.studio import studio_paths
+from pycharrnn.server.studio.run_command import are_resume_flags
 from pycharrnn.server.studio.run_schemas import State
 from pycharrnn.server.studio.studio_paths import CHECKPOINTS, RUNS
 from pycharrnn.text.corpus import safe_name
@@ -23,7 +25,8 @@ class RunRecord:
 
     Attributes:
         name: of its files: cv/lm_NAME_best.t7. text: id of its upload. text_name, bytes: of its first file; of all.
-        choice, show: as the client chose. words: of the command that began it, or will.
+        choice: as the client chose. words: of the command that began it, or will.
+        resume_flags: the words of it that a command needs which goes on with the run.
         next_words: of the command that the queue will start; () if the run does not wait.
         command: the words of its last command. attempts: how many there were.
         began, ended: when the last one did. stops: how often it was asked to stop.
@@ -39,9 +42,9 @@ class RunRecord:
     text_name: str
     bytes: int
     choice: str
-    show: int
     words: tuple[str, ...]
     created: float
+    resume_flags: tuple[str, ...] = ()
     state: State = "waiting"
     next_words: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
@@ -126,13 +129,24 @@ def _is_empty(folder: str) -> bool:
 def load(run_id: str) -> RunRecord | None:
     """The run of this id; None if its file is missing or damaged."""
     values = _values(run_id) if studio_paths.is_id(run_id, "r") else None
-    if values is None or not values.keys() <= RunRecord.__dataclass_fields__.keys():  # of another version
+    if values is None:
+        return None
+    values = _of_this_version(values)
+    if not values.keys() <= RunRecord.__dataclass_fields__.keys():  # of another version
         return None
     try:
         record = _RECORD.validate_python({**values, "id": run_id})
     except ValidationError:
         return None
     return record if _is_safe(record) else None
+
+
+def _of_this_version(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a record, of which an older version kept only that of -show for the commands that go on."""
+    if type(show := values.get("show")) is not int:
+        return values
+    others = {name: value for name, value in values.items() if name != "show"}
+    return {"resume_flags": as_words("show", show) if show else (), **others}
 
 
 def _values(run_id: str) -> dict[str, Any] | None:
@@ -143,8 +157,9 @@ def _is_safe(record: RunRecord) -> bool:
     """Whether paths can be made of a record's names, and its commands are trainings: the file may be a stranger's."""
     is_named = record.name == safe_name(record.name) and studio_paths.is_id(record.text, "t")
     commands = [record.words, *filter(None, (record.next_words, record.command))]
-    are_trainings = all(words[:1] == ("train",) and all(map(studio_paths.is_argument, words)) for words in commands)
-    return is_named and are_trainings and (bool(record.next_words) or record.state != "waiting")
+    are_trainings = all(words[:1] == ("train",) for words in commands) and are_resume_flags(record.resume_flags)
+    are_arguments = all(studio_paths.is_argument(word) for words in (*commands, record.resume_flags) for word in words)
+    return is_named and are_trainings and are_arguments and (bool(record.next_words) or record.state != "waiting")
 
 
 def names_with_checkpoints() -> set[str]:

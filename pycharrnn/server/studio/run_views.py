@@ -85,8 +85,7 @@ def _sentence(
         of = f" of {figures.iterations:,}" if figures.iterations else ""
         if not progress.has_begun:
             return f"going on after iteration {done}{of}: it loads PyTorch and the checkpoint."
-        left = f", about {_words(figures.seconds_left)} left" if figures.seconds_left is not None else ""
-        return f"learning: iteration {done}{of}{left}.{error and f' It {error}'}"
+        return f"learning: iteration {done}{of}.{error and f' It {error}'}"
     if record.state == "stopping":
         return "stopping: it finishes its step and saves."
     if record.state == "finished":
@@ -105,12 +104,3 @@ def _sentence(
     if error:
         return f"{error.rstrip('.')}. {way_on}."
     return f"stopped{f' after iteration {done}' if done else ''}: {way_on}."
-
-
-def _words(seconds: float) -> str:
-    """A time in words: "40 seconds", "3 minutes", "2 hours"."""
-    for size, unit in ((3600, "hour"), (60, "minute")):
-        if seconds >= 1.5 * size:
-            return f"{round(seconds / size)} {unit}s"
-    count = max(1, round(seconds))
-    return f"{count} {plural(count, 'second')}"

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pycharrnn._version import __version__
 from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.common.printing import PrintLine, print_nothing
+from pycharrnn.common.printing import PrintLine
 from pycharrnn.server import security
 from pycharrnn.server.registry import NoSuchModel, Registry
 from pycharrnn.server.studio import (
@@ -167,9 +167,9 @@ class Studio:
             text_name=os.path.basename(paths[0]),
             bytes=files.bytes,
             choice=asked.choice,
-            show=run_command.shown_characters(asked),
             words=tuple(words),
             created=time.time(),
+            resume_flags=tuple(run_command.resume_flags(asked)),
         )
         record = self._queue.add(record)
         self._texts.use(asked.text)
@@ -249,7 +249,7 @@ class Studio:
         path = self._path_of(model_id)
         try:
             async with self._one_conversion_at_a_time:
-                return await asyncio.to_thread(model_files.convert, path, name, print_nothing, title, about)
+                return await asyncio.to_thread(model_files.convert, path, name, title, about)
         except OSError as e:
             raise studio_paths.refusal_of(e, "can't write the file to send") from e
 
