@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from compat import item_options
 from pycharrnn.cli import max_copy
 from pycharrnn.cli.console import (
     end_of_input,
@@ -46,6 +45,7 @@ def chat_command(model: str, **values: Any) -> None:
 
     opt = ChatOptions(**{**values, "stop": unescape(values["stop"])})
     use_threads(opt.threads or 1)
+    from compat import item_options
     from pycharrnn.checkpoints import checkpoint, formats, paths
     from pycharrnn.engine import device
     from pycharrnn.sampling import inference, model_labels

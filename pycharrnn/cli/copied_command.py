@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from compat import item_options
 from pycharrnn.cli.console import is_folder_of_texts, is_text, note, read, read_text, saved, say
 from pycharrnn.cli.flag_types import FILE
 from pycharrnn.cli.flags import FOLDER, Command
@@ -34,6 +33,7 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
 
     opt = CopiedOptions(**values)
     _check_operands(sample, model, opt.text)
+    from compat import item_options
     from pycharrnn.analysis import copied, copied_report
     from pycharrnn.checkpoints import paths
     from pycharrnn.common import cores

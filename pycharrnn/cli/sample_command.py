@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from compat import item_options
 from pycharrnn.cli import max_copy
 from pycharrnn.cli.console import (
     explain_seed,
@@ -143,6 +142,7 @@ class _Prompt(NamedTuple):
 
 def _prompt(loaded: Checkpoint, opt: SampleOptions) -> _Prompt:
     """The prompt of -primetext or -primefile. Errors: UserError for a character that the model lacks, or a label."""
+    from compat import item_options
     from pycharrnn.sampling import model_labels
     from pycharrnn.sampling.primetext import line_start, primetext_characters, without_unknown
 

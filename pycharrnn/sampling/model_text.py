@@ -23,7 +23,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.engine import passages
 from pycharrnn.engine.passage_index import PassageFilter, PassageRules, Passages
-from pycharrnn.text import cache_record, item_file, source_files
+from pycharrnn.text import cache_record, file_kinds, item_file, source_files
 from pycharrnn.text.encodings import BYTES, UTF8, InvalidUtf8, invalid_utf8_at
 from pycharrnn.text.file_pieces import file_pieces
 from pycharrnn.text.joined_files import JoinedFiles
@@ -143,17 +143,17 @@ class ModelText:
 
     def _reader_of(self, path: str, note: PrintLine) -> _Bytes:
         """Reads the text of -text as training would. Errors, also of the reader: OSError; UserError."""
-        with contextlib.ExitStack() as until_found:  # a path that is not a pipe needs no copy
-            files = source_files.find_for_model(path, note, until_found, self._read_as)
         if self._end_id >= 0:
-            return lambda: self._items_of_file(path)
-        if self._is_from_texts or os.path.isdir(path):
-            return JoinedFiles(files).pieces
-        return lambda: file_pieces(path)  # an input.txt, byte by byte
+            notes = iter([note])  # the first of several readings prints
+            return lambda: self._items_of_file(path, next(notes, print_nothing))
+        if not self._is_from_texts and os.path.isfile(path) and not file_kinds.has_checkpoint_ending(path):
+            return lambda: file_pieces(path)  # an input.txt: its bytes as they are, as -data_dir takes them
+        with contextlib.ExitStack() as until_found:  # a path that is not a pipe needs no copy
+            return JoinedFiles(source_files.find_for_model(path, note, until_found, self._read_as)).pieces
 
-    def _items_of_file(self, path: str) -> Iterator[bytes]:
+    def _items_of_file(self, path: str, note: PrintLine) -> Iterator[bytes]:
         end = ITEM_KINDS[item_options.kind(self._vocab, self._opt)].end
-        for item in item_file.items_for_model(path, self._vocab, self._opt, self._read_as):
+        for item in item_file.items_for_model(path, self._vocab, self._opt, self._read_as, note):
             yield item + end
 
     def _pieces(self, read: _Bytes) -> Iterator[npt.NDArray[np.int32]]:

@@ -8,7 +8,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import get_args
 
-from compat.cells import MODELS
 from pycharrnn.checkpoints import formats
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import (
@@ -58,7 +57,8 @@ class TrainOptions:
     # model params
     rnn_size: int = option(128, "size of LSTM internal state", group="model", allowed=number(1), charrnn=True)
     num_layers: int = option(2, "number of layers in the LSTM", group="model", allowed=number(1), charrnn=True)
-    model: str = option("lstm", "lstm,gru or rnn", group="model", allowed=one_of(*MODELS), charrnn=True)
+    # MODELS of compat.cells, which imports NumPy: -help is quick, and -threads takes effect before that.
+    model: str = option("lstm", "lstm,gru or rnn", group="model", allowed=one_of("lstm", "gru", "rnn"), charrnn=True)
     # optimization
     learning_rate: float = option(2e-3, "learning rate", group="learning", allowed=number(above=0), charrnn=True)
     learning_rate_decay: float = option(

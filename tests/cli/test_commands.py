@@ -42,9 +42,10 @@ def test_help_and_sampling_load_no_pytorch(tmp_path):
         assert result.returncode == 0, result.stderr
 
 
-def test_numpy_is_loaded_late():
+@pytest.mark.parametrize("module", ["cli.commands", "training.options", "sampling.options"])
+def test_numpy_is_loaded_late(module):
     """Help is quick, and the commands may still say how many threads NumPy's products take."""
-    code = "import sys, pycharrnn.cli.commands; print('numpy' in sys.modules)"
+    code = f"import sys, pycharrnn.{module}; print('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "False\n"
 
 

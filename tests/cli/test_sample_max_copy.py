@@ -185,3 +185,20 @@ def test_the_encoding_of_the_text_can_be_named(tmp_path, command, kind):
 def test_an_encoding_without_a_file_is_refused(home, command, files):
     done = run(command, *SAMPLE[1:], "-text_encoding", "cp1252", cwd=home, input=b"ab\n")
     assert f"-text_encoding is for the {files}: leave it out." in sentence(done)
+
+
+@pytest.mark.parametrize("command", ["sample", "chat"])
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [("", b"%PDF-1.7\n\0\1" + TEXT), ("", b""), ("file", b"%PDF-1.7\n\1\xffab\x1ebca\x1e" + TEXT)],
+    ids=["binary", "empty", "with U+001E"],
+)
+def test_an_input_txt_is_taken_as_it_is(tmp_path, command, kind, text):
+    """Training takes it by -data_dir, and a file with U+001E also by `train FILE -items file`."""
+    item_models.saved(tmp_path, kind, letters="abc\n", from_texts=0)
+    (tmp_path / "input.txt").write_bytes(text)
+    more = ("-verbose", "0", "-length", "300") if command == "sample" else ()
+    done = run(command, *SAMPLE[1:], "-max_copy", f"{N}", "-text", "input.txt", *more, cwd=tmp_path, input=b"ab\n")
+    assert done.returncode == 0 and b"input.txt" not in done.stderr
+    if command == "sample" and text:
+        assert len(done.stdout) > 50 and not has_copy(done.stdout.replace(b"\n%\n", b"%"), 0)

@@ -117,11 +117,6 @@ def test_what_was_read_stays_when_it_is_no_longer_in_the_last_part(path, monkeyp
     assert reader.read().iterations == 7  # of a file that has not changed
 
 
-def test_a_file_that_is_removed_while_it_is_opened(path, monkeypatch):
-    monkeypatch.setattr(os.path, "isfile", lambda path: True)
-    assert EventReader(path).read() == RunEvents()
-
-
 def test_a_file_that_begins_anew_is_read_anew(path):
     writer, reader = EventWriter(path), EventReader(path)
     writer.error("a long sentence")

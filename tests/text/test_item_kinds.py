@@ -19,12 +19,15 @@ def test_tables_have_every_kind():
     assert set(items._WITHOUT_ENDS) == {kind for kind, facts in ITEM_KINDS.items() if not facts.ends_in_source}
 
 
-def test_the_page_has_the_same_ends():
-    script = files("pycharrnn.page").joinpath("files/item_selection.js").read_text(encoding="utf-8")
-    (table,) = re.findall(r"ENDS = \{(.*?)\}", script)
-    names = {r'"\n"': b"\n", "RECORD_SEPARATOR": b"\x1e"}
-    found = {kind: names[end] for kind, end in re.findall(r"(\w+): ([^,\s]+)", table)}
-    assert found == {kind: facts.end for kind, facts in ITEM_KINDS.items()}
+@pytest.mark.parametrize(
+    ("script", "name", "attribute"), [("item_selection.js", "ENDS", "end"), ("item_list.js", "BETWEEN", "between")]
+)
+def test_the_page_has_the_same_table(script, name, attribute):
+    source = files("pycharrnn.page").joinpath(f"files/{script}").read_text(encoding="utf-8")
+    (table,) = re.findall(rf"{name} = \{{(.*?)\}}", source)
+    values = {r'""': b"", r'"\n"': b"\n", r'"%\n"': b"%\n", "RECORD_SEPARATOR": b"\x1e"}
+    found = {kind: values[value] for kind, value in re.findall(r"(\w+): ([^,\s]+)", table)}
+    assert found == {kind: getattr(facts, attribute) for kind, facts in ITEM_KINDS.items()}
 
 
 @pytest.mark.parametrize("kind", ITEM_KINDS)

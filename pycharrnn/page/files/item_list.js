@@ -2,6 +2,8 @@
 
 import { controlPictures } from "./text_view.js";
 
+const BETWEEN = { line: "", blank: "\n", file: "%\n" }; // what stands between two items, as in item_options.ITEM_KINDS
+
 export class ItemList {
   items = []; // {text, known, cut}
   #kept = new Map(); // text -> {item, kind}
@@ -91,9 +93,9 @@ function nameOf(text) {
   return text || "(empty)";
 }
 
-// As `pycharrnn sample` prints them: BETWEEN of compat/item_options.py.
+// As `pycharrnn sample` prints them.
 function joined(texts, kind) {
-  return texts.map((text) => `${text}\n`).join({ line: "", blank: "\n", file: "%\n" }[kind]);
+  return texts.map((text) => `${text}\n`).join(BETWEEN[kind]);
 }
 
 function note(words) {

@@ -33,8 +33,8 @@ def read(
 ) -> tuple[TextFacts, TextStats]:
     """Gather a text as `train` would. `options`: of them -items, -label and -text_encoding.
 
-    `shown`: rewords a sentence for the page. `renamed`: of Texts.renamed. Errors: UserError for a text that can't be
-    learnt from.
+    `shown`: rewords a sentence for the page. `renamed`: UploadedText.renamed. Errors: UserError for a text that can't
+    be learnt from.
     """
     notes: list[str] = []
     how = {"text_encoding": options.text_encoding, "items": options.items, "label": options.label}

@@ -1,4 +1,4 @@
-"""The uploaded texts, which lie below studio/texts until they are deleted with their runs."""
+"""The uploaded texts below studio/texts: those of runs stay, others are removed after a while or at the next start."""
 
 from __future__ import annotations
 
