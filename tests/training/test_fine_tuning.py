@@ -385,7 +385,7 @@ def test_resuming_with_still_other_characters(tmp_path):
 
 def test_vocab_without_a_checkpoint(tmp_path):
     error = sentence(command("train", *SMALL, "-vocab", "keep", cwd=folder_with_text(tmp_path / "a")))
-    assert "give -init_from" in error
+    assert "add -init_from" in error
     assert "-vocab must be strict, extend or keep, not all" in sentence(command("train", "-vocab", "all"))
     assert "-encoding must be bytes or utf8, not latin1" in sentence(command("train", "-encoding", "latin1"))
 
