@@ -219,7 +219,7 @@ PUBLIC void charrnn_workspace_sizes(const void *layer, struct workspace_sizes *s
 PUBLIC void charrnn_read(const struct reading *reading) { read_characters(reading); }
 PUBLIC void charrnn_adapt(const struct adapting *adapting, int threads) { read_and_learn(adapting, threads); }
 PUBLIC void charrnn_sample(struct sampling *sampling) { sample_characters(sampling); }
-PUBLIC void charrnn_build_matcher(struct matcher *m) { build_matcher(m); }
+PUBLIC void charrnn_build_matcher(struct matcher *m, int64_t count) { build_matcher(m, count); }
 PUBLIC void charrnn_match(struct matcher *m, const uint8_t *text, int64_t count, int threads) {
   match_text(m, text, count, threads);
 }

@@ -89,10 +89,12 @@ static int32_t extend_automaton(struct matcher *m, int32_t last, uint8_t symbol)
   return v;
 }
 
-static void build_matcher(struct matcher *m) {
-  int32_t last = 0;
-  m->states[0].link = -1, m->num_states = 1;
-  for (int64_t i = 0; i < m->size; i++) last = extend_automaton(m, last, m->sample[i]);
+/* Append the next bytes of the sample. Until all are appended, m->state is that of the automaton's whole string. */
+static void build_matcher(struct matcher *m, int64_t count) {
+  if (!m->num_states) m->states[0].link = -1, m->num_states = 1;
+  const int64_t done = m->states[m->state].len;
+  for (int64_t i = done; i < done + count; i++) m->state = extend_automaton(m, (int32_t)m->state, m->sample[i]);
+  if (done + count == m->size) m->state = 0;
 }
 
 /* A place in the text, and the longest string of the sample that ends there. */

@@ -222,7 +222,7 @@ FUNCTIONS: dict[str, list[Any]] = {
     "charrnn_read": [ctypes.c_void_p],
     "charrnn_sample": [ctypes.c_void_p],
     "charrnn_adapt": [ctypes.c_void_p, ctypes.c_int],
-    "charrnn_build_matcher": [ctypes.c_void_p],
+    "charrnn_build_matcher": [ctypes.c_void_p, ctypes.c_int64],
     "charrnn_match": [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int],
     "charrnn_finish_matching": [ctypes.c_void_p] * 5,
     "charrnn_index_passages": [ctypes.c_void_p],

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 MAX_SAMPLE = 1 << 30  # bytes, so that 32 bits number the states of the automaton
-_PIECE = 1 << 24  # bytes of a text for one call
+# Bytes for one call, between two of which Ctrl-C is answered.
+_PIECE = 1 << 24  # of a text
+_SAMPLE_PIECE = 1 << 20
 
 
 class Matches(NamedTuple):
@@ -82,7 +84,8 @@ class KernelAutomaton:
         rows = np.zeros((n // INLINE_EDGES + 1, 256), np.int32)
         self._arrays = states, rows
         self._matcher = MatcherStruct(self._sample.ctypes.data, n, states.ctypes.data, rows.ctypes.data)
-        library.charrnn_build_matcher(ctypes.byref(self._matcher))
+        for start in range(0, n, _SAMPLE_PIECE):
+            library.charrnn_build_matcher(ctypes.byref(self._matcher), min(_SAMPLE_PIECE, n - start))
 
     def read(self, text: bytes) -> None:
         for start in range(0, len(text), _PIECE):

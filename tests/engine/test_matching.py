@@ -83,6 +83,16 @@ def test_long_pieces_are_read_in_parts_side_by_side(alphabet):
 
 
 @needs_kernel
+@pytest.mark.parametrize("piece", [1, 7, 2999, 3000])
+def test_the_automaton_is_built_in_pieces(piece, monkeypatch):
+    monkeypatch.setattr(matching, "_SAMPLE_PIECE", piece)
+    draw = random.Random(3)
+    sample, text = (bytes(draw.choices(b"abc", k=k)) for k in (3000, 9000))
+    by_python, by_kernel = (matches(automaton, [[text]]) for automaton in automata(sample))
+    assert by_python == by_kernel
+
+
+@needs_kernel
 @pytest.mark.parametrize("alphabet", [b"a", b"ab", b"abcd"])
 def test_any_number_of_threads_finds_the_same(alphabet):
     draw = random.Random(2)

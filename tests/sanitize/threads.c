@@ -91,7 +91,7 @@ static void match(const uint8_t *sample, int64_t size, const uint8_t *text, int6
   m.rows = calloc((size_t)size / 6 + 1, 256 * sizeof(int32_t));
   int32_t *by_length = calloc((size_t)(2 * size + 1), sizeof(int32_t)), *counts = calloc((size_t)size + 1, sizeof(int32_t));
   if (!m.rows || !by_length || !counts) abort();
-  charrnn_build_matcher(&m);
+  for (int k = 0; k < 3; k++) charrnn_build_matcher(&m, PART(size, k + 1, 3) - PART(size, k, 3));
   for (int k = 0; k < 3; k++) charrnn_match(&m, text + PART(count, k, 3), PART(count, k + 1, 3) - PART(count, k, 3), threads);
   charrnn_finish_matching(&m, lengths, positions, by_length, counts);
   free(m.states), free(m.rows), free(by_length), free(counts);
