@@ -74,29 +74,8 @@ def settle(
         minutes, options = options.minutes, dataclasses.replace(options, minutes=TrainOptions.minutes)
     if start is not None and options.encoding != encoding:
         lines.log.append(f"overwriting encoding={options.encoding} based on the checkpoint.")
-    options.check_fractions()
-    if options.anneal and (without_effect := [flag(name) for name in _DECAY if name in given]):
-        has = "have" if len(without_effect) > 1 else "has"
-        lines.notes.append(
-            f"{' and '.join(without_effect)} {has} no effect with {flag('anneal', options.anneal)}, by which the rate"
-            f" falls to the end: {flag('anneal', 0)} turns that off."
-        )
-    if "anneal_to" in given and options.anneal_to and not options.anneal:
-        raise UserError(f"{flag('anneal_to', options.anneal_to)} is for {flag('anneal')}: add {flag('anneal', 1)}.")
-    if options.vocab != "strict" and start is None:
-        raise UserError(f"{flag('vocab', options.vocab)} needs a checkpoint: add {flag('init_from')}.")
-    if explanation := explained(options.seed):
-        lines.notes.append(explanation)
-    process = machine.process
-    device, gpuid, said = devices.pick(options.gpuid, options.opencl, machine.gpus, process.local_rank)
-    lines.log += said
-    options = dataclasses.replace(options, gpuid=gpuid)
-    if process.size > 1 and device == "mps":
-        raise UserError(f"a run on several processes needs CPUs or CUDA: use {flag('gpuid', -1)}.")
-    if options.batch_size < process.size:
-        raise UserError(
-            f"{flag('batch_size', options.batch_size)} can't be divided among {process.size} processes: use fewer."
-        )
+    _check_together(options, given, start, lines)
+    options, device = _with_device(options, machine, lines)
     parameters, products = _precision(options, device, machine)
     _check_old_exp(options, device)
     checkpoint_format = _checkpoint_format(options, start, text, machine, lines)
@@ -113,6 +92,39 @@ def settle(
         tuple(lines.notes),
         minutes,
     )
+
+
+def _check_together(
+    options: TrainOptions, given: Collection[str], start: InitialCheckpoint | None, lines: _Lines
+) -> None:
+    """Check options that depend on others, and note those without effect. Errors: UserError."""
+    options.check_fractions()
+    if options.anneal and (without_effect := [flag(name) for name in _DECAY if name in given]):
+        has = "have" if len(without_effect) > 1 else "has"
+        lines.notes.append(
+            f"{' and '.join(without_effect)} {has} no effect with {flag('anneal', options.anneal)}, by which the rate"
+            f" falls to the end: {flag('anneal', 0)} turns that off."
+        )
+    if "anneal_to" in given and options.anneal_to and not options.anneal:
+        raise UserError(f"{flag('anneal_to', options.anneal_to)} is for {flag('anneal')}: add {flag('anneal', 1)}.")
+    if options.vocab != "strict" and start is None:
+        raise UserError(f"{flag('vocab', options.vocab)} needs a checkpoint: add {flag('init_from')}.")
+    if explanation := explained(options.seed):
+        lines.notes.append(explanation)
+
+
+def _with_device(options: TrainOptions, machine: Machine, lines: _Lines) -> tuple[TrainOptions, str]:
+    """The options with the number of the GPU that this process uses, and the name of its device. Errors: UserError."""
+    process = machine.process
+    device, gpuid, said = devices.pick(options.gpuid, options.opencl, machine.gpus, process.local_rank)
+    lines.log += said
+    if process.size > 1 and device == "mps":
+        raise UserError(f"a run on several processes needs CPUs or CUDA: use {flag('gpuid', -1)}.")
+    if options.batch_size < process.size:
+        raise UserError(
+            f"{flag('batch_size', options.batch_size)} can't be divided among {process.size} processes: use fewer."
+        )
+    return dataclasses.replace(options, gpuid=gpuid), device
 
 
 def _without_unused_text_encoding(options: TrainOptions) -> TrainOptions:
