@@ -187,7 +187,7 @@ class Model:
             ignore_bad_primetext: leave out characters of the prompt that the vocabulary lacks.
             max_copy: sample no passage of more characters than this that is in the training text. 0 = no limit. A
                 text ends where no other character is left; its `ended_early` is then True.
-            text: file with the text for max_copy; None = the training text, as the checkpoint records it.
+            text: file, or folder of texts, for max_copy; None = the training text, as the checkpoint records it.
             as_bytes: return bytes. A str has U+FFFD for invalid UTF-8.
 
         Errors: UserError for a value that is not allowed, a character that the vocabulary lacks, a model that predicts
