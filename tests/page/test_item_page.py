@@ -141,6 +141,14 @@ def test_a_label_is_chosen(labelled, pages):
     logged(labelled)  # where a refusal of the server stands
 
 
+def test_an_end_of_an_item_in_the_prompt_is_refused(both):
+    both.execute_script("document.getElementById('primetext').value = 'a\\nb'")
+    click(both, "generate")
+    words = r"Prompt contains '\n', which ends an item: remove it; each item starts by itself."
+    wait(both, lambda: status(both) == words)
+    logged(both)  # where a refusal of the server stands
+
+
 def test_a_score_is_that_of_the_label(labelled):
     click(labelled, "tab-score")
     said = []

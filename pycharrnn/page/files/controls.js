@@ -123,7 +123,7 @@ export function check(inputs = $("controls").elements, { focus = false } = {}) {
 
 // A message of the server for the page: with the label of a control in place of the API's field name.
 export function withLabel(message) {
-  const [, field, rest] = message.match(/^(\w+)((?::| has| begins) .*)$/s) ?? [];
+  const [, field, rest] = message.match(/^(\w+)((?::| has| contains| begins) .*)$/s) ?? [];
   if (ALL_CONTROLS.includes(field)) return labelOf($(field)) + rest;
   return message.charAt(0).toUpperCase() + message.slice(1);
 }
