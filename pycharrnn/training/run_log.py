@@ -51,7 +51,8 @@ def check(files: FileSettings, data_dir: str, resumed: Checkpoint | None, note: 
             if row.kind == "train" or last is None:
                 last = row
     except UserError as e:
-        raise UserError(f"{e.message.removesuffix('.')}; choose another {flag('log')}.") from e
+        way_out = on_page("", elsewhere=f"; choose another {flag('log')}")  # the studio chose this one
+        raise UserError(f"{e.message.removesuffix('.')}{way_out}.") from e
     if is_empty:
         return
     ways_on = f"choose another {flag('log')}, or give it up with {flag('overwrite', 1)}"

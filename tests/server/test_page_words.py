@@ -20,6 +20,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli import console
 from pycharrnn.common import errors
 from pycharrnn.common.errors import UserError, flag, for_command_line
+from pycharrnn.common.printing import print_nothing
 from pycharrnn.page.page_files import page_files
 from pycharrnn.server.studio import page_words
 from pycharrnn.text import corpus
@@ -115,6 +116,12 @@ def of_log_of_another_run() -> str:
     return " ".join(notes)
 
 
+def of_damaged_log() -> str:
+    Path("run.csv").write_bytes(b"hi\n")
+    files = group(FileSettings, TrainOptions(log="run.csv"), checkpoint_format="t7")
+    return refusal(lambda: run_log.check(files, "data", None, print_nothing))
+
+
 def of_two_choices() -> str:
     return refusal(lambda: time_plan.check(TrainOptions(minutes=2, recipe="best"), ("minutes", "recipe"), 1))
 
@@ -172,6 +179,7 @@ REWORDED: dict[str, tuple[Callable[[], str], str]] = {
     "stopped run": (of_stopped_run, "finishing the step and saving.\nstopped after iteration 1."),
     "run stopped at once": (lambda: of_stopped_run(2), "stopped at once."),
     "log of another run": (of_log_of_another_run, "run.csv begins anew."),
+    "damaged log": (of_damaged_log, "line 1 is not one of its rows."),
     "other characters": (of_other_characters, '; "Start from" with -vocab extend adds the new ones to the model'),
 }
 

@@ -545,6 +545,14 @@ def test_one_server_for_a_folder(studio):
     file_lock.release(fd, studio_paths.LOCK)
 
 
+def test_a_lock_that_is_a_link_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studio").mkdir()
+    (tmp_path / "studio" / ".lock").symlink_to("nothing")
+    with pytest.raises(UserError, match=re.escape(f"{tmp_path}/studio/.lock (it is a symbolic link: remove it)")):
+        studio_paths.lock()
+
+
 # -- a full disk -------------------------------------------------------------------------------------------------------
 
 

@@ -52,9 +52,8 @@ def lock() -> int:
             f"another pycharrnn studio{holder} has {os.getcwd()} open: use its page, or name another folder."
         ) from None
     except OSError as e:
-        raise UserError(
-            f"can't write to {os.path.join(os.getcwd(), 'studio')} ({e.strerror or e}): name another folder."
-        ) from e
+        path = os.path.join(os.getcwd(), e.filename if isinstance(e.filename, str) else "studio")
+        raise UserError(f"can't write to {path} ({e.strerror or e}): name another folder.") from e
 
 
 def new_id(kind: str) -> str:
