@@ -89,10 +89,12 @@ static int32_t extend_automaton(struct matcher *m, int32_t last, uint8_t symbol)
   return v;
 }
 
-/* Append the next bytes of the sample. Until all are appended, m->state is that of the automaton's whole string. */
+/* Append the next `count` bytes of the sample. Until the last byte is appended, m->state is the state of the bytes
+   appended so far; then it is the root. */
 static void build_matcher(struct matcher *m, int64_t count) {
   if (!m->num_states) m->states[0].link = -1, m->num_states = 1;
   const int64_t done = m->states[m->state].len;
+  CHECK(done + count <= m->size);
   for (int64_t i = done; i < done + count; i++) m->state = extend_automaton(m, (int32_t)m->state, m->sample[i]);
   if (done + count == m->size) m->state = 0;
 }

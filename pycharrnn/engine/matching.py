@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 MAX_SAMPLE = 1 << 30  # bytes, so that 32 bits number the states of the automaton
-# Bytes for one call, between two of which Ctrl-C is answered.
-_PIECE = 1 << 24  # of a text
+# Bytes that one call of C takes. Python answers Ctrl-C only after the call.
+_PIECE = 1 << 24  # of the text
 _SAMPLE_PIECE = 1 << 20
 
 

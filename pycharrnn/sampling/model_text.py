@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import itertools
 import os
 from typing import TYPE_CHECKING
 
@@ -144,8 +145,8 @@ class ModelText:
     def _reader_of(self, path: str, note: PrintLine) -> _Bytes:
         """Reads the text of -text as training would. Errors, also of the reader: OSError; UserError."""
         if self._end_id >= 0:
-            notes = iter([note])  # the first of several readings prints
-            return lambda: self._items_of_file(path, next(notes, print_nothing))
+            note_once = itertools.chain([note], itertools.repeat(print_nothing))  # the text is read several times
+            return lambda: self._items_of_file(path, next(note_once))
         if not self._is_from_texts and os.path.isfile(path) and not file_kinds.has_checkpoint_ending(path):
             return lambda: file_pieces(path)  # an input.txt: its bytes as they are, as -data_dir takes them
         with contextlib.ExitStack() as until_found:  # a path that is not a pipe needs no copy

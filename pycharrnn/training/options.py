@@ -57,7 +57,8 @@ class TrainOptions:
     # model params
     rnn_size: int = option(128, "size of LSTM internal state", group="model", allowed=number(1), charrnn=True)
     num_layers: int = option(2, "number of layers in the LSTM", group="model", allowed=number(1), charrnn=True)
-    # MODELS of compat.cells, which imports NumPy: -help is quick, and -threads takes effect before that.
+    # The names of compat.cells.MODELS. Importing that would load NumPy: too slow for -help, and too early for -threads,
+    # which sets the number of NumPy's threads.
     model: str = option("lstm", "lstm,gru or rnn", group="model", allowed=one_of("lstm", "gru", "rnn"), charrnn=True)
     # optimization
     learning_rate: float = option(2e-3, "learning rate", group="learning", allowed=number(above=0), charrnn=True)

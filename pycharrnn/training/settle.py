@@ -75,6 +75,8 @@ def settle(
     if start is not None and options.encoding != encoding:
         lines.log.append(f"overwriting encoding={options.encoding} based on the checkpoint.")
     _check_together(options, given, start, lines)
+    if explanation := explained(options.seed):
+        lines.notes.append(explanation)
     options, device = _with_device(options, machine, lines)
     parameters, products = _precision(options, device, machine)
     _check_old_exp(options, device)
@@ -109,8 +111,6 @@ def _check_together(
         raise UserError(f"{flag('anneal_to', options.anneal_to)} is for {flag('anneal')}: add {flag('anneal', 1)}.")
     if options.vocab != "strict" and start is None:
         raise UserError(f"{flag('vocab', options.vocab)} needs a checkpoint: add {flag('init_from')}.")
-    if explanation := explained(options.seed):
-        lines.notes.append(explanation)
 
 
 def _with_device(options: TrainOptions, machine: Machine, lines: _Lines) -> tuple[TrainOptions, str]:

@@ -575,7 +575,7 @@ def test_convert_says_why_it_scores_no_text(tmp_path, monkeypatch):
         assert why() == f"{name} has more than 64 MiB"
     with monkeypatch.context() as patch:  # a disk that fails, on which the text may be as it was
         patch.setattr(text_stats, "file_pieces", mock.Mock(side_effect=OSError(errno.EIO, "Input/output error")))
-        assert why() == f"{name} can't be scored (can't read {name}: Input/output error.)"
+        assert why() == f"{name} can't be scored (can't read {name}: Input/output error)"
     with monkeypatch.context() as patch:
         patch.setattr(rounding.shutil, "copyfile", mock.Mock(side_effect=OSError(errno.ENOSPC, "No space left")))
         assert why() == f"{name} can't be scored ([Errno {errno.ENOSPC}] No space left)"
@@ -604,7 +604,7 @@ def test_convert_prints_both_losses_of_a_text_without_hash(tmp_path, monkeypatch
     (tmp_path / name).write_bytes(text[: len(text) // 2])
     assert abs(float(last_note().split(";")[1].rpartition(" ")[2]) - 3.0075) > 1e-3
     (tmp_path / name).write_bytes(b"")
-    assert last_note().endswith(f"{name} can't be scored ({name} is empty: put your text into it.)")
+    assert last_note().endswith(f"{name} can't be scored ({name} is empty: put your text into it)")
     del (opt := dict(original.opt))["data_dir"]
     checkpoint.convert(dataclasses.replace(original, opt=opt), tmp_path / "lm.t7")
     assert "is unknown, since lm.t7 does not record the folder of its training text" in last_note()
