@@ -718,6 +718,24 @@ def test_rows_at_intervals_between_those_of_print_every_are_no_pauses():
     assert log.speed() == pytest.approx(127, rel=0.02)
 
 
+@pytest.mark.parametrize("pauses", [{}, {850: 3600.0, 912: 600.0}])
+def test_slow_rows_that_come_again_and_again_are_no_pauses(pauses):
+    """As those with a save, where -print_every 1 has many rows between two saves."""
+    log, seconds = run_progress._Log(), 0.0
+    for i in range(1, 1001):
+        seconds += 0.05 + (1.05 if i % 100 == 0 else 0.0) + pauses.get(i, 0.0)
+        log.add(Row("train", i, i / 100, seconds=round(seconds, 3)), i)
+    assert log.speed() == pytest.approx(333 / (333 * 0.05 + 4 * 1.05), rel=0.02)
+
+
+def test_the_speed_of_a_long_log_is_that_of_its_last_rows(monkeypatch):
+    monkeypatch.setattr(run_progress, "_MOST_RECENT", 100)
+    log = run_progress._Log()
+    for i in range(1, 2001):
+        log.add(Row("train", i, i / 100, seconds=i if i <= 1800 else 1800 + (i - 1800) / 10), i)
+    assert log.speed() == pytest.approx(10)
+
+
 @pytest.mark.parametrize("saves", [True, False])
 def test_a_run_that_goes_on_says_so_until_its_log_is_written(studio, monkeypatch, saves):
     """Without a checkpoint it begins anew, and there is none to load."""

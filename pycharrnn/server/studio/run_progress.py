@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _RECENT = 12  # rows at least, and a third of all, over which the speed is averaged
 _PAUSE, _PAUSE_SECONDS = 10, 1.0  # a pause takes so many times as long as usual, and longer than so many seconds
+_PAUSES, _ROWS_OF_A_PAUSE = 4, 1000  # so many rows, or one in so many, may be pauses; more are a part of the training
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ def _without_pauses(durations: Doubles, iterations: Doubles, kinds: npt.NDArray[
     """The seconds between rows, (N,), where pauses take as long as is usual for their kind, (N,).
 
     In a pause the process was stopped, or the machine slept: it takes far longer than usual, also for each of the
-    `iterations` between the rows, (N,), and the durations of its kind before and after it do not. Otherwise the
-    training has become slower.
+    `iterations` between the rows, (N,), and than almost all rows of its kind, such as those with a save; and the
+    durations of its kind before and after it are not so long. Otherwise the training has become slower.
     """
     found = durations.copy()
     for kind in np.unique(kinds):
@@ -80,7 +81,10 @@ def _without_pauses(durations: Doubles, iterations: Doubles, kinds: npt.NDArray[
             (seconds > max(_PAUSE * usual, _PAUSE_SECONDS)) & (of_each > _PAUSE * usual_of_each),
             1,
         )
-        found[places[is_long[1:-1] & ~is_long[:-2] & ~is_long[2:]]] = usual
+        pauses = max(_PAUSES, len(seconds) // _ROWS_OF_A_PAUSE)
+        longest_regular = np.sort(seconds)[-pauses - 1] if len(seconds) > pauses else 0.0
+        is_pause = is_long[1:-1] & ~is_long[:-2] & ~is_long[2:] & (seconds > _PAUSE * longest_regular)
+        found[places[is_pause]] = usual
     return found
 
 
