@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Doubles = npt.NDArray[np.float64]
 
-_RECENT = 12  # rows at least, and a third of all, over which the speed is averaged
+_RECENT, _MOST_RECENT = 12, 30_000  # rows: the speed is the mean over a third of all, but at least and at most these
 _PAUSE, _PAUSE_SECONDS = 10, 1.0  # a pause takes so many times as long as usual, and longer than so many seconds
 _PAUSES, _ROWS_OF_A_PAUSE = 4, 1000  # so many rows, or one in so many, may be pauses; more are a part of the training
 
@@ -57,9 +57,9 @@ class _Curve:
         self._iterations.append(iteration)
         self._values.append(math.nan if value is None else value)
 
-    def finite(self) -> tuple[Doubles, Doubles]:
-        """The iterations, and their values, of those that are known and finite."""
-        iterations, values = np.array(self._iterations, float), np.array(self._values)
+    def finite(self, last: int = 0) -> tuple[Doubles, Doubles]:
+        """The iterations, and their values, of those that are known and finite. `last`: of so many; 0: of all."""
+        iterations, values = np.array(self._iterations[-last:], float), np.array(self._values[-last:])
         finite = np.isfinite(values)
         return iterations[finite], values[finite]
 
@@ -125,10 +125,11 @@ class _Log:
 
     def speed(self) -> float:
         """Iterations in a second, with validations and without pauses; 0 if it is not known yet."""
-        (iterations, seconds), validations = self.seconds.finite(), np.array(self.validations, np.int64)
-        if not len(seconds):
+        if not len(self.seconds):
             return 0.0
-        recent = max(_RECENT, len(seconds) // 3)
+        recent = max(_RECENT, min(len(self.seconds) // 3, _MOST_RECENT))
+        known = 3 * recent  # rows that show what is usual
+        (iterations, seconds), validations = self.seconds.finite(known), np.array(self.validations[-known:], np.int64)
         durations = _without_pauses(np.diff(seconds), np.diff(iterations), 2 * validations[:-1] + validations[1:])
         first, last, took = iterations[-recent:][0], iterations[-1], durations[1 - recent :].sum()
         if last == first:
