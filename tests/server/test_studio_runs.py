@@ -699,7 +699,7 @@ def test_a_pause_is_not_a_slow_step(steps, validations, speed):
     log = run_progress._Log()
     for end, row in enumerate(paused_log(steps, validations), 1):
         log.add(row, end)
-    assert log.speed() == pytest.approx(speed, rel=0.02)
+    assert log.pace()[0] == pytest.approx(speed, rel=0.02)
 
 
 def test_short_steps_are_no_pauses():
@@ -707,7 +707,7 @@ def test_short_steps_are_no_pauses():
     log = run_progress._Log()
     for i in range(1, 1001):
         log.add(Row("train", i, i / 100, seconds=round(i / 4000, 3)), i)
-    assert log.speed() == pytest.approx(4000, rel=0.02)
+    assert log.pace()[0] == pytest.approx(4000, rel=0.02)
 
 
 def test_rows_at_intervals_between_those_of_print_every_are_no_pauses():
@@ -715,7 +715,7 @@ def test_rows_at_intervals_between_those_of_print_every_are_no_pauses():
     log, rows = run_progress._Log(), (i for j in range(1, 40) for i in (260 * j - 5, 260 * j))
     for end, i in enumerate(rows, 1):
         log.add(Row("train", i, i / 5000, seconds=round(i / 127, 3)), end)
-    assert log.speed() == pytest.approx(127, rel=0.02)
+    assert log.pace()[0] == pytest.approx(127, rel=0.02)
 
 
 @pytest.mark.parametrize("pauses", [{}, {850: 3600.0, 912: 600.0}])
@@ -725,7 +725,7 @@ def test_slow_rows_that_come_again_and_again_are_no_pauses(pauses):
     for i in range(1, 1001):
         seconds += 0.05 + (1.05 if i % 100 == 0 else 0.0) + pauses.get(i, 0.0)
         log.add(Row("train", i, i / 100, seconds=round(seconds, 3)), i)
-    assert log.speed() == pytest.approx(333 / (333 * 0.05 + 4 * 1.05), rel=0.02)
+    assert log.pace()[0] == pytest.approx(333 / (333 * 0.05 + 4 * 1.05), rel=0.02)
 
 
 def test_the_speed_of_a_long_log_is_that_of_its_last_rows(monkeypatch):
@@ -733,7 +733,21 @@ def test_the_speed_of_a_long_log_is_that_of_its_last_rows(monkeypatch):
     log = run_progress._Log()
     for i in range(1, 2001):
         log.add(Row("train", i, i / 100, seconds=i if i <= 1800 else 1800 + (i - 1800) / 10), i)
-    assert log.speed() == pytest.approx(10)
+    assert log.pace()[0] == pytest.approx(10)
+
+
+def test_the_time_left_waits_for_a_row_that_is_late(studio, monkeypatch):
+    """The process may be stopped, or the machine may sleep: then nothing is learnt."""
+    use_fake_training(monkeypatch, "wait")
+    run_id = studio.start()
+    begun(studio, run_id)
+    Path("cv/poems.csv").unlink()
+    write_log("cv/poems.csv", [train_row(i) for i in range(20, 301, 20)])
+    studio.tell(run_id, iterations=1000)
+    now = os.stat("cv/poems.csv").st_mtime
+    reader, record = run_progress.ProgressReader(), studio.record(run_id)
+    left = [reader.progress(record, now + late).figures.seconds_left for late in (0, 1, 2, 10, 3600)]
+    assert left == pytest.approx([70, 69, 68, 68, 68])
 
 
 @pytest.mark.parametrize("saves", [True, False])

@@ -123,18 +123,22 @@ class _Log:
         else:
             self.val_losses.append(row.iteration, row.val_loss)
 
-    def speed(self) -> float:
-        """Iterations in a second, with validations and without pauses; 0 if it is not known yet."""
+    def pace(self) -> tuple[float, float]:
+        """Iterations in a second, with validations and without pauses, and the most seconds between two rows.
+
+        Both of the recent rows, and 0 if they are not known yet.
+        """
         if not len(self.seconds):
-            return 0.0
+            return 0.0, 0.0
         recent = max(_RECENT, min(len(self.seconds) // 3, _MOST_RECENT))
         known = 3 * recent  # rows that show what is usual
         (iterations, seconds), validations = self.seconds.finite(known), np.array(self.validations[-known:], np.int64)
         durations = _without_pauses(np.diff(seconds), np.diff(iterations), 2 * validations[:-1] + validations[1:])
-        first, last, took = iterations[-recent:][0], iterations[-1], durations[1 - recent :].sum()
+        first, last, durations = iterations[-recent:][0], iterations[-1], durations[1 - recent :]
         if last == first:
-            first, took = 0, seconds[-1]
-        return float((last - first) / took) if took > 0 else 0.0
+            first, durations = 0, seconds[-1:]
+        took = durations.sum()
+        return (float((last - first) / took), float(durations.max())) if took > 0 else (0.0, 0.0)
 
 
 class ProgressReader:
@@ -191,10 +195,12 @@ def _figures(record: RunRecord, log: _Log, iterations: int | None, clock: float 
         iterations = None  # a resumed run of another length, which has not been said yet
     losses = log.val_losses.finite()[1].tolist()
     left = None
-    if record.is_active and log.has_begun and iterations and (speed := log.speed()):
+    speed, longest = log.pace() if record.is_active and log.has_begun and iterations else (0.0, 0.0)
+    if iterations and speed:
         # Not by training.time_left: a log has no times of the parts of a run, only what all of it took.
         age = (clock or time.time()) - log.written
-        left = max(0.0, (iterations - last.iteration) / speed - max(0.0, age))
+        # Once a row is late, the process is stopped, or slow: nothing is learnt in this time as far as is known.
+        left = max(0.0, (iterations - last.iteration) / speed - min(max(0.0, age), longest))
     return Figures(
         iteration=last.iteration,
         iterations=iterations,
