@@ -53,9 +53,9 @@ export function size(bytes) {
   return `${scaled.toFixed(k && scaled < 100 ? 1 : 0)} ${k ? units[k] : bytes === 1 ? "byte" : "bytes"}`;
 }
 
-// "40 seconds", "5 minutes", "2 h 10 min"
-export function duration(seconds) {
-  if (seconds < 90) return count(Math.max(1, Math.round(seconds)), "second");
+// "40 seconds", "5 minutes", "2 h 10 min". Below 90 seconds these are rounded to multiples of `step`.
+export function duration(seconds, step = 1) {
+  if (seconds < 90) return count(step * Math.max(1, Math.round(seconds / step)), "second");
   const minutes = Math.round(seconds / 60);
   if (minutes < 90) return count(minutes, "minute");
   const [hours, rest] = [Math.floor(minutes / 60), minutes % 60];

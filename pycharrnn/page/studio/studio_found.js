@@ -53,11 +53,10 @@ function hasCharactersOfBytes({ encoding, bytes, code_points }) {
   return encoding === "bytes" && code_points !== null && code_points < bytes;
 }
 
-// "about 2 minutes, with 160 units per layer". seconds: null if unknown; below 90 they are rounded to 5.
+// "about 2 minutes, with 160 units per layer". seconds: null if unknown.
 export function estimateWords({ seconds, rnn_size }) {
   const units = rnn_size ? `with ${rnn_size} units per layer` : "";
-  const rounded = seconds < 90 ? Math.max(5, 5 * Math.round(seconds / 5)) : seconds;
-  return [seconds === null ? "" : `about ${duration(rounded)}`, units].filter(Boolean).join(", ");
+  return [seconds === null ? "" : `about ${duration(seconds, 5)}`, units].filter(Boolean).join(", ");
 }
 
 function folded(title, lines) {
