@@ -46,7 +46,8 @@ class ItemLoader(Batches):
     Args:
         text: of the list; `close` closes it.
         data: the seed is that of the splits and the order; the fractions are of the items.
-        in_order: read the training split like the others: once, in the order of the list.
+        in_order: read the training split like the others: once, in the order of the list. Batches have no more rows
+            and columns than the items fill.
         say, rows, progress: as for CharSplitLMMinibatchLoader.
 
     Errors: UserError.
@@ -70,9 +71,10 @@ class ItemLoader(Batches):
         end = ITEM_KINDS[data.items].end
         self._index = item_index.load(data.data_dir, text, data.items, end, self._is_utf8, progress, data.label)
         self._splits = Splits(self._index, data.split_fractions, data.seed)
-        self._rows = range(data.batch_size)[rows]
+        if in_order:  # a checkpoint may record any size, and rows without an item take memory
+            self.batch_size = min(data.batch_size, len(self._index))
+        self._rows = range(self.batch_size)[rows]
         self._held = text.read(0, len(text)) if len(text) * text.dtype.itemsize <= _HELD else None
-        self._of_split = {split: self._start(split) for split in (TRAIN, VAL, TEST)}
         sizes = self._splits.sizes
         distinct = item_index.count_distinct(self._index)
         longest = item_index.longest(self._index)
@@ -90,7 +92,10 @@ class ItemLoader(Batches):
         if not ntrain and not in_order:
             raise UserError(_too_short(sizes[TRAIN].characters, self.batch_size, self.seq_length))
         columns = {split: self._start(split).columns() for split in sizes if in_order or split != TRAIN}
+        if in_order:  # and so do columns after the last item
+            self.seq_length = min(data.seq_length, max(columns.values()))
         once = {split: -(-count // self.seq_length) for split, count in columns.items()}
+        self._of_split = {split: self._start(split) for split in (TRAIN, VAL, TEST)}
         self._set_sizes(once.get(TRAIN, ntrain), once[VAL], once[TEST])
         say(f"data load done. Number of data batches in train: {self.ntrain}, val: {self.nval}, test: {self.ntest}")
 

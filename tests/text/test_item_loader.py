@@ -312,6 +312,21 @@ def test_lists_that_can_not_be_learnt(tmp_path, items, more, said):
         loader(tmp_path, **more)
 
 
+def test_rows_are_made_only_for_a_list_that_fills_a_batch(list_of_300, monkeypatch):
+    monkeypatch.setattr(item_loader, "ItemRows", None)
+    with pytest.raises(UserError, match=r"fewer than -batch_size 1000000 x -seq_length 10: at most -batch_size \d+ "):
+        loader(list_of_300, 1_000_000)
+
+
+def test_batches_to_evaluate_have_no_more_rows_and_columns_than_the_items_fill(list_of_300):
+    wide, narrow = (loader(list_of_300, *sizes, in_order=True) for sizes in ((1000, 5000), (300, 4)))
+    assert (wide.batch_size, wide.seq_length, wide.ntrain, wide.nval) == (300, 10, 1, 1)
+    assert side(wide, VAL) == side(narrow, VAL)
+    long = loader(list_of_300, 1, 5000, in_order=True)
+    assert long.ntrain == 1 and long.seq_length < 5000
+    assert side(long, TRAIN) == side(narrow, TRAIN)
+
+
 def test_a_split_without_items(list_of_300):
     batches = loader(list_of_300, fractions=(1.0, 0.0, 0.0))
     assert (batches.nval, batches.ntest) == (0, 0)
