@@ -200,8 +200,8 @@ def main() -> None:
             shown = [f"{name} {value:.4g}" if name != "what" else f"{value}" for name, value in row.items()]
             print(", ".join(shown if "loss" in row else [*shown, "diverged"]), flush=True)
     for loss in ("loss", "held out") if held_out else ("loss",):
-        of_plan, *of_others = (float(row.get(loss, math.inf)) for row in rows)  # infinite if it diverged
-        above = 100 * (of_plan / min(of_plan, *of_others) - 1)
+        found = [float(row.get(loss, math.inf)) for row in rows]  # infinite if it diverged
+        above = 100 * (found[0] / min(found) - 1)
         print(f"{loss}: the plan is {above:.1f} % above the best of {len(rows)} runs")
     if args.o:
         Path(args.o).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

@@ -494,6 +494,9 @@ def test_minutes(tmp_path, capsys, monkeypatch):
     assert [row["num_layers"] for row in found].count(2) in (1, 2)
     assert all(row["held out"] > 0 for row in found) and len(found) == 5
     assert capsys.readouterr().out.splitlines()[-1].startswith("held out: the plan is ")
+    (plan,) = rows("-runs", "1")
+    assert plan["what"] == "plan"
+    assert capsys.readouterr().out.splitlines()[-1] == "loss: the plan is 0.0 % above the best of 1 runs"
     monkeypatch.setattr(sys, "argv", ["minutes.py", str(tmp_path), *arguments, "-train", "0"])
     minutes.main()
     (plan,) = capsys.readouterr().out.splitlines()
