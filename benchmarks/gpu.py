@@ -8,7 +8,8 @@
 "torch.nn" is nn.LSTM, nn.GRU or nn.RNN with autograd, whose batch lies on the GPU already; "cells" a loop over its
 cells. In bfloat16 all of these two is in it, weights too, which PyTorch's nn.LSTM and nn.RNN then copy in each call
 (their flatten_parameters leaves bfloat16 out). "products" are the products of matrices that no such step can
-do without, nothing between them, as one CUDA graph. All take turns; medians. What there is no time for is named.
+do without, nothing between them, as one CUDA graph. All take turns; medians.
+What there is no time for is named, and so is what fails, as for want of memory: the exit status is 1 then.
 
 It needs what `make test-gpu` needs (docs/platforms.md). -device cpu is to try it out.
 """
@@ -16,6 +17,7 @@ It needs what `make test-gpu` needs (docs/platforms.md). -device cpu is to try i
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import sys
 import tempfile
@@ -123,14 +125,14 @@ def ours(folder: str, model: str, layers: int, H: int, B: int, dtype: str, devic
         seq_length=T,
         exact=0,
         dtype=dtype,
-        gpuid=-1 if device == "cpu" else 0,
+        gpuid=-1 if device == "cpu" else torch.device(device).index or 0,
         train_frac=0.5,
         val_frac=0.5,
         progress=0,
         lock=0,
     )
     made = session.prepare(opt, None, Process(), lambda line: None, lambda line: None)
-    trainer = made.make_trainer(lambda line: None)
+    trainer = made.make_trainer(print)  # if its step can't be recorded as a graph, a row must not hide that
     steps = 0
 
     def step() -> None:
@@ -300,6 +302,12 @@ def main() -> None:
     parser.add_argument("-turn", type=float, default=0.1, help="seconds in which one contender is measured at a time")
     parser.add_argument("-o", default="benchmarks/gpu.json", help="the file to write")
     args = parser.parse_args()
+    models, sizes, dtypes = args.models.split(","), args.sizes.split(","), args.dtypes.split(",")
+    for given, known in ((models, _CELLS), (dtypes, ("float32", "bfloat16"))):
+        if wrong := [name for name in given if name not in known]:
+            parser.error(f"{wrong[0]} is none of {', '.join(known)}")
+    if wrong := [size for size in sizes if not re.fullmatch(r"\d+x\d+", size)]:
+        parser.error(f"a size is layers x units, such as 2x128, not {wrong[0]}")
     end = time.monotonic() + args.seconds
     if args.device.startswith("cuda") and not torch.cuda.is_available():
         raise SystemExit("PyTorch finds no GPU of CUDA's here; -device cpu tries this out.")
@@ -309,22 +317,32 @@ def main() -> None:
     at_most = limits(timer)
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
     print("at most: " + ", ".join(f"{value:.1f} {key}" for key, value in at_most.items()), flush=True)
-    rows, left_out = [], []
+    rows, left_out, failed = [], [], []
     batches = [int(batch) for batch in args.batches.split(",")]
-    for row in plan(args.models.split(","), args.sizes.split(","), batches, args.dtypes.split(",")):
+    for row in plan(models, sizes, batches, dtypes):
         if row[0] == "gru" and row[3] != "float32":
             continue  # which a gru is trained in
         if time.monotonic() > end:
             left_out.append(" ".join(map(str, row)))
             continue
-        rows.append(measure(timer, *row, at_most))
+        try:
+            rows.append(measure(timer, *row, at_most))
+        except RuntimeError as e:  # PyTorch's, also where memory is short; the rows before stay
+            why = str(e).partition("\n")[0]
+            failed.append(f"{' '.join(map(str, row))}: {why}")
+            continue
         print(" ".join(f"{key} {value}" for key, value in rows[-1].items()), file=sys.stderr, flush=True)
     print("", *table(rows), "", *goals(rows), sep="\n")
     if left_out:
         print(f"no time was left for: {', '.join(left_out)}")
-    found = {"machine": machine, "limits": at_most, "rows": rows, "goals": goals(rows), "left out": left_out}
+    for line in failed:
+        print(f"failed: {line}")
+    found = {"machine": machine, "limits": at_most, "rows": rows, "goals": goals(rows)}
+    found |= {"left out": left_out, "failed": failed}
     Path(args.o).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"wrote {args.o}")
+    if failed:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

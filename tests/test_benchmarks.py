@@ -18,6 +18,7 @@ import item_models
 import pytest
 import torch
 from conftest import GOLDEN, ROOT
+from pretended_device import pretended_gpu
 
 import pycharrnn
 from pycharrnn.engine import kernel_library
@@ -189,6 +190,51 @@ def test_gpu(tmp_path):
     large = {**asked, "size": "3x1024", "batch": 400}
     lines = gpu.goals([{**large, "times its products": times} for times in (1.3, 1.31)])
     assert [line.rsplit(", ", 1)[1] for line in lines] == ["reached", "MISSED"]
+
+
+def test_gpu_rows_that_fail(tmp_path, monkeypatch, capsys):
+    """As for want of memory: what was measured before and after is written."""
+    gpu, file = benchmark("gpu"), tmp_path / "gpu.json"
+
+    def measure(timer, model, size, batch, dtype, at_most):
+        if batch == 4:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.\nMore.")
+        return {"model": model, "size": size, "batch": batch, "dtype": dtype}
+
+    monkeypatch.setattr(gpu, "measure", measure)
+    monkeypatch.setattr(gpu, "limits", lambda timer: {})
+    tiny = ["-device", "cpu", "-models", "rnn", "-sizes", "1x4", "-dtypes", "float32", "-batches", "2,4,8"]
+    monkeypatch.setattr(sys, "argv", ["gpu.py", *tiny, "-o", str(file)])
+    with pytest.raises(SystemExit, match="1"):
+        gpu.main()
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert [row["batch"] for row in found["rows"]] == [2, 8]
+    assert found["failed"] == ["rnn 1x4 4 float32: CUDA out of memory."]
+    assert "failed: rnn 1x4 4 float32: CUDA out of memory." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "flag, value, said",
+    [
+        ("-models", "lstm,gruu", "gruu is none of lstm, gru, rnn"),
+        ("-dtypes", "half", "half is none of float32, bfloat16"),
+        ("-sizes", "128", "a size is layers x units, such as 2x128, not 128"),
+    ],
+)
+def test_gpu_with_wrong_arguments(flag, value, said, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "-device", "cpu", flag, value])
+    with pytest.raises(SystemExit):
+        benchmark("gpu").main()
+    assert f"error: {said}" in capsys.readouterr().err
+
+
+def test_gpu_trains_on_the_gpu_that_is_measured(tmp_path):
+    (tmp_path / "input.txt").write_bytes(b"abcdefgh" * 200)
+    with pretended_gpu(count=2) as there:
+        there.device = torch.device("cuda:1")
+        step = benchmark("gpu").ours(str(tmp_path), "rnn", 1, 4, 2, "float32", "cuda:1")
+        step()
+        assert there.device == torch.device("cuda:1")
 
 
 @pytest.mark.slow
