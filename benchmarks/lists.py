@@ -118,9 +118,12 @@ def processor_seconds() -> float:
 
 
 def pycharrnn(folder: str, *words: str) -> str:
-    """stdout of a command. Errors: subprocess.CalledProcessError."""
+    """stdout of a command. Errors: SystemExit with what it said, if it fails."""
     command = [sys.executable, "-m", "pycharrnn", *words]
-    return subprocess.run(command, cwd=folder, check=True, capture_output=True, encoding="utf-8").stdout
+    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8")
+    if done.returncode:
+        raise SystemExit(done.stderr.rstrip("\n"))
+    return done.stdout
 
 
 def makemore(checkout: str, names: Path, steps: int, until: float) -> Row:

@@ -146,6 +146,8 @@ def main() -> None:
     args = parser.parse_args()
     if not args.texts and not args.lists:
         parser.error("give a text, or a list with -lists")
+    if missing := [file for file in (*args.texts, *args.lists) if not file.is_file()]:
+        parser.error(f"there is no file {missing[0]}")
     np.seterr(all="ignore")
     files = [(file, MAX_COPY, args.recipes, []) for file in args.texts]
     files += [(file, MAX_COPY_OF_ITEMS, args.list_recipes, ["-items", "line"]) for file in args.lists]

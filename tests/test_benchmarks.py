@@ -467,7 +467,12 @@ def test_labels_of_a_folder_without_lists(monkeypatch, tmp_path, capsys):
     assert f"there is no list (.txt) in {tmp_path}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["lists", "minutes", "time_to_loss", "war_and_peace"])
+def test_a_command_that_fails_says_why(tmp_path):
+    with pytest.raises(SystemExit, match="^pycharrnn: .*recipe must be char-rnn, quick or best, not none"):
+        benchmark("lists").recipe("none", ["Ada", "Eve"], ["Eva"])
+
+
+@pytest.mark.parametrize("name", ["lists", "minutes", "originality", "time_to_loss", "war_and_peace"])
 def test_benchmarks_without_their_text(name, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sys, "argv", [f"{name}.py", str(tmp_path / "missing")])
     with pytest.raises(SystemExit):
