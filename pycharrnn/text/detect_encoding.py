@@ -95,14 +95,22 @@ def _utf16_or_32(first: bytes) -> str | None:
             return encoding if _printable(first[len(mark) :], encoding) >= _MIN_PRINTABLE else None
     if 0 not in first:
         return ""
-    # Pairs of ASCII letters are printable as UTF-16, too. Those of Latin letters have all their zeros at one parity.
-    has_both_parities = 0 in first[::2] and 0 in first[1::2]
-    if is_utf8(first, is_cut=True) and (_has_few_controls(first) or (first.isascii() and has_both_parities)):
+    if _has_few_controls(first) and is_utf8(first, is_cut=True) or first.isascii() and _is_ascii_with_zeros(first):
         return None
     little, big = (_printable(first, f"utf-16-{order}") for order in ("le", "be"))
     # The zeros of UTF-16 are the high bytes of Latin letters, blanks and newlines.
     is_little = first[1::2].count(0) > first[::2].count(0) if little == big else little > big
     return None if max(little, big) < _MIN_PRINTABLE else "utf-16-le" if is_little else "utf-16-be"
+
+
+def _is_ascii_with_zeros(first: bytes) -> bool:
+    """Whether ASCII with zero bytes is not UTF-16, although pairs of its letters are printable as UTF-16, too.
+
+    UTF-16 of Latin letters has all its zeros at one parity, that of the high bytes. A letter there belongs to a Chinese
+    character; where these are frequent, some of their low bytes are not ASCII.
+    """
+    high = [half for half in (first[::2], first[1::2]) if 0 in half]
+    return len(high) == 2 or sum(map(str.isalpha, map(chr, high[0]))) >= high[0].count(0)
 
 
 def _printable(first: bytes, encoding: str, errors: str = "strict") -> float:

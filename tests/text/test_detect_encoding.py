@@ -263,5 +263,13 @@ def test_html_that_declares_its_encoding(tmp_path, name):
     assert decoded(tmp_path / "a.html", page.encode(name)) == page
 
 
-def test_items_of_ascii_between_zero_bytes_are_no_utf16(tmp_path):
-    assert decoded(tmp_path / "a.txt", b"\0".join([b"Ann", b"Bob", b"Zoe", b"Cara"] * 30)) is None
+@pytest.mark.parametrize("items", [[b"Ann", b"Bob", b"Zoe", b"Cara"], [b"Ann", b"Bob"], [b"abc", b"def\nghi"]])
+def test_items_of_ascii_between_zero_bytes_are_no_utf16(tmp_path, items):
+    """Also with all zeros at one parity."""
+    assert decoded(tmp_path / "a.txt", b"".join(item + b"\0" for item in items * 30)) is None
+
+
+@pytest.mark.parametrize("text", ["The sign \u4e2d of a plate.\n", "\u306d\u3053\n", "\u043c\u0430\u043a\n"])
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_utf16_whose_bytes_are_all_ascii(tmp_path, text, codec):
+    assert text.encode(codec).isascii() and decoded(tmp_path / "a.txt", text.encode(codec)) == text
