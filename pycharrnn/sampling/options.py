@@ -133,7 +133,7 @@ class SampleOptions(AdaptOptions):
         path="file",
         group="text",
     )
-    text_encoding: str = decode_text.option_for_model("-primefile and -text")
+    text_encoding: str = decode_text.option_for_model("both -primefile and -text")
     adapt: int = option(
         0,
         "1 = first learn from the text of -primefile or -primetext, by reading it once. The checkpoint stays as it is",
