@@ -35,10 +35,13 @@ class CurrentWeights:
     def module(self) -> CharRNN:
         """The model in PyTorch, in evaluation mode."""
         extras.require_pytorch("a model's module", extras.MissingAttribute)
+        import torch
+
         from pycharrnn.engine.model import CharRNN  # which takes a second to load, with PyTorch
 
         where = "cpu" if self._device is None else self._device  # not torch.get_default_device()
-        return CharRNN.from_checkpoint(self._loaded, dtype=self._first_dtype(), device=where).eval()
+        with torch.inference_mode(False):  # the first use may be in that mode, whose parameters can't be trained
+            return CharRNN.from_checkpoint(self._loaded, dtype=self._first_dtype(), device=where).eval()
 
     @lazy_property
     def _loaded_predictor(self) -> LocalPredictor:

@@ -141,6 +141,16 @@ def test_a_module_that_is_trained_on_speaks_with_its_new_weights(tmp_path, dtype
     assert (model.generate("The", length=100, seed=3), model.score("The night").bits_per_character) == before
 
 
+def test_a_module_that_is_first_used_in_inference_mode_can_be_trained():
+    model = pycharrnn.load(GRU[0])
+    x = torch.zeros(3, 2, dtype=torch.long)
+    with torch.inference_mode():
+        expected, _ = model(x)
+    log_probs, _ = model(x)
+    log_probs.sum().backward()
+    assert torch.equal(log_probs, expected) and model.module.flat.grad is not None
+
+
 def test_a_stream_keeps_the_weights_that_it_began_with(monkeypatch):
     """Where NumPy computes, which packs no weights."""
     monkeypatch.setattr(kernel_library, "library", lambda: None)
