@@ -15,6 +15,7 @@ import numpy as np
 from pycharrnn.common.errors import UserError, flag, in_words_of_a_program
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.text.batches import TEST, TRAIN, VAL, Batches, check_fractions, check_sizes, no_data
+from pycharrnn.text.encodings import ENCODINGS
 from pycharrnn.text.token_text import TextChanged, TokenText
 
 if TYPE_CHECKING:
@@ -147,8 +148,8 @@ class CharSplitLMMinibatchLoader(TextLoader):
         split_sizes: split (1 train, 2 val, 3 test) -> number of batches.
         batch_ix: split -> number of batches that next_batch has returned since the beginning of the split.
 
-    Errors: UserError for a size below 1, a fraction outside [0, 1], or a text that is missing or shorter than a batch;
-        TypeError.
+    Errors: UserError for a size below 1, a fraction outside [0, 1], another encoding, or a text that is missing or
+        shorter than a batch; TypeError.
 
     Example:
         >>> loader = CharSplitLMMinibatchLoader("data/tinyshakespeare", 50, 50, (0.95, 0.05, 0))
@@ -172,6 +173,10 @@ class CharSplitLMMinibatchLoader(TextLoader):
         if not isinstance(split_fractions, (tuple, list)) or len(split_fractions) != 3:
             given = reprlib.repr(split_fractions)
             raise TypeError(f"split_fractions must be three numbers (train, val, test), not {given}")
+        if not isinstance(encoding, str):
+            raise TypeError(f"encoding must be a str, not {reprlib.repr(encoding)}")
+        if encoding not in ENCODINGS:
+            raise UserError(f"encoding must be {' or '.join(map(repr, ENCODINGS))}, not {reprlib.repr(encoding)}.")
         with in_words_of_a_program():
             check_sizes(batch_size, seq_length)
             text = TokenText(os.fspath(data_dir), say=say, progress=progress, encoding=encoding)

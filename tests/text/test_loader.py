@@ -196,6 +196,8 @@ def test_a_text_that_no_sizes_fit(tmp_path):
         ({"seq_length": -1}, UserError, "seq_length must be at least 1, not -1."),
         ({"split_fractions": (0.9, 0.1)}, TypeError, "split_fractions must be three numbers (train, val, test), not"),
         ({"split_fractions": "abc"}, TypeError, "split_fractions must be three numbers (train, val, test), not 'abc'"),
+        ({"encoding": None}, TypeError, "encoding must be a str, not None"),
+        ({"encoding": "latin1"}, UserError, "encoding must be 'bytes' or 'utf8', not 'latin1'."),
     ],
 )
 def test_arguments_that_are_refused(corpus, changed, error, words):
