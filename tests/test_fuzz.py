@@ -76,6 +76,9 @@ def test_the_fuzzer_notices_faults(tmp_path, monkeypatch):
     monkeypatch.setattr(commands, "MEMORY", 50 << 20)
     assert run_one(lambda args: None) == ""
     assert run_one(lambda args: print("pycharrnn: a sentence.", file=sys.stderr) or sys.exit(1)) == ""
+    note = "pycharrnn: x.t7 has weights that are NaN or infinite, so its texts and scores may be wrong: take another."
+    assert run_one(lambda args: print(f"{note}\npycharrnn: why.", file=sys.stderr) or sys.exit(1)) == ""
+    assert "no single line" in run_one(lambda args: print(note, file=sys.stderr) or sys.exit(1))
     assert "exit status 99: ZeroDivisionError" in run_one(lambda args: 1 / 0)
     assert "none of ours" in run_one(lambda args: print("two\nlines", file=sys.stderr) or sys.exit(1))
     assert "no single line" in run_one(lambda args: sys.exit(1))

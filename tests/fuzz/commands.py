@@ -20,6 +20,7 @@ SECONDS = 10  # of a processor that a command may take
 SILENCE = 60  # seconds after which a command hangs, on a machine that has other things to do
 MEMORY = 300 << 20  # bytes that a case may take beside three times its file
 _SPACE = 4 << 30  # bytes of address space more than at the start
+_NOTE_ON_WEIGHTS = b" has weights that are NaN or infinite, so "  # before an error of the command
 _CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -188,7 +189,8 @@ def _fault(command: str, status: int, said: bytes, complaint: bytes, seconds: fl
     lines = complaint.splitlines()
     if not all(line.startswith(b"pycharrnn: ") for line in lines):
         return f"a line that is none of ours: {last}"
-    if status == 1 and len(lines) != 1 and command != "train":  # training may say more on its way
+    errors = [line for line in lines if _NOTE_ON_WEIGHTS not in line]
+    if status == 1 and len(errors) != 1 and command != "train":  # training may say more on its way
         return f"no single line: {last}"
     if seconds > SECONDS:
         return f"{seconds:.0f} s"

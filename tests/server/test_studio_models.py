@@ -357,6 +357,16 @@ def test_a_damaged_list_in_the_trash_is_left_out(with_model, values):
     assert with_model.post(f"/trash/{trash_id}/undo").status_code == 404
 
 
+def test_a_list_in_the_trash_may_name_any_run(with_model):
+    trash_id = with_model.post("/models/delete", model=LSTM.stem).json()["trash"]
+    path = Path(f"trash/{trash_id}/trash.json")
+    listed = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**listed, "run": "\ud800"}), encoding="utf-8")
+    undone = with_model.post(f"/trash/{trash_id}/undo")
+    assert (undone.status_code, undone.json()["run"]) == (200, "\ufffd")
+    assert Path(f"cv/{LSTM.name}").exists() and not path.exists()
+
+
 def test_a_folder_that_can_not_be_listed_has_no_bytes(with_model, monkeypatch):
     Path("cv/a/b").mkdir(parents=True)
     Path("cv/a/c").write_bytes(b"four")

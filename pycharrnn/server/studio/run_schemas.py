@@ -154,7 +154,7 @@ class Trash(BaseModel):
 
 class Undone(BaseModel):
     files: list[Shown]
-    run: str | None
+    run: Shown | None  # of a list in the trash, which may be a stranger's
 
 
 class SendFormat(BaseModel):
