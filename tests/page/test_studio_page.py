@@ -636,6 +636,23 @@ def test_an_estimate_has_the_words_of_the_time_left(chromium, seconds, words):
     assert estimated == f"about {words}" and (left == words or seconds < 90)
 
 
+@needs_browser
+def test_what_happens_twice_is_announced_twice(chromium):
+    code = """
+        const { announce } = await import("./studio_dom.js");
+        const live = document.body.appendChild(document.createElement("p"));
+        live.id = "studio-announced";
+        const observer = new MutationObserver(() => {});
+        observer.observe(live, { childList: true });
+        return [1, 2].map(() => {
+          announce("Brought back.");
+          return observer.takeRecords().length;
+        });
+    """
+    with modules(chromium, []):
+        assert script(chromium, code) == [1, 1]
+
+
 def test_only_the_studio_serves_its_files():
     added = set(page_files(studio=True)) - set(page_files())
     assert {"studio.js", "studio_runs.js"} <= added

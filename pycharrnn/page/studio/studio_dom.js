@@ -36,9 +36,9 @@ export function setText(node, words) {
   if (node.textContent !== words) node.textContent = words;
 }
 
-// Says something to a screen reader.
+// Says something to a screen reader, also what was said just before: it is an event each time.
 export function announce(words) {
-  setText($("studio-announced"), words);
+  $("studio-announced").textContent = words;
 }
 
 export function count(number, noun, plural = `${noun}s`) {
