@@ -95,7 +95,7 @@ def _utf16_or_32(first: bytes) -> str | None:
             return encoding if _printable(first[len(mark) :], encoding) >= _MIN_PRINTABLE else None
     if 0 not in first:
         return ""
-    if _has_few_controls(first) and is_utf8(first, is_cut=True) or first.isascii() and _is_ascii_with_zeros(first):
+    if (is_utf8(first, is_cut=True) and _has_few_controls(first)) or (first.isascii() and _is_no_utf16(first)):
         return None
     little, big = (_printable(first, f"utf-16-{order}") for order in ("le", "be"))
     # The zeros of UTF-16 are the high bytes of Latin letters, blanks and newlines.
@@ -103,11 +103,11 @@ def _utf16_or_32(first: bytes) -> str | None:
     return None if max(little, big) < _MIN_PRINTABLE else "utf-16-le" if is_little else "utf-16-be"
 
 
-def _is_ascii_with_zeros(first: bytes) -> bool:
-    """Whether ASCII with zero bytes is not UTF-16, although pairs of its letters are printable as UTF-16, too.
+def _is_no_utf16(first: bytes) -> bool:
+    """Whether ASCII bytes, some of them zero, are no UTF-16. Pairs of ASCII letters are printable as UTF-16, too.
 
-    UTF-16 of Latin letters has all its zeros at one parity, that of the high bytes. A letter there belongs to a Chinese
-    character; where these are frequent, some of their low bytes are not ASCII.
+    UTF-16 of Latin letters has all its zeros at one parity, that of the high bytes. A high byte that is a letter
+    belongs to a Chinese character; a text with many of these has low bytes that are not ASCII, too.
     """
     high = [half for half in (first[::2], first[1::2]) if 0 in half]
     return len(high) == 2 or sum(map(str.isalpha, map(chr, high[0]))) >= high[0].count(0)

@@ -46,8 +46,8 @@ class ItemLoader(Batches):
     Args:
         text: of the list; `close` closes it.
         data: the seed is that of the splits and the order; the fractions are of the items.
-        in_order: read the training split like the others: once, in the order of the list. Batches have no more rows
-            and columns than the items fill.
+        in_order: read the training split like the others: once, in the order of the list. Batches are made smaller
+            than data says where a batch would have more characters than the list.
         say, rows, progress: as for CharSplitLMMinibatchLoader.
 
     Errors: UserError.
@@ -71,11 +71,13 @@ class ItemLoader(Batches):
         end = ITEM_KINDS[data.items].end
         self._index = item_index.load(data.data_dir, text, data.items, end, self._is_utf8, progress, data.label)
         self._splits = Splits(self._index, data.split_fractions, data.seed)
-        if in_order:  # a checkpoint may record any size, and rows without an item take memory
+        sizes = self._splits.sizes
+        if in_order:  # a checkpoint may record any sizes, and the loss is the same with smaller ones
             self.batch_size = min(data.batch_size, len(self._index))
+            characters = sum(size.characters for size in sizes.values())
+            self.seq_length = min(data.seq_length, max(1, characters // self.batch_size))
         self._rows = range(self.batch_size)[rows]
         self._held = text.read(0, len(text)) if len(text) * text.dtype.itemsize <= _HELD else None
-        sizes = self._splits.sizes
         distinct = item_index.count_distinct(self._index)
         longest = item_index.longest(self._index)
         say(f"items: {len(self._index)}, {distinct} of them distinct; the longest has {longest} characters")
@@ -92,8 +94,6 @@ class ItemLoader(Batches):
         if not ntrain and not in_order:
             raise UserError(_too_short(sizes[TRAIN].characters, self.batch_size, self.seq_length))
         columns = {split: self._start(split).columns() for split in sizes if in_order or split != TRAIN}
-        if in_order:  # and so do columns after the last item
-            self.seq_length = min(data.seq_length, max(columns.values()))
         once = {split: -(-count // self.seq_length) for split, count in columns.items()}
         self._of_split = {split: self._start(split) for split in (TRAIN, VAL, TEST)}
         self._set_sizes(once.get(TRAIN, ntrain), once[VAL], once[TEST])

@@ -318,13 +318,16 @@ def test_rows_are_made_only_for_a_list_that_fills_a_batch(list_of_300, monkeypat
         loader(list_of_300, 1_000_000)
 
 
-def test_batches_to_evaluate_have_no_more_rows_and_columns_than_the_items_fill(list_of_300):
-    wide, narrow = (loader(list_of_300, *sizes, in_order=True) for sizes in ((1000, 5000), (300, 4)))
-    assert (wide.batch_size, wide.seq_length, wide.ntrain, wide.nval) == (300, 10, 1, 1)
-    assert side(wide, VAL) == side(narrow, VAL)
-    long = loader(list_of_300, 1, 5000, in_order=True)
-    assert long.ntrain == 1 and long.seq_length < 5000
-    assert side(long, TRAIN) == side(narrow, TRAIN)
+def test_a_batch_to_evaluate_has_at_most_the_characters_of_the_list(tmp_path):
+    items = [*names(300), b"o" * 9000]  # the long one takes many columns, in which other rows have nothing
+    path, characters = folder(tmp_path, items), sum(len(item) + 1 for item in items)
+    narrow = loader(path, 300, 4, in_order=True)
+    expected = [side(narrow, split) for split in (TRAIN, VAL)]
+    for batch_size, seq_length in ((1000, 20_000), (1, 20_000), (1000, 3)):
+        wide = loader(path, batch_size, seq_length, in_order=True)
+        assert wide.batch_size == min(batch_size, 301) and wide.seq_length <= seq_length
+        assert wide.batch_size * wide.seq_length <= characters
+        assert [side(wide, split) for split in (TRAIN, VAL)] == expected
 
 
 def test_a_split_without_items(list_of_300):

@@ -36,7 +36,7 @@ export function setText(node, words) {
   if (node.textContent !== words) node.textContent = words;
 }
 
-// Says something to a screen reader, also what was said just before: it is an event each time.
+// Says something to a screen reader, also if these are the words that it said last.
 export function announce(words) {
   $("studio-announced").textContent = words;
 }

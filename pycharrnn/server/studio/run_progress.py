@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _RECENT, _MOST_RECENT = 12, 30_000  # rows: the speed is the mean over a third of all, but at least and at most these
 _PAUSE, _PAUSE_SECONDS = 10, 1.0  # a pause takes so many times as long as usual, and longer than so many seconds
-_PAUSES, _ROWS_OF_A_PAUSE = 4, 1000  # so many rows, or one in so many, may be pauses; more are a part of the training
+_PAUSES, _ROWS_OF_A_PAUSE = 4, 1000  # at most 4 rows, or 1 in 1,000, are pauses: more belong to the training
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,10 @@ class _Curve:
         self._values.append(math.nan if value is None else value)
 
     def finite(self, last: int = 0) -> tuple[Doubles, Doubles]:
-        """The iterations, and their values, of those that are known and finite. `last`: of so many; 0: of all."""
+        """The iterations, and their values, of those that are known and finite.
+
+        `last`: of this many values at the end; 0 = of all.
+        """
         iterations, values = np.array(self._iterations[-last:], float), np.array(self._values[-last:])
         finite = np.isfinite(values)
         return iterations[finite], values[finite]
@@ -67,9 +70,10 @@ class _Curve:
 def _without_pauses(durations: Doubles, iterations: Doubles, kinds: npt.NDArray[np.int64]) -> Doubles:
     """The seconds between rows, (N,), where pauses take as long as is usual for their kind, (N,).
 
-    In a pause the process was stopped, or the machine slept: it takes far longer than usual, also for each of the
-    `iterations` between the rows, (N,), and than almost all rows of its kind, such as those with a save; and the
-    durations of its kind before and after it are not so long. Otherwise the training has become slower.
+    In a pause the process was stopped, or the machine slept. It takes far longer than usual, also for each of the
+    `iterations` between the rows, (N,), and far longer than all but a few rows of its kind: rows with a save are slow,
+    too, but come regularly. The durations of its kind before and after it are not so long; otherwise the training has
+    become slower.
     """
     found = durations.copy()
     for kind in np.unique(kinds):
@@ -124,9 +128,9 @@ class _Log:
             self.val_losses.append(row.iteration, row.val_loss)
 
     def pace(self) -> tuple[float, float]:
-        """Iterations in a second, with validations and without pauses, and the most seconds between two rows.
+        """Iterations in a second, with validations, and the longest time between two rows in seconds.
 
-        Both of the recent rows, and 0 if they are not known yet.
+        Both are those of the recent rows, without pauses; 0 if they are not known yet.
         """
         if not len(self.seconds):
             return 0.0, 0.0
@@ -199,7 +203,7 @@ def _figures(record: RunRecord, log: _Log, iterations: int | None, clock: float 
     if iterations and speed:
         # Not by training.time_left: a log has no times of the parts of a run, only what all of it took.
         age = (clock or time.time()) - log.written
-        # Once a row is late, the process is stopped, or slow: nothing is learnt in this time as far as is known.
+        # Where the next row is late, the process may be stopped: the time left then stands still.
         left = max(0.0, (iterations - last.iteration) / speed - min(max(0.0, age), longest))
     return Figures(
         iteration=last.iteration,
