@@ -82,6 +82,11 @@ def wait(browser, holds, seconds: float = 300):
     return WebDriverWait(browser, seconds, poll_frequency=0.05).until(lambda _: holds())
 
 
+def downloaded(browser, pattern: str) -> Path:
+    """The file of a download; browsers first make an empty one of its name."""
+    return wait(browser, lambda: next((path for path in browser.downloads.glob(pattern) if path.stat().st_size), None))
+
+
 def element(browser, name: str):
     return browser.find_element(By.ID, name)
 

@@ -13,6 +13,7 @@ from page_tools import (
     begins_at_the_right,
     click,
     copied,
+    downloaded,
     element,
     fill,
     needs_browser,
@@ -534,8 +535,7 @@ def test_bring_send_play(chromium, studio, tmp_path):
     shown(chromium, "dialog", "a page that runs the model in a browser")
     chromium.find_element(By.CSS_SELECTOR, ".formats button").click()
     shown(chromium, "dialog", "lm_old.html is in your downloads.")
-    wait(chromium, lambda: (chromium.downloads / "lm_old.html").is_file())
-    (chromium.downloads / "lm_old.html").unlink()
+    downloaded(chromium, "lm_old.html").unlink()
     fill(chromium, "send-title", "..Sea: a/b?")
     chromium.find_element(By.CSS_SELECTOR, ".formats button").click()
     shown(chromium, "dialog", "Sea_ a_b_.html is in your downloads.")
@@ -548,7 +548,7 @@ def test_bring_send_play(chromium, studio, tmp_path):
                 scrolled,
             )
             assert 0 < top < bottom < 500
-    wait(chromium, lambda: (chromium.downloads / "Sea_ a_b_.html").is_file())
+    assert downloaded(chromium, "Sea_ a_b_.html")
     chromium.switch_to.active_element.send_keys(Keys.ESCAPE)
     press(chromium, "Play lm_old")
     wait(chromium, lambda: text(chromium).startswith(SAMPLE[:20]))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import sampled
-from page_tools import By, Keys, click, element, generated, logged, needs_browser, status, text, wait
+from page_tools import By, Keys, click, downloaded, element, generated, logged, needs_browser, status, text, wait
 from serving_tools import LSTM, server
 from studio_page import drop, press, shown
 
@@ -115,7 +115,7 @@ def send(browser) -> None:
     shown(browser, "dialog", ".html")
     browser.find_element(By.CSS_SELECTOR, ".formats button").click()
     shown(browser, "dialog", "is in your downloads.")
-    (file,) = wait(browser, lambda: list(browser.downloads.glob("lm_sailor_*.html")))
+    file = downloaded(browser, "lm_sailor_*.html")
     assert file.read_bytes().startswith(b"<!DOCTYPE html>")
     file.unlink()
     browser.find_element(By.XPATH, "//dialog//button[.='Close']").click()
@@ -190,7 +190,7 @@ def test_the_whole_way_by_keyboard(chromium, folder):
         shown(chromium, "dialog", ".html")
         keys(chromium, Keys.TAB + "Our lamps" + Keys.TAB + "For Agn\u00e8s" + Keys.TAB + Keys.ENTER)
         shown(chromium, "dialog", "is in your downloads.")
-        file = wait(chromium, lambda: next(chromium.downloads.glob("Our lamps.html"), None))
+        file = downloaded(chromium, "Our lamps.html")
         page = file.read_text()
         assert '<h1 id="title" data-fixed>Our lamps</h1>' in page
         assert re.search('<p id="about"[^>]*>For Agn\u00e8s</p>', page)

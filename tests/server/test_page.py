@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from pathlib import Path
 
 import pytest
 from page_tools import (
@@ -14,6 +13,7 @@ from page_tools import (
     Select,
     click,
     copied,
+    downloaded,
     element,
     fill,
     generated,
@@ -244,9 +244,7 @@ def test_copy_and_download(page):
     wait(page, lambda: status(page) == "text copied")
     assert copied(page) == whole
     element(page, "download").click()
-    file = Path(page.downloads) / "sample.txt"
-    wait(page, file.exists)
-    assert file.read_bytes().decode() == whole
+    assert downloaded(page, "sample.txt").read_bytes().decode() == whole
 
 
 def test_continue_draws_on_from_the_end(page, address):
