@@ -75,6 +75,17 @@ def start(*args: str, **keywords) -> subprocess.Popen:
     return ForkedCommand(COMMAND_SERVER, list(args), **keywords)
 
 
+def start_on_a_full_disk(room: int, *args: str, **keywords) -> subprocess.Popen:
+    """As `start`, but no file can be longer than `room` bytes, on POSIX, until the command has ended.
+
+    After that there is room for what coverage has measured in the process.
+    """
+    limited = "import atexit, resource, sys; size = resource.RLIMIT_FSIZE; before = resource.getrlimit(size);"
+    limited += f"resource.setrlimit(size, ({room}, before[1])); atexit.register(resource.setrlimit, size, before);"
+    program = limited + "from pycharrnn.cli.commands import main; main(sys.argv[1:])"
+    return start("-c", program, *args, **keywords)
+
+
 def run_alone(*args: str | bytes, cwd=None, input: bytes = b"") -> subprocess.CompletedProcess:
     """A command in a process that starts with nothing, for what goes by that."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

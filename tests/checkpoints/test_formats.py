@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import ROOT, run, sampled, sentence, start, working_in
+from conftest import ROOT, run, sampled, sentence, start_on_a_full_disk, working_in
 from kinds import ORIGINALS, OTHERS, loaded, path_of
 
 import pycharrnn
@@ -73,10 +73,8 @@ def test_from_the_t7_file_too(tmp_path, ending, precision):
 @pytest.mark.parametrize("ending", formats.ALL_ENDINGS)
 def test_a_full_disk_is_named_with_the_file(tmp_path, ending):
     checkpoint.convert(loaded("lstm dropout"), tmp_path / "a.t7")
-    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192));"
-    program = limited + "from pycharrnn.cli.commands import main; main(sys.argv[1:])"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = start("-c", program, "convert", "a.t7", f"b{ending}", cwd=tmp_path, **pipes)
+    process = start_on_a_full_disk(8192, "convert", "a.t7", f"b{ending}", cwd=tmp_path, **pipes)
     _, error = process.communicate()
     assert process.returncode == 1
     assert error.decode() == f"pycharrnn: {tmp_path / f'b{ending}'}: {os.strerror(errno.EFBIG)}.\n"

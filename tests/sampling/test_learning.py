@@ -7,7 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from conftest import GOLDEN, run, sampled, sentence, start
+from conftest import GOLDEN, run, sampled, sentence, start, start_on_a_full_disk
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import adapt, kernel_library
@@ -138,11 +138,10 @@ def test_a_chat_that_could_not_be_saved_does_not_begin(tmp_path, name, what):
 @pytest.mark.skipif(os.name == "nt", reason="a limit of POSIX stands for a full disk")
 def test_a_model_that_cannot_be_replaced_stays(tmp_path):
     (tmp_path / "mine.t7").write_bytes(CHECKPOINT.read_bytes())
-    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
-    program = limited + "from pycharrnn.cli.commands import main; main(sys.argv[1:])"
     flags = ["-learn", "1", "-gpuid", "-1", "-length", "20", "-o", "mine.t7", "-overwrite", "1"]
+    command = ["chat", "mine.t7", *flags]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    _, error = start("-c", program, "chat", "mine.t7", *flags, cwd=tmp_path, **pipes).communicate(b"the night\n")
+    _, error = start_on_a_full_disk(4096, *command, cwd=tmp_path, **pipes).communicate(b"the night\n")
     assert b"mine.t7: File too large" in error and b"saved" not in error
     assert [path.name for path in tmp_path.iterdir()] == ["mine.t7"]
     assert (tmp_path / "mine.t7").read_bytes() == CHECKPOINT.read_bytes()
