@@ -52,7 +52,7 @@ Curve = list[tuple[float, float]]  # (seconds, loss)
 def timed_lines(command: list[str], cwd: str) -> Iterator[tuple[float, str]]:
     """(seconds since the start, line) of what a program prints on stdout, and at its end one empty line.
 
-    Errors: subprocess.CalledProcessError.
+    Errors: SystemExit with what it said, if it fails.
     """
     start = time.perf_counter()
     with (
@@ -63,7 +63,7 @@ def timed_lines(command: list[str], cwd: str) -> Iterator[tuple[float, str]]:
             yield time.perf_counter() - start, line.rstrip("\n")
         if process.wait():
             errors.seek(0)
-            raise subprocess.CalledProcessError(process.returncode, command, stderr=errors.read())
+            raise SystemExit(errors.read().rstrip("\n"))
     yield time.perf_counter() - start, ""
 
 

@@ -228,6 +228,12 @@ def test_gpu_with_wrong_arguments(flag, value, said, monkeypatch, capsys):
     assert f"error: {said}" in capsys.readouterr().err
 
 
+def test_a_training_that_fails_says_why(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"abcdefgh" * 200)
+    with pytest.raises(SystemExit, match="^pycharrnn: .*recipe must be char-rnn, quick or best, not none"):
+        benchmark("time_to_loss").training_curve(tmp_path / "a.txt", ["-recipe", "none"], str(tmp_path))
+
+
 def test_gpu_trains_on_the_gpu_that_is_measured(tmp_path):
     (tmp_path / "input.txt").write_bytes(b"abcdefgh" * 200)
     with pretended_gpu(count=2) as there:
