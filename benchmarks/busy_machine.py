@@ -82,11 +82,12 @@ def main() -> None:
     parser.add_argument("-tries", type=int, default=10)
     parser.add_argument("-seconds", type=float, default=1)
     parser.add_argument("-loops", type=int, default=torch.get_num_threads())
-    parser.add_argument("-threads", default=",".join(map(str, sorted({1, torch.get_num_threads()}))))
-    parser.add_argument("-size", default="2x128")
+    parser.add_argument(
+        "-threads", type=arguments.listed(arguments.count), default=sorted({1, torch.get_num_threads()})
+    )
+    parser.add_argument("-size", type=arguments.size, default="2x128")
     args = parser.parse_args()
-    threads = list(map(int, args.threads.split(",")))
-    for row in figures(args.size, threads, args.tries, args.seconds, args.loops):
+    for row in figures(args.size, args.threads, args.tries, args.seconds, args.loops):
         print(", ".join(f"{key} {value}" for key, value in row.items()))
 
 

@@ -56,8 +56,8 @@ def figures(length: int, repeats: int) -> dict[str, float]:
 
 def main() -> None:
     parser = arguments.parser(__doc__)
-    parser.add_argument("-length", type=int, default=5000)
-    parser.add_argument("-repeats", type=int, default=5)
+    parser.add_argument("-length", type=arguments.count, default=5000)
+    parser.add_argument("-repeats", type=arguments.count, default=5)
     args = parser.parse_args()
     print(json.dumps({name: round(value, 2) for name, value in figures(args.length, args.repeats).items()}, indent=2))
 

@@ -17,7 +17,6 @@ It needs what `make test-gpu` needs (docs/platforms.md). -device cpu is to try i
 from __future__ import annotations
 
 import json
-import re
 import statistics
 import sys
 import tempfile
@@ -294,20 +293,16 @@ def table(rows: list[dict[str, object]]) -> list[str]:
 def main() -> None:
     parser = arguments.parser(__doc__)
     parser.add_argument("-device", default="cuda:0")
-    parser.add_argument("-models", default="lstm,gru,rnn")
-    parser.add_argument("-sizes", default="1x128,2x128,3x512,3x1024")
-    parser.add_argument("-batches", default="50,100,400")
-    parser.add_argument("-dtypes", default="float32,bfloat16")
+    parser.add_argument("-models", type=arguments.listed(arguments.one_of(*_CELLS)), default="lstm,gru,rnn")
+    parser.add_argument("-sizes", type=arguments.listed(arguments.size), default="1x128,2x128,3x512,3x1024")
+    parser.add_argument("-batches", type=arguments.listed(arguments.count), default="50,100,400")
+    parser.add_argument(
+        "-dtypes", type=arguments.listed(arguments.one_of("float32", "bfloat16")), default="float32,bfloat16"
+    )
     parser.add_argument("-seconds", type=float, default=280, help="the time for all")
     parser.add_argument("-turn", type=float, default=0.1, help="seconds in which one contender is measured at a time")
     parser.add_argument("-o", default="benchmarks/gpu.json", help="the file to write")
     args = parser.parse_args()
-    models, sizes, dtypes = args.models.split(","), args.sizes.split(","), args.dtypes.split(",")
-    for given, known in ((models, _CELLS), (dtypes, ("float32", "bfloat16"))):
-        if wrong := [name for name in given if name not in known]:
-            parser.error(f"{wrong[0]} is none of {', '.join(known)}")
-    if wrong := [size for size in sizes if not re.fullmatch(r"\d+x\d+", size)]:
-        parser.error(f"a size is layers x units, such as 2x128, not {wrong[0]}")
     end = time.monotonic() + args.seconds
     if args.device.startswith("cuda") and not torch.cuda.is_available():
         raise SystemExit("PyTorch finds no GPU of CUDA's here; -device cpu tries this out.")
@@ -318,8 +313,7 @@ def main() -> None:
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
     print("at most: " + ", ".join(f"{value:.1f} {key}" for key, value in at_most.items()), flush=True)
     rows, left_out, failed = [], [], []
-    batches = [int(batch) for batch in args.batches.split(",")]
-    for row in plan(models, sizes, batches, dtypes):
+    for row in plan(args.models, args.sizes, args.batches, args.dtypes):
         if row[0] == "gru" and row[3] != "float32":
             continue  # which a gru is trained in
         if time.monotonic() > end:

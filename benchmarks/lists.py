@@ -163,7 +163,7 @@ def makemore(checkout: str, names: Path, steps: int, until: float) -> Row:
 
 def main() -> None:
     parser = arguments.parser(__doc__)
-    parser.add_argument("list", type=Path)
+    parser.add_argument("list", type=arguments.file)
     parser.add_argument("-items", type=int, help="train on so many items")
     parser.add_argument("-order", type=int, default=ORDER, help="order of the n-grams")
     parser.add_argument("-recipes", default="quick,best")
@@ -172,8 +172,6 @@ def main() -> None:
     parser.add_argument("-until", type=float, default=1.92, help="the test loss at which makemore is stopped")
     parser.add_argument("-o", default="", help="the figures as JSON")
     args = parser.parse_args()
-    if not args.list.is_file():
-        parser.error(f"there is no file {args.list}")
     if args.makemore and not Path(args.makemore, "makemore.py").is_file():
         parser.error(f"there is no makemore.py in {args.makemore}")
     if args.makemore and args.items:

@@ -85,10 +85,10 @@ def figures(threads=(1, 2), seconds: float = 0.5) -> list[dict[str, object]]:
 
 def main() -> None:
     parser = arguments.parser(__doc__)
-    parser.add_argument("-threads", default="1,2")
+    parser.add_argument("-threads", type=arguments.listed(arguments.count), default="1,2")
     parser.add_argument("-seconds", type=float, default=0.5)
     args = parser.parse_args()
-    for row in figures([int(n) for n in args.threads.split(",")], args.seconds):
+    for row in figures(args.threads, args.seconds):
         what, *values = row.items()
         print(", ".join([str(what[1]), *(f"{value:.1f} with {key}" for key, value in values)]))
 

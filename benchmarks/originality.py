@@ -137,8 +137,8 @@ def speed(path: str, max_copy: int, repeats: int = 7, characters: int = 64_000) 
 
 def main() -> None:
     parser = arguments.parser(__doc__)
-    parser.add_argument("texts", nargs="*", type=Path, metavar="TEXT")
-    parser.add_argument("-lists", nargs="*", type=Path, default=[], metavar="LIST")
+    parser.add_argument("texts", nargs="*", type=arguments.file, metavar="TEXT")
+    parser.add_argument("-lists", nargs="*", type=arguments.file, default=[], metavar="LIST")
     parser.add_argument("-recipes", default="quick,best", help='of texts; with other flags: "quick,best -max_epochs 2"')
     parser.add_argument("-list_recipes", default="quick,best")
     parser.add_argument("-models", type=Path, default=Path("originality"), help="folder of the models")
@@ -146,8 +146,6 @@ def main() -> None:
     args = parser.parse_args()
     if not args.texts and not args.lists:
         parser.error("give a text, or a list with -lists")
-    if missing := [file for file in (*args.texts, *args.lists) if not file.is_file()]:
-        parser.error(f"there is no file {missing[0]}")
     np.seterr(all="ignore")
     files = [(file, MAX_COPY, args.recipes, []) for file in args.texts]
     files += [(file, MAX_COPY_OF_ITEMS, args.list_recipes, ["-items", "line"]) for file in args.lists]

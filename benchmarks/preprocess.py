@@ -93,8 +93,8 @@ def figures(megabytes: int = 2000, folder: str | None = None) -> list[dict]:
 
 def main() -> None:
     parser = arguments.parser(__doc__)
-    parser.add_argument("-megabytes", type=int, default=2000)
-    parser.add_argument("-folder")
+    parser.add_argument("-megabytes", type=arguments.count, default=2000)
+    parser.add_argument("-folder", type=arguments.existing)
     parser.add_argument("-json", action="store_true")
     args = parser.parse_args()
     found = figures(args.megabytes, args.folder)

@@ -68,8 +68,8 @@ def report(path: str) -> None:
 
 def main() -> None:
     parser = arguments.parser(__doc__)
-    parser.add_argument("-megabytes", type=int, default=500)
-    parser.add_argument("files", nargs="*")
+    parser.add_argument("-megabytes", type=arguments.count, default=500)
+    parser.add_argument("files", nargs="*", type=arguments.file)
     args = parser.parse_args()
     for path in args.files:
         report(path)

@@ -219,15 +219,20 @@ def default_model(folder: str) -> str:
 
 def main() -> int:
     parser = arguments.parser(__doc__)
-    parser.add_argument("checkpoint", nargs="?")
-    parser.add_argument("-clients", type=int, default=50)
-    parser.add_argument("-seconds", type=float, default=30)
-    parser.add_argument("-candidates", default="8", help="with each character; several numbers, after one another: 0,8")
+    parser.add_argument("checkpoint", nargs="?", type=arguments.existing)
+    parser.add_argument("-clients", type=arguments.count, default=50)
+    parser.add_argument("-seconds", type=arguments.seconds, default=30)
+    parser.add_argument(
+        "-candidates",
+        type=arguments.listed(int),
+        default="8",
+        help="with each character; several numbers, after one another: 0,8",
+    )
     args = parser.parse_args()
     wrong = False
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = args.checkpoint or default_model(folder)
-        for candidates in map(int, args.candidates.split(",")):
+        for candidates in args.candidates:
             row, tally = measure(checkpoint, args.clients, args.seconds, candidates)
             print(
                 f"{row['what']}, {args.seconds:g} s: {tally.samples} samples, {tally.left} left early,"

@@ -182,21 +182,21 @@ def draw(curves: dict[str, Curve], losses: list[float], path: str) -> None:
 
 def main() -> None:
     parser = arguments.parser(__doc__)
-    parser.add_argument("text", type=Path)
+    parser.add_argument("text", type=arguments.file)
     parser.add_argument("-nanogpt", help="a checkout of nanoGPT")
     parser.add_argument("-nanogpt_arguments", default=NANOGPT, help="other arguments for its train.py")
     parser.add_argument("-recipes", default="quick,best")
     parser.add_argument("-held_out", default="quick", help="what also trains on nine tenths of the text")
     parser.add_argument("-flags", action="append", default=[], help="plain flags of such a run, in one argument")
-    parser.add_argument("-losses", default="1.8857,1.4697,1.33")
+    parser.add_argument("-losses", type=arguments.listed(float), default="1.8857,1.4697,1.33")
     parser.add_argument("-o", default="", help="the curves as JSON")
     parser.add_argument("-picture", default="", help="the curves as a picture")
     args = parser.parse_args()
-    if not args.text.is_file():
-        parser.error(f"there is no file {args.text}")
     if args.nanogpt and not Path(args.nanogpt, "train.py").is_file():
         parser.error(f"there is no nanoGPT (train.py) in {args.nanogpt}")
-    text, losses = args.text.resolve(), [float(loss) for loss in args.losses.split(",")]
+    if args.picture and not (args.nanogpt or args.recipes):
+        parser.error("-picture draws the runs of -recipes and -nanogpt: give one of them")
+    text, losses = args.text.resolve(), args.losses
     curves: dict[str, Curve] = {}
     runs: dict[str, Callable[[], dict[str, Curve]]] = {}
     if args.nanogpt:

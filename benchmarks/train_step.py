@@ -19,6 +19,7 @@ import machine_limits
 import torch
 from torch import nn
 
+from compat.cells import MODELS
 from compat.nngraph import parameter_shapes
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.precision import can_train
@@ -156,14 +157,14 @@ def figures(
 
 def main() -> None:
     parser = arguments.parser(__doc__)
-    parser.add_argument("-models", default="lstm,gru,rnn")
-    parser.add_argument("-sizes", default="1x128,2x128,3x512")
-    parser.add_argument("-threads", default="1,2")
+    parser.add_argument("-models", type=arguments.listed(arguments.one_of(*MODELS)), default="lstm,gru,rnn")
+    parser.add_argument("-sizes", type=arguments.listed(arguments.size), default="1x128,2x128,3x512")
+    parser.add_argument("-threads", type=arguments.listed(arguments.count), default="1,2")
     parser.add_argument("-seconds", type=float, default=3)
     args = parser.parse_args()
-    for model in args.models.split(","):
-        for size in args.sizes.split(","):
-            for n in map(int, args.threads.split(",")):
+    for model in args.models:
+        for size in args.sizes:
+            for n in args.threads:
                 for row in figures([model], [size], [n], args.seconds):
                     print(", ".join(f"{value} {key}" if " ms" in key else str(value) for key, value in row.items()))
 

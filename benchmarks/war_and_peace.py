@@ -124,7 +124,7 @@ def line(row: Row) -> str:
 
 def main() -> None:
     parser = arguments.parser(__doc__)
-    parser.add_argument("text", type=Path)
+    parser.add_argument("text", type=arguments.file)
     parser.add_argument("-kenlm", type=Path, help="the folder of KenLM's programs; without it there are no n-grams")
     parser.add_argument("-orders", default="5,20")
     parser.add_argument("-recipes", default="quick,best", help="any of char-rnn, quick, best")
@@ -133,8 +133,6 @@ def main() -> None:
     parser.add_argument("-adapt", type=int, default=1)
     parser.add_argument("-o", default="", help="the rows as JSON")
     args = parser.parse_args()
-    if not args.text.is_file():
-        parser.error(f"there is no file {args.text}")
     for program in ("lmplz", "query") if args.kenlm else ():
         if not (args.kenlm / program).is_file():
             parser.error(f"there is no {args.kenlm / program}: build KenLM as the head of this script says")

@@ -41,6 +41,14 @@ def benchmark(name: str) -> ModuleType:
     return module
 
 
+def refusal(name: str, args: list[str], monkeypatch, capsys) -> str:
+    """What a benchmark says about arguments that it refuses."""
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", *args])
+    with pytest.raises(SystemExit):
+        benchmark(name).main()
+    return capsys.readouterr().err
+
+
 def output(name: str, *args: str) -> str:
     """What a benchmark prints as a program."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -222,10 +230,30 @@ def test_gpu_rows_that_fail(tmp_path, monkeypatch, capsys):
     ],
 )
 def test_gpu_with_wrong_arguments(flag, value, said, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["gpu.py", "-device", "cpu", flag, value])
-    with pytest.raises(SystemExit):
-        benchmark("gpu").main()
-    assert f"error: {said}" in capsys.readouterr().err
+    assert f"error: argument {flag}: {said}" in refusal("gpu", ["-device", "cpu", flag, value], monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    "name, args, said",
+    [
+        ("read_t7", ["missing.t7"], "argument files: there is no file missing.t7"),
+        ("read_t7", ["-megabytes", "-1"], "argument -megabytes: it must be at least 1, not -1"),
+        ("serve_clients", ["missing.t7"], "argument checkpoint: there is no missing.t7"),
+        ("serve_clients", ["-candidates", "8,x"], "argument -candidates: invalid list of int value: '8,x'"),
+        ("serve_clients", ["-seconds", "0"], "argument -seconds: it must be above 0, not 0"),
+        ("preprocess", ["-folder", "missing"], "argument -folder: there is no missing"),
+        ("preprocess", ["-megabytes", "0"], "argument -megabytes: it must be at least 1, not 0"),
+        ("train_step", ["-models", "lstms"], "argument -models: lstms is none of lstm, gru, rnn"),
+        ("train_step", ["-sizes", "2"], "argument -sizes: a size is layers x units, such as 2x128, not 2"),
+        ("train_step", ["-threads", "0"], "argument -threads: it must be at least 1, not 0"),
+        ("time_to_loss", [__file__, "-losses", "x"], "argument -losses: invalid list of float value: 'x'"),
+        ("time_to_loss", [__file__, "-recipes", "", "-picture", "a.svg"], "-picture draws the runs of -recipes and"),
+        ("c_file", ["-length", "0"], "argument -length: it must be at least 1, not 0"),
+    ],
+)
+def test_benchmarks_with_wrong_arguments(name, args, said, monkeypatch, capsys):
+    """They end with a sentence before they measure."""
+    assert f"error: {said}" in refusal(name, args, monkeypatch, capsys)
 
 
 def test_a_training_that_fails_says_why(tmp_path):
@@ -467,10 +495,7 @@ class RNN(torch.nn.Module):
 
 def test_labels_of_a_folder_without_lists(monkeypatch, tmp_path, capsys):
     """A wrong folder is an error before any training."""
-    monkeypatch.setattr(sys, "argv", ["labels.py", str(tmp_path)])
-    with pytest.raises(SystemExit):
-        benchmark("labels").main()
-    assert f"there is no list (.txt) in {tmp_path}" in capsys.readouterr().err
+    assert f"there is no list (.txt) in {tmp_path}" in refusal("labels", [str(tmp_path)], monkeypatch, capsys)
 
 
 def test_a_command_that_fails_says_why(tmp_path):
@@ -480,10 +505,8 @@ def test_a_command_that_fails_says_why(tmp_path):
 
 @pytest.mark.parametrize("name", ["lists", "minutes", "originality", "time_to_loss", "war_and_peace"])
 def test_benchmarks_without_their_text(name, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(sys, "argv", [f"{name}.py", str(tmp_path / "missing")])
-    with pytest.raises(SystemExit):
-        benchmark(name).main()
-    assert "error: there is no " in capsys.readouterr().err
+    said = refusal(name, [str(tmp_path / "missing")], monkeypatch, capsys)
+    assert re.search(r"error: (argument \w+: )?there is no ", said)
 
 
 @pytest.mark.parametrize(
@@ -498,10 +521,8 @@ def test_benchmarks_without_the_other_program(name, flag, lacks, monkeypatch, tm
     file = tmp_path / "names.txt"
     file.write_text("Ada\nEve\n", encoding="utf-8")
     given = tmp_path if name == "labels" else file
-    monkeypatch.setattr(sys, "argv", [f"{name}.py", str(given), flag, str(tmp_path / "missing")])
-    with pytest.raises(SystemExit):
-        benchmark(name).main()
-    assert f"error: {lacks}{tmp_path / 'missing'}" in capsys.readouterr().err
+    said = refusal(name, [str(given), flag, str(tmp_path / "missing")], monkeypatch, capsys)
+    assert f"error: {lacks}{tmp_path / 'missing'}" in said
 
 
 def test_the_split_of_labels():
