@@ -17,6 +17,7 @@ from pycharrnn.common import folder_walk
 from pycharrnn.common.display import escape_line, series
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.printing import PrintLine, print_nothing
+from pycharrnn.common.shell_words import quoted
 
 ONE_TIME = 10**8  # nanoseconds: a copy that does not keep times, as of git clone, writes one file after another in less
 COPY = "_cpu.t7"  # added to the name of a checkpoint by convert, as by char-rnn's convert_gpu_cpu_checkpoint.lua
@@ -73,7 +74,7 @@ def newest_first(folder: str, note: PrintLine = print_nothing) -> list[File]:
         raise UserError(f"can't look for checkpoints in {folder} ({denied}).") from cause
     if not status:
         endings = series(formats.IN_FOLDERS, "or")
-        named = " or ".join(map(escape_line, _folders_with_checkpoints(folder)))
+        named = " or ".join(escape_line(quoted(path)) for path in _folders_with_checkpoints(folder))
         another = f"another folder, as {named}" if named else "another folder"
         raise UserError(f"the folder {folder} has no checkpoint ({endings}){_in_place_of_one(folder)} {another}.")
     files = [_file(names, status[names[0]].st_mtime_ns) for names in _by_file(status)]

@@ -15,6 +15,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.folder_files import newest_first
 from pycharrnn.common import folder_walk
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.shell_words import quoted
 
 
 def test_the_newest_of_a_folder_comes_first(tmp_path):
@@ -32,10 +33,10 @@ def test_the_newest_of_a_folder_comes_first(tmp_path):
 
 
 def test_folders_that_have_checkpoints_are_named_where_the_folder_has_none(tmp_path):
-    for name in ("b", "a", "data", ".hidden", "c", "d"):
+    for name in ("b", "a a", "data", ".hidden", "c", "d"):
         (tmp_path / name).mkdir()
         make(tmp_path / name, "data.t7" if name == "data" else "lm_x_latest.t7", 1000)
-    a, b, c = (re.escape(str(tmp_path / name)) for name in "abc")
+    a, b, c = (re.escape(quoted(str(tmp_path / name))) for name in ("a a", "b", "c"))
     with pytest.raises(UserError, match=f": name one, or another folder, as {a} or {b} or {c}.$"):
         newest_first(str(tmp_path))
 
