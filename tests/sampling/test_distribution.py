@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
-from pycharrnn.sampling.distribution import nan_error
+from pycharrnn.engine import kernel_library
+from pycharrnn.page import page_files
+from pycharrnn.sampling.distribution import TOPP_SLACK, nan_error
+
+
+def test_the_kernel_and_the_page_have_the_same_slack():
+    header = (kernel_library.PACKAGE / "kernel_sample.h").read_text(encoding="utf-8")
+    for source in (header, page_files.file_text("sampler.js")):
+        (slack,) = re.findall(r"TOPP_SLACK(?: =)? ([\d.e-]+)", source)
+        assert float(slack) == TOPP_SLACK
 
 
 def test_the_error_for_nan_advises_on_temperatures_other_than_1():

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import re
+
 import pytest
 
 from pycharrnn.common.errors import UserError
+from pycharrnn.page import page_files
+from pycharrnn.sampling import unknown_characters
 from pycharrnn.sampling.primetext import encode_primetext, primetext_characters
 from pycharrnn.sampling.unknown_characters import describe_unknown
 
@@ -81,6 +86,11 @@ def test_a_similar_character_is_named():
     assert advice("\"mother's", of_bytes) == "write \u201c and \u2019 in their place."
     assert advice("mother's~", of_bytes) == "leave them out."
     assert advice("mother\u2019s", [bytes([byte]) for byte in b"mothers'"]) == "write ' in its place."
+
+
+def test_the_page_has_the_same_similar_characters():
+    (listed,) = re.findall(r"SIMILAR = (\[.*?\]);", page_files.file_text("vocabulary.js"))
+    assert tuple(ast.literal_eval(listed)) == unknown_characters._SIMILAR
 
 
 def test_a_character_is_named_whole_wherever_it_becomes_unknown():
