@@ -106,7 +106,8 @@ def test_the_page_marks_the_longest_copy_at_each_character(chromium):
         const { copiesSentence, markCopies } = await import("./copies.js");
         const { copyLevel } = await import("./colors.js");
         const items = [..."a\\u{1F600}bcdefg"].map((text) => ({ text }));
-        const source = { copied: async ({ text }) => ({ passages: [...text].length === 8 ? args[0] : [] }) };
+        const isAsked = ({ text, least }) => [...text].length === 8 && least === 20; // as the sentence says
+        const source = { copied: async (request) => ({ passages: isAsked(request) ? args[0] : [] }) };
         const longest = await markCopies(source, "m", items);
         const lengths = items.map((item) => item.copied?.length ?? 0);
         const said = [longest, undefined].map((one) => copiesSentence(one, "8 characters", "poems"));
