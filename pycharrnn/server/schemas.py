@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
 from compat.item_options import MAX_LABEL
+from pycharrnn.analysis.options import CopiedOptions
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine.adapt_options import MAX_LENGTH as ADAPT_LENGTH
 from pycharrnn.engine.adapt_options import MAX_PULL, MAX_RATE, Adaptation, AdaptOptions
 from pycharrnn.page.facts import ModelFacts
 from pycharrnn.sampling.item_selection import MAX_TRIES
-from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.sampling.options import DEFAULT_ITEMS, SampleOptions
 
 MAX_LENGTH = 10_000  # characters of a sample
 MAX_PRIMETEXT = 2_000  # characters
@@ -103,7 +104,7 @@ class SampleBody(DrawingBody):
     )
     length: Integer = Field(400, ge=1, le=MAX_LENGTH, description="most characters to sample")
     stop: str = Field("", max_length=MAX_STOP, description="end after sampling this text")
-    seed: Integer = Field(123, ge=0, lt=1 << 32, description="the same seed gives the same sample")
+    seed: Integer = Field(SampleOptions.seed, ge=0, lt=1 << 32, description="the same seed gives the same sample")
     unit: Unit | None = Field(None, description="add the activation of this hidden unit to each character")
     candidates: Integer = Field(5, ge=0, le=MAX_CANDIDATES, description="top candidates to add to each character")
     skip: Integer = Field(
@@ -150,9 +151,11 @@ class ItemsBody(DrawingBody):
         description="of all items; a model with labels needs it, unless primetext begins with a label and a tab",
     )
     primetext: str = Field("", max_length=MAX_PRIMETEXT, description="the beginning of every item")
-    items: Integer = Field(10, ge=1, le=MAX_ITEMS, description="number of items to draw")
+    items: Integer = Field(DEFAULT_ITEMS, ge=1, le=MAX_ITEMS, description="number of items to draw")
     length: Integer = Field(400, ge=1, le=MAX_LENGTH, description="most characters to draw for an item")
-    seed: Integer = Field(123, ge=0, lt=1 << 32, description="of the first item; each item has the next one")
+    seed: Integer = Field(
+        SampleOptions.seed, ge=0, lt=1 << 32, description="of the first item; each item has the next one"
+    )
     new: bool = Field(False, description="leave out items that are in the training text, and empty ones")
     unique: bool = Field(False, description=_help("unique"))
 
@@ -251,7 +254,9 @@ class CopiedBody(Input):
 
     model: ModelId
     text: str = Field(min_length=1, max_length=MAX_SCORED)
-    least: Integer = Field(20, ge=1, le=MAX_SCORED, description="characters that a passage must have at least")
+    least: Integer = Field(
+        CopiedOptions.least, ge=1, le=MAX_SCORED, description="characters that a passage must have at least"
+    )
 
 
 class CopiedPassage(BaseModel):
