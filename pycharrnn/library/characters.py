@@ -12,8 +12,6 @@ from pycharrnn.library.generated import GeneratedText
 from pycharrnn.sampling.primetext import encode_primetext, without_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pycharrnn.sampling.tokenizer import TokenizedText
 
 
@@ -45,7 +43,7 @@ def encode(text: bytes, vocab: dict[bytes, int], name: str, ignore_bad: int | No
         return encode_primetext(text, vocab, ignorable=ignore_bad is not None)
 
 
-def decode(ids: Iterable[int], vocab: dict[bytes, int]) -> str:
+def decode(ids: object, vocab: dict[bytes, int]) -> str:
     """The text of token ids, with U+FFFD for invalid UTF-8. Errors: TypeError; IndexError for an unknown id."""
     found = token_ids(ids)
     wrong = found[(found < 0) | (found >= len(vocab))]

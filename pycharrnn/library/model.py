@@ -295,8 +295,8 @@ class Model:
         """Token ids of a text, from 0, (T,). Errors: UserError for an unknown character; TypeError."""
         return encode(utf8(text, "text"), self.vocab, "text").token_ids
 
-    def decode(self, token_ids: Iterable[int]) -> str:
-        """The text of token ids, with U+FFFD for invalid UTF-8. Errors: TypeError; IndexError for an unknown id."""
+    def decode(self, token_ids: Iterable[int] | npt.NDArray[np.integer[Any]] | torch.Tensor) -> str:
+        """The text of T token ids, with U+FFFD for invalid UTF-8. Errors: TypeError; IndexError for an unknown id."""
         return decode(token_ids, self.vocab)
 
     def score(self, text: Text, *, adapt: bool = False, **options: Unpack[AdaptKeywords]) -> Score:
