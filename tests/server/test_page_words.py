@@ -230,6 +230,16 @@ def test_fields_are_called_as_on_the_page():
             assert re.search(rf"""[>"]{re.escape(words)}["<]""", page), words
 
 
+def test_messages_name_what_the_page_has():
+    """The scripts of the page look for these words in messages, or make a button of them."""
+    files = page_files(studio=True)
+    everything = b"".join(files.values()).decode()
+    for words in page_words._OF_CHECKPOINTS.values():
+        assert re.search(rf"""[>"]{words}["<]""", everything), words
+    encoding, _ = page_words.FIELDS["text_encoding"]
+    assert f'const ENCODING = "{encoding}";' in files["studio_learn.js"].decode()
+
+
 def test_the_fields_of_the_page_offer_all_values():
     assert page_words.field_values().keys() == {"items", "label", "encoding"}
     for name, words in page_words.field_values().items():
