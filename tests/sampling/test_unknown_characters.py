@@ -11,7 +11,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.page import page_files
 from pycharrnn.sampling import unknown_characters
 from pycharrnn.sampling.primetext import encode_primetext, primetext_characters
-from pycharrnn.sampling.unknown_characters import describe_unknown
+from pycharrnn.sampling.unknown_characters import advice_on_unknown, describe_unknown
 
 LETTERS = {b"a": 2, b"b": 1, "\u00e9".encode(): 3}
 
@@ -101,6 +101,10 @@ def test_a_character_is_named_whole_wherever_it_becomes_unknown():
     assert describe_unknown(content, 3, vocab).startswith("the character 'a', which")
 
 
+def test_invalid_utf8_of_known_bytes_does_not_change_the_advice():
+    assert advice_on_unknown(b"\xff~", [1], {b"\xff": 1}) == "leave it out"
+
+
 def test_invalid_utf8_is_named_by_its_byte():
     for vocab in (LETTERS, {b"\xc3"}):
         assert "'\ufffd' (byte 0xff)" in describe_unknown(b"a\xff", 1, vocab)
@@ -122,4 +126,5 @@ def test_the_advice_regards_the_unknown_characters_only(has_code_points):
     assert advice("\u00c9lodie Et Zo\u00e9, ".encode()) == "write them in lower case."
     assert advice("\u00c9lodie & Zo\u00e9, ".encode()) == "leave them out."
     assert advice("\u00c9lodie z".encode()) == "leave them out."
+    assert advice("\u00c9lodie X".encode()) == "leave them out."  # nor is x known
     assert advice(b"\xff") == "save the text as UTF-8, which it is not."  # not U+FFFD, which is known

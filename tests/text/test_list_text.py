@@ -82,6 +82,7 @@ def test_items_between_blank_lines(items):
     items = [f"{item}{k}" for k in range(2) for item in items]
     assert kind_of_list("\n\n".join(items).encode()) == BLOCKS
     assert kind_of_list("\n \n\n".join([*items, "A note\nof the editor's"]).encode()) == BLOCKS
+    assert kind_of_list("\n\n".join(items[:40]).encode()) == BLOCKS
     assert kind_of_list("\n\n".join(items[:39]).encode()) == ""
     assert kind_of_list("\n\n".join(item + "," * (k % 5 == 0) for k, item in enumerate(items)).encode()) == ""
     assert kind_of_list("\n\n".join(item + "\nmore" * (k % 5 == 0) for k, item in enumerate(items)).encode()) == ""
