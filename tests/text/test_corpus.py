@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import codecs
+import contextlib
 import gzip
 import io
 import lzma
@@ -22,7 +23,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pycharrnn.common.errors import UserError, for_command_line
-from pycharrnn.text import corpus, decode_text, file_pieces, fingerprint, joined_files
+from pycharrnn.text import corpus, decode_text, file_pieces, fingerprint, joined_files, source_files
 from pycharrnn.training.corpus_run import corpus_run
 from pycharrnn.training.log_rows import Row, as_line, header
 from pycharrnn.training.options import TrainOptions
@@ -341,6 +342,16 @@ def test_the_command_for_a_list_has_the_flags_that_decide_what_the_text_is(home)
     assert command({"text_encoding": "mac-roman"}) == "pycharrnn train l.txt -text_encoding mac-roman -items line"
     both = {"encoding": "utf8", "text_encoding": "bytes"}
     assert command(both) == "pycharrnn train l.txt -text_encoding bytes -encoding utf8 -items line"
+
+
+def test_a_file_that_vanishes_before_it_is_compared_is_named(home):
+    for name in ("a.txt", "b.txt"):
+        put(home / name, "one\n")
+    with contextlib.ExitStack() as until_copied:
+        files = source_files.find(["a.txt", "b.txt"], print, until_copied)
+        (home / "b.txt").unlink()
+        with pytest.raises(UserError, match=r"^can't read b\.txt: "):
+            list(source_files.sentences_on_copies(files))
 
 
 def test_copies_of_a_file_are_said(home):

@@ -249,6 +249,12 @@ def test_a_sample_with_a_broken_character_needs_no_chardet(tmp_path, monkeypatch
         source_files.read(str(tmp_path / "s.txt"), print, of_model=b"caf ")
 
 
+def test_a_named_encoding_decodes_a_sample_too(tmp_path):
+    (tmp_path / "s.txt").write_bytes(b"caf\xe9 " * 9)
+    path, of_all_bytes = str(tmp_path / "s.txt"), bytes(range(256))
+    assert source_files.read(path, print, "cp1252", of_all_bytes) == "caf\u00e9 ".encode() * 9
+
+
 def test_a_file_of_a_known_kind_is_no_sample(tmp_path):
     """Also for a model of all bytes, which may generate any file."""
     (tmp_path / "s.pdf").write_bytes(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
