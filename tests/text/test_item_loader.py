@@ -226,17 +226,21 @@ def test_the_index_is_read_again_unless_it_is_damaged(list_of_300, monkeypatch):
     path = list_of_300 / "data_items_0a.bin"
     content = path.read_bytes()
     assert len(content) == 24 * len(names(300))
+    with_empty_item = np.frombuffer(content, item_index.ITEM).copy()
+    with_empty_item["length"][1] = 0
+    empty = with_empty_item.tobytes()
     made = []
     monkeypatch.setattr(item_index, "_blocks", lambda *args, make=item_index._blocks: made.append(1) or make(*args))
     assert side(loader(list_of_300, in_order=True), TRAIN) == expected
     assert not made
-    for damaged in (content[:-24] + b"\x7f" * 24, content[:-5], b"", content[:24], content[24:48] + content[:24]):
+    beyond, reversed_two = content[:-24] + b"\x7f" * 24, content[24:48] + content[:24]
+    for damaged in (beyond, content[:-5], b"", content[:24], reversed_two, empty):
         stat = path.stat()
         path.write_bytes(damaged)
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         monkeypatch.setattr(item_index.cache_record.CacheRecord, "made_of", lambda self, *names: "the same text")
         assert side(loader(list_of_300, in_order=True), TRAIN) == expected
-    assert len(made) == 5
+    assert len(made) == 6
 
 
 def test_a_mapped_index(list_of_300, monkeypatch):
