@@ -637,6 +637,26 @@ def test_an_estimate_has_the_words_of_the_time_left(chromium, seconds, words):
 
 
 @needs_browser
+@pytest.mark.parametrize(
+    "size, words",
+    [
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1000, "1.0 KB"),
+        (99_949, "99.9 KB"),
+        (99_951, "100 KB"),
+        (999_499, "999 KB"),
+        (999_950, "1.0 MB"),
+        (999_999_999, "1.0 GB"),
+    ],
+)
+def test_a_size_has_the_unit_of_its_rounded_number(chromium, size, words):
+    code = 'const { size } = await import("./studio_dom.js"); return size(args[0])'
+    with modules(chromium, []):
+        assert script(chromium, code, size) == words
+
+
+@needs_browser
 def test_what_happens_twice_is_announced_twice(chromium):
     code = """
         const { announce } = await import("./studio_dom.js");

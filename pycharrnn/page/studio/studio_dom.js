@@ -48,9 +48,10 @@ export function count(number, noun, plural = `${noun}s`) {
 // 12.3 MB
 export function size(bytes) {
   const units = ["bytes", "KB", "MB", "GB", "TB"];
-  const k = bytes < 1000 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), units.length - 1);
-  const scaled = bytes / 1000 ** k;
-  return `${scaled.toFixed(k && scaled < 100 ? 1 : 0)} ${k ? units[k] : bytes === 1 ? "byte" : "bytes"}`;
+  let [scaled, k] = [bytes, 0];
+  // What would be rounded to 1000 has the next unit: 999,500 bytes are 1.0 MB.
+  for (; scaled >= (k ? 999.5 : 1000) && k < units.length - 1; k++) scaled /= 1000;
+  return `${scaled.toFixed(k && scaled < 99.95 ? 1 : 0)} ${k ? units[k] : bytes === 1 ? "byte" : "bytes"}`;
 }
 
 // "40 seconds", "5 minutes", "2 h 10 min". Below 90 seconds these are rounded to multiples of `step`.
