@@ -296,7 +296,14 @@ def test_a_pasted_text_and_its_command(chromium, studio):
     commands = "/api/studio/command"
     wait(chromium, lambda: [b.get("minutes") for _, path, b in studio.requests if path == commands][-1] == 1.5)
     click(chromium, "other-text")
-    assert focused(chromium) == "choose-files"
+    assert focused(chromium) == "pasted"
+    assert element(chromium, "pasted").get_property("value") == "a text"
+    click(chromium, "use-pasted")
+    shown(chromium, "found", "118,200")
+    click(chromium, "start-run")
+    wait(chromium, lambda: focused(chromium) == "run-title")
+    assert element(chromium, "pasted").get_property("value") == ""
+    assert not element(chromium, "paste-form").is_displayed()
 
 
 @needs_browser

@@ -162,6 +162,7 @@ export class Learn {
     this.#form.allowStart(true);
     try {
       const run = await this.#api.post("api/studio/runs", values);
+      $("pasted").value = "";
       this.#forget();
       await this.#onStart(run);
     } catch (error) {
@@ -178,9 +179,8 @@ export class Learn {
 
   #forget(focus = false) {
     this.#asking?.abort();
-    $("pasted").value = "";
     showStep("drop");
-    if (focus) $("choose-files").focus();
+    if (focus && $("paste-form").hidden) $("choose-files").focus();
   }
 }
 
