@@ -307,6 +307,20 @@ def test_a_pasted_text_and_its_command(chromium, studio):
 
 
 @needs_browser
+def test_a_text_that_is_missing_again_is_said_again(chromium, studio):
+    opened(chromium, studio)
+    click(chromium, "paste")
+    click(chromium, "use-pasted")
+    shown(chromium, "learn-problem", "Paste or write a text first.")
+    chromium.execute_script(
+        "window.said = 0;"
+        "new MutationObserver(() => said++).observe(document.getElementById('learn-problem'), {childList: true})"
+    )
+    click(chromium, "use-pasted")
+    wait(chromium, lambda: chromium.execute_script("return said") == 1)
+
+
+@needs_browser
 def test_an_upload_has_words_and_can_be_cancelled(chromium, studio, poems):
     studio.open.clear()
     opened(chromium, studio)

@@ -198,6 +198,7 @@ function showPasteForm(shown) {
   if (shown) $("pasted").focus();
 }
 
+// Also if these are the words that are there already: a screen reader says them again.
 function showProblem(words) {
-  setText($("learn-problem"), words);
+  $("learn-problem").textContent = words;
 }
