@@ -307,6 +307,16 @@ def test_a_pasted_text_and_its_command(chromium, studio):
 
 
 @needs_browser
+def test_a_double_click_on_paste_opens_its_form(chromium, studio):
+    opened(chromium, studio)
+    webdriver.ActionChains(chromium).double_click(element(chromium, "paste")).perform()
+    assert element(chromium, "paste-form").is_displayed()
+    assert focused(chromium) == "pasted"
+    click(chromium, "paste")
+    assert not element(chromium, "paste-form").is_displayed()
+
+
+@needs_browser
 def test_a_text_that_is_missing_again_is_said_again(chromium, studio):
     opened(chromium, studio)
     click(chromium, "paste")

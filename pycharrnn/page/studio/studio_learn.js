@@ -37,7 +37,10 @@ export class Learn {
     listenForDrop($("drop"), take, showProblem);
     listenForChoice($("choose-files"), $("files"), take);
     listenForChoice($("choose-folder"), $("folder"), take);
-    $("paste").addEventListener("click", () => showPasteForm($("paste-form").hidden));
+    $("paste").addEventListener("click", ({ detail }) => {
+      const isHidden = $("paste-form").hidden;
+      showPasteForm(detail > 1 ? !isHidden : isHidden); // the second click of a double click undoes nothing
+    });
     $("paste-form").addEventListener("submit", (event) => {
       event.preventDefault();
       if ($("pasted").value.trim()) take([pasted($("pasted").value)]);
