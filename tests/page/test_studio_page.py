@@ -331,6 +331,29 @@ def test_a_text_that_is_missing_again_is_said_again(chromium, studio):
 
 
 @needs_browser
+def test_no_other_text_while_the_server_is_asked_to_start(chromium, studio, poems):
+    """The answer would close the form of the other text."""
+    opened(chromium, studio)
+    element(chromium, "files").send_keys(str(poems))
+    shown(chromium, "found", "118,200")
+    chromium.execute_script(
+        "const [send, held] = [fetch, new Promise((resolve) => (window.letGo = resolve))];"
+        "window.fetch = (path, options) =>"
+        " (path === 'api/studio/runs' && options.method ? held : Promise.resolve()).then(() => send(path, options))"
+    )
+    studio.refusals["/api/studio/runs"] = Refusal(507, "the disk is full.")
+    click(chromium, "start-run")
+    wait(chromium, lambda: not element(chromium, "other-text").is_enabled())
+    assert not element(chromium, "start-run").is_enabled()
+    chromium.execute_script("letGo()")
+    shown(chromium, "run-problem", "The disk is full.")
+    wait(chromium, lambda: element(chromium, "start-run").is_enabled())
+    assert focused(chromium) == "start-run"
+    click(chromium, "other-text")
+    assert element(chromium, "drop").is_displayed()
+
+
+@needs_browser
 def test_an_upload_has_words_and_can_be_cancelled(chromium, studio, poems):
     studio.open.clear()
     opened(chromium, studio)

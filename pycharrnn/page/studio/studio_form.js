@@ -125,11 +125,12 @@ export class RunForm {
     this.allowStart();
   }
 
-  // isStarting: whether the server was asked to start.
+  // isStarting: whether the server was asked to start; its answer closes the form.
   allowStart(isStarting = false) {
     const start = $("start-run");
     const had = document.activeElement === start;
     start.disabled = isStarting || Boolean(this.#unread);
+    $("other-text").disabled = isStarting;
     if (had && this.#unread) $("other-text").focus();
   }
 

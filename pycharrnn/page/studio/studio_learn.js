@@ -173,6 +173,8 @@ export class Learn {
       this.#form.showProblem(error.message);
     } finally {
       this.#form.allowStart();
+      // The disabled button has lost the focus. After a start it is hidden.
+      if (document.activeElement === document.body) $("start-run").focus();
     }
   }
 
