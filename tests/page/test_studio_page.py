@@ -619,6 +619,20 @@ def test_bring_send_play(chromium, studio, tmp_path):
 
 
 @needs_browser
+def test_a_dialog_returns_the_focus_to_a_list_that_has_changed(chromium, studio):
+    studio.models = [model("lm_poems_best")]
+    opened(chromium, studio, "bring")
+    press_by_key = "const button = document.querySelector(arguments[0]); button.focus(); button.click()"
+    wait(chromium, lambda: chromium.find_elements(By.CSS_SELECTOR, "[data-key='Send lm_poems_best']"))
+    chromium.execute_script(press_by_key, "[data-key='Send lm_poems_best']")
+    shown(chromium, "dialog", "lm_poems_best")
+    studio.models = [model("lm_ships_best"), *studio.models]
+    wait(chromium, lambda: "lm_ships_best" in text(chromium, "model-list"))
+    chromium.switch_to.active_element.send_keys(Keys.ESCAPE)
+    wait(chromium, lambda: focused(chromium) == "Send lm_poems_best")
+
+
+@needs_browser
 def test_a_list_whose_encoding_had_to_be_named_is_a_list(chromium, studio, poems):
     studio.refusals["/api/studio/texts/t1/read"] = Refusal(422, 'name the encoding by "Encoding of the files".')
     studio.facts = text_facts(name="names", suggested_items="line")

@@ -5,10 +5,18 @@ import { $, button, el, setText } from "./studio_dom.js";
 // content: elements. Returns a function that closes the dialog.
 export function openDialog(title, content) {
   const dialog = $("dialog");
+  const { key } = document.activeElement.dataset;
   setText($("dialog-title"), title);
   $("dialog-content").replaceChildren(...content);
   dialog.showModal();
   $("dialog-title").focus();
+  // The button's list may have been shown again meanwhile, so that the browser doesn't find it: the focus is on the
+  // page, or still in the dialog.
+  const focusSame = () => {
+    if (document.activeElement !== document.body && !dialog.contains(document.activeElement)) return;
+    [...document.querySelectorAll("[data-key]")].find((node) => key && node.dataset.key === key)?.focus();
+  };
+  dialog.addEventListener("close", focusSame, { once: true });
   return () => dialog.close();
 }
 
