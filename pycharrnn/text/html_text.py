@@ -9,8 +9,11 @@ from html.parser import HTMLParser
 
 MAX_BYTES = 1 << 24  # of a file; the parser needs memory for all of it
 _SKIPPED = ("script", "style", "template", "title")
-_LINES = "br dd dt div li tr section article header footer nav aside main figure figcaption address option legend hr"
-_PARAGRAPHS = "p h1 h2 h3 h4 h5 h6 ul ol dl blockquote pre table form fieldset body"
+_LINES = (
+    "br dd dt div li tr section article header footer nav aside main figure figcaption address option legend hr"
+    " center details summary caption hgroup dialog"
+)
+_PARAGRAPHS = "p h1 h2 h3 h4 h5 h6 ul ol dl menu dir blockquote pre table form fieldset body"
 _BREAKS = dict.fromkeys(_LINES.split(), 1) | dict.fromkeys(_PARAGRAPHS.split(), 2)
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 
@@ -58,6 +61,8 @@ class _Reader(HTMLParser):
         elif tag == "body":
             self._skipped = ""  # a <title> without an end
         self._break(tag)
+        if tag in ("td", "th"):  # their end tags may be left out
+            self._space = True
         self._pre += tag == "pre"
 
     def handle_endtag(self, tag: str) -> None:
@@ -66,8 +71,6 @@ class _Reader(HTMLParser):
             self._skipped = ""
         if tag != "br":
             self._break(tag)
-        if tag in ("td", "th"):
-            self._space = True
         if tag == "pre":
             self._pre = max(self._pre - 1, 0)
 
