@@ -191,7 +191,7 @@ def _refuse_file_as_folder(opt: SampleOptions, checkpoint_file: str) -> None:
     """Errors: UserError if -o names a file, or a folder that does not exist and has the name of one."""
     from pycharrnn.checkpoints import formats
 
-    if os.path.isfile(opt.o) or (opt.o.endswith(".txt") and not os.path.isdir(opt.o)):
+    if not os.path.isdir(opt.o) and (os.path.exists(opt.o) or opt.o.endswith(".txt")):
         raise UserError(f"{flag('o')} names a folder, not a file: for one file, end the line with > poem.txt.")
     if formats.of(opt.o) and not os.path.isdir(opt.o):
         chat = f"pycharrnn chat {quoted(checkpoint_file)} -learn 1 -o mine.t7"

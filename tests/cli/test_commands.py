@@ -456,6 +456,11 @@ def test_a_file_as_the_folder_of_samples_is_refused(tmp_path, exists):
     assert poem.exists() == exists
 
 
+def test_a_device_as_the_folder_of_samples_is_refused(tmp_path):
+    error = sentence(run("sample", CHECKPOINT, "-o", os.devnull, cwd=tmp_path))
+    assert "-o names a folder, not a file: for one file, end the line with > poem.txt" in error
+
+
 def test_a_folder_of_samples_may_be_named_like_a_file(tmp_path):
     (tmp_path / "poems.txt").mkdir()
     args = ["-gpuid", "-1", "-length", "5", "-o", "poems.txt"]
