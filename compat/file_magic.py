@@ -202,7 +202,7 @@ def _zip(content: bytes | bytearray) -> str:
     if any(name.endswith(b".npy") for name in names):
         return f"an archive of NumPy's arrays: {_READS}"
     if is_whole:
-        return "a zip archive without a checkpoint: name another file"
+        return "a zip archive: it holds no checkpoint; name another file"
     return f"a zip archive: {UNPACK} the .t7 file in it"
 
 

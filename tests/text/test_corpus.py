@@ -270,6 +270,8 @@ def test_a_zip_archive(home):
     with zipfile.ZipFile(home / "texts.zip", "w") as archive:
         archive.writestr("a", bytes(99))
     assert refusal("texts.zip") == "texts.zip is a zip archive, not plain text: unpack it."
+    (home / "texts.zip").rename("essay.pages")
+    assert refusal("essay.pages") == "essay.pages is a zip archive: name a text."
 
 
 def test_a_wrong_encoding_is_named(home):
