@@ -76,7 +76,8 @@ def text_of_file(path: str, sample: bytes, until_read: contextlib.ExitStack, not
     """
     raw = decode_text.RAW if b"\r" in sample or not is_utf8(sample) else ""
     joined = JoinedFiles(source_files.find([path], note, until_read, raw))
-    return Text(path, joined.size, joined.pieces, len(joined.files))
+    name = "standard input" if path == "-" else path
+    return Text(name, joined.size, joined.pieces, len(joined.files))
 
 
 def text_of_model(path: str, loaded: Checkpoint) -> Text:

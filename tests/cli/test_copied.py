@@ -329,6 +329,7 @@ def test_the_curve_of_a_model_of_items(home):
     assert whole["sample"][0] >= found["sample"][0]
     piped = copied("s.txt", MODEL, "-curve", "1", "-json", "1", "-text", "-", input="\n".join(names).encode())
     assert json.loads(piped)["curve"] == whole
+    assert json.loads(piped)["text"] == "standard input"
 
 
 def test_labels_are_not_copied(home):
