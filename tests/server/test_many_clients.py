@@ -25,8 +25,11 @@ from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.schemas import MAX_LENGTH
 
 
-def asgi(app, body: dict, leave_after: int | None = None, path: str = "/api/sample"):
-    """One POST as an ASGI server would put it; leaves after so many messages. The messages of the answer."""
+def asgi(app, body: dict, leave_after: int | None = None, path: str = "/api/sample", on_send=lambda: None):
+    """One POST as an ASGI server would put it; leaves after so many messages. The messages of the answer.
+
+    on_send: called for each of them.
+    """
 
     async def request():
         asked, gone, chunks = False, asyncio.Event(), []
@@ -43,6 +46,7 @@ def asgi(app, body: dict, leave_after: int | None = None, path: str = "/api/samp
             return {"type": "http.disconnect"}
 
         async def send(message):
+            on_send()
             chunks.append(message)
             if leave_after is not None and len(chunks) > leave_after:
                 gone.set()
@@ -92,6 +96,23 @@ def test_a_client_that_leaves_stops_its_score(models, monkeypatch):
     app = create_app(models, Scheduler(2, threads=1), LOOPBACK, "")
     asyncio.run(asgi(app, {"text": "The night"}, leave_after=0, path="/api/score"))
     assert turns < 20
+
+
+def test_the_pieces_of_a_score_let_the_event_loop_run(models, scheduler):
+    waiting = []  # for each callback that the event loop has still to run
+    most = 0
+
+    def on_send():
+        nonlocal most
+        waiting.append(True)
+        most = max(most, len(waiting))
+        asyncio.get_running_loop().call_soon(waiting.clear)
+
+    app = create_app(models, scheduler, LOOPBACK, "")
+    answer = asyncio.run(asgi(app, {"text": "The " * 2000}, path="/api/score", on_send=on_send))
+    assert len(answer) > 10
+    # asyncio writes a line to stderr for each write after the fifth to a connection that it has still to close.
+    assert most <= 3  # the head with the first piece; the last piece with the end
 
 
 def test_a_score_beyond_the_limit_is_asked_to_come_back(models, scheduler):
