@@ -316,6 +316,23 @@ def a_gate_of_another_layer(graph: Graph) -> None:
     join(last, *inputs(first))
 
 
+def products_of_a_cell_state(graph: Graph) -> tuple[Table, Table]:
+    """The nodes that compute f*c and i*g."""
+    cell_state, *_ = inputs(graph.outputs)
+    kept, written = inputs(cell_state)
+    return kept, written
+
+
+def a_cell_state_writes_no_candidate(graph: Graph) -> None:
+    kept, written = products_of_a_cell_state(graph)
+    join(written, *inputs(kept))
+
+
+def a_cell_state_keeps_nothing(graph: Graph) -> None:
+    kept, written = products_of_a_cell_state(graph)
+    join(kept, *inputs(written))
+
+
 @pytest.mark.parametrize(
     "path, change, words",
     [
@@ -330,6 +347,8 @@ def a_gate_of_another_layer(graph: Graph) -> None:
         (LSTM, two_gates_are_one_part, "are not the quarters of their sum"),
         (LSTM, a_gate_is_no_part, "a gate of layer . comes from 'select', unlike in an lstm"),
         (LSTM, a_gate_of_another_layer, "are not parts of one sum"),
+        (LSTM, a_cell_state_writes_no_candidate, r"is not f\*c \+ i\*g, unlike in an lstm"),
+        (LSTM, a_cell_state_keeps_nothing, r"is not f\*c \+ i\*g, unlike in an lstm"),
         (GRU, lambda g: change_field(g, b"nn.AddConstant", constant_scalar=2), r"is not z\*candidate"),
         (GRU, lambda g: change_field(g, b"nn.MulConstant", constant_scalar=-2), r"is not z\*candidate"),
         (GRU, lambda g: change_field(g, b"nn.AddConstant", constant_scalar=True), "has no constant_scalar"),
@@ -350,7 +369,7 @@ def a_gate_of_another_layer(graph: Graph) -> None:
             "unlike in an lstm",
         ),
     ],
-    ids=range(18),
+    ids=range(20),
 )
 def test_almost_a_char_rnn(path, change, words):
     graph = Graph(path)
