@@ -223,3 +223,24 @@ def test_a_run_continues_though_some_losses_are_not_known():
     assert continues(state(math.nan, 2.5, 2.25), earlier)
     assert not continues(state(math.nan, 2.25, 2.25), earlier)
     assert not continues(state(2.75, 2.5, 2.25), earlier)
+
+
+def test_a_run_is_told_by_all_of_its_losses():
+    """A resumed run that took another way, such as with another learning rate, has the first losses in common."""
+
+    def state(i: int, last: float):
+        losses = array("d", [4 / k for k in range(1, 30)] + [last] * (i - 29))
+        return dataclasses.replace(checkpoint.load(CHECKPOINT), i=i, train_losses=losses, val_losses={})
+
+    assert continues(state(40, 0.125), state(30, 0.125))
+    assert not continues(state(40, 0.25), state(30, 0.125))
+
+
+def test_a_run_keeps_its_network():
+    """Also where no losses are recorded that could tell two runs apart."""
+
+    def state(path):
+        return dataclasses.replace(checkpoint.load(path), i=10, train_losses=array("d"), val_losses={})
+
+    assert continues(state(CHECKPOINT), state(CHECKPOINT))
+    assert not continues(state(CHECKPOINT), state(GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"))

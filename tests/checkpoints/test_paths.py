@@ -307,6 +307,12 @@ def test_all_of_several_runs(tmp_path, said):
     assert said == [f"{tmp_path}: 4 checkpoints of 2 runs"]
 
 
+def test_all_of_the_only_run(tmp_path, said):
+    train(tmp_path, "a", [2.0, 3.0], 1000)
+    assert len(list(load_every([str(tmp_path)], said.append))) == 2
+    assert said == [f"{tmp_path}: 2 checkpoints"]
+
+
 def test_files_whose_names_have_no_loss_are_read_with_a_bar(tmp_path, said, monkeypatch):
     """But none for a program, or for train -progress 0."""
     bars: list[tuple[str, int, int]] = []
