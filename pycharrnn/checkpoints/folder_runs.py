@@ -286,9 +286,9 @@ def _is_of_run(member: _Member, newest: _Member, identity: RunIdentity, read: Re
 
 
 def _same_progress(member: _Member, newest: _Member) -> bool:
-    """Whether two files of a run are of one iteration: copies and conversions are written later."""
+    """Whether a file of a run is of the iteration of its newest one: copies and conversions are written later."""
     (epoch, i), (last_epoch, last_i) = member.progress, newest.progress
-    return epoch == last_epoch and (i == last_i or not i or not last_i)
+    return epoch == last_epoch and i in (0, last_i)  # 0 if only its name is known
 
 
 def _best_first(members: Sequence[_Member]) -> tuple[File, ...]:
