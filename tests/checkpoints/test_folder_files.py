@@ -8,7 +8,7 @@ import re
 import shutil
 
 import pytest
-from folders import make, names, save
+from folders import make, names, save, set_time
 from kinds import loaded
 
 from pycharrnn.checkpoints import checkpoint
@@ -147,3 +147,12 @@ def test_second_names_are_the_same_files(tmp_path, second_name):
     second_name(tmp_path / "lm_x_epoch4.00_2.2500.t7", tmp_path / "lm_x_latest.t7")
     found = newest_first(str(tmp_path))
     assert [(file.epoch, file.is_best) for file in found] == [(4, False), (3, False), (2, True), (1, False)]
+
+
+def test_a_second_name_has_the_same_bytes(tmp_path):
+    """Checkpoints of one network have one size, and files that were unpacked together may have one time."""
+    first, latest = (tmp_path / f"lm_x_{name}.t7" for name in ("epoch1.00_2.0000", "latest"))
+    for path, content in ((first, b"1"), (latest, b"2")):
+        path.write_bytes(content)
+        set_time(path, 1000)
+    assert sorted(names(file.path for file in newest_first(str(tmp_path)))) == [first.name, latest.name]

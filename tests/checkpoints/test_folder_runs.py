@@ -152,6 +152,34 @@ def test_files_whose_names_are_not_those_of_training_are_runs_of_their_own(tmp_p
     assert [run[0] for run in runs_of(tmp_path)] == ["shakespeare.t7", *others]
 
 
+def test_older_files_whose_names_are_not_those_of_training_are_each_shown(tmp_path):
+    """Beside a later run: they are not the files of one run called lm_lstm."""
+    for k, name in enumerate(("debates.t7", "opencl.t7")):
+        losses = {"train_losses": array("d", [5.0 + k]), "opt": {"savefile": "lstm"}}
+        set_time(save(tmp_path, name, {10: 2.0 + k}, 2.0 + k, **losses), 1000 + k)
+    train(tmp_path, "x", [1.5], 9000)
+    first = next(last_trained_first(newest_first(str(tmp_path)), lambda path: identity_of(checkpoint.load(path))))
+    assert names(other.path for other in first.others) == ["opencl.t7", "debates.t7"]
+    assert [other[1:3] for other in first.others] == [("lm_lstm", 1)] * 2
+
+
+def test_a_conversion_joins_the_run_that_it_records(tmp_path):
+    """Also where another run has the same epoch and loss."""
+    (converted,) = train(tmp_path, "a", [1.5], 1000, text=4)
+    train(tmp_path, "b", [1.5], 2000, text=5)
+    shutil.copy2(converted, tmp_path / "mine.t7")
+    first, second = runs_of(tmp_path)
+    assert first == ["lm_b_epoch1.00_1.5000.t7"]
+    assert set(second) == {"lm_a_epoch1.00_1.5000.t7", "mine.t7"}
+
+
+def test_names_suffice_though_they_have_fewer_digits(tmp_path):
+    train(tmp_path, "x", [2.123456, 1.654321], 1000)
+    read: list[str] = []
+    assert runs_of(tmp_path, read) == [["lm_x_epoch2.00_1.6543.t7", "lm_x_epoch1.00_2.1235.t7"]]
+    assert read == ["lm_x_epoch2.00_1.6543.t7"]
+
+
 def test_a_renamed_checkpoint_stays_in_its_run(tmp_path):
     best, newest = train(tmp_path, "lstm", [1.0, 1.5], 1000)
     os.rename(best, tmp_path / "best of all.t7")
