@@ -143,9 +143,11 @@ BIAS, WEIGHT = "decoder.bias", "decoder.weight"
         (lambda c: c.update(after=1), "have no }"),
         (lambda c: c.update(weights=c.pop("i")), "metadata are not pycharrnn's"),
         (lambda c: c.update(model="transformer"), "its model is"),
+        (lambda c: c.update(tensor_type="torch.QuarterTensor"), "its tensor_type is none of Torch7's"),
+        (lambda c: c["vocab"].insert(0, 1), "its vocabulary holds something that is not a list of bytes"),
         (lambda c: c.clear(), "it is not a JSON file of pycharrnn's"),
     ],
-    ids=range(22),
+    ids=range(24),
 )
 def test_json_that_is_no_checkpoint(tmp_path, change, words):
     refused(tmp_path, ".json", with_weights(written(tmp_path, ".json").decode(), change), words)

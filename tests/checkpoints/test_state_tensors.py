@@ -19,9 +19,10 @@ from pycharrnn.common.errors import UserError
 LSTM = checkpoint.load(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 
 
+@pytest.mark.parametrize("item_positions", [(), (4, 0, 7)], ids=["text", "list"])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_it_comes_back(tmp_path, dtype):
-    want = a_state(dtype)
+def test_it_comes_back(tmp_path, dtype, item_positions):
+    want = dataclasses.replace(a_state(dtype), item_positions=item_positions)
     losses = array("d", [3.5, float("nan"), float("inf"), 2.25])
     checkpoint.convert(dataclasses.replace(LSTM, state=want, train_losses=losses), tmp_path / "a.safetensors")
     loaded = checkpoint.load(tmp_path / "a.safetensors")
@@ -33,7 +34,7 @@ def test_it_comes_back(tmp_path, dtype):
         np.testing.assert_array_equal(ours, theirs)
         assert ours.dtype == dtype and ours.flags.writeable
     np.testing.assert_array_equal(found.random_words, want.random_words)
-    for name in ("learning_rate", "batch_positions", "random_position", "norm_ratio", "versions"):
+    for name in ("learning_rate", "batch_positions", "random_position", "norm_ratio", "versions", "item_positions"):
         assert getattr(found, name) == getattr(want, name)
 
 
