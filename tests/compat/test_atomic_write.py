@@ -157,6 +157,15 @@ def test_where_there_are_no_second_names(tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["source", "target"]
 
 
+def test_a_second_name_needs_a_file_and_a_folder(tmp_path):
+    """It is not tried again and again, as where another process replaces the file at that moment."""
+    (tmp_path / "source").write_bytes(b"a")
+    for source, target in (("nothing", "target"), ("source", "no folder/target")):
+        with pytest.raises(FileNotFoundError):
+            atomic_link(tmp_path / source, tmp_path / target)
+    assert [p.name for p in tmp_path.iterdir()] == ["source"]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="folders of POSIX")
 @pytest.mark.parametrize("write", ["file", "link"])
 def test_a_rename_reaches_the_disk(tmp_path, monkeypatch, write):
