@@ -150,6 +150,14 @@ def test_many_models_are_not_said_one_by_one(folder):
     assert said[-1] == "offering 2 more"
 
 
+def test_ten_models_are_all_said(folder):
+    for k in range(10 - len(names(Registry([str(folder)], print, print)))):
+        (folder / f"x{k}.t7").write_bytes(WORSE.read_bytes())
+    said: list[str] = []
+    models = Registry([str(folder)], said.append, said.append)
+    assert said == [f"offering {name}" for name in names(models)] and len(said) == 10
+
+
 def test_an_empty_folder(tmp_path):
     assert "has no checkpoint" in sentence(run("serve", str(tmp_path)))
     assert "name a folder" in sentence(run("serve", str(LSTM), "-follow", "1"))
