@@ -143,6 +143,8 @@ def test_one_of_several_models(tmp_path):
     "content, words",
     [
         (b"<p>Hello</p>", "there is no model in it"),
+        (b"<!DOCTYPE html>\n<p>Hello</p></body></html>\n", "there is no model in it"),
+        (b"<!DOCTYPE html>\n<p>Hel", "it is a page that ends too early; use another copy of the file"),
         (payload.ELEMENT + b'{"name": ', "ends within a model"),
         (payload.ELEMENT + b'{"name": ' + payload.ELEMENT_END, "not JSON"),
         (payload.ELEMENT + b"[" * 100_000 + payload.ELEMENT_END, "not JSON"),
