@@ -84,16 +84,18 @@ def test_a_scheduler_that_is_closed_ends_what_runs(monkeypatch):
     monkeypatch.setattr(module, "_MAX_TURN", 0)  # one item a turn
     monkeypatch.setattr(module, "_MIN_TURN", 0)
     scheduler = Scheduler(2, threads=1)
+    items = iter(range(100))
 
     async def scenario():
         got = []
         with pytest.raises(SchedulerClosed):
-            async for items in scheduler.run(iter(range(100))):
-                got += items
+            async for some in scheduler.run(items):
+                got += some
                 scheduler.closed = len(got) == 3
         return got
 
     assert run(scenario()) == [0, 1, 2]
+    assert next(items) == 3  # no turn has begun since
 
 
 def test_what_a_call_returns_and_raises():
