@@ -57,6 +57,16 @@ def test_models_of_different_texts_and_splits():
     )
 
 
+@pytest.mark.parametrize("folder, are_different", [("a", False), ("b", True), ("", False)])
+def test_texts_without_a_hash_are_told_by_their_folder(folder, are_different):
+    """Checkpoints of the original have no hash; one that records no folder either may be of any text."""
+    splits = [
+        split_options.of(name, trained_with(data_dir=data_dir), EvalOptions())
+        for name, data_dir in (("x", "a"), ("y", folder))
+    ]
+    assert ("different texts" in split_options.not_comparable(splits, EvalOptions())) is are_different
+
+
 def test_bytes_of_ascii_are_code_points():
     vocab = {b"a": 1, b"b": 2}
     models = [dataclasses.replace(LOADED, vocab=vocab | more) for more in ({}, {"é".encode(): 3}, {b"\xc3": 3})]
