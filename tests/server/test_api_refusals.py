@@ -62,6 +62,12 @@ def test_bad_requests(client, body, status, words):
     assert words in answer.json()["detail"]
 
 
+def test_an_unknown_character_is_not_to_be_left_out(client):
+    """No field of a request is like -ignore_bad_primetext, which the command line advises."""
+    answer = client.post("/api/sample", json={"model": LSTM.stem, "primetext": "\u00fc"})
+    assert "ignore_bad" not in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("body", ["[]", "3", '"a"', "null", ""])
 def test_a_body_must_be_an_object(client, body):
     answer = client.post("/api/sample", content=body, headers={"content-type": "application/json"})
