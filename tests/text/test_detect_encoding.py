@@ -94,6 +94,13 @@ def test_few_letters_in_a_long_text(tmp_path):
         assert decoded(tmp_path / "a", dotted.encode(codec)) == dotted
 
 
+@pytest.mark.parametrize("codec", ["cp1251", "koi8-r"])
+def test_a_text_whose_second_half_is_in_another_language(tmp_path, codec):
+    """The letters at its beginning are too few to tell the encoding."""
+    text = "Ж\n" + shuffled(ENGLISH.encode("ascii", "ignore").decode(), 300_000) + "\n" + RUSSIAN * 3000
+    assert decoded(tmp_path / "a", text.encode(codec)) == text
+
+
 @pytest.mark.parametrize("place", [20_000, 110_000, 150_000, 250_000])
 @pytest.mark.parametrize(
     "text, codec",
