@@ -63,7 +63,7 @@ def timed_lines(command: list[str], cwd: str) -> Iterator[tuple[float, str]]:
             yield time.perf_counter() - start, line.rstrip("\n")
         if process.wait():
             errors.seek(0)
-            raise SystemExit(errors.read().rstrip("\n"))
+            raise SystemExit(errors.read().rstrip("\n") or f"{command[0]} ended with status {process.returncode}")
     yield time.perf_counter() - start, ""
 
 
