@@ -622,14 +622,29 @@ def test_bring_send_play(chromium, studio, tmp_path):
 def test_a_dialog_returns_the_focus_to_a_list_that_has_changed(chromium, studio):
     studio.models = [model("lm_poems_best")]
     opened(chromium, studio, "bring")
-    press_by_key = "const button = document.querySelector(arguments[0]); button.focus(); button.click()"
     wait(chromium, lambda: chromium.find_elements(By.CSS_SELECTOR, "[data-key='Send lm_poems_best']"))
-    chromium.execute_script(press_by_key, "[data-key='Send lm_poems_best']")
+    chromium.find_element(By.CSS_SELECTOR, "[data-key='Send lm_poems_best']").send_keys(Keys.ENTER)
     shown(chromium, "dialog", "lm_poems_best")
     studio.models = [model("lm_ships_best"), *studio.models]
     wait(chromium, lambda: "lm_ships_best" in text(chromium, "model-list"))
     chromium.switch_to.active_element.send_keys(Keys.ESCAPE)
     wait(chromium, lambda: focused(chromium) == "Send lm_poems_best")
+
+
+@needs_browser
+def test_a_dialog_of_go_on_does_not_return_the_focus_to_stop(chromium, studio):
+    """Enter would stop the run that is on the card by then."""
+    studio.runs = [run("poems", "finished")]
+    opened(chromium, studio, "learn")
+    shown(chromium, "current-run", "poems")
+    chromium.find_element(By.CSS_SELECTOR, "[data-key='stop']").send_keys(Keys.ENTER)
+    shown(chromium, "dialog", "poems")
+    studio.runs = [run("ships", "running"), *studio.runs]
+    wait(chromium, lambda: text(chromium, "run-title") == "ships")
+    chromium.switch_to.active_element.send_keys(Keys.ESCAPE)
+    # The event that a dialog is closed comes after it has been hidden.
+    chromium.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
+    assert not element(chromium, "dialog").is_displayed() and focused(chromium) != "stop"
 
 
 @needs_browser

@@ -5,7 +5,7 @@ import { $, button, el, setText } from "./studio_dom.js";
 // content: elements. Returns a function that closes the dialog.
 export function openDialog(title, content) {
   const dialog = $("dialog");
-  const { key } = document.activeElement.dataset;
+  const opener = document.activeElement;
   setText($("dialog-title"), title);
   $("dialog-content").replaceChildren(...content);
   dialog.showModal();
@@ -14,7 +14,10 @@ export function openDialog(title, content) {
   // page, or still in the dialog.
   const focusSame = () => {
     if (document.activeElement !== document.body && !dialog.contains(document.activeElement)) return;
-    [...document.querySelectorAll("[data-key]")].find((node) => key && node.dataset.key === key)?.focus();
+    // The card has the same keys for every run, and one for its Go on and its Stop.
+    const isSame = ({ dataset: { key }, textContent: words }) =>
+      key === opener.dataset.key && words === opener.textContent;
+    [...document.querySelectorAll("[data-key]")].find(isSame)?.focus();
   };
   dialog.addEventListener("close", focusSame, { once: true });
   return () => dialog.close();
