@@ -11,7 +11,7 @@ MAX_BYTES = 1 << 24  # of a file; the parser needs memory for all of it
 _SKIPPED = ("script", "style", "template", "title")
 _LINES = (
     "br dd dt div li tr section article header footer nav aside main figure figcaption address option legend hr"
-    " center details summary caption hgroup dialog"
+    " center details summary hgroup dialog"
 )
 _PARAGRAPHS = "p h1 h2 h3 h4 h5 h6 ul ol dl menu dir blockquote pre table form fieldset body"
 _BREAKS = dict.fromkeys(_LINES.split(), 1) | dict.fromkeys(_PARAGRAPHS.split(), 2)

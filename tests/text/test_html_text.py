@@ -27,6 +27,8 @@ def test_many_comments_without_an_end_take_no_longer_than_text():
         ("<table><tr><td>1</td><td>2</td></tr><tr><td>3</td></tr></table>", "1 2\n3\n"),
         ("<table><caption>of</caption><tr><th>1<td>2<td>3<tr><td>4</table>", "of\n1 2 3\n4\n"),
         ("<center>I</center>It was<details><summary>a</summary>b</details>c", "I\nIt was\na\nb\nc\n"),
+        ("a<hgroup>b</hgroup>c<dialog>d</dialog>e", "a\nb\nc\nd\ne\n"),
+        ("a<menu>b</menu>c<dir>d</dir>e", "a\n\nb\n\nc\n\nd\n\ne\n"),
         ("<pre>  if a:\n      b</pre>after", "  if a:\n      b\n\nafter\n"),
         ("<pre>a  b</pre>c   d</pre>e  f", "a  b\n\nc d\n\ne f\n"),
         ("<div>a</div><div><div>b</div></div>", "a\nb\n"),
