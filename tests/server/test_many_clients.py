@@ -18,6 +18,7 @@ from pycharrnn.analysis import surprise
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import samples, scores, served_models
+from pycharrnn.server import scheduler as scheduler_module
 from pycharrnn.server.app import create_app
 from pycharrnn.server.json_lines import LineWriter
 from pycharrnn.server.samples import SampleParams
@@ -98,7 +99,9 @@ def test_a_client_that_leaves_stops_its_score(models, monkeypatch):
     assert turns < 20
 
 
-def test_the_pieces_of_a_score_let_the_event_loop_run(models, scheduler):
+def test_the_pieces_of_a_score_let_the_event_loop_run(models, scheduler, monkeypatch):
+    monkeypatch.setattr(scheduler_module, "_MAX_TURN", 0)  # one item a piece
+    monkeypatch.setattr(scheduler_module, "_MIN_TURN", 0)
     waiting = []  # for each callback that the event loop has still to run
     most = 0
 
@@ -109,7 +112,7 @@ def test_the_pieces_of_a_score_let_the_event_loop_run(models, scheduler):
         asyncio.get_running_loop().call_soon(waiting.clear)
 
     app = create_app(models, scheduler, LOOPBACK, "")
-    answer = asyncio.run(asgi(app, {"text": "The " * 2000}, path="/api/score", on_send=on_send))
+    answer = asyncio.run(asgi(app, {"text": "The " * 100}, path="/api/score", on_send=on_send))
     assert len(answer) > 10
     # asyncio writes a line to stderr for each write after the fifth to a connection that it has still to close.
     assert most <= 3  # the head with the first piece; the last piece with the end
