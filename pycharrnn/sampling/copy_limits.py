@@ -60,17 +60,17 @@ def for_options(
     text_encoding: str = "",
     note: PrintLine = print_nothing,
 ) -> CopyLimits | None:
-    """The limits of a model's samples; None if the text has no passage of so many characters.
+    """The limits of a model's samples; None without a limit, or if the text has no passage of so many characters.
 
     Args:
         path: of the checkpoint, for messages.
-        max_copy: the value of -max_copy, not 0.
+        max_copy: the value of -max_copy, 0 for no limit.
         text: the value of -text; "" for the training text, as the checkpoint records it.
         text_encoding: as for ModelText. note: as for ModelText.index.
 
     Errors: as ModelText and its index.
     """
-    found = ModelText(path, loaded, text_encoding).index(max_copy, text, note=note)
+    found = ModelText(path, loaded, text_encoding).index(max_copy, text, note=note) if max_copy else None
     return None if found is None else CopyLimits(found)
 
 

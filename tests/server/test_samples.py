@@ -371,7 +371,7 @@ def of_text(tmp_path_factory):
 def test_samples_with_and_without_a_limit_share_a_batch(of_text, monkeypatch):
     """Each is what it is alone, also beside one that ends early, and beside one whose model fails."""
     path, loaded, _ = of_text
-    limits = [None, *(copy_limits.for_options(str(path), loaded, N) for N in (3, 4, 2))]
+    limits = [copy_limits.for_options(str(path), loaded, N) for N in (0, 3, 4, 2)]
     options = [SampleOptions(length=90, seed=k) for k in range(len(limits))]
     by_seed = list(zip(options, limits, strict=True))
 
