@@ -16,6 +16,7 @@ from pycharrnn.common.display import is_utf8
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.common.progress import bar
+from pycharrnn.common.standard_streams import input_name
 from pycharrnn.engine import copies
 from pycharrnn.text import decode_text, labels, source_files
 from pycharrnn.text.file_pieces import file_pieces
@@ -76,8 +77,7 @@ def text_of_file(path: str, sample: bytes, until_read: contextlib.ExitStack, not
     """
     raw = decode_text.RAW if b"\r" in sample or not is_utf8(sample) else ""
     joined = JoinedFiles(source_files.find([path], note, until_read, raw))
-    name = "standard input" if path == "-" else path
-    return Text(name, joined.size, joined.pieces, len(joined.files))
+    return Text(input_name(path), joined.size, joined.pieces, len(joined.files))
 
 
 def text_of_model(path: str, loaded: Checkpoint) -> Text:

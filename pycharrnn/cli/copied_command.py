@@ -13,6 +13,7 @@ from pycharrnn.cli.flags import FOLDER, Command
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.shell_words import quoted
+from pycharrnn.common.standard_streams import input_name
 
 
 @click.command(
@@ -43,7 +44,7 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
 
     out = Output(opt.html, "-html ", opt.overwrite, copied_page.COMMAND)
     out.check_folder()
-    name = "standard input" if sample == "-" else sample
+    name = input_name(sample)
     checkpoint_file, loaded = paths.load_best(model, note) if model is not None else ("", None)
     out.check(*filter(None, (sample, opt.text, checkpoint_file)))
     # Bytes may also be of a binary file, which training refuses.

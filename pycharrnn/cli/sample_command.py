@@ -31,7 +31,7 @@ from pycharrnn.common.display import escape_line, plural
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.common.shell_words import quoted
-from pycharrnn.common.standard_streams import do_without_output
+from pycharrnn.common.standard_streams import do_without_output, input_name
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
@@ -148,7 +148,7 @@ def _prompt(loaded: Checkpoint, opt: SampleOptions) -> _Prompt:
 
     text = read_primetext(opt.primetext, opt.primefile, loaded, opt.text_encoding)
     if opt.primefile and not text:
-        note(f"{'standard input' if opt.primefile == '-' else opt.primefile} is empty: the sample has no prompt.")
+        note(f"{input_name(opt.primefile)} is empty: the sample has no prompt.")
     if opt.primefile and item_options.is_one_line(loaded.items):
         # With which editors end a file; it would end the item that the file begins.
         text = text.removesuffix(b"\n").removesuffix(b"\r")

@@ -26,6 +26,7 @@ from pycharrnn.common import near_paths, shell_words
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.shell_words import quoted
+from pycharrnn.common.standard_streams import input_name
 from pycharrnn.text.text_folder import input_file
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
 
 
 def _nothing_to(verb: str, files: Sequence[str]) -> UserError:
-    named = ", ".join("standard input" if file == "-" else file for file in files)
+    named = ", ".join(map(input_name, files))
     return UserError(f"{named}: empty, so there is nothing to {verb}.")
 
 

@@ -87,6 +87,11 @@ class _Output(io.FileIO):
             raise OSError(number, os.strerror(number), OUTPUT) from None
 
 
+def input_name(path: str) -> str:
+    """What messages call the file at a path that a user gave: "standard input" for -."""
+    return "standard input" if path == "-" else path
+
+
 def standard_input() -> BinaryIO:
     """Standard input as bytes. Errors: UserError if it is closed."""
     found: BinaryIO | None = None if sys.stdin is None or sys.stdin.closed else getattr(sys.stdin, "buffer", None)

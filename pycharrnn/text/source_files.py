@@ -18,7 +18,7 @@ from pycharrnn.common import folder_walk, near_paths
 from pycharrnn.common.display import escape_line, join_words, series
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
-from pycharrnn.common.standard_streams import standard_input
+from pycharrnn.common.standard_streams import input_name, standard_input
 from pycharrnn.text import decode_text, detect_encoding, file_kinds, html_text
 from pycharrnn.text.cache_record import file_state
 from pycharrnn.text.decode_text import Decoding
@@ -108,7 +108,7 @@ def find(
     if not files and not_plain:
         raise UserError(_refusal(not_plain))
     if not files:
-        what = ", ".join("standard input" if path == "-" else escape_line(path) for path in paths)
+        what = ", ".join(escape_line(input_name(path)) for path in paths)
         if earlier := _earlier_texts(paths):
             shown = join_words([escape_line(path) for path in earlier])
             raise UserError(f"there is no text in {what} but those of earlier trainings ({shown}): name one of them.")
@@ -212,7 +212,7 @@ def read(path: str, note: PrintLine, text_encoding: str = "", of_model: bytes = 
     """
     with contextlib.ExitStack() as until_copied:
         copy = _copied(path, until_copied) if is_pipe(path) else path
-        name, size = "standard input" if path == "-" else path, os.path.getsize(copy)
+        name, size = input_name(path), os.path.getsize(copy)
         if not size:
             return b""
         may_be_sample = of_model and not text_encoding and not file_kinds.kind_of(copy, name)
@@ -292,7 +292,7 @@ def _walk(
             raise UserError(f"{why}: name a text file or a folder of them{other}.") from e
         if status is None or stat.S_ISFIFO(status.st_mode):
             copy = _copied(path, until_copied)
-            yield copy, "standard input" if path == "-" else path, path, os.stat(copy)
+            yield copy, input_name(path), path, os.stat(copy)
         elif stat.S_ISDIR(status.st_mode):
             for file, found in _below(path, skipped):
                 if not is_product(file):
