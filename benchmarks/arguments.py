@@ -40,6 +40,8 @@ def size(text: str) -> str:
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
+    """One of these words."""
+
     def choice(text: str) -> str:
         if text not in choices:
             raise argparse.ArgumentTypeError(f"{text} is none of {', '.join(choices)}")
@@ -54,7 +56,7 @@ def listed(kind: Callable[[str], _Value]) -> Callable[[str], list[_Value]]:
     def values(text: str) -> list[_Value]:
         return [kind(part) for part in text.split(",")]
 
-    values.__name__ = f"list of {kind.__name__}"  # in argparse's message about a word that is no number
+    values.__name__ = f"list of {kind.__name__}"  # argparse prints it: invalid list of int value
     return values
 
 

@@ -78,7 +78,7 @@ def start(*args: str, **keywords) -> subprocess.Popen:
 def start_on_a_full_disk(room: int, *args: str, **keywords) -> subprocess.Popen:
     """As `start`, but no file can be longer than `room` bytes, on POSIX, until the command has ended.
 
-    After that there is room for what coverage has measured in the process.
+    The limit ends then, so that coverage can write its data.
     """
     limited = "import atexit, resource, sys; size = resource.RLIMIT_FSIZE; before = resource.getrlimit(size);"
     limited += f"resource.setrlimit(size, ({room}, before[1])); atexit.register(resource.setrlimit, size, before);"

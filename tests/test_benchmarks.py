@@ -42,7 +42,7 @@ def benchmark(name: str) -> ModuleType:
 
 
 def refusal(name: str, args: list[str], monkeypatch, capsys) -> str:
-    """What a benchmark says about arguments that it refuses."""
+    """The error message of a benchmark that refuses its arguments."""
     monkeypatch.setattr(sys, "argv", [f"{name}.py", *args])
     with pytest.raises(SystemExit):
         benchmark(name).main()

@@ -257,4 +257,4 @@ async def _one_by_one(pieces: list[str]) -> AsyncIterator[str]:
     """Yield pieces as the connection takes them, so that its buffer does not hold all of them."""
     for piece in pieces:
         yield piece
-        await asyncio.sleep(0)  # lets the event loop notice a closed connection: asyncio logs what is written to it
+        await asyncio.sleep(0)  # so that the event loop sees a closed connection; asyncio logs writes to one

@@ -59,7 +59,7 @@ def test_models_of_different_texts_and_splits():
 
 @pytest.mark.parametrize("folder, are_different", [("a", False), ("b", True), ("", False)])
 def test_texts_without_a_hash_are_told_by_their_folder(folder, are_different):
-    """Checkpoints of the original have no hash; one that records no folder either may be of any text."""
+    """Texts differ if both checkpoints record a folder and the folders differ. Lua checkpoints have no hash."""
     splits = [
         split_options.of(name, trained_with(data_dir=data_dir), EvalOptions())
         for name, data_dir in (("x", "a"), ("y", folder))

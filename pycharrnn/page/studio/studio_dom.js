@@ -49,7 +49,7 @@ export function count(number, noun, plural = `${noun}s`) {
 export function size(bytes) {
   const units = ["bytes", "KB", "MB", "GB", "TB"];
   let [scaled, k] = [bytes, 0];
-  // What would be rounded to 1000 has the next unit: 999,500 bytes are 1.0 MB.
+  // A number that rounds to 1000 takes the next unit: 999,500 bytes are 1.0 MB.
   for (; scaled >= (k ? 999.5 : 1000) && k < units.length - 1; k++) scaled /= 1000;
   return `${scaled.toFixed(k && scaled < 99.95 ? 1 : 0)} ${k ? units[k] : bytes === 1 ? "byte" : "bytes"}`;
 }

@@ -203,7 +203,7 @@ function showPasteForm(shown) {
   if (shown) $("pasted").focus();
 }
 
-// Also if these are the words that are there already: a screen reader says them again.
+// Replaces even equal words, so that a screen reader says them again.
 function showProblem(words) {
   $("learn-problem").textContent = words;
 }
