@@ -18,7 +18,7 @@ from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import c_template, c_weights, formats
 from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.common.display import series
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError, flag, on_page
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
@@ -35,7 +35,7 @@ _RANDOM_WORDS = 625  # of the Mersenne Twister, with its position; 4 bytes each
 def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Errors: OSError; CheckpointError, always."""
     file_content(path)  # its errors come first; it does not wait for a pipe
-    raise CheckpointError("it is C source; name the checkpoint that it was made from")
+    raise CheckpointError(f"it is C source; {on_page('bring', elsewhere='name')} the checkpoint that it was made from")
 
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint, options: formats.WriteOptions) -> None:

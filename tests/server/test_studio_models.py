@@ -89,7 +89,7 @@ def test_each_format_can_be_brought(studio, tmp_path, ending):
         ("x.html", b"<html><script>alert(1)</script></html>", "can't read x.html as a checkpoint: there is no model"),
         ("x.json", b"[" * 100_000, "can't read x.json as a checkpoint: "),
         ("x.safetensors", b"\377" * 99, "can't read x.safetensors as a checkpoint: "),
-        ("x.c", b"int main() {}", "can't read x.c as a checkpoint: "),
+        ("x.c", b"int main() {}", "can't read x.c as a checkpoint: it is C source; bring the checkpoint that"),
         ("", b"", "can't read text as a checkpoint: "),
     ],
 )
