@@ -32,9 +32,10 @@ def shown(browser, name: str, words: str) -> None:
 
 
 def press(browser, key: str) -> None:
-    """Click a button that has a data-key."""
-    wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, f"[data-key='{key}']"))
-    browser.execute_script("document.querySelector(arguments[0]).click()", f"[data-key='{key}']")
+    """Click the first button whose data-key begins with some words; the id of a run may follow."""
+    selector = f"[data-key^='{key}']"
+    wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, selector))
+    browser.execute_script("document.querySelector(arguments[0]).click()", selector)
 
 
 def focused(browser) -> str:

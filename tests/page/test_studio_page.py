@@ -383,17 +383,17 @@ def test_stop_go_on_delete_undo_by_keyboard(chromium, studio):
     press(chromium, "stop")
     shown(chromium, "current-run", "Stopped after iteration 420")
     assert "poems: stopped after" in text(chromium, "studio-announced")
-    chromium.execute_script("document.querySelector('[data-key=stop]').focus()")
+    chromium.execute_script("document.querySelector('[data-key^=stop]').focus()")
     chromium.switch_to.active_element.send_keys(Keys.ENTER)
     shown(chromium, "current-run", "Learning")
-    assert focused(chromium) == "stop"
+    assert focused(chromium) == "stop r-poems"
     chromium.switch_to.active_element.send_keys(Keys.ENTER)
     shown(chromium, "current-run", "Go on")
-    chromium.execute_script("document.querySelector('[data-key=delete]').focus()")
+    chromium.execute_script("document.querySelector('[data-key^=delete]').focus()")
     chromium.switch_to.active_element.send_keys(Keys.ENTER)
     shown(chromium, "dialog", "cv/lm_poems_best.t7")
     chromium.switch_to.active_element.send_keys(Keys.ESCAPE)
-    wait(chromium, lambda: focused(chromium) == "delete")
+    wait(chromium, lambda: focused(chromium) == "delete r-poems")
     chromium.switch_to.active_element.send_keys(Keys.ENTER)
     shown(chromium, "dialog", "This moves 1 file, 1.2 MB")
     chromium.switch_to.active_element.send_keys(Keys.TAB + Keys.ENTER)
@@ -452,7 +452,7 @@ def test_the_queue_of_runs(chromium, studio):
     shown(chromium, "current-run", "Other runs wait by now: look at the queue again.")
     press(chromium, "show r-diary")
     shown(chromium, "current-run", "It diverged. Go on begins it anew.")
-    assert chromium.find_element(By.CSS_SELECTOR, "#current-run [data-key=stop]").text == "Go on"
+    assert chromium.find_element(By.CSS_SELECTOR, "#current-run [data-key^=stop]").text == "Go on"
     shown(chromium, "other-list", "Learning now")
 
 
@@ -466,7 +466,7 @@ def test_a_queue_that_is_held_has_go_on(chromium, studio, monkeypatch):
     )
     press(chromium, "go on r-ships")
     wait(chromium, lambda: ("POST", "/api/studio/runs/r-ships/go_on", {}) in studio.requests)
-    press(chromium, "go on")
+    press(chromium, "go on r-poems")
     wait(chromium, lambda: ("POST", "/api/studio/runs/r-poems/go_on", {}) in studio.requests)
 
 
@@ -541,8 +541,8 @@ def test_a_double_click_on_stop_stops_once(chromium, studio):
     """A second stop would end the training without saving, and a second click would press Go on in its place."""
     studio.runs = [run("poems", "running")]
     opened(chromium, studio, "learn")
-    wait(chromium, lambda: chromium.find_elements(By.CSS_SELECTOR, "[data-key=stop]"))
-    webdriver.ActionChains(chromium).double_click(chromium.find_element(By.CSS_SELECTOR, "[data-key=stop]")).perform()
+    wait(chromium, lambda: chromium.find_elements(By.CSS_SELECTOR, "[data-key^=stop]"))
+    webdriver.ActionChains(chromium).double_click(chromium.find_element(By.CSS_SELECTOR, "[data-key^=stop]")).perform()
     shown(chromium, "current-run", "Stopped after iteration 420")
     assert studio.requests == [("POST", "/api/studio/runs/r-poems/stop", {"at_once": False})]
 
@@ -632,19 +632,32 @@ def test_a_dialog_returns_the_focus_to_a_list_that_has_changed(chromium, studio)
 
 
 @needs_browser
-def test_a_dialog_of_go_on_does_not_return_the_focus_to_stop(chromium, studio):
-    """Enter would stop the run that is on the card by then."""
+@pytest.mark.parametrize(("key", "name", "state"), [("stop", "poems", "running"), ("delete", "ships", "finished")])
+def test_a_dialog_does_not_return_the_focus_to_another_button(chromium, studio, key, name, state):
+    """Enter would stop the run that goes on by then, or delete the one that is on the card by then."""
     studio.runs = [run("poems", "finished")]
     opened(chromium, studio, "learn")
     shown(chromium, "current-run", "poems")
-    chromium.find_element(By.CSS_SELECTOR, "[data-key='stop']").send_keys(Keys.ENTER)
+    chromium.find_element(By.CSS_SELECTOR, f"[data-key^={key}]").send_keys(Keys.ENTER)
     shown(chromium, "dialog", "poems")
-    studio.runs = [run("ships", "running"), *studio.runs]
-    wait(chromium, lambda: text(chromium, "run-title") == "ships")
+    studio.runs = [run(name, state)]
+    shown_state = "Learning" if state == "running" else "Finished"
+    wait(chromium, lambda: text(chromium, "run-title") == name and shown_state in text(chromium, "current-run"))
     chromium.switch_to.active_element.send_keys(Keys.ESCAPE)
     # The event that a dialog is closed comes after it has been hidden.
     chromium.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
-    assert not element(chromium, "dialog").is_displayed() and focused(chromium) != "stop"
+    assert not element(chromium, "dialog").is_displayed() and focused(chromium) == ""
+
+
+@needs_browser
+def test_the_focus_does_not_go_to_the_same_button_of_another_run(chromium, studio):
+    studio.runs = [run("poems", "finished")]
+    opened(chromium, studio, "learn")
+    wait(chromium, lambda: chromium.find_elements(By.CSS_SELECTOR, "[data-key^=delete]"))
+    chromium.execute_script("document.querySelector('[data-key^=delete]').focus()")
+    studio.runs = [run("ships", "finished")]
+    wait(chromium, lambda: text(chromium, "run-title") == "ships")
+    assert focused(chromium) == "run-title"
 
 
 @needs_browser

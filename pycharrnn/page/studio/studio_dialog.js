@@ -14,7 +14,7 @@ export function openDialog(title, content) {
   // page, or still in the dialog.
   const focusSame = () => {
     if (document.activeElement !== document.body && !dialog.contains(document.activeElement)) return;
-    // The card has the same keys for every run, and one for its Go on and its Stop.
+    // Go on and Stop of a run have one key.
     const isSame = ({ dataset: { key }, textContent: words }) =>
       key === opener.dataset.key && words === opener.textContent;
     [...document.querySelectorAll("[data-key]")].find(isSame)?.focus();

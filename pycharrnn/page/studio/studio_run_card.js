@@ -99,15 +99,17 @@ export class RunCard {
     this.facts.hidden = !facts.length;
   }
 
-  #showButtons({ can, state, best_model }) {
-    if (!this.#differs("buttons", [can, state, best_model])) return;
-    const act = (name) => () => this.#actions[name](this.#run);
+  // The keys name the run: the focus must not go from a button to the same one of another run.
+  #showButtons({ can, state, best_model, id }) {
+    if (!this.#differs("buttons", [can, state, best_model, id])) return;
+    const one = (words, action, key, kind = "") =>
+      button(words, () => this.#actions[action](this.#run), { key: `${key} ${id}`, kind });
     const list = [
-      best_model && button("Play", act("play"), { key: "play", kind: can.includes("stop") ? "" : "main" }),
-      can.includes("stop") && button(state === "stopping" ? "Stop at once" : "Stop", act("stop"), { key: "stop" }),
-      can.includes("go_on") && button("Go on", act("goOn"), { key: can.includes("stop") ? "go on" : "stop" }),
-      best_model && button("Send", act("send"), { key: "send" }),
-      can.includes("delete") && button("Delete", act("remove"), { key: "delete" }),
+      best_model && one("Play", "play", "play", can.includes("stop") ? "" : "main"),
+      can.includes("stop") && one(state === "stopping" ? "Stop at once" : "Stop", "stop", "stop"),
+      can.includes("go_on") && one("Go on", "goOn", can.includes("stop") ? "go on" : "stop"),
+      best_model && one("Send", "send", "send"),
+      can.includes("delete") && one("Delete", "remove", "delete"),
     ];
     showAgain(this.buttons, list.filter(Boolean), this.title);
   }
