@@ -330,17 +330,20 @@ def test_a_text_that_is_missing_again_is_said_again(chromium, studio):
     wait(chromium, lambda: chromium.execute_script("return said") == 1)
 
 
+HOLD_START = """
+const [send, held] = [fetch, new Promise((resolve) => (window.letGo = resolve))];
+window.fetch = (path, options) =>
+  (path === "api/studio/runs" && options.method ? held : Promise.resolve()).then(() => send(path, options));
+"""
+
+
 @needs_browser
 def test_no_other_text_while_the_server_is_asked_to_start(chromium, studio, poems):
     """The answer would close the form of the other text."""
     opened(chromium, studio)
     element(chromium, "files").send_keys(str(poems))
     shown(chromium, "found", "118,200")
-    chromium.execute_script(
-        "const [send, held] = [fetch, new Promise((resolve) => (window.letGo = resolve))];"
-        "window.fetch = (path, options) =>"
-        " (path === 'api/studio/runs' && options.method ? held : Promise.resolve()).then(() => send(path, options))"
-    )
+    chromium.execute_script(HOLD_START)
     studio.refusals["/api/studio/runs"] = Refusal(507, "the disk is full.")
     click(chromium, "start-run")
     wait(chromium, lambda: not element(chromium, "other-text").is_enabled())
@@ -351,6 +354,27 @@ def test_no_other_text_while_the_server_is_asked_to_start(chromium, studio, poem
     assert focused(chromium) == "start-run"
     click(chromium, "other-text")
     assert element(chromium, "drop").is_displayed()
+
+
+@needs_browser
+def test_a_text_that_is_read_again_while_the_server_is_asked_to_start(chromium, studio, poems):
+    """The answer does not allow a second start."""
+    opened(chromium, studio)
+    element(chromium, "files").send_keys(str(poems))
+    shown(chromium, "new-run", "about 75 seconds")
+    chromium.execute_script(HOLD_START)
+    studio.open.clear()
+    Select(element(chromium, "run-items")).select_by_value("line")
+    click(chromium, "start-run")
+    studio.open.set()
+    shown(chromium, "found", "It is read as a list: each line is an item.")
+    assert not element(chromium, "start-run").is_enabled()
+    assert not element(chromium, "other-text").is_enabled()
+    chromium.execute_script("letGo()")
+    wait(chromium, lambda: focused(chromium) == "run-title")
+    element(chromium, "files").send_keys(str(poems))
+    wait(chromium, lambda: element(chromium, "start-run").is_enabled())
+    assert element(chromium, "other-text").is_enabled()
 
 
 @needs_browser

@@ -16,6 +16,7 @@ export class RunForm {
   #timer = 0;
   #set = {}; // choice -> the flags that it sets for the text, {name: value}; of choices whose flags are known
   #asked = null; // AbortController of the request for the command
+  #isStarting = false;
 
   // options: {flags, choices} of the server. actions: {start(values), reread(values), forget()}
   constructor(api, options, actions) {
@@ -122,15 +123,20 @@ export class RunForm {
   showUnread(words) {
     this.#unread = words;
     this.showProblem(words);
-    this.allowStart();
+    this.#allowStart();
   }
 
-  // isStarting: whether the server was asked to start; its answer closes the form.
-  allowStart(isStarting = false) {
+  // Whether the server was asked to start; its answer closes the form.
+  set isStarting(isStarting) {
+    this.#isStarting = isStarting;
+    this.#allowStart();
+  }
+
+  #allowStart() {
     const start = $("start-run");
     const had = document.activeElement === start;
-    start.disabled = isStarting || Boolean(this.#unread);
-    $("other-text").disabled = isStarting;
+    start.disabled = this.#isStarting || Boolean(this.#unread);
+    $("other-text").disabled = this.#isStarting;
     if (had && this.#unread) $("other-text").focus();
   }
 

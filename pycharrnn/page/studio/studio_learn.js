@@ -162,7 +162,7 @@ export class Learn {
   }
 
   async #start(values) {
-    this.#form.allowStart(true);
+    this.#form.isStarting = true;
     try {
       const run = await this.#api.post("api/studio/runs", values);
       $("pasted").value = "";
@@ -172,7 +172,7 @@ export class Learn {
       if (!(error instanceof Problem)) throw error;
       this.#form.showProblem(error.message);
     } finally {
-      this.#form.allowStart();
+      this.#form.isStarting = false;
       // The disabled button has lost the focus. After a start it is hidden.
       if (document.activeElement === document.body) $("start-run").focus();
     }
