@@ -307,6 +307,19 @@ def test_a_pasted_text_and_its_command(chromium, studio):
 
 
 @needs_browser
+def test_a_pasted_text_stays_when_a_file_is_learnt(chromium, studio, poems):
+    opened(chromium, studio)
+    click(chromium, "paste")
+    element(chromium, "pasted").send_keys("a text")
+    element(chromium, "files").send_keys(str(poems))
+    shown(chromium, "found", "118,200")
+    click(chromium, "start-run")
+    wait(chromium, lambda: focused(chromium) == "run-title")
+    assert element(chromium, "pasted").get_property("value") == "a text"
+    assert element(chromium, "paste-form").is_displayed()
+
+
+@needs_browser
 def test_a_double_click_on_paste_opens_its_form(chromium, studio):
     opened(chromium, studio)
     webdriver.ActionChains(chromium).double_click(element(chromium, "paste")).perform()

@@ -22,6 +22,7 @@ export class Learn {
   #box = new UploadBox("upload", () => this.#upload?.abort());
   #asking = null; // AbortController of the requests about the open text
   #wasRead = false; // whether the server could read the open text
+  #wasPasted = false; // whether the open text is that of the paste form
 
   // options: {flags, choices}, and limits: of the server. models(): those that there are. onStart(run): is called with
   // a new run.
@@ -43,18 +44,19 @@ export class Learn {
     });
     $("paste-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      if ($("pasted").value.trim()) take([pasted($("pasted").value)]);
+      if ($("pasted").value.trim()) this.#take([pasted($("pasted").value)], true);
       else showProblem("Paste or write a text first.");
     });
   }
 
-  // files: [{file, path}]
-  async #take(files) {
+  // files: [{file, path}]. wasPasted: whether they are the text of the paste form.
+  async #take(files, wasPasted = false) {
     if (this.#upload) return;
     if (!files.length) return showProblem("There is no file in this folder.");
     const refusal = refusalOf(files, { most: this.#limits.files, bytes: this.#limits.file_bytes });
     if (refusal) return showProblem(sentence(refusal));
     const { signal } = (this.#upload = new AbortController());
+    this.#wasPasted = wasPasted;
     showProblem("");
     this.#box.showBusy(`Uploading ${count(files.length, "file")}…`);
     showStep("upload");
@@ -165,7 +167,7 @@ export class Learn {
     this.#form.isStarting = true;
     try {
       const run = await this.#api.post("api/studio/runs", values);
-      $("pasted").value = "";
+      if (this.#wasPasted) $("pasted").value = "";
       this.#forget();
       await this.#onStart(run);
     } catch (error) {
