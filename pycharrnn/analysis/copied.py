@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from compat import item_options
 from pycharrnn.analysis import evaluation
 from pycharrnn.analysis.options import EvalOptions
+from pycharrnn.checkpoints import recorded_split
 from pycharrnn.common.display import is_utf8
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.printing import PrintLine, print_nothing
@@ -23,7 +24,7 @@ from pycharrnn.text.file_pieces import file_pieces
 from pycharrnn.text.joined_files import JoinedFiles
 from pycharrnn.text.places import places
 from pycharrnn.text.recorded_text import recorded_text
-from pycharrnn.training import novelty
+from pycharrnn.training import novelty, recorded_options
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
@@ -150,6 +151,7 @@ def novelty_of_model(path: str, loaded: Checkpoint, sample: bytes, threads: int)
 
     Errors: UserError; OSError.
     """
+    recorded_options.options_of(path, loaded, recorded_split.OPTIONS)  # unlike `eval`, this has no flags for them
     pieces = novelty.pieces_of_sample(sample, item_options.is_one_line(loaded.items), loaded.labels)
     with contextlib.closing(evaluation.open_batches(path, loaded, EvalOptions())) as loader:
         return novelty.novelty(pieces, loader, threads)

@@ -27,7 +27,6 @@ from pycharrnn.text.batches import SPLIT_INDICES, Batches
 from pycharrnn.text.data_settings import DataSettings
 from pycharrnn.text.fingerprint import with_short_hash
 from pycharrnn.training import recorded_options
-from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.settings import group
 
 if TYPE_CHECKING:
@@ -158,8 +157,7 @@ def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
         raise UserError(f"{path} does not say what it was trained on: give {flag('data_dir')}.")
     given = set(filter(opt.is_given, ("data_dir", *recorded_split.OF_TEXTS)))
     recorded = [name for name in ("data_dir", *recorded_split.OPTIONS) if name not in given]
-    values = {name: recorded_options.require(path, loaded, name) for name in recorded}
-    options = recorded_options.replace(path, TrainOptions(), **values)
+    options = recorded_options.options_of(path, loaded, recorded, {field.name for field in dataclasses.fields(opt)})
     options = dataclasses.replace(options, **{name: getattr(opt, name) for name in given})
     options.check_fractions()
     keeps = recorded_options.find(loaded, "vocab") == "keep"

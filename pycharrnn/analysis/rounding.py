@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pycharrnn.analysis import evaluation
 from pycharrnn.analysis.options import EvalOptions
-from pycharrnn.checkpoints import c_weights, checkpoint
+from pycharrnn.checkpoints import c_weights, checkpoint, recorded_split
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine.dtype_names import MIXED
 from pycharrnn.text.recorded_text import MAX_UNASKED, recorded_text
 from pycharrnn.text.text_folder import input_file
 from pycharrnn.text.text_stats import text_stats
+from pycharrnn.training import recorded_options
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
@@ -52,6 +53,7 @@ def losses(path: str, loaded: Checkpoint, weights: str) -> RoundingLosses:
         raise UserError(f"{name} has more than {MAX_UNASKED >> 20} MiB")
     rounded = replace(loaded, network=c_weights.rounded(loaded.network, weights))
     try:
+        recorded_options.options_of(path, loaded, recorded_split.OPTIONS)  # unlike `eval`, this has no flags for them
         if text.fingerprint in ("", text_stats(text.folder, -1).fingerprint):
             with tempfile.TemporaryDirectory(prefix="pycharrnn-") as folder:  # the text's own may hold another's cache
                 shutil.copyfile(text.path, input_file(folder))

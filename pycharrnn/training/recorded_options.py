@@ -1,6 +1,6 @@
-"""Options that a checkpoint records: read back for -resume, eval and plot, and written by training.
+"""Options that a checkpoint records: read back for -resume, eval and copied, and written by training.
 
-A checkpoint may come from a stranger: `find` and `require` return only values of the option's type.
+A checkpoint may come from a stranger: `find` and `options_of` return only values of the option's type.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import os
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from compat import item_options
@@ -54,13 +54,30 @@ def has_control_character(value: str) -> bool:
     return _CONTROL.search(value) is not None
 
 
-def require(path: str, loaded: Checkpoint, name: str) -> Any:
-    """As `find`. Errors: UserError if the recorded value has another type."""
-    value = find(loaded, name)
-    if value is None:
-        recorded = _in_words(loaded.opt[name])
-        raise UserError(f"{path} records the {flag(name)} {recorded}, which is not valid: give {flag(name)}.")
-    return value
+def options_of(path: str, loaded: Checkpoint, names: Iterable[str], can_give: Collection[str] = ()) -> TrainOptions:
+    """The recorded values of these options, and the defaults of all others.
+
+    `can_give`: options that the user can give in place of the recorded ones. Errors: UserError for a recorded value of
+    another type, or one that is not allowed; it says to give the option, or else to use another checkpoint.
+    """
+    values: dict[str, Any] = {}
+    for name in names:
+        values[name] = find(loaded, name)
+        if values[name] is None:
+            way_out = f"give {flag(name)}" if name in can_give else "use another checkpoint"
+            raise UserError(
+                f"{path} records the {flag(name)} {_in_words(loaded.opt[name])}, which is not valid: {way_out}."
+            )
+    _created(path, {name: value for name, value in values.items() if name not in can_give}, "use another checkpoint")
+    return _created(path, values, "give it")
+
+
+def _created(path: str, values: Mapping[str, Any], way_out: str) -> TrainOptions:
+    """Options with recorded values. Errors: UserError with the way out if they are not allowed."""
+    try:
+        return TrainOptions(**values)
+    except UserError as e:
+        raise UserError(f"{path} records an option that can't be used, so {way_out}: {e.message}") from e
 
 
 def require_text(path: str, folder: str) -> None:
@@ -77,14 +94,6 @@ def _in_words(value: object) -> str:
     if isinstance(value, str):
         return f"'{escape_line(value, 60)}'"
     return f"{value:.10g}" if is_number(value) else str(value)
-
-
-def replace(path: str, options: TrainOptions, **values: Any) -> TrainOptions:
-    """`options` with values that the checkpoint at `path` records. Errors: UserError if they are not allowed."""
-    try:
-        return dataclasses.replace(options, **values)
-    except UserError as e:
-        raise UserError(f"{path} records an option that can't be used, so give it: {e.message}") from e
 
 
 def to_record(options: TrainOptions, label_counts: Mapping[bytes, int]) -> dict[str, Option]:

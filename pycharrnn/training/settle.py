@@ -228,7 +228,7 @@ def _resumed(
     path, found = start.path, start.checkpoint
     lines.log.append(f"resuming from {path}, iteration {found.i}, epoch {lua_format.fixed(found.epoch, 2)}")
     overridden: dict[str, str] = {}  # name -> in words
-    recorded: dict[str, object] = {}
+    kept: list[str] = []
     becomes_exact = "exact" in given and options.exact and not recorded_options.find(found, "exact")
     for option in dataclasses.fields(options):
         name = option.name
@@ -254,15 +254,16 @@ def _resumed(
             is_unknown = name == "minutes" and not was  # it is not recorded
             overridden[name] = _in_words(asked) + ("" if is_unknown else f" ({before})")
         else:
-            recorded[name] = recorded_options.require(path, found, name)
+            kept.append(name)
     # A checkpoint with a run state has the mean squares themselves.
-    for name in (*_FIXED, "initial_mean") if found.state else _FIXED:
+    fixed = (*_FIXED, "initial_mean") if found.state else _FIXED
+    for name in fixed:
         if name in overridden:
             change = f"{flag(name)} {overridden[name]}"
             raise UserError(f"{change} can't change during a run: leave it out, or start a new run.")
-    recorded_options.replace(path, TrainOptions(), **recorded)  # faults of these alone are the checkpoint's
+    recorded = recorded_options.options_of(path, found, kept, set(kept).difference(fixed))
     # Later checkpoints don't record -resume: they equal those of a run that never stopped.
-    options = dataclasses.replace(options, **{**recorded, "resume": ""})  # type: ignore[arg-type]
+    options = dataclasses.replace(options, resume="", **{name: getattr(recorded, name) for name in kept})
     if overridden:
         changes = ", ".join(f"-{name} {change}" for name, change in overridden.items())
         lines.log.append(f"overridden: {changes}")

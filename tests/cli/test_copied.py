@@ -311,6 +311,13 @@ def test_the_curve_of_a_model_beside_its_validation_split(home):
     ]
 
 
+def test_a_damaged_option_is_not_asked_for_where_no_flag_gives_it(home):
+    item_models.saved(home, "line", b"a cat\nab\nbb\n", seed="abc")
+    done = CliRunner().invoke(cli, ["copied", "s.txt", MODEL, "-curve", "1"])
+    said = f"{MODEL} records the -seed 'abc', which is not valid: use another checkpoint."
+    assert (done.exit_code, str(done.exception)) == (1, said)
+
+
 def test_the_curve_of_a_model_of_items(home):
     """Of items, each by itself; the validation items are those of the loader."""
     names = ["ab" * k + "c" * (k % 3) + "ba" * (k % 5) for k in range(1, 60)]

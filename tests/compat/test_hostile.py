@@ -427,6 +427,7 @@ def test_vocabularies(change, words):
     "name, value, words",
     [
         ("batch_size", b"abc", r"-batch_size 'abc', which is not valid: give -batch_size"),
+        ("seed", b"abc", "-seed 'abc', which is not valid: use another checkpoint"),
         ("batch_size", math.inf, "-batch_size inf"),
         ("batch_size", math.nan, "-batch_size nan"),
         ("batch_size", 1e300, r"-batch_size 1e\+300"),

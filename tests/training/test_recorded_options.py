@@ -55,8 +55,21 @@ def test_the_validation_split_has_at_most_what_training_leaves(train_frac, val_f
 )
 def test_a_value_of_another_type_is_named(name, recorded, shown):
     with pytest.raises(UserError) as error:
-        recorded_options.require("a.t7", item_models.made(**{name: recorded}), name)
+        recorded_options.options_of("a.t7", item_models.made(**{name: recorded}), [name], [name])
     said = for_command_line(error.value.message)
     whole = rf"a\.t7 records the -{name} {shown}, which is not valid: give -{name}\."
     assert len(said) < 150
     assert re.fullmatch(whole, said), said
+
+
+@pytest.mark.parametrize(
+    "recorded, problem",
+    [
+        ({"seed": "abc"}, "a.t7 records the -seed 'abc', which is not valid: use another checkpoint."),
+        ({"items": "word"}, "a.t7 records an option that can't be used, so use another checkpoint: -items must be "),
+    ],
+)
+def test_only_an_option_that_can_be_given_is_asked_for(recorded, problem):
+    with pytest.raises(UserError) as error:
+        recorded_options.options_of("a.t7", item_models.made(**recorded), ["batch_size", *recorded], ["batch_size"])
+    assert str(error.value).startswith(problem)

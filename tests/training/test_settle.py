@@ -281,6 +281,7 @@ def test_a_resumed_run_that_becomes_exact_has_its_precision():
         ({"items": "line"}, {"items": ""}, "-items '' (was line) can't change during a run"),
         ({"batch_size": "many"}, {}, "records the -batch_size 'many', which is not valid"),
         ({"batch_size": 0}, {}, "records an option that can't be used, so give it: -batch_size must be"),
+        ({"forget_bias": "yes"}, {}, "-forget_bias 'yes', which is not valid: use another checkpoint."),
         ({"savefile": "a/b"}, {}, "-savefile a/b is not a file name: give the folder with -checkpoint_dir."),
     ],
 )
