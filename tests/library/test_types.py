@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from conftest import ROOT
 from doc_commands import blocks
 
 from pycharrnn.library import train_keywords
+from pycharrnn.library.generation import SampleKeywords
+from pycharrnn.library.model import Model
 from pycharrnn.training.options import TrainOptions
 
 RIGHT = """
@@ -63,3 +66,8 @@ def test_train_takes_a_keyword_for_each_option():
     options = dataclasses.fields(TrainOptions)
     expected = {o.name: train_keywords.Path if o.metadata["path"] else types[o.name] for o in options}
     assert hints == {**expected, "resume": train_keywords.Path | None}  # as Run.last_path
+
+
+def test_generate_names_each_keyword_of_a_sample():
+    own = {"self", "primetext", "as_bytes", "unknown"}
+    assert inspect.signature(Model.generate).parameters.keys() - own == set(SampleKeywords.__annotations__)
