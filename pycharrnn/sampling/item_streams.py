@@ -119,13 +119,13 @@ class ItemStreams:
         self._widen(int(positions.max()) + steps)
         at = positions + np.arange(steps)[:, None]  # (N, M)
         params = SamplingParams(
-            temperatures_at(at, self._temperature, self._length),
-            self._numbers[live, at],
-            self._greedy[live],
-            self._topk[live],
-            self._topp[live],
-            self._pause_after,
-            [self._limits[stream] for stream in live.tolist()] if self._limit else None,
+            temperatures=temperatures_at(at, self._temperature, self._length),
+            random_numbers=self._numbers[live, at],
+            greedy=self._greedy[live],
+            topk=self._topk[live],
+            topp=self._topp[live],
+            pause_after=self._pause_after,
+            limits=[self._limits[stream] for stream in live.tolist()] if self._limit else None,
         )
         output = self._predictor.sample(live.tolist(), self._last_ids[live], None, params, False)
         N = len(output.token_ids)

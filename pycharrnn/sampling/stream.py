@@ -87,11 +87,11 @@ def sampling_params(
 ) -> SamplingParams:
     """How streams choose their next `count` characters."""
     return SamplingParams(
-        np.array([stream.temperatures(count) for stream in streams]).T.copy(),
-        np.array([stream.random_numbers(count) for stream in streams]).T.copy(),
-        np.array([stream.greedy for stream in streams]),
-        np.array([stream.topk for stream in streams], np.int64),
-        np.array([stream.topp for stream in streams]),
-        pause_after,
-        [stream.limit for stream in streams] if any(stream.limit for stream in streams) else None,
+        temperatures=np.array([stream.temperatures(count) for stream in streams]).T.copy(),
+        random_numbers=np.array([stream.random_numbers(count) for stream in streams]).T.copy(),
+        greedy=np.array([stream.greedy for stream in streams]),
+        topk=np.array([stream.topk for stream in streams], np.int64),
+        topp=np.array([stream.topp for stream in streams]),
+        pause_after=pause_after,
+        limits=[stream.limit for stream in streams] if any(stream.limit for stream in streams) else None,
     )

@@ -147,7 +147,7 @@ def test_a_random_number_of_0_selects_no_forbidden_character(with_kernel):
 
     limit = limits_of(np.array([1, 0, 1, 1], np.int32), 1, with_kernel).limit([1])  # only b and c may follow a
     one = np.ones((1, 1))
-    params = SamplingParams(one, 0 * one, np.array([False]), np.array([0]), one[0], None, [limit])
+    params = SamplingParams(one, 0 * one, np.array([False]), np.array([0]), one[0], limits=[limit])
     log_probs = np.log(np.full((1, V), 1 / V))
     output = predictor(with_kernel).sample([0], np.zeros(1, np.int64), log_probs, params, True)
     assert output.token_ids.tolist() == [[2]]
