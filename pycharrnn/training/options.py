@@ -147,6 +147,7 @@ class TrainOptions:
     # GPU/CPU
     gpuid: int = option(0, "which gpu to use. -1 = use CPU", group="machine", charrnn=True)
     opencl: int = option(0, "use OpenCL (instead of CUDA)", group="machine", allowed=SWITCH, charrnn=True)
+    # Not in train.lua.
     recipe: str = option(
         "char-rnn",
         "set of defaults: char-rnn; quick, the default for texts on the command line; or best. A given flag overrides"
