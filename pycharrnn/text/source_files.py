@@ -105,16 +105,8 @@ def find(
     ):
         if names:
             note(f"{LEFT_OUT} {words}: {join_words(names)}{advice}.")
-    if not files and not_plain:
-        raise UserError(_refusal(not_plain))
     if not files:
-        what = ", ".join(escape_line(input_name(path)) for path in paths)
-        if earlier := _earlier_texts(paths):
-            shown = join_words([escape_line(path) for path in earlier])
-            raise UserError(f"there is no text in {what} but those of earlier trainings ({shown}): name one of them.")
-        if skipped:
-            raise UserError(f"there is no text in {what} that can be read: {join_words(skipped)}.")
-        raise UserError(f"there is no text in {what}: name files of plain text, or folders that hold some.")
+        raise UserError(_refusal(not_plain) if not_plain else _no_text_in(paths, skipped))
     return list(files.values())
 
 
@@ -151,6 +143,17 @@ def _without_text(path: str, name: str, size: int) -> str:
     if file_kinds.has_checkpoint_ending(name) and not other:
         return f"{shown} is a checkpoint, not a text: {file_kinds.TEXT_FOR_A_MODEL}."
     return f"{shown} is {other or 'binary data'}: name a text."
+
+
+def _no_text_in(paths: Sequence[str], skipped: Sequence[str]) -> str:
+    """That there is no text at these paths, and what to do. `skipped`: what can't be read there, with the reasons."""
+    what = ", ".join(escape_line(input_name(path)) for path in paths)
+    if earlier := _earlier_texts(paths):
+        shown = join_words([escape_line(path) for path in earlier])
+        return f"there is no text in {what} but those of earlier trainings ({shown}): name one of them."
+    if skipped:
+        return f"there is no text in {what} that can be read: {join_words(skipped)}."
+    return f"there is no text in {what}: name files of plain text, or folders that hold some."
 
 
 def _earlier_texts(paths: Sequence[str]) -> list[str]:
