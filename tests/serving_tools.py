@@ -26,7 +26,7 @@ from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.server import serve
 from pycharrnn.server.connections import OpenConnections
 from pycharrnn.server.registry import Registry
-from pycharrnn.server.samples import Sample, SampleParams
+from pycharrnn.server.samples import RequestedSample, Sample
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.schemas import ModelFacts
 from pycharrnn.server.served_models import ServedModel, served_by
@@ -76,9 +76,9 @@ def on_numpy(loaded: Checkpoint) -> ServedModel:
     return served_by(NumpyPredictor(loaded.network), loaded, facts.facts_of(loaded, "x", 0))
 
 
-def lines_of(model: ServedModel, params: SampleParams, turn: float = 0.001) -> list[str]:
+def lines_of(model: ServedModel, requested: RequestedSample, turn: float = 0.001) -> list[str]:
     """All lines of a sample without others, in turns of this many seconds."""
-    sample = Sample(model, params)
+    sample = Sample(model, requested)
     lines = "".join(sample.start())
     while sample.batch:
         ((more, _),) = sample.batch.advance([sample], turn)

@@ -25,7 +25,7 @@ from pycharrnn.server.known_texts import KnownTexts
 from pycharrnn.server.learning_models import LearningModel
 from pycharrnn.server.line_stream import RETRY, STOPPING, LineStream, unavailable
 from pycharrnn.server.registry import CapacityExceeded, NoSuchModel, Registry
-from pycharrnn.server.samples import Sample, SampleParams
+from pycharrnn.server.samples import RequestedSample, Sample
 from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
 from pycharrnn.server.schemas import (
     MAX_SCORED,
@@ -123,8 +123,8 @@ class _Api:
         primetext = request.primetext.encode()
         learning = await self._learning(request, request.primetext)
         copies = await self._copy_limits(model, request.max_copy)
-        params = SampleParams(options, primetext, unit, request.candidates, request.skip, copies)
-        sample = Sample(model, params, learning)
+        requested = RequestedSample(options, primetext, unit, request.candidates, request.skip, copies)
+        sample = Sample(model, requested, learning)
         return LineStream(self._scheduler, samples.stream_lines(self._scheduler, sample))
 
     async def draw_items(self, request: ItemsBody) -> Response:

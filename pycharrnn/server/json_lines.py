@@ -35,7 +35,7 @@ class LineVocabulary:
 
 
 class LineWriter:
-    """Writes a schemas.SampledCharacter for each character on the screen. `candidates`, `skip`: see SampleParams.
+    """Writes a schemas.SampledCharacter for each character on the screen. `candidates`, `skip`: see RequestedSample.
 
     A character on the screen may be several of the model's, such as bytes. Its candidates are those of the first, its
     probability is the product of all, its activation is that after the last.

@@ -26,8 +26,10 @@ from pycharrnn.server.served_models import ServedModel
 
 
 @dataclass(frozen=True)
-class SampleParams:
-    options: SampleOptions  # of which seed, length, temperature, topk, topp and stop apply
+class RequestedSample:
+    """A sample as a client requests it."""
+
+    options: SampleOptions  # of schemas.SampleBody.sample_options
     primetext: bytes
     unit: tuple[int, int] | None  # (layer, unit), from 1, whose activation to add to each character
     candidates: int  # number of top candidates to add to each character
@@ -38,11 +40,11 @@ class SampleParams:
 class Sample:
     """Produces a sample as JSON lines (schemas.SampleLine). The last is {"done":true}, or an error after NaN."""
 
-    def __init__(self, model: ServedModel, params: SampleParams, learning: LearningModel | None = None) -> None:
+    def __init__(self, model: ServedModel, requested: RequestedSample, learning: LearningModel | None = None) -> None:
         """`learning`: a copy of the model, which first learns from the primetext, and then samples."""
-        self._model, self._params, self._learning = model, params, learning
-        self._writer = LineWriter(model.vocabulary, params.candidates, params.skip)
-        self._unit = (params.unit[0] - 1, params.unit[1] - 1) if params.unit else None
+        self._model, self._requested, self._learning = model, requested, learning
+        self._writer = LineWriter(model.vocabulary, requested.candidates, requested.skip)
+        self._unit = (requested.unit[0] - 1, requested.unit[1] - 1) if requested.unit else None
         self.stream: BatchedStream | None = None  # set while `batch` is to sample more; needs the C kernel
 
     @property
@@ -55,10 +57,10 @@ class Sample:
 
         Errors: HTTPException for a primetext with an unknown character, or a stop that never occurs.
         """
-        params = self._params
+        requested = self._requested
         with refusal_of_errors():
-            require_possible_stop(params.options, self._model.vocab)
-        prime_ids = ids_of(characters_of(params.primetext, self._model), self._model.vocab)
+            require_possible_stop(requested.options, self._model.vocab)
+        prime_ids = ids_of(characters_of(requested.primetext, self._model), self._model.vocab)
         if self._learning:
             yield from self._learning.learn(prime_ids)
             self._model = self._learning.served()
@@ -66,8 +68,8 @@ class Sample:
         if not isinstance(predictor, KernelPredictor):
             yield from self._all_lines()
             return
-        characters = characters_by_id(self._model.vocab) if params.options.stop else ()
-        stream = BatchedStream(predictor, params.options, prime_ids, self._unit, params.copies, characters)
+        characters = characters_by_id(self._model.vocab) if requested.options.stop else ()
+        stream = BatchedStream(predictor, requested.options, prime_ids, self._unit, requested.copies, characters)
         while stream.unread:
             count = min(self._model.block, stream.unread)
             yield self._writer.lines(stream.read(count, self._writer.candidates_for(count)))
@@ -92,10 +94,10 @@ class Sample:
         return lines
 
     def _all_lines(self) -> Iterator[str]:
-        params, model = self._params, self._model
-        predictor, candidates = model.predictor.fresh(), params.candidates
+        requested, model = self._requested, self._model
+        predictor, candidates = model.predictor.fresh(), requested.candidates
         sampled = batched_sampling.sample_alone(
-            predictor, model.vocab, params.options, params.primetext, self._unit, candidates, params.copies
+            predictor, model.vocab, requested.options, requested.primetext, self._unit, candidates, requested.copies
         )
         try:
             for characters in sampled:

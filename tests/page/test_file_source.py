@@ -52,7 +52,7 @@ def lines_here(loaded: Checkpoint, request: dict) -> list[dict]:
     unit = request.get("unit")
     model = served_models.served(loaded, facts_of(loaded, "x", 0))
     asked = unit and (unit["layer"], unit["unit"]), request["candidates"], request.get("skip", 0)
-    sample = samples.Sample(model, samples.SampleParams(opt, request["primetext"].encode(), *asked))
+    sample = samples.Sample(model, samples.RequestedSample(opt, request["primetext"].encode(), *asked))
     lines = "".join(sample.start())
     while sample.stream:
         ((more, _),) = samples.step_lines([sample], 100)

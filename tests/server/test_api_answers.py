@@ -20,7 +20,7 @@ from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import api, samples, served_models
 from pycharrnn.server.app import create_app
-from pycharrnn.server.samples import SampleParams
+from pycharrnn.server.samples import RequestedSample
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.schemas import MAX_CANDIDATES, MAX_ITEMS, MAX_LENGTH, MAX_PRIMETEXT, MAX_SCORED
 
@@ -93,7 +93,7 @@ def test_all_of_a_request_is_heard(client, models, monkeypatch):
     monkeypatch.setattr(api, "Sample", lambda *args: heard.append(args) or samples.Sample(*args))
     options = {"seed": 7, "length": 30, "temperature": 0.5, "topk": 9, "topp": 0.75}
     sample(client, primetext="The ", unit={"layer": 2, "unit": 5}, candidates=3, skip=9, **options)
-    assert heard == [(model_of(models, LSTM), SampleParams(SampleOptions(**options), b"The ", (2, 5), 3, 9), None)]
+    assert heard == [(model_of(models, LSTM), RequestedSample(SampleOptions(**options), b"The ", (2, 5), 3, 9), None)]
 
 
 def test_characters_of_several_bytes_are_one(client):

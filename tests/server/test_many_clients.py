@@ -21,7 +21,7 @@ from pycharrnn.server import samples, scores, served_models
 from pycharrnn.server import scheduler as scheduler_module
 from pycharrnn.server.app import create_app
 from pycharrnn.server.json_lines import LineWriter
-from pycharrnn.server.samples import SampleParams
+from pycharrnn.server.samples import RequestedSample
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.schemas import MAX_LENGTH
 
@@ -173,7 +173,7 @@ def test_turns_are_shared_fairly(models):
 
     async def client(k: int):
         model = await models.model(LSTM.stem)
-        asked = SampleParams(SampleOptions(length=3000, seed=k), b"", None, 5)
+        asked = RequestedSample(SampleOptions(length=3000, seed=k), b"", None, 5)
         with scheduler.admit():
             async for lines in samples.stream_lines(scheduler, samples.Sample(model, asked)):
                 progress[k] = progress.get(k, 0) + lines.count("\n")
@@ -192,7 +192,7 @@ def test_the_longest_sample_holds_up_no_short_one(models):
 
     async def client(length: int):
         model = await models.model(LSTM.stem)
-        asked = SampleParams(SampleOptions(length=length, seed=1), b"The ", None, 5)
+        asked = RequestedSample(SampleOptions(length=length, seed=1), b"The ", None, 5)
         with scheduler.admit():
             turns = [lines async for lines in samples.stream_lines(scheduler, samples.Sample(model, asked))]
         assert "".join(turns).count("\n") == length + 5  # those of the primetext, and the last line

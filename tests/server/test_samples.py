@@ -30,7 +30,7 @@ from pycharrnn.server import sample_batch, samples, scheduler, served_models
 from pycharrnn.server.app import create_app
 from pycharrnn.server.json_lines import DONE, LineVocabulary, LineWriter, four_digits
 from pycharrnn.server.registry import Registry
-from pycharrnn.server.samples import Sample, SampleParams
+from pycharrnn.server.samples import RequestedSample, Sample
 
 DASH = "\u2013".encode()  # three bytes that the model knows
 OPTIONS = ("seed", "length", "temperature", "topk", "topp", "stop")
@@ -52,14 +52,14 @@ def model(request, loaded):
     return request.param(loaded)
 
 
-def asked(**what) -> SampleParams:
+def asked(**what) -> RequestedSample:
     """What a request may ask for, some of it by chance."""
     options = {name: what.pop(name) for name in OPTIONS if name in what}
     what = {"primetext": b"", "unit": None, "candidates": 5, "skip": 0, **what}
-    return SampleParams(SampleOptions(**{"length": 60, **options}), **what)
+    return RequestedSample(SampleOptions(**{"length": 60, **options}), **what)
 
 
-def by_chance(seed: int) -> SampleParams:
+def by_chance(seed: int) -> RequestedSample:
     choose = random.Random(seed)
     return asked(
         seed=seed,
@@ -75,7 +75,7 @@ def by_chance(seed: int) -> SampleParams:
     )
 
 
-def plainly(loaded, asked: SampleParams) -> list[dict]:
+def plainly(loaded, asked: RequestedSample) -> list[dict]:
     """The lines by their definition, one character after the other, as Python objects."""
     predictor = NumpyPredictor(loaded.network)
     names = [character_name(character) for character in characters_by_id(loaded.vocab)]
