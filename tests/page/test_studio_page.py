@@ -329,18 +329,63 @@ def test_a_double_click_on_paste_opens_its_form(chromium, studio):
     assert not element(chromium, "paste-form").is_displayed()
 
 
+def said_again(browser, selector: str, do) -> None:
+    """Do something, and wait until an alert that has words is filled again, perhaps with the same words."""
+    browser.execute_script(
+        "window.said = 0;"
+        "const added = (list) => list.some(({ addedNodes }) => addedNodes.length);"
+        "new MutationObserver((list) => (said += added(list)))"
+        ".observe(document.querySelector(arguments[0]), {childList: true})",
+        selector,
+    )
+    do()
+    wait(browser, lambda: browser.execute_script("return said") == 1)
+
+
 @needs_browser
 def test_a_text_that_is_missing_again_is_said_again(chromium, studio):
     opened(chromium, studio)
     click(chromium, "paste")
     click(chromium, "use-pasted")
     shown(chromium, "learn-problem", "Paste or write a text first.")
-    chromium.execute_script(
-        "window.said = 0;"
-        "new MutationObserver(() => said++).observe(document.getElementById('learn-problem'), {childList: true})"
-    )
-    click(chromium, "use-pasted")
-    wait(chromium, lambda: chromium.execute_script("return said") == 1)
+    said_again(chromium, "#learn-problem", lambda: click(chromium, "use-pasted"))
+
+
+@needs_browser
+def test_wrong_minutes_are_said_at_each_start(chromium, studio, poems):
+    studio.runs = [run("poems", "finished")]
+    opened(chromium, studio, "learn")
+    element(chromium, "files").send_keys(str(poems))
+    shown(chromium, "new-run", "about 75 seconds")
+    chromium.execute_script("document.querySelector('[name=choice][value=minutes]').click()")
+    fill(chromium, "run-minutes", "0")
+    shown(chromium, "run-problem", "Minutes: a number above 0")
+    said_again(chromium, "#run-problem", lambda: click(chromium, "start-run"))
+    press(chromium, "stop")
+    shown(chromium, "dialog", "How many more minutes")
+    element(chromium, "more-minutes").send_keys("x" + Keys.ENTER)
+    shown(chromium, "dialog", "Minutes: a number above 0")
+    said_again(chromium, "dialog [role=alert]", lambda: element(chromium, "more-minutes").send_keys(Keys.ENTER))
+
+
+@needs_browser
+def test_a_file_or_an_undo_that_is_refused_again_is_said_again(chromium, studio, tmp_path):
+    studio.about.limits = StudioLimits(files=1000, file_bytes=2000, model_bytes=1500)
+    studio.runs = [run("poems", "finished")]
+    opened(chromium, studio, "learn")
+    delete(chromium)
+    refused = "cv/lm_poems_best.t7 is there by now: rename it, or delete it."
+    studio.refusals["/api/studio/trash/"] = Refusal(409, refused)
+    chromium.switch_to.active_element.send_keys(Keys.ENTER)
+    shown(chromium, "undo", refused)
+    wait(chromium, lambda: text(chromium, "studio-announced") == refused)
+    said_again(chromium, "#studio-announced", lambda: chromium.switch_to.active_element.send_keys(Keys.ENTER))
+    click(chromium, "show-bring")
+    path = tmp_path / "lm_old.t7"
+    path.write_bytes(bytes(1501))
+    element(chromium, "model-file").send_keys(str(path))
+    shown(chromium, "bring-problem", "a file has 1,500 bytes at most")
+    said_again(chromium, "#bring-problem", lambda: element(chromium, "model-file").send_keys(str(path)))
 
 
 HOLD_START = """

@@ -84,6 +84,6 @@ export class Bring {
   }
 
   #problem(words) {
-    setText($("bring-problem"), words);
+    announce(words, $("bring-problem"));
   }
 }

@@ -54,7 +54,7 @@ export class Trash {
         await onChange();
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
-        setText(problem, error.message);
+        announce(error.message, problem);
       }
     }
   }
@@ -67,7 +67,7 @@ export class Trash {
     // Another page may have brought it back.
     if (this.#last && !answer.trash.some(({ trash }) => trash === this.#last.trash)) this.#show(null);
     const rows = answer.trash.map((entry) => {
-      const problem = el("small", { class: "problem", role: "alert" });
+      const problem = el("small", { class: "problem" });
       const when = new Date(1000 * entry.deleted).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
       const what = el(
         "div",
@@ -96,6 +96,7 @@ export class Trash {
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       setText(where, error.message);
+      announce(error.message);
     }
   }
 

@@ -36,9 +36,9 @@ export function setText(node, words) {
   if (node.textContent !== words) node.textContent = words;
 }
 
-// Says something to a screen reader, also if these are the words that it said last.
-export function announce(words) {
-  $("studio-announced").textContent = words;
+// Says something to a screen reader, also if these are the words that it said last. node: an alert that shows them.
+export function announce(words, node = $("studio-announced")) {
+  node.textContent = words;
 }
 
 export function count(number, noun, plural = `${noun}s`) {

@@ -25,6 +25,7 @@ export class RunForm {
     const form = $("new-run");
     form.addEventListener("submit", (event) => {
       event.preventDefault();
+      this.showProblem(""); // so that a screen reader says an equal one again
       if (this.#hasMinutes()) actions.start(this.values);
     });
     form.addEventListener("change", () => this.#showUsual());

@@ -1,7 +1,7 @@
 // Asks for how long a finished run goes on.
 
 import { closeButton, dialogProblem, openDialog } from "./studio_dialog.js";
-import { el, minutesProblem, setText } from "./studio_dom.js";
+import { announce, el, minutesProblem } from "./studio_dom.js";
 import { typedNumber } from "./typed_number.js";
 
 // goOn({minutes}): is called with the answer.
@@ -22,7 +22,7 @@ export function askMinutes(run, goOn) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const minutes = typedNumber(input.value);
-    setText(problem, minutesProblem(minutes));
+    announce(minutesProblem(minutes), problem);
     if (problem.textContent) return;
     close();
     goOn({ minutes });

@@ -205,7 +205,6 @@ function showPasteForm(shown) {
   if (shown) $("pasted").focus();
 }
 
-// Replaces even equal words, so that a screen reader says them again.
 function showProblem(words) {
-  $("learn-problem").textContent = words;
+  announce(words, $("learn-problem"));
 }
