@@ -264,11 +264,18 @@ def _resumed(
     recorded = recorded_options.options_of(path, found, kept, set(kept).difference(fixed))
     # Later checkpoints don't record -resume: they equal those of a run that never stopped.
     options = dataclasses.replace(options, resume="", **{name: getattr(recorded, name) for name in kept})
+    if not options.checkpoint_format:  # set here, so that the flags that repeat the run name it
+        options = dataclasses.replace(options, checkpoint_format=_format_of(start))
     if overridden:
         changes = ", ".join(f"-{name} {change}" for name, change in overridden.items())
         lines.log.append(f"overridden: {changes}")
     start = dataclasses.replace(start, overridden=frozenset(overridden))
     return _in_place(options, start, given, lines), start
+
+
+def _format_of(start: ResumedRun) -> str:
+    """The value of -checkpoint_format that goes on with the format of a resumed checkpoint."""
+    return (formats.SAFETENSORS if formats.SAFETENSORS.is_of(start.path) else formats.T7).name
 
 
 def _in_place(options: TrainOptions, start: ResumedRun, given: Collection[str], lines: _Lines) -> TrainOptions:
@@ -299,8 +306,6 @@ def _checkpoint_format(
 ) -> str:
     """The format of the run's checkpoints: a .t7 file has the identity matrix of all characters, V x V float64."""
     chosen = options.checkpoint_format
-    if not chosen and isinstance(start, ResumedRun):
-        chosen = (formats.SAFETENSORS if formats.SAFETENSORS.is_of(start.path) else formats.T7).name
     if chosen == formats.SAFETENSORS.name and not machine.has_safetensors:
         raise extras.missing(f"{flag('checkpoint_format', chosen)}", "safetensors")
     if chosen or options.encoding != "utf8":

@@ -275,6 +275,19 @@ def test_a_stopped_run_goes_on_with_the_time_that_is_left(tmp_path, machine, fir
     assert_plain_flags_give_the_same(folder, lines[-1], tmp_path / "b")
 
 
+def test_the_flags_of_a_resumed_run_name_the_format_of_its_checkpoints(tmp_path, machine):
+    folder = folder_with_text(tmp_path / "a")
+    machine.stop_at = 25
+    with pytest.raises(RunStopped):
+        machine.train(folder, minutes=1, checkpoint_format="safetensors", **SMALL)
+    lines, _ = machine.train(folder, resume="cv")
+    assert lines[-1].startswith("as it was trained: pycharrnn train ")
+    other = folder_with_text(tmp_path / "b")
+    train(other, *words_of(lines[-1]), small=[])
+    last, again = (checkpoint.load(path / "cv/lm_lstm_latest.safetensors") for path in (folder, other))
+    assert again.train_losses == last.train_losses and again.opt == last.opt
+
+
 def test_every_latest_checkpoint_knows_the_time_that_is_left(tmp_path, machine, monkeypatch):
     folder, found = folder_with_text(tmp_path), []
 
