@@ -40,6 +40,7 @@ _MAKES = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "PERSI
 _REMEMBERS = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}
 _RECALLS = {"GET", "BINGET", "LONG_BINGET"}
 _NUMBERS = ("BININT", "BININT1", "BININT2", "LONG1", "LONG4")
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}  # opcode -> how many of the values pushed last it takes
 _PACKED = re.compile(rb"PK\x03\x04.{4}[^\0].{21}[^/]*/data\.pkl", re.DOTALL)  # whose HEADER can't be seen
 _Pushed = tuple[str, Any]  # (opcode, its argument)
 _NOTHING: _Pushed = ("", None)
@@ -156,8 +157,20 @@ def _storages(pickle: bytes) -> list[tuple[str, int]]:
         if opcode.name == "BINPERSID":
             found.append(_storage(pushed[-7:]))
         recalled = memo.get(argument, _NOTHING) if opcode.name in _RECALLS else _NOTHING
+        if recalled[0] == "TUPLE" or _may_nest(opcode.name, pushed):
+            raise CheckpointError("its pickle has tuples within tuples, which torch.save does not write")
         pushed.append(recalled if recalled[0] in ("GLOBAL", "BINUNICODE") else (opcode.name, argument))
     return found
+
+
+def _may_nest(opcode: str, pushed: list[_Pushed]) -> bool:
+    """Whether an opcode may put a tuple into a tuple, other than into the arguments of a call.
+
+    A key of a dict may be a tuple, and Python's hash of deeply nested ones overflows the stack.
+    """
+    if pushed and pushed[-1][0] == "TUPLE":
+        return opcode not in ("BINPERSID", "REDUCE")
+    return any(name not in _NUMBERS for name, _ in pushed[-_TUPLES[opcode] :]) if opcode in _TUPLES else False
 
 
 def _storage(pushed: list[_Pushed]) -> tuple[str, int]:

@@ -300,6 +300,25 @@ def test_classes_that_weights_only_would_make(tmp_path):
         refused(tmp_path, ".pt", saved({"_extra_state": "x", "a": value}), "its pickle asks for")
 
 
+@pytest.mark.parametrize(
+    "tuples",
+    [
+        b")\x85\x85",  # (((),),)
+        b"K\x01\x85K\x01\x86",  # ((1,), 1)
+        b"K\x01\x85NN\x87",
+        b"((K\x01tt",
+        b"(tr\xff\0\0\0j\xff\0\0\0\x85",  # by what is remembered as 255
+        b"(K\x01tr\xff\0\0\0\x85Rj\xff\0\0\0",
+        b"(K\x01tK\x010\x85",
+    ],
+    ids=range(7),
+)
+def test_no_key_is_nested(tmp_path, tuples):
+    """Python's hash of a million tuples, each within the next, overflows the stack."""
+    content = with_pickle(written(tmp_path, ".pt"), b"X\x0c\0\0\0decoder.bias", tuples + b"X\1\0\0\0x")
+    refused(tmp_path, ".pt", content, "its pickle has tuples within tuples, which torch.save does not write")
+
+
 def test_a_tensor_claims_no_more_than_its_record_has(tmp_path):
     whole = written(tmp_path, ".pt")
     for new in (b"K\x4a", b"K\x48", b"J\xff\xff\xff\x7f", b"\x8a\x08" + b"\xff" * 7 + b"\x7f"):
