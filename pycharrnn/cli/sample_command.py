@@ -271,6 +271,7 @@ def _draw_many(
             tell(f"-------- -seed {seed}")
             with open(path, "rb") as f:
                 shutil.copyfileobj(f, sys.stdout.buffer)
+    sys.stdout.buffer.flush()  # so that a closed or full stdout is an error here
     return ended_early
 
 

@@ -50,7 +50,16 @@ def test_a_stream_without_an_encoding():
     assert stream.getvalue() == "gé\\ud800\n"
 
 
-@pytest.mark.parametrize("words, status", [(["inspect"], 1), (["sample", "-length", "9"], 1), (["convert"], 0)])
+@pytest.mark.parametrize(
+    "words, status",
+    [
+        (["inspect"], 1),
+        (["sample", "-length", "9"], 1),
+        (["sample", "-length", "9", "-samples", "2"], 1),
+        (["sample", "-length", "9", "-json", "1"], 1),
+        (["convert"], 0),
+    ],
+)
 def test_a_closed_standard_output(words, status, monkeypatch, tmp_path, capsys):
     """An error where the result goes there; once, so that Python can flush the rest at its end."""
     shutil.copy(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7", tmp_path / "m.t7")
