@@ -42,6 +42,7 @@ _RECALLS = {"GET", "BINGET", "LONG_BINGET"}
 _NUMBERS = ("BININT", "BININT1", "BININT2", "LONG1", "LONG4")
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}  # opcode -> how many of the values pushed last it takes
 _PACKED = re.compile(rb"PK\x03\x04.{4}[^\0].{21}[^/]*/data\.pkl", re.DOTALL)  # whose HEADER can't be seen
+_OTHER_NUMBERS = "its tensors claim other numbers than it holds"
 _Pushed = tuple[str, Any]  # (opcode, its argument)
 _NOTHING: _Pushed = ("", None)
 
@@ -132,13 +133,13 @@ def _check_archive(content: bytes) -> None:
         name = f"{folder}/data.pkl"
         if name not in archive.namelist():
             raise CheckpointError("it is a zip archive without what torch.save writes into it")
-        for key, size in _storages(archive.read(name)):
+        for key, size in _storages(archive.read(name), len(content)):
             if sizes.get(f"{folder}/data/{key}".lower()) != size:
-                raise CheckpointError("its tensors claim other numbers than it holds")
+                raise CheckpointError(_OTHER_NUMBERS)
 
 
-def _storages(pickle: bytes) -> list[tuple[str, int]]:
-    """(name, bytes) of all storages that a pickle claims; makes none of them.
+def _storages(pickle: bytes, file_size: int) -> list[tuple[str, int]]:
+    """(name, bytes) of all storages that a pickle in a file of `file_size` bytes claims; makes none of them.
 
     Errors: CheckpointError for a pickle of anything but tensors as torch.save writes them; ValueError for a broken one.
     """
@@ -157,6 +158,8 @@ def _storages(pickle: bytes) -> list[tuple[str, int]]:
         if opcode.name == "BINPERSID":
             found.append(_storage(pushed[-7:]))
         recalled = memo.get(argument, _NOTHING) if opcode.name in _RECALLS else _NOTHING
+        if isinstance(argument, int) and not 0 <= argument <= file_size:
+            raise CheckpointError(_OTHER_NUMBERS)
         if recalled[0] == "TUPLE" or _may_nest(opcode.name, pushed):
             raise CheckpointError("its pickle has tuples within tuples, which torch.save does not write")
         pushed.append(recalled if recalled[0] in ("GLOBAL", "BINUNICODE") else (opcode.name, argument))

@@ -319,6 +319,14 @@ def test_no_key_is_nested(tmp_path, tuples):
     refused(tmp_path, ".pt", content, "its pickle has tuples within tuples, which torch.save does not write")
 
 
+@pytest.mark.parametrize("number", [(1 << 61) - 1, -1, 1 << 40])
+def test_no_key_is_a_number_beyond_the_size_of_the_file(tmp_path, number):
+    """A dict of very many numbers that have the same hash, as multiples of 2^61 - 1 have, takes hours."""
+    key = b"\x8a\x08" + number.to_bytes(8, "little", signed=True)
+    content = with_pickle(written(tmp_path, ".pt"), b"X\x0c\0\0\0decoder.bias", key)
+    refused(tmp_path, ".pt", content, "its tensors claim other numbers than it holds")
+
+
 def test_a_tensor_claims_no_more_than_its_record_has(tmp_path):
     whole = written(tmp_path, ".pt")
     for new in (b"K\x4a", b"K\x48", b"J\xff\xff\xff\x7f", b"\x8a\x08" + b"\xff" * 7 + b"\x7f"):
