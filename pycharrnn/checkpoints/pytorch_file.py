@@ -1,8 +1,10 @@
 """Checkpoints as .pt files: torch.save of the state_dict that CharRNN.to_torch() loads.
 
-"_extra_state" is the JSON text of checkpoints.metadata. torch.load(weights_only=True) executes no code, but it unpacks
-compressed entries, and older versions allocate the sizes in the pickle. So the zip archive and its pickle are checked
-first.
+"_extra_state" is the JSON text of checkpoints.metadata. torch.load(weights_only=True) executes no code of a pickle, but
+it unpacks compressed entries, and older versions allocate the sizes in the pickle. So the zip archive and its pickle
+are checked first. PyTorch then reads a copy of the files that it needs: in an archive with two directories it may find
+others than zipfile, and versions before 2.6 run an archive that has constants.pkl, as a program of torch.jit
+(CVE-2025-32434).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import io
 import os
 import pickletools
 import re
+import struct
 import warnings
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -70,18 +73,20 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     if not content.startswith(b"PK\3\4") or not may_be_ours:
         raise CheckpointError(f"it is {file_magic.name_of(content) or 'not a file of torch.save'}")
     try:
-        _check_archive(content)
+        archive = _checked_copy(content)
     except CheckpointError:  # a ValueError too
         raise
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as e:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError, struct.error) as e:
         raise DamagedCheckpointError(f"it is a broken file of torch.save ({escape_line(str(e), 80)})") from None
+    size = len(content)
+    del content  # the copy is as large
     extras.require_pytorch("a .pt file")
     import torch
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles of other versions
-            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True, mmap=False)
+            state = torch.load(archive, map_location="cpu", weights_only=True, mmap=False)
     except Exception as e:  # versions of PyTorch differ in their errors for a forbidden or broken pickle
         raise CheckpointError(f"PyTorch does not read it ({escape_line(str(e).partition('.')[0], 80)})") from None
     if not isinstance(state, dict) or not isinstance(state.get(HEADER), str):
@@ -90,12 +95,12 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         text = state[HEADER].encode()
     except UnicodeEncodeError:
         raise CheckpointError(f"its {HEADER!r} is not text") from None
-    checkpoint, shapes = metadata.from_text(text, len(content))
+    checkpoint, shapes = metadata.from_text(text, size)
     found = {name: _array(name, tensor) for name, tensor in state.items() if name != HEADER}
     model = checkpoint.network.model
     claimed = {torch_names.of(model, name): shape for name, shape in shapes.items()}
     metadata.require_shapes(checkpoint, claimed, {name: w.shape for name, w in found.items()})
-    if sum(w.nbytes for w in found.values()) > len(content):
+    if sum(w.nbytes for w in found.values()) > size:
         raise CheckpointError("its tensors claim more numbers than it holds")
     return metadata.with_weights(checkpoint, shapes, torch_names.from_torch(model, shapes, found))
 
@@ -115,8 +120,11 @@ def _array(name: object, tensor: Any) -> Array:
     return array
 
 
-def _check_archive(content: bytes) -> None:
-    """Errors: CheckpointError for an archive that torch.save does not write; zipfile's for a broken one."""
+def _checked_copy(content: bytes) -> io.BytesIO:
+    """A new archive with the tensors of one that torch.save has written.
+
+    Errors: CheckpointError for an archive that torch.save does not write; zipfile's for a broken one.
+    """
     if content.count(b"PK\1\2") > _MOST_ENTRIES:
         raise CheckpointError(f"it is a zip archive of more than {_MOST_ENTRIES} files")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -133,9 +141,19 @@ def _check_archive(content: bytes) -> None:
         name = f"{folder}/data.pkl"
         if name not in archive.namelist():
             raise CheckpointError("it is a zip archive without what torch.save writes into it")
+        needed = {"data.pkl", "version", "byteorder"}
         for key, size in _storages(archive.read(name), len(content)):
             if sizes.get(f"{folder}/data/{key}".lower()) != size:
                 raise CheckpointError(_OTHER_NUMBERS)
+            needed.add(f"data/{key}")
+        copied = io.BytesIO()
+        with zipfile.ZipFile(copied, "w") as copy:
+            for entry in entries:
+                _, _, part = entry.filename.partition("/")
+                if part in needed:
+                    copy.writestr(f"archive/{part}", archive.read(entry))
+    copied.seek(0)
+    return copied
 
 
 def _storages(pickle: bytes, file_size: int) -> list[tuple[str, int]]:

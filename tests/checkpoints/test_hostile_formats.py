@@ -279,6 +279,35 @@ def test_two_files_of_a_name(tmp_path, name):
     refused(tmp_path, ".pt", content, "names that torch.save does not give")
 
 
+def test_two_directories(tmp_path):
+    """In an archive after another one of the same sizes, zipfile finds the files of the last, PyTorch of the first."""
+    whole = written(tmp_path, ".pt")
+    good, other = repacked(whole), with_pickle(whole, b"decoder.bias", b"other.biases")
+    assert len(good) == len(other)
+    (tmp_path / "x.pt").write_bytes(other + good)
+    found = checkpoint.load(tmp_path / "x.pt").network.weights
+    assert all(np.array_equal(found[name], w) for name, w in loaded("rnn").network.weights.items())
+
+
+def test_other_files_of_an_archive_are_not_for_pytorch(tmp_path):
+    """By the first, it takes weights for a program of torch.jit, which versions before 2.6 run."""
+    content = repacked(written(tmp_path, ".pt"), more=[("archive/constants.pkl", b"x"), ("archive/" + "x" * 9999, b"")])
+    (tmp_path / "x.pt").write_bytes(content)
+    assert checkpoint.load(tmp_path / "x.pt").vocab == loaded("rnn").vocab
+
+
+def test_a_record_of_the_longest_name(tmp_path):
+    """It is too long for another folder."""
+    name = "0" * (0xFFFF - len("/data/"))
+    text = b"X" + struct.pack("<I", len(name)) + name.encode()
+    content = with_pickle(written(tmp_path, ".pt"), b"X\x01\0\0\x000", text)
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as before, zipfile.ZipFile(out, "w") as after:
+        for entry in before.namelist():
+            after.writestr(entry.replace("archive/data/0", f"/data/{name}").removeprefix("archive"), before.read(entry))
+    refused(tmp_path, ".pt", out.getvalue(), "it is a broken file of torch.save")
+
+
 class Harm:
     def __reduce__(self):
         return (exec, ("raise SystemExit(7)",))
