@@ -71,7 +71,7 @@ class TextLoader(Batches):
     def _split(self, nbatches: int, train: float, val: float, test: float) -> None:
         check_fractions(train, val, test)
         ntrain, nval, ntest = split(nbatches, (train, val, test))
-        if nval < 0 or ntest < 0:
+        if ntest < 0:
             raise UserError(
                 f"the split fractions {train:g}, {val:g} and {test:g} sum to more than 1; lower one of them."
             )
