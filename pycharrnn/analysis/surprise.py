@@ -120,8 +120,7 @@ def bits_of_texts(
             yield unfinished.popleft().bits
         if not running and fault is not None:
             break
-        if running:
-            _read_on(predictor, running, threads)
+        _read_on(predictor, running, threads)
         free += [stream for stream, text in running.items() if not text.left]
         running = {stream: text for stream, text in running.items() if text.left}
     if not isinstance(fault, StopIteration):
