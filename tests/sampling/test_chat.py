@@ -72,8 +72,9 @@ def test_an_answer_ends_with_its_line():
 
 
 @pytest.mark.parametrize("index, stop", [(0, ""), (1, "\n"), (1, "\n\n")], ids=["text", "-stop", "empty line"])
-def test_an_answer_with_text_or_another_end_is_not_empty(index, stop):
-    chat = Chat(Always(index), VOCAB, ChatOptions(stop=stop, length=3))
+@pytest.mark.parametrize("length", [1, 3])
+def test_an_answer_with_text_or_another_end_is_not_empty(index, stop, length):
+    chat = Chat(Always(index), VOCAB, ChatOptions(stop=stop, length=length))
     answered(chat, b"a\n")
     assert not chat.is_empty
 

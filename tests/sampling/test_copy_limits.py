@@ -165,6 +165,16 @@ def test_beams_do_not_copy(with_kernel):
         assert (len(ids) < 72) == drawn.ended_early
 
 
+@pytest.mark.parametrize("with_kernel", KERNELS)
+def test_beams_end_only_where_every_character_would_complete_a_copy(with_kernel):
+    text, N = text_of(2, 300), 3
+    opt = SampleOptions(length=70, beam=3, max_copy=N)
+    drawn = beam.search(predictor(with_kernel, 3), VOCAB, opt, b"ab", limits_of(text, N, with_kernel))
+    ids = [one.token_id for one in drawn]
+    assert drawn.ended_early and len(ids) > 2
+    assert all(copies_in([*ids, v], len(ids), text, N) for v in range(V))
+
+
 def test_the_best_beam_is_the_most_probable_text_without_copies():
     """Of all texts of four characters."""
     text, N = text_of(3, 40), 2
@@ -329,6 +339,31 @@ def test_a_text_that_is_not_utf8_has_no_code_points(folder):
     (folder / "other.txt").write_bytes(b"abc\xff")
     with pytest.raises(UserError, match="other.txt is not UTF-8 at offset 3"):
         copy_limits.for_options(path, loaded, 3, "other.txt")
+
+
+def test_a_text_that_changes_while_it_is_read_gives_no_filter(folder, monkeypatch):
+    monkeypatch.setattr(passages, "MAX_EXACT", 50)
+    _, loaded, path = of_text(folder, b"abc" * 100)
+    (file,) = (folder / "data/list").glob("passages_3_*.bin")
+    file.unlink()
+    index = passages.index
+
+    def while_another_writes(*args):
+        found = index(*args)
+        (folder / "data/list/input.txt").write_bytes(b"cba" * 101)
+        return found
+
+    monkeypatch.setattr(passages, "index", while_another_writes)
+    with pytest.raises(UserError, match=r"input\.txt changed while it was read; start again\.$"):
+        copy_limits.for_options(path, loaded, 3)
+    assert not file.exists()
+
+
+def test_a_model_of_other_characters_is_refused(folder):
+    _, loaded, path = of_text(folder, b"abcabc")
+    loaded.vocab[b"ab"] = loaded.vocab.pop(b"a")
+    with pytest.raises(UserError, match="^-max_copy needs a model whose characters are bytes or code points"):
+        copy_limits.for_options(path, loaded, 3)
 
 
 def test_the_filter_of_a_long_text_is_kept_beside_it(folder, monkeypatch):

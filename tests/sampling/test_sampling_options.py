@@ -24,6 +24,7 @@ from pycharrnn.sampling.options import ChatOptions, SampleOptions
         {"temperature": (0.5, 0.5)},
         {"length": 0, "stop": "x", "samples": 2, "o": "folder"},
         {"beam": 5, "o": "folder"},
+        {"least": 3, "most": 3},
     ],
 )
 def test_values_that_can_be_used(options):
@@ -58,6 +59,8 @@ def test_values_that_can_be_used(options):
         ({"color": 1, "o": "folder"}, "leave -o out"),
         ({"length": 0, "samples": 2}, "with -samples, -o or -json it needs -stop."),
         ({"length": 0, "o": "folder"}, "with -samples, -o or -json it needs -stop."),
+        ({"length": 0, "json": 1}, "with -samples, -o or -json it needs -stop."),
+        ({"beam": 2, "json": 1}, "-json 1 and -beam exclude each other: leave one out."),
         *(
             ({name: 2}, f"-{name} must be 0 or 1, not 2.")
             for name in ("sample", "opencl", "verbose", "hide_prime", "ignore_bad_primetext", "unicode", "color")

@@ -394,6 +394,22 @@ def test_samples_with_and_without_a_limit_share_a_batch(of_text, monkeypatch):
     assert [stream.ended_early for stream in streams] == [False, False, False, True]
 
 
+def test_a_sample_that_ends_by_its_length_has_not_ended_early(of_text):
+    """Though in its batch it is sampled on, and no character could follow it."""
+    path, loaded, _ = of_text
+    copies = copy_limits.for_options(str(path), loaded, 2)
+    predictor, prime = on_kernel(loaded).predictor, [loaded.vocab[b"a"] - 1]
+    streams = [
+        batched_sampling.BatchedStream(predictor, SampleOptions(length=length, seed=2), prime, None, copies)
+        for length in (4, 90)
+    ]
+    for stream in streams:
+        stream.read(1, 0)
+    found = batched_sampling.step_batch(streams, 7, [0, 0])
+    assert [len(characters.token_ids) for characters in found] == [4, 4]
+    assert [stream.ended_early for stream in streams] == [False, True]
+
+
 @pytest.mark.parametrize("of", [on_kernel, on_numpy])
 def test_the_last_line_says_that_no_character_was_left(of_text, of):
     path, loaded, _ = of_text
