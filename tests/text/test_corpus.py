@@ -22,6 +22,7 @@ from conftest import needs_byte_names, not_found, with_slashes
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pycharrnn.common import file_lock
 from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.text import corpus, decode_text, file_pieces, fingerprint, joined_files, source_files
 from pycharrnn.training.corpus_run import corpus_run
@@ -223,6 +224,18 @@ def test_files_that_are_not_plain_text(home):
         assert gather("f/c.srt", text_encoding=text_encoding)[1].startswith(b"1\n00:00")
 
 
+def test_how_a_text_with_invalid_bytes_and_html_in_another_encoding_were_read(home):
+    utf8 = "größer, schöner, älter " * 20
+    put(home / "f/a.txt", utf8.encode() + b"\x93old\x94")
+    put(home / "f/b.html", "<p>größer</p>".encode("latin-1"))
+    _, text, said = gather("f")
+    assert text == f"{utf8}“old”\ngrößer\n".encode()
+    assert said.splitlines()[0] == (
+        "f/a.txt: read as utf-8, its invalid bytes as cp1252; f/b.html: read as the text of HTML (cp1252);"
+        " -text_encoding overrules this."
+    )
+
+
 def test_a_long_path_keeps_its_ending(home):
     """Messages cut long names, and the kind of a file depends on the end of its own."""
     folder = "/".join(["folder" * 10] * 4)
@@ -422,6 +435,16 @@ def test_what_can_not_be_taken_is_said(home):
     assert refusal("a.txt").startswith("can't make data/a/input.txt (")
 
 
+def test_a_folder_that_may_not_be_written(home, monkeypatch):
+    def refuse(*args, **keywords):
+        raise PermissionError(13, "Permission denied", "data")
+
+    put(home / "a.txt", "a")
+    monkeypatch.setattr(os, "makedirs", refuse)
+    said = "can't make data/a/input.txt (data: Permission denied): change to a folder of your own."
+    assert refusal("a.txt") == said
+
+
 def test_a_name_with_spaces_that_was_not_quoted(home):
     put(home / "my new poems/a.txt", "a")
     put(home / "other.txt", "b")
@@ -580,6 +603,15 @@ def test_two_texts_of_one_name_never_meet(home):
     for _ in range(2):
         assert gather("x/a.txt")[:2] == ("data/a", b"of x")
         assert gather("y/a.txt")[:2] == ("data/a_2", b"of y")
+
+
+def test_others_can_write_texts_while_a_training_goes_on(home):
+    put(home / "a.txt", "of a")
+    put(home / "b.txt", "of b")
+    with corpus.gather(["a.txt"], lambda line: None) as found:
+        found.write()
+        file_lock.release(file_lock.acquire("data/.lock"), "data/.lock")  # it is free
+        assert gather("b.txt")[:2] == ("data/b", b"of b")
 
 
 def test_two_texts_of_one_name_at_the_same_time(home):

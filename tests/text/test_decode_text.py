@@ -27,6 +27,7 @@ def test_every_encoding_becomes_utf8_with_newlines_and_without_mark(tmp_path, mo
     assert read(tmp_path / "a", (mark + TEXT).encode(codec), codec) == UNIX.encode()
 
 
+@pytest.mark.parametrize("piece", [1, 1 << 20])
 @pytest.mark.parametrize(
     "content, wanted",
     [
@@ -35,7 +36,8 @@ def test_every_encoding_becomes_utf8_with_newlines_and_without_mark(tmp_path, mo
         (b"\xef\xbb\xbf", b""),
     ],
 )
-def test_line_ends_and_marks(tmp_path, content, wanted):
+def test_line_ends_and_marks(tmp_path, monkeypatch, content, wanted, piece):
+    monkeypatch.setattr(file_pieces, "_PIECE", piece)
     assert read(tmp_path / "a", content) == wanted
     assert read(tmp_path / "a", content, "bytes") == content
 

@@ -270,6 +270,7 @@ def test_a_text_that_changes(list_of_300, monkeypatch):
         batches._text.read = broken
         with pytest.raises(TextChanged):
             batches.next_batch(TRAIN)
+        assert batches.batch_ix[TRAIN] == k
         batches._text.read = read
         np.testing.assert_array_equal(batches.next_batch(TRAIN)[0], expected[k])
 
@@ -300,7 +301,8 @@ def test_what_the_log_says(tmp_path, tmp_path_factory):
         (
             [b"a", b"b", b"a"],
             {},
-            r"the items of the train split have 4 characters, fewer than -batch_size 4 x -seq_length",
+            r"the items of the train split have 4 characters, fewer than -batch_size 4 x -seq_length 10:"
+            r" at most -batch_size 1 -seq_length 4 fits\.$",
         ),
         ([b"a", b"b"] * 50, {"fractions": (0.0, 1.0, 0.0)}, "no item is left to train on: use a larger -train_frac"),
         ([b"a", b"b"] * 50, {"fractions": (1.5, 0.0, 0.0)}, "bad split fraction 1.5 for train"),
