@@ -15,8 +15,10 @@ from click.testing import CliRunner
 from conftest import run, sentence
 
 import pycharrnn
+from pycharrnn.analysis import copied as copied_passages
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
+from pycharrnn.common.errors import UserError
 from pycharrnn.engine import matching
 
 TEXT = "One day, the größte of all cats\nsat on the mat.\nAnd the dog slept under the tree.\n"
@@ -51,6 +53,19 @@ def test_the_longest_passages_with_their_places(home):
         "1 of 2 passages of 8 or more characters",
     ]
     assert copied("s.txt", "-text", "t.txt", "-least", "23") == "no passage of 23 or more characters\n"
+
+
+def test_a_text_that_is_cut_while_it_is_compared(home, monkeypatch):
+    compare = copied_passages.compare
+
+    def then_cut(*args, **more):
+        found = compare(*args, **more)
+        (home / "t.txt").write_text(TEXT[:20], encoding="utf-8")
+        return found
+
+    monkeypatch.setattr(copied_passages, "compare", then_cut)
+    with pytest.raises(UserError, match=r"^t\.txt changed while it was read; start again\.$"):
+        copied("s.txt", "-text", "t.txt", "-least", "8")
 
 
 def test_the_text_of_the_places_is_named(home):
@@ -132,6 +147,9 @@ def test_texts_are_read_as_training_reads_them(home):
     (home / "s.txt").write_bytes("die größte\r\nKatze".encode("cp1252"))
     as_bytes = copied("s.txt", "-text", "t.txt", "-least", "10", "-text_encoding", "bytes")
     assert r"gr\xf6\xdfte\r\nKatze" in as_bytes
+    (home / "s.txt").write_bytes("von allen Städten".encode("cp1252"))
+    as_bytes = copied("s.txt", "-text", "t.txt", "-least", "10", "-text_encoding", "bytes")
+    assert r"von allen St\xe4dten" in as_bytes
 
 
 def test_a_sample_with_broken_characters_is_of_the_model(home):

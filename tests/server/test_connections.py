@@ -269,6 +269,23 @@ def test_the_limit_of_open_files(monkeypatch):
     assert connections.connections_allowed(1000) == 1000
 
 
+class Silent:
+    """A connection whose client sends nothing, and which takes a while to close."""
+
+    dropped = 0
+
+    def drop(self):
+        self.dropped += 1
+
+
+def test_each_connection_beyond_the_limit_closes_another_one():
+    """Also where several are accepted before the first is closed."""
+    kept, silent = connections.OpenConnections(2), [Silent() for _ in range(5)]
+    for one in silent:
+        kept.add(one)
+    assert [one.dropped for one in silent] == [1, 1, 1, 0, 0]
+
+
 # -- slow ------------------------------------------------------------------------------------------------------------
 
 
