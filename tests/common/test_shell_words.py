@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 
 import pytest
 
-from pycharrnn.common import shell_words
+from pycharrnn.common import display, shell_words
 from pycharrnn.common.errors import UserError
 from pycharrnn.text import text_stats
 
@@ -22,6 +23,16 @@ def on_windows(monkeypatch) -> None:
 @pytest.mark.parametrize("word", ["", "my cv", "a'b", "R&D", "-0.5", "a\\b"])
 def test_a_shell_of_posix_reads_the_word(word):
     assert shlex.split(shell_words.quoted(word)) == [word]
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+@pytest.mark.parametrize("name", [b"a\nb", b"\t", b"\xff1", b"caf\xe9 d'or\\x", b"\x1b[0m", "ü\x85".encode()])
+def test_bash_reads_the_name_of_any_file(name, monkeypatch):
+    """From a message that holds neither control characters nor bytes that are not UTF-8."""
+    monkeypatch.setattr(os, "name", "posix")
+    word = shell_words.quoted(name.decode("utf-8", "surrogateescape"))
+    assert display.escape_controls(word).encode() == word.encode()
+    assert subprocess.run(["bash", "-c", f"printf %s {word}"], stdout=subprocess.PIPE, check=True).stdout == name
 
 
 @pytest.mark.parametrize("word", ["", "my cv", "my cv\\", 'my "cv"', 'a b\\"', "a \\b"])
