@@ -410,6 +410,21 @@ def test_a_sample_that_ends_by_its_length_has_not_ended_early(of_text):
     assert [stream.ended_early for stream in streams] == [False, True]
 
 
+def test_a_stream_that_fails_leaves_the_limits_of_others_alone(of_text):
+    """Which have gone on with it, and then go on from the beginning without it."""
+    path, loaded, _ = of_text
+    copies = copy_limits.for_options(str(path), loaded, 3)
+    predictor, prime = on_kernel(loaded).predictor, [loaded.vocab[b"a"] - 1]
+    options = SampleOptions(length=40, seed=2), SampleOptions(length=4, temperature=(1.0, 1e-320))
+    good, bad = (batched_sampling.BatchedStream(predictor, one, prime, None, copies) for one in options)
+    for stream in (good, bad):
+        stream.read(1, 0)
+    found, failed = batched_sampling.step_batch([good, bad], 20, [0, 0])
+    drawn = sampler.sample(NumpyPredictor(loaded.network), loaded.vocab, options[0], b"a", copies=copies)
+    assert bad.error and len(failed.token_ids) == 3
+    assert found.token_ids.tolist() == [one.token_id for one in drawn][1:21]
+
+
 @pytest.mark.parametrize("of", [on_kernel, on_numpy])
 def test_the_last_line_says_that_no_character_was_left(of_text, of):
     path, loaded, _ = of_text
