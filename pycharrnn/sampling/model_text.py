@@ -97,6 +97,8 @@ class ModelText:
                 f"{shown} is not UTF-8 at offset {e.offset}, and the model's characters are code points: convert"
                 " it to UTF-8."
             ) from None
+        except ValueError:  # the text has another length by now
+            raise _changed(shown) from None
 
     def _index_of_recorded(self, N: int, keep: bool) -> Passages | None:
         """Index the training text, or take the filter beside it; `keep`: write it there. Errors: OSError; UserError."""
@@ -117,12 +119,9 @@ class ModelText:
                 words = np.fromfile(os.path.join(folder, name), np.uint64).reshape(shape)
                 return passages.from_filter(words, rules)
         state = cache_record.file_state(path)
-        try:
-            found = self._index(read, path, length, rules)
-        except ValueError:
-            found = None
-        if found is None or cache_record.file_state(path) != state:
-            raise UserError(f"{path} changed while it was read; start again.")
+        found = self._index(read, path, length, rules)
+        if cache_record.file_state(path) != state:
+            raise _changed(path)
         if keep and isinstance(found, PassageFilter):
             with contextlib.suppress(OSError):  # a folder that can't be written: it is made anew the next time
                 with atomic_write(os.path.join(folder, name)) as f:
@@ -168,3 +167,7 @@ class ModelText:
     def _hash(self) -> str:
         """Of what else the filter of a text depends on."""
         return hashlib.sha256(repr((self._characters, self._end_id)).encode()).hexdigest()[:12]
+
+
+def _changed(path: str) -> UserError:
+    return UserError(f"{path} changed while it was read; start again.")

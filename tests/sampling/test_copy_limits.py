@@ -333,6 +333,21 @@ def test_a_text_that_changed_or_is_gone_is_refused_until_another_is_named(folder
     assert follows(copy_limits.for_options(path, loaded, 3, "other.txt"), loaded, b"ba\n") == set()
 
 
+@pytest.mark.parametrize("text", [b"abcab", b"abcabcabc"])
+def test_a_text_that_changes_while_it_is_read_is_refused(folder, monkeypatch, text):
+    """It is read twice: for its length, and for its passages."""
+    _, loaded, path = of_text(folder, b"abcabc")
+    (folder / "other.txt").write_bytes(b"abcabc")
+
+    def changed_before(*args, index=passages.index):
+        (folder / "other.txt").write_bytes(text)
+        return index(*args)
+
+    monkeypatch.setattr(passages, "index", changed_before)
+    with pytest.raises(UserError, match="^other.txt changed while it was read; start again.$"):
+        copy_limits.for_options(path, loaded, 3, "other.txt")
+
+
 def test_a_text_that_is_not_utf8_has_no_code_points(folder):
     _, loaded, path = of_text(folder, b"abcabc", "abc\u00e9", utf8=True, encoding="utf8")
     loaded.opt.pop("from_texts")
