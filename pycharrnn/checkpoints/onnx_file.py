@@ -37,6 +37,7 @@ _DIMS, _DATA_TYPE, _NAME, _RAW_DATA = 1, 2, 8, 9
 _MODEL_START = b"\x08"  # ir_version
 _ELEMENTS: dict[object, str] = {1: "<f4", 11: "<f8"}
 _LONGEST_NAME = 40  # bytes
+_MOST_DIMENSIONS = 3  # of a weight; the product of a million takes minutes
 _Fields = Callable[[memoryview], Iterator[tuple[int, "int | memoryview"]]]
 
 
@@ -122,9 +123,10 @@ def _tensors(content: memoryview, expected: metadata.Shapes, fields: _Fields) ->
             raise CheckpointError(f"it has {name} twice")
         shape = tuple(value if isinstance(value, int) else -1 for number, value in parts if number == _DIMS)
         kind, raw = _ELEMENTS.get(last.get(_DATA_TYPE)), last.get(_RAW_DATA)
-        size = math.prod(shape) if min(shape, default=0) >= 0 else -1
+        is_shape = len(shape) <= _MOST_DIMENSIONS and min(shape, default=0) >= 0
+        size = math.prod(shape) if is_shape else -1
         if kind is None or not isinstance(raw, memoryview) or len(raw) != size * np.dtype(kind).itemsize:
-            raise CheckpointError(f"its {name} is not {shape} numbers of float32 or float64 within the file")
+            raise CheckpointError(f"its {name} is not {shape!s:.80} numbers of float32 or float64 within the file")
         found[name] = np.frombuffer(raw, kind).reshape(shape)
     return found
 

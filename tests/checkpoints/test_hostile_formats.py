@@ -503,6 +503,14 @@ def test_onnx_whose_size_is_no_number(tmp_path):
     refused(tmp_path, ".onnx", content, r"its decoder.weight is not \(-1,\) numbers")
 
 
+def test_onnx_with_a_tensor_of_many_dimensions(tmp_path):
+    """Their product would take minutes, and the message would have all of them."""
+    tensor = (varint(1 << 3) + varint((1 << 63) + 1)) * 20_000
+    tensor += varint(2 << 3) + varint(1) + message(8, b"decoder.weight") + message(9, b"")
+    content = message(7, message(5, tensor)) + written(tmp_path, ".onnx")
+    refused(tmp_path, ".onnx", content, r"its decoder.weight is not \(.{1,80} numbers")
+
+
 def test_onnx_of_other_programs_and_other_words(tmp_path):
     onnx = pytest.importorskip("onnx")
     model = onnx.load_from_string(written(tmp_path, ".onnx"))
