@@ -12,6 +12,7 @@ from conftest import GOLDEN, run, working_in
 from item_models import LIST
 
 import pycharrnn
+from compat.item_options import record_labels
 from pycharrnn.sampling import sample_hook
 
 
@@ -104,6 +105,7 @@ def test_a_text_of_ones_own(home):
             r"items\(\) has no option 'prime'; did you mean primetext\?",
         ),
         (lambda model: model.items(3, news=1), TypeError, r"items\(\) has no option 'news'; did you mean new\?"),
+        (lambda model: model.items(3, samples=2), TypeError, r"items\(\) has no option 'samples'"),
         (lambda model: model.items(3, text=3), TypeError, "text must be a str, not 3"),
         (lambda model: model.items(3, primetext="X"), pycharrnn.UserError, "primetext has the character 'X'"),
         (lambda model: next(model.items(3, primetext="\n")), pycharrnn.UserError, r"primetext contains '\\n'"),
@@ -118,6 +120,13 @@ def test_a_text_of_ones_own(home):
 def test_what_is_refused(home, call, error, said):
     with pytest.raises(error, match=said):
         call(pycharrnn.load("cv"))
+
+
+def test_a_label_in_the_beginning_is_refused():
+    loaded = item_models.made("line", letters="abc\t", label="file", **record_labels({b"ab": 3, b"cc": 2}))
+    said = "^primetext begins with the label ab and a tab: leave them out, and use label instead"
+    with pytest.raises(pycharrnn.UserError, match=said):
+        pycharrnn.Model(loaded).items(3, primetext="ab\tc")
 
 
 def test_a_model_of_a_text_has_no_items():
