@@ -65,7 +65,8 @@ def test_encode_and_decode():
     numbers = model.encode("The night")
     assert numbers.dtype == np.int64
     assert [model.vocab[bytes([byte])] - 1 for byte in b"The night"] == numbers.tolist()
-    for form in (numbers, numbers.tolist(), torch.from_numpy(numbers), iter(numbers.tolist())):
+    unsigned = list(numbers.astype(np.uint64))  # of NumPy's numbers, which it does not take for int64
+    for form in (numbers, unsigned, numbers.tolist(), torch.from_numpy(numbers), iter(numbers.tolist())):
         assert model.decode(form) == "The night"
     assert (model.encode("").shape, model.decode([])) == ((0,), "")
     for wrong in (-1, model.vocab_size):
