@@ -129,6 +129,12 @@ def test_a_label_in_the_beginning_is_refused():
         pycharrnn.Model(loaded).items(3, primetext="ab\tc")
 
 
+def test_a_label_that_is_not_utf8():
+    half = b"\xc3"  # of the model's letter \u00e9
+    loaded = item_models.made("line", letters="abc\t\u00e9", label="file", **record_labels({half: 3}))
+    assert {item.label for item in pycharrnn.Model(loaded).items(3, seed=1)} == {os.fsdecode(half)}
+
+
 def test_a_model_of_a_text_has_no_items():
     model = pycharrnn.load(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
     with pytest.raises(pycharrnn.UserError, match=r"not a model of items: generate\(\) samples its text"):
