@@ -17,12 +17,12 @@ _PARAGRAPHS = "p h1 h2 h3 h4 h5 h6 ul ol dl menu dir blockquote pre table form f
 _BREAKS = dict.fromkeys(_LINES.split(), 1) | dict.fromkeys(_PARAGRAPHS.split(), 2)
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 # A reference to a character by a number beyond Unicode; Python refuses to parse more than some hundred digits.
-_BEYOND_UNICODE = re.compile(r"&#[0-9]{100,}")
+_BEYOND_UNICODE = re.compile(r"&#[0-9]{100,};?")
 
 
 def text_of(pieces: Iterable[str]) -> Iterator[str]:
     """The text of a page, which the parser needs as a whole."""
-    page = _BEYOND_UNICODE.sub("&#xFFFD", _with_closed_comments("".join(pieces)))
+    page = _BEYOND_UNICODE.sub("\N{REPLACEMENT CHARACTER}", _with_closed_comments("".join(pieces)))
     end = page.rfind(">") + 1  # the parser takes quadratic time where many tags are not closed
     reader = _Reader()
     reader.feed(page[:end])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 
 import item_models
 import pytest
 from conftest import working_in
 
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.engine import passages
+from pycharrnn.engine.passages import PassageFilter
 from pycharrnn.sampling.model_text import ModelText
 from pycharrnn.server.scheduler import SchedulerClosed
 from pycharrnn.server.text_indexes import MAX_MAKING, TextIndexes, TooManyIndexes
@@ -66,6 +69,16 @@ def test_equal_requests_share_an_index_and_too_many_are_refused(made):
     assert MAX_MAKING == 4
     asyncio.run(ask())
     assert asked == [3, 4, 5, 6, 7, 8]
+
+
+def test_the_filter_of_a_long_text_is_not_written(made, monkeypatch):
+    """Clients may ask for one of each length."""
+    text, _, may_end = made
+    monkeypatch.setattr(passages, "MAX_EXACT", 5)
+    may_end.set()
+    limits = asyncio.run(TextIndexes().limits(text, 3, is_open))
+    assert isinstance(limits.passages, PassageFilter)
+    assert not list(Path(text.recorded.folder).glob("passages_*"))
 
 
 def test_a_server_that_stops_answers_those_who_wait_for_an_index(made):
