@@ -45,7 +45,7 @@ _RECALLS = {"GET", "BINGET", "LONG_BINGET"}
 _NUMBERS = ("BININT", "BININT1", "BININT2", "LONG1", "LONG4")
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}  # opcode -> how many of the values pushed last it takes
 _PACKED = re.compile(rb"PK\x03\x04.{4}[^\0].{21}[^/]*/data\.pkl", re.DOTALL)  # whose HEADER can't be seen
-_OTHER_NUMBERS = "its tensors claim other numbers than it holds"
+_HOLDS_MORE = "it holds more than the state_dict of a model: write that alone by torch.save"
 _Pushed = tuple[str, Any]  # (opcode, its argument)
 _NOTHING: _Pushed = ("", None)
 
@@ -144,7 +144,7 @@ def _checked_copy(content: bytes) -> io.BytesIO:
         needed = {"data.pkl", "version", "byteorder"}
         for key, size in _storages(archive.read(name), len(content)):
             if sizes.get(f"{folder}/data/{key}".lower()) != size:
-                raise CheckpointError(_OTHER_NUMBERS)
+                raise CheckpointError("its tensors claim other numbers than it holds")
             needed.add(f"data/{key}")
         copied = io.BytesIO()
         with zipfile.ZipFile(copied, "w") as copy:
@@ -177,9 +177,9 @@ def _storages(pickle: bytes, file_size: int) -> list[tuple[str, int]]:
             found.append(_storage(pushed[-7:]))
         recalled = memo.get(argument, _NOTHING) if opcode.name in _RECALLS else _NOTHING
         if isinstance(argument, int) and not 0 <= argument <= file_size:
-            raise CheckpointError(_OTHER_NUMBERS)
+            raise CheckpointError(_HOLDS_MORE)
         if recalled[0] == "TUPLE" or _may_nest(opcode.name, pushed):
-            raise CheckpointError("its pickle has tuples within tuples, which torch.save does not write")
+            raise CheckpointError(_HOLDS_MORE)
         pushed.append(recalled if recalled[0] in ("GLOBAL", "BINUNICODE") else (opcode.name, argument))
     return found
 
@@ -187,7 +187,8 @@ def _storages(pickle: bytes, file_size: int) -> list[tuple[str, int]]:
 def _may_nest(opcode: str, pushed: list[_Pushed]) -> bool:
     """Whether an opcode may put a tuple into a tuple, other than into the arguments of a call.
 
-    A key of a dict may be a tuple, and Python's hash of deeply nested ones overflows the stack.
+    A key of a dict may be a tuple, and Python's hash of deeply nested ones overflows the stack. A state_dict has no
+    tuples but the sizes of tensors.
     """
     if pushed and pushed[-1][0] == "TUPLE":
         return opcode not in ("BINPERSID", "REDUCE")

@@ -345,7 +345,7 @@ def test_classes_that_weights_only_would_make(tmp_path):
 def test_no_key_is_nested(tmp_path, tuples):
     """Python's hash of a million tuples, each within the next, overflows the stack."""
     content = with_pickle(written(tmp_path, ".pt"), b"X\x0c\0\0\0decoder.bias", tuples + b"X\1\0\0\0x")
-    refused(tmp_path, ".pt", content, "its pickle has tuples within tuples, which torch.save does not write")
+    refused(tmp_path, ".pt", content, "it holds more than the state_dict of a model")
 
 
 @pytest.mark.parametrize("number", [(1 << 61) - 1, -1, 1 << 40])
@@ -353,14 +353,26 @@ def test_no_key_is_a_number_beyond_the_size_of_the_file(tmp_path, number):
     """A dict of very many numbers that have the same hash, as multiples of 2^61 - 1 have, takes hours."""
     key = b"\x8a\x08" + number.to_bytes(8, "little", signed=True)
     content = with_pickle(written(tmp_path, ".pt"), b"X\x0c\0\0\0decoder.bias", key)
-    refused(tmp_path, ".pt", content, "its tensors claim other numbers than it holds")
+    refused(tmp_path, ".pt", content, "it holds more than the state_dict of a model")
+
+
+@pytest.mark.parametrize(
+    "more", [{"betas": (0.9, 0.999)}, {"seed": 1 << 40}, {"best": -1}, {"x": torch.ones(1, 1, 1, 2)}]
+)
+def test_a_state_dict_among_other_things(tmp_path, more):
+    """As PyTorch's tutorials save the state of an optimizer beside that of the model."""
+    whole = torch.load(io.BytesIO(written(tmp_path, ".pt")), weights_only=True)
+    words = "it holds more than the state_dict of a model: write that alone by torch.save"
+    refused(tmp_path, ".pt", saved({"model": whole, **more}), words)
 
 
 def test_a_tensor_claims_no_more_than_its_record_has(tmp_path):
     whole = written(tmp_path, ".pt")
-    for new in (b"K\x4a", b"K\x48", b"J\xff\xff\xff\x7f", b"\x8a\x08" + b"\xff" * 7 + b"\x7f"):
-        # The bias of the decoder has 73 elements, the last number before the tuple of its storage ends.
+    # The bias of the decoder has 73 elements, the last number before the tuple of its storage ends.
+    for new in (b"K\x4a", b"K\x48", b"J\0\x04\0\0"):
         refused(tmp_path, ".pt", with_pickle(whole, b"KIt", new + b"t"), "claim other numbers than it holds")
+    for new in (b"J\xff\xff\xff\x7f", b"\x8a\x08" + b"\xff" * 7 + b"\x7f"):
+        refused(tmp_path, ".pt", with_pickle(whole, b"KIt", new + b"t"), "it holds more than the state_dict of a model")
     for other in (b"U\x0273t", b"h\x49t", b"K\x49K\x01t", b"t"):  # a text, what is remembered as 73, two numbers, none
         refused(tmp_path, ".pt", with_pickle(whole, b"KIt", other), "another way than torch.save")
 
