@@ -461,7 +461,7 @@ def test_a_model_whose_name_is_not_utf8(studio):
     shown = "models/caf\ufffd.t7"
     assert studio.get("/models/files", params={"model": name}).json()["files"] == [shown]
     run_id = studio.start(init_from=name)
-    assert shown in studio.run(run_id)["command"]
+    assert r"-init_from $'models/caf\351.t7'" in studio.run(run_id)["command"]
     assert [run["id"] for run in studio.get("/runs").json()["runs"]] == [run_id]
     deleted = studio.post("/models/delete", model=name).json()
     assert deleted["files"] == [shown] and shown in deleted["sentence"]
