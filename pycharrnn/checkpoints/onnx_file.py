@@ -37,7 +37,7 @@ _DIMS, _DATA_TYPE, _NAME, _RAW_DATA = 1, 2, 8, 9
 _MODEL_START = b"\x08"  # ir_version
 _ELEMENTS: dict[object, str] = {1: "<f4", 11: "<f8"}
 _LONGEST_NAME = 40  # bytes
-_MOST_DIMENSIONS = 3  # of a weight; the product of a million takes minutes
+_MOST_DIMENSIONS = 3  # of a weight; the time for the product of very many is quadratic
 _Fields = Callable[[memoryview], Iterator[tuple[int, "int | memoryview"]]]
 
 

@@ -121,7 +121,7 @@ def _array(name: object, tensor: Any) -> Array:
 
 
 def _checked_copy(content: bytes) -> io.BytesIO:
-    """A new archive with the tensors of one that torch.save has written.
+    """Copy the files that PyTorch needs from an archive of torch.save into a new archive, in memory.
 
     Errors: CheckpointError for an archive that torch.save does not write; zipfile's for a broken one.
     """
@@ -192,7 +192,7 @@ def _may_nest(opcode: str, pushed: list[_Pushed]) -> bool:
     """
     if pushed and pushed[-1][0] == "TUPLE":
         return opcode not in ("BINPERSID", "REDUCE")
-    return any(name not in _NUMBERS for name, _ in pushed[-_TUPLES[opcode] :]) if opcode in _TUPLES else False
+    return opcode in _TUPLES and any(name not in _NUMBERS for name, _ in pushed[-_TUPLES[opcode] :])
 
 
 def _storage(pushed: list[_Pushed]) -> tuple[str, int]:

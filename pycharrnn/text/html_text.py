@@ -16,7 +16,7 @@ _LINES = (
 _PARAGRAPHS = "p h1 h2 h3 h4 h5 h6 ul ol dl menu dir blockquote pre table form fieldset body"
 _BREAKS = dict.fromkeys(_LINES.split(), 1) | dict.fromkeys(_PARAGRAPHS.split(), 2)
 _SPACE = re.compile(r"[ \t\n\r\f]+")
-# A reference to a character by a number beyond Unicode; Python refuses to parse more than some hundred digits.
+# A reference to a character by a number beyond Unicode. Python raises ValueError for numbers of thousands of digits.
 _BEYOND_UNICODE = re.compile(r"&#[0-9]{100,};?")
 
 

@@ -58,7 +58,8 @@ def options_of(path: str, loaded: Checkpoint, names: Iterable[str], can_give: Co
     """The recorded values of these options, and the defaults of all others.
 
     `can_give`: options that the user can give in place of the recorded ones. Errors: UserError for a recorded value of
-    another type, or one that is not allowed; it says to give the option, or else to use another checkpoint.
+    another type, or one that is not allowed. The message asks for the option if it can be given, else for another
+    checkpoint.
     """
     values: dict[str, Any] = {}
     for name in names:

@@ -350,7 +350,7 @@ def test_no_key_is_nested(tmp_path, tuples):
 
 @pytest.mark.parametrize("number", [(1 << 61) - 1, -1, 1 << 40])
 def test_no_key_is_a_number_beyond_the_size_of_the_file(tmp_path, number):
-    """A dict of very many numbers that have the same hash, as multiples of 2^61 - 1 have, takes hours."""
+    """A dict of very many numbers that have the same hash, as multiples of 2^61 - 1 have, takes quadratic time."""
     key = b"\x8a\x08" + number.to_bytes(8, "little", signed=True)
     content = with_pickle(written(tmp_path, ".pt"), b"X\x0c\0\0\0decoder.bias", key)
     refused(tmp_path, ".pt", content, "it holds more than the state_dict of a model")
@@ -516,7 +516,7 @@ def test_onnx_whose_size_is_no_number(tmp_path):
 
 
 def test_onnx_with_a_tensor_of_many_dimensions(tmp_path):
-    """Their product would take minutes, and the message would have all of them."""
+    """The time for their product is quadratic, and the message would have all of them."""
     tensor = (varint(1 << 3) + varint((1 << 63) + 1)) * 20_000
     tensor += varint(2 << 3) + varint(1) + message(8, b"decoder.weight") + message(9, b"")
     content = message(7, message(5, tensor)) + written(tmp_path, ".onnx")

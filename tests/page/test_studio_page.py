@@ -716,7 +716,7 @@ def test_a_dialog_returns_the_focus_to_a_list_that_has_changed(chromium, studio)
 @needs_browser
 @pytest.mark.parametrize(("key", "name", "state"), [("stop", "poems", "running"), ("delete", "ships", "finished")])
 def test_a_dialog_does_not_return_the_focus_to_another_button(chromium, studio, key, name, state):
-    """Enter would stop the run that goes on by then, or delete the one that is on the card by then."""
+    """The card has changed: Enter would stop the run, which goes on again, or delete another run."""
     studio.runs = [run("poems", "finished")]
     opened(chromium, studio, "learn")
     shown(chromium, "current-run", "poems")
