@@ -184,8 +184,8 @@ class WebKit(_WithoutLog):
         settings = folder / "settings"
         (settings / "gtk-3.0").mkdir(parents=True)
         (settings / "user-dirs.dirs").write_text(f'XDG_DOWNLOAD_DIR="{downloads}"\n', encoding="utf-8")
-        # Else the buttons above the page would keep the window from being as narrow as a phone.
-        narrow = "button, entry, headerbar, toolbar { min-width: 0; padding: 0; margin: 0 }\n"
+        # Else the buttons above the page and the downloads below it keep the window from being as narrow as a phone.
+        narrow = "* { min-width: 0; padding: 0; margin: 0; font-size: 1px }\n"
         (settings / "gtk-3.0" / "gtk.css").write_text(narrow, encoding="utf-8")
         options = webkitgtk.options.Options()
         options.binary_location = self.program

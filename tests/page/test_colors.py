@@ -132,6 +132,7 @@ def test_the_caption_says_of_what_the_training_loss_is(page, window, words):
 )
 def test_the_losses_of_a_run_that_diverges_are_in_the_picture(page, losses, labels):
     code = """
+        svg.style.font = ".75rem sans-serif"; // as in the page's style sheet
         document.body.append(figure);
         const left = svg.getBoundingClientRect().left;
         const ticks = [...svg.querySelectorAll("text[text-anchor=end]")];
