@@ -259,7 +259,7 @@ def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
         checkpoint = run.checkpoint(i)
         shown = None
         if run.draw:
-            shown = shown_sample(run.draw, run.session.model, checkpoint, display.show, seed, stop, run.output.note)
+            shown = shown_sample(run.draw, run.session.model, checkpoint, display.show, seed, run.output.note)
         if shown:
             checkpoint = run.with_copies(checkpoint, shown[1])
         path = run.keeper.save_named(checkpoint, run.unfinished(checkpoint))

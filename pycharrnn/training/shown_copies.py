@@ -43,7 +43,7 @@ class ShownCopies:
 
     def add(self, sample: bytes) -> RecordedCopies | None:
         """Compare a sample; None if it can't be compared."""
-        if not self._is_on or not sample:
+        if not self._is_on:
             return None
         self._samples.append(sample)
         self._is_on = False

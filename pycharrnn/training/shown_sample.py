@@ -14,7 +14,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.screen_text import ScreenText
 from pycharrnn.training.reports import Sample
-from pycharrnn.training.signals import GracefulStop, RunStopped
+from pycharrnn.training.signals import RunStopped
 
 if TYPE_CHECKING:
     from pycharrnn.engine.model import CharRNN
@@ -30,12 +30,12 @@ _TRIES = 3
 
 
 def shown_sample(
-    draw: Draw, model: CharRNN, checkpoint: Checkpoint, length: int, seed: int, stop: GracefulStop, note: PrintLine
+    draw: Draw, model: CharRNN, checkpoint: Checkpoint, length: int, seed: int, note: PrintLine
 ) -> tuple[Sample, bytes] | None:
-    """The sample, and its bytes, b"" if it was not drawn to its end; None if the model predicts NaN, or memory ran out.
+    """The sample, and its bytes; None if the model predicts NaN, or memory ran out.
 
     Its seed is the run's `seed` plus the iteration, so the same run shows the same samples. If the sample has few
-    letters, the next seed is tried. A requested stop cuts the sample short.
+    letters, the next seed is tried. A requested stop waits for it, since the checkpoint records what it copied.
 
     Args:
         length: in characters. note: prints a line on stderr.
@@ -43,8 +43,8 @@ def shown_sample(
     texts: list[tuple[str, bytes]] = []
     try:
         for tried in range(seed + checkpoint.i, seed + checkpoint.i + _TRIES):
-            texts.append(_text(draw(checkpoint, model, length, tried, _TEMPERATURE), stop))
-            if stop.cause or _letters(texts[-1][0]) >= len(texts[-1][0]) / 4:
+            texts.append(_text(draw(checkpoint, model, length, tried, _TEMPERATURE)))
+            if _letters(texts[-1][0]) >= len(texts[-1][0]) / 4:
                 break
     except RunStopped:  # by a second signal
         raise
@@ -54,7 +54,7 @@ def shown_sample(
         note(f"there is no memory for a sample after iteration {checkpoint.i}.")
         return None
     text, drawn = max(texts, key=lambda found: _letters(found[0]))
-    return Sample(checkpoint.i, checkpoint.epoch, text.strip("\n")), b"" if stop.cause else drawn
+    return Sample(checkpoint.i, checkpoint.epoch, text.strip("\n")), drawn
 
 
 def printed(sample: Sample, columns: int) -> str:
@@ -65,15 +65,13 @@ def printed(sample: Sample, columns: int) -> str:
     return "\n".join([heading, *((MARGIN + line).rstrip() for line in lines)])
 
 
-def _text(characters: Iterator[bytes], stop: GracefulStop) -> tuple[str, bytes]:
-    """Sampled characters as text that is safe for a terminal, and as they are, until a stop is requested."""
+def _text(characters: Iterator[bytes]) -> tuple[str, bytes]:
+    """Sampled characters as text that is safe for a terminal, and as they are."""
     screen = ScreenText()
     text, drawn = "", b""
     for character in characters:
         drawn += character
         text += "".join(shown for shown, _ in screen.push(character))
-        if stop.cause:
-            break
     return escape_for_terminal(text), drawn  # `screen` may hold a last, incomplete character
 
 

@@ -226,20 +226,28 @@ def test_want_of_memory_ends_no_run(tmp_path, error):
 
 
 @needs_signals
-def test_a_signal_during_a_sample_is_not_kept_waiting(tmp_path):
-    drawn = []
+@pytest.mark.parametrize("from_texts", [0, 1])
+def test_a_signal_during_a_sample_changes_no_checkpoint(tmp_path, from_texts):
+    """With -from_texts, it records what the whole sample copied."""
 
-    def slow(*about):
-        for _ in range(about[2]):
-            drawn.append(b"x")
-            if len(drawn) == 3:
+    def undisturbed(*about):
+        return iter([b"x"] * about[2])
+
+    def disturbed(checkpoint, model, length, *about):
+        for k in range(length):
+            if checkpoint.i == 2 and k == 3:
                 os.kill(os.getpid(), signal.SIGTERM)
             yield b"x"
 
     folder = folder_with_text(tmp_path)
+    options = {"show": 50, "eval_val_every": 2, "from_texts": from_texts}
+    shown_of(folder, undisturbed, savefile="whole", **options)
     with pytest.raises(RunStopped, match="stopped by SIGTERM after iteration 2"):
-        shown_of(folder, slow, show=10_000, eval_val_every=2)
-    assert len(drawn) < 10
+        shown_of(folder, disturbed, savefile="whole", checkpoint_dir="stopped", **options)
+    (first,) = (folder / "stopped").glob("lm_whole_epoch*")
+    found, whole = (checkpoint.load(path) for path in (first, folder / "cv" / first.name))
+    assert ("copied_longest" in whole.opt) == bool(from_texts)
+    assert {**found.opt, "checkpoint_dir": "cv"} == whole.opt
 
 
 @needs_signals
