@@ -320,6 +320,26 @@ def test_a_pasted_text_stays_when_a_file_is_learnt(chromium, studio, poems):
 
 
 @needs_browser
+def test_the_browser_asks_before_it_leaves_a_pasted_text(chromium, studio):
+    leaving = """
+        const event = new Event("beforeunload", { cancelable: true });
+        dispatchEvent(event);
+        return event.defaultPrevented;
+    """
+    opened(chromium, studio)
+    assert not chromium.execute_script(leaving)
+    click(chromium, "paste")
+    element(chromium, "pasted").send_keys("a text")
+    assert chromium.execute_script(leaving)
+    click(chromium, "use-pasted")
+    shown(chromium, "found", "118,200")
+    assert chromium.execute_script(leaving)
+    click(chromium, "start-run")
+    wait(chromium, lambda: focused(chromium) == "run-title")
+    assert not chromium.execute_script(leaving)
+
+
+@needs_browser
 def test_a_double_click_on_paste_opens_its_form(chromium, studio):
     opened(chromium, studio)
     webdriver.ActionChains(chromium).double_click(element(chromium, "paste")).perform()

@@ -47,6 +47,10 @@ export class Learn {
       if ($("pasted").value.trim()) this.#take([pasted($("pasted").value)], true);
       else showProblem("Paste or write a text first.");
     });
+    // The browser then asks before it leaves or reloads the page, which would lose a text that may be nowhere else.
+    addEventListener("beforeunload", (event) => {
+      if ($("pasted").value.trim()) event.preventDefault();
+    });
   }
 
   // files: [{file, path}]. wasPasted: whether they are the text of the paste form.
