@@ -143,8 +143,12 @@ def _check_files(settings: RunSettings, start: InitialCheckpoint | None, note: P
     resumed = settings.resumed
     checkpoint_dir.check_names(settings)
     run_lock.check(settings.files)
-    run_log.check(settings.files, settings.data.data_dir, resumed.checkpoint if resumed else None, note)
-    overwrite_guard.check(settings.files, start, note)
+    replaced: list[str] = []  # what these sentences say is true only if no check refuses the run
+    # Checkpoints first: -overwrite 1, the advice on a log, would give up an unfinished run that no message has named.
+    overwrite_guard.check(settings.files, start, replaced.append)
+    run_log.check(settings.files, settings.data.data_dir, resumed.checkpoint if resumed else None, replaced.append)
+    for line in replaced:
+        note(line)
 
 
 def _epochs(iterations: int, ntrain: int) -> float:

@@ -180,6 +180,19 @@ def test_the_log_of_another_run_is_not_overwritten(logged, tmp_path):
     ]
 
 
+def test_an_unfinished_run_is_named_before_its_log(logged, tmp_path):
+    """The advice on the log alone, -overwrite 1, would give up its checkpoints, too."""
+    folder = copy(logged, tmp_path)
+    shutil.copy(named(folder)[0], folder / "cv/lm_lstm_latest.t7")  # as if only the first save had worked
+    error, _, said = result_of(folder, *SHORT, "-log", "run.csv")
+    assert str(error).startswith("cv/lm_lstm_latest.t7 is an unfinished run: ") and said == ""
+
+
+def test_no_checkpoint_is_said_to_be_replaced_if_the_log_is_refused(logged, tmp_path):
+    error, _, said = result_of(copy(logged, tmp_path), *SHORT, "-log", "run.csv")
+    assert str(error).startswith("run.csv is the log of another run: ") and said == ""
+
+
 def test_rows_at_intervals_are_added_to_the_others(logged, tmp_path):
     """An interval that is over after each step; the run itself stays as it is."""
     folder = folder_with_text(tmp_path)
