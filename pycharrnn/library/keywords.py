@@ -13,19 +13,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from pycharrnn.analysis.options import CopiedOptions, WhichOptions
 from pycharrnn.common import path_argument
 from pycharrnn.common.errors import UserError, in_words_of_a_program
 from pycharrnn.common.option_fields import SWITCH, Ramp
-from pycharrnn.engine.adapt_options import AdaptOptions
-from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from _typeshed import DataclassInstance
+
 _Drawn = TypeVar("_Drawn")
-_AnyOptions = TypeVar("_AnyOptions", AdaptOptions, CopiedOptions, SampleOptions, TrainOptions, WhichOptions)
+_AnyOptions = TypeVar("_AnyOptions", bound="DataclassInstance")
 
 
 def options_of(
