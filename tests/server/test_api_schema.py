@@ -1,6 +1,6 @@
 """The JSON API of pycharrnn serve against its own description, by schemathesis: no answer that this does not announce.
 
-For longer: PYCHARRNN_API_CASES=5000 python -m pytest tests/test_api_schema.py
+For longer: PYCHARRNN_API_CASES=5000 python -m pytest tests/server/test_api_schema.py
 """
 
 from __future__ import annotations
@@ -33,16 +33,19 @@ app = create_app(models, Scheduler(8, threads=2), None, TOKEN["Authorization"].p
 names = [facts.id for facts in models.all_facts()]
 schemas = app.openapi()["components"]["schemas"]
 # What is made up would hardly be a model that is there, or a text of characters that it knows.
-for request in ("SampleBody", "ItemsBody", "ScoreBody", "CopiedBody"):
-    schemas[request]["properties"]["model"]["enum"] = [*names, "another"]
+for name, schema in schemas.items():
+    if name.endswith("Body"):
+        schema["properties"]["model"]["enum"] = [*names, "another"]
 app.openapi()["paths"]["/api/losses"]["get"]["parameters"][0]["schema"]["enum"] = [*names, "another"]
 schemas["SampleBody"]["properties"]["primetext"]["pattern"] = "^[a-z ,.]*$"
 schemas["ItemsBody"]["properties"]["primetext"]["pattern"] = "^[abc]*$"
 schemas["ItemsBody"]["properties"]["model"]["enum"] = names[2:]
 described = schemathesis.openapi.from_asgi("/openapi.json", app, headers=TOKEN)
+posts = {path: operations["post"] for path, operations in app.openapi()["paths"].items() if "post" in operations}
 line_schemas = {
-    f"/api/{path}": jsonschema_rs.validator_for({"$ref": f"#/components/schemas/{name}", **app.openapi()})
-    for path, name in (("sample", "SampleLine"), ("items", "ItemLine"), ("score", "ScoreLine"))
+    path: jsonschema_rs.validator_for({**lines["schema"], **app.openapi()})
+    for path, post in posts.items()
+    if (lines := post["responses"]["200"]["content"].get("application/x-ndjson"))
 }
 
 
