@@ -5,6 +5,7 @@ from __future__ import annotations
 from conftest import train_as_recorded
 from runs import folder_with_text, named, result_of, train
 
+from pycharrnn.checkpoints import checkpoint
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.trainer import Trainer
 
@@ -92,6 +93,24 @@ def test_the_advice_after_nan_names_the_newest_good_checkpoint(tmp_path, monkeyp
     (path,) = set(named(folder)) - {first, second}
     given_up = f"-resume cv/{path.name}, and give up cv/lm_lstm_latest.t7 with -overwrite 1."
     assert str(error).endswith(given_up)
+
+
+def test_what_was_resumed_is_given_up_for_an_earlier_checkpoint(tmp_path):
+    """Without -overwrite 1 the advised flag would be refused, with the advice to resume what has diverged."""
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.5")
+    (good,) = named(folder)
+    later = checkpoint.load(good)
+    later.i, later.train_losses = later.i + 1, [*later.train_losses, 3.0]
+    later.opt["max_epochs"] = 3.0
+    checkpoint.convert(later, folder / "cv/lm_lstm_latest.t7")
+    resumed = "-resume", "cv/lm_lstm_latest.t7", "-learning_rate", "9"
+    error, _, _ = result_of(folder, *resumed, small=[])
+    flag = f"-resume cv/{good.name}"
+    assert str(error).endswith(f"{flag}, and give up cv/lm_lstm_latest.t7 with -overwrite 1.")
+    error, _, _ = result_of(folder, *flag.split(), small=[])
+    assert "cv/lm_lstm_latest.t7 is an unfinished run" in str(error)
+    assert result_of(folder, *flag.split(), "-overwrite", "1", small=[])[0] is None
 
 
 def test_nan_in_the_last_validation(tmp_path, monkeypatch):
