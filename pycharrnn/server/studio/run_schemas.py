@@ -13,10 +13,10 @@ from pycharrnn.server.schemas import Input, Integer, ModelId
 from pycharrnn.server.studio.text_schemas import ReadText
 from pycharrnn.text.corpus import MAX_NAME
 from pycharrnn.text.data_settings import Encoding
-from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.options import MAX_MINUTES, TrainOptions
 
 State = Literal["waiting", "running", "stopping", "stopped", "finished", "failed"]
-Minutes = Annotated[float, Field(gt=0, le=1_000_000)]
+Minutes = Annotated[float, Field(gt=0, le=MAX_MINUTES)]
 _ID = Field(max_length=20)
 Shown = Annotated[str, BeforeValidator(replace_surrogates)]  # may name a file, whose name need not be UTF-8
 
