@@ -142,8 +142,9 @@ def test_of_several_processes_the_first_counts_the_time(tmp_path, monkeypatch):
     second = keeper_of(files, Ranks(1, 2), History())
     now += 120
     assert first.is_due() or second.is_due()
-    for keeper in (first, second):
-        keeper.save_latest(after(1, trainer))
+    second.save_latest(after(1, trainer))
+    assert not any(Path("cv").iterdir())
+    first.save_latest(after(1, trainer))
     assert not first.is_due() and not second.is_due()
 
 
@@ -286,10 +287,12 @@ def test_what_a_stop_says_of_another_process_and_of_nothing(tmp_path, monkeypatc
     said = with_slashes(str(keeper.text_changed("it changed.", after(5, trainer))))
     assert notes == [NextCommands("a").sample(os.path.join("cv", "lm_lstm_latest.t7"))]
     assert said.startswith("it changed; stopped after iteration 5; go on with: pycharrnn train -resume cv/lm_lstm_lat")
+    trainer.model.flat.detach()[3] = float("inf")
+    assert "(its numbers are not finite), the last good" in str(keeper.stopped("", 0, after(6, trainer)))
     files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
     second = keeper_of(files, Ranks(1, 2), History())
-    stopped = second.stopped("", 0, after(5, trainer))
-    assert (str(stopped), stopped.status) == ("", 1)
+    for stopped, status in ((second.stopped("", 0, after(5, trainer)), 1), (second.diverged(), 3)):
+        assert (str(stopped), stopped.status) == ("", status)
 
 
 def test_a_diverging_run_goes_on_from_before_its_losses_rose(tmp_path, monkeypatch):
@@ -355,10 +358,14 @@ def test_a_resumed_checkpoint_of_the_run_s_folder_and_format_may_be_the_best(
     Path(resumed).touch()
     files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
     history = History(array("d", [1.0] * 10), {10: 1.0}, done=10)
-    keeper = keeper_of(files, Ranks(), history, resumed=resumed)
+    notes: list[str] = []
+    keeper = keeper_of(files, Ranks(), history, notes.append, resumed)
     assert (keeper.best, keeper.last) == (resumed if is_counted else None, resumed)
     history.val_losses[11] = 0.5
-    assert keeper.best == (resumed if is_counted else None)  # of the iteration that was resumed
+    keeper.finish()  # the file is that of the iteration that was resumed
+    assert [note for note in notes if "finished" in note] == (
+        [f"finished; the best checkpoint is {resumed}, with validation loss 1.0000."] if is_counted else []
+    )
 
 
 def test_a_diverging_run_names_no_checkpoint_that_was_removed():
@@ -399,6 +406,8 @@ def test_best_is_the_checkpoint_of_a_validation_only_if_it_says_so(tmp_path, mon
     files = group(FileSettings, TrainOptions(), checkpoint_format="t7")
     resumed = keeper_of(files, Ranks(), history, resumed="other.t7")
     assert resumed.best == (os.path.join("cv", "lm_lstm_best.t7") if loss == 1.0 else None)
+    other_splits = History(array("d", [1.0] * 20), done=20)
+    assert keeper_of(files, Ranks(), other_splits, resumed="other.t7").best is None
 
 
 def test_keep_n_best_and_the_newest(tmp_path):
