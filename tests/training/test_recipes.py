@@ -131,6 +131,8 @@ def test_typed_flags_change_what_follows_from_them():
     assert longer.rnn_size == opt.rnn_size
     assert longer.weight_drop > opt.weight_drop
     assert longer.eval_val_every > opt.eval_val_every
+    assert math.ceil(8 * 940 / longer.eval_val_every) == 20  # a run of this length has time for so many validations
+    assert of(ENGLISH, max_epochs=80.0).eval_val_every == 2 * of(ENGLISH, max_epochs=40.0).eval_val_every
     half = of(ENGLISH, train_frac=0.5)  # the rest is no validation split
     assert half.max_epochs * half.train_frac == pytest.approx(opt.max_epochs * opt.train_frac, rel=0.01)
     assert half.eval_val_every == pytest.approx(opt.eval_val_every, rel=0.01)
