@@ -21,6 +21,7 @@ _MAX_LIKE_CODE = 0.1  # fraction of lines; it is 0.5 to 1 in source code
 _MAX_BLANK = 0.1  # fraction of lines; it is about 0.2 in text of paragraphs, stanzas or functions
 _MIN_DISTINCT = 0.5  # fraction of lines
 _MIN_IN_ORDER = 0.9  # fraction of neighboring lines; it is about 0.5 in prose, verse and code
+_COMPARED = 200  # characters of a line without accents: normalizing a run of accents takes quadratic time
 
 _MIN_BLOCKS = 40
 _BLOCK_LINES = range(2, 7)  # paragraphs without line breaks have one
@@ -140,5 +141,5 @@ def _are_in_order(lines: list[str], key: Callable[[str], str]) -> bool:
 
 
 def _letters(line: str) -> str:
-    """The letters and digits of a line without accents, in lower case: most languages are sorted by them."""
-    return "".join(c for c in unicodedata.normalize("NFKD", line).casefold() if c.isalnum())
+    """The first letters and digits of a line without accents, in lower case: most languages are sorted by them."""
+    return "".join(c for c in unicodedata.normalize("NFKD", line[:_COMPARED]).casefold() if c.isalnum())

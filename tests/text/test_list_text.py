@@ -67,6 +67,12 @@ def test_lists(lines):
     assert kind_of_list(text(lines)) == LIST
 
 
+def test_a_line_of_accents_takes_no_longer_than_other_lines():
+    """Unicode's normalization sorts them: a megabyte took minutes."""
+    accents = "\u0301" * (EXAMINED // 5) + "\u0327" * (EXAMINED // 5)
+    assert kind_of_list(text([*UNSORTED, accents])) == LIST
+
+
 SEASONS, PLACES = ("spring", "summer", "autumn", "winter"), ("pond", "gate", "hill", "well", "road", "roof", "field")
 HAIKU = [
     f"the last {season} moon\nover the old {place}: a frog,\n{place[::-1]} and rain"
