@@ -16,6 +16,9 @@ _LINES = (
 _PARAGRAPHS = "p h1 h2 h3 h4 h5 h6 ul ol dl menu dir blockquote pre table form fieldset body"
 _BREAKS = dict.fromkeys(_LINES.split(), 1) | dict.fromkeys(_PARAGRAPHS.split(), 2)
 _SPACE = re.compile(r"[ \t\n\r\f]+")
+_TAG = re.compile(r"<([^ \t\n\r\f/>]+)")
+# In a tag: its end, or the value of an attribute, of which a quoted one ends at the next such quote.
+_END_OR_VALUE = re.compile(r"""(?P<end>/?>)|=[ \t\n\r\f]*(?:(?P<quote>["'])|[^ \t\n\r\f"'>][^ \t\n\r\f>]*)""")
 # A reference to a character by a number beyond Unicode. Python raises ValueError for numbers of thousands of digits.
 _BEYOND_UNICODE = re.compile(r"&#[0-9]{100,};?")
 
@@ -49,12 +52,29 @@ class _Reader(HTMLParser):
         self._newlines = 2  # at the end of `parts`
         self._space = False  # whether a blank comes before the next word
 
-    def parse_marked_section(self, i: int, report: bool = True) -> int:
-        """Skip <![...]>. As browsers do, skip an unknown one up to its >."""
-        try:
-            return super().parse_marked_section(i, report)
-        except AssertionError:  # before Python 3.13.4
-            return self.parse_bogus_comment(i, report)
+    def parse_html_declaration(self, i: int) -> int:
+        """Skip <![...]> up to its first >, as browsers do; the parser would search the whole page for another end."""
+        if self.rawdata.startswith("<![", i):
+            return self.parse_bogus_comment(i)
+        return super().parse_html_declaration(i)
+
+    def parse_starttag(self, i: int) -> int:
+        """Read a tag without its attributes, for which the parser takes hundreds of times their size in memory."""
+        page = self.rawdata
+        name, at = _TAG.match(page, i), i
+        while (found := _END_OR_VALUE.search(page, at)) and not found["end"]:
+            at = found.end()
+            if found["quote"]:
+                at = max(page.find(found["quote"], at) + 1, at)  # a quote without an end is one of no value
+        assert name and found  # there is a > after every tag
+        tag = name[1].lower()
+        if found["end"] == "/>":
+            self.handle_startendtag(tag, [])
+        else:
+            self.handle_starttag(tag, [])
+            if tag in self.CDATA_CONTENT_ELEMENTS:
+                self.set_cdata_mode(tag)
+        return found.end()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Begin a line, or skip the element."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from pycharrnn.text.html_text import text_of
@@ -41,7 +43,8 @@ def test_many_comments_without_an_end_take_no_longer_than_text():
         (f"<p title='&#{'9' * 5000};'>&#{'9' * 5000}a&#{'9' * 5000}</p>&#{'9' * 5000}", "\ufffda\ufffd\n\n\ufffd\n"),
         ("\ufeff<html><script/><p>x</p></html>", "x\n"),
         ("<p>cut off <b", "cut off <b\n"),
-        ("a<![>b<![ if]>c<![x[y]]>d<![if !vml]>e<![endif]>f", "abcdef\n"),
+        ("a<![>b<![ if]>c<![x[y]]>d<![if !vml]>e<![endif]>f<![CDATA[g]]>h", "abcdefh\n"),
+        ("a<IMG alt = '>' title=\"it's > b\"c><Script src=x/>d</script><br/>e<i x='>f</i>g<hr>", "a\nefg\n"),
         ("<script>only code</script>", ""),
         ("", ""),
     ],
@@ -53,3 +56,19 @@ def test_text(page, text):
 def test_tags_that_are_never_closed_are_text():
     """The parser alone takes quadratic time for them: minutes for 60 KB."""
     assert "".join(text_of(["<p>one</p>two &amp; ", "<a " * 20_000])) == "one\n\ntwo & " + "<a " * 19_999 + "<a\n"
+
+
+def test_many_marked_sections_without_an_end_take_no_longer_than_text():
+    """The parser searched for the end of each of them: a megabyte took minutes."""
+    assert "".join(text_of(["<p>a</p>", "b<![CDATA[]>" * 80_000])) == "a\n\n" + "b" * 80_000 + "\n"
+
+
+def test_a_tag_of_many_attributes_takes_little_memory():
+    """The parser took 250 bytes for each of its bytes: gigabytes for a page of 16 MB."""
+    page = "<p>a</p><b " + "c " * 1_000_000 + ">d"
+    tracemalloc.start()
+    try:
+        assert "".join(text_of([page])) == "a\n\nd\n"
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(page)
+    finally:
+        tracemalloc.stop()
