@@ -117,9 +117,9 @@ def _replaced(source: str, target: str, is_last_try: bool) -> bool:
 def atomic_link(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
     """Make `target` a hard link to the file `source`, or a copy where the file system has no hard links.
 
-    A symbolic link `target` stays, and its own target is replaced. Errors: OSError.
+    Symbolic links are followed: a link `target` stays, and its own target is replaced. Errors: OSError.
     """
-    source, target = os.path.abspath(os.fspath(source)), os.fspath(target)
+    source, target = os.path.realpath(os.fspath(source)), os.fspath(target)
     if _is_special(target):
         _copy(source, target)
         return

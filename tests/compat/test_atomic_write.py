@@ -234,10 +234,20 @@ def test_a_link_is_written_through(tmp_path):
     atomic_link(tmp_path / "there/new", tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "there/file").read_bytes() == b"dangling"
+    atomic_link(tmp_path / "link", tmp_path / "second")  # not a hard link to the link
+    assert (tmp_path / "second").samefile(tmp_path / "there/file") and not (tmp_path / "second").is_symlink()
     (tmp_path / "circle").symlink_to("circle")
     with pytest.raises(OSError, match="symbolic links"), atomic_write(tmp_path / "circle"):
         pass
-    assert sorted(p.name for p in tmp_path.rglob("*")) == ["circle", "dangling", "file", "link", "new", "there"]
+    assert sorted(p.name for p in tmp_path.rglob("*")) == [
+        "circle",
+        "dangling",
+        "file",
+        "link",
+        "new",
+        "second",
+        "there",
+    ]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX")
