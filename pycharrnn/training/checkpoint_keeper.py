@@ -12,6 +12,7 @@ from compat.atomic_write import atomic_link
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.checkpoints import formats, run_names, safetensors_file
+from pycharrnn.common import regular_files
 from pycharrnn.common.errors import UserError, flag, on_page
 from pycharrnn.common.file_lock import LockHeld
 from pycharrnn.common.losses import best_first, best_iteration, finite
@@ -164,6 +165,7 @@ class CheckpointKeeper:
         return True
 
     def _save(self, path: str, checkpoint: Checkpoint) -> None:
+        regular_files.check(path)  # a link, which may be a stranger's, would lead to another file
         if self._ending == ".t7":
             charrnn.save(path, checkpoint)
         else:

@@ -10,6 +10,7 @@ from compat import lua_format
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, formats, run_names
 from pycharrnn.checkpoints.folder_runs import continues, iterations_per_epoch
+from pycharrnn.common import regular_files
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag, on_page, wordings
 from pycharrnn.common.printing import PrintLine
@@ -32,10 +33,16 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: PrintLine)
     Only -overwrite 1 replaces an unfinished run, the model of -init_from or a file that is not a checkpoint. A finished
     run is replaced, as in char-rnn; `note` prints the names that its checkpoints keep. A state that is continued, by
     -resume of it or of a later one of its run, is not lost. If the newest state of this name is in another format, its
-    run counts too: its files would mix with those of this one. Errors: UserError.
+    run counts too: its files would mix with those of this one. A symbolic link is refused: it may lead out of a folder
+    that came from somebody else, or to another checkpoint of the run. Errors: UserError.
     """
     stem, ending = files.stem, files.ending
     latest, best = run_names.latest_checkpoint(stem, ending), run_names.best_checkpoint(stem, ending)
+    try:
+        for path in (best, latest):
+            regular_files.check(path)
+    except OSError as e:
+        raise UserError(f"can't write {e.filename}: {e.strerror}.") from e
     resumed = start if isinstance(start, ResumedRun) and run_files.is_of_run(start.path, stem) else None
     if resumed and same_file(resumed.path, latest):
         return

@@ -246,6 +246,19 @@ def test_a_validation_that_is_not_finite_is_neither_best_nor_last(tmp_path, monk
     assert [for_command_line(note) for note in notes] == [f"{path} {said}" for path in bad]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has few symbolic links")
+def test_a_checkpoint_is_not_written_through_a_link(tmp_path, monkeypatch):
+    """Somebody who shares the folder, and repeats the run, could name a file of the user's."""
+    notes: list[str] = []
+    keeper, trainer, history = a_keeper(tmp_path, monkeypatch, note=notes.append)
+    (tmp_path / "letter.txt").write_bytes(b"a letter")
+    history.val_losses[10] = 1.0
+    Path(keeper.path_of(10)).symlink_to(tmp_path / "letter.txt")
+    assert keeper.save_named(after(10, trainer), after(10, trainer)) is None
+    assert (tmp_path / "letter.txt").read_bytes() == b"a letter"
+    assert notes[0].startswith(f"can't write {keeper.path_of(10)} (it is a symbolic link: remove it): trying again at")
+
+
 def test_links_that_fail_are_said_once(tmp_path, monkeypatch):
     notes: list[str] = []
     keeper, trainer, history = a_keeper(tmp_path, monkeypatch, save_every_minutes=0, note=notes.append)

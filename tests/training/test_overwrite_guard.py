@@ -512,3 +512,19 @@ def test_going_on_does_not_replace_the_best_checkpoint_of_another_run(tmp_path):
     latest.write_bytes(named(other)[0].read_bytes())  # of a finished run
     error, _, err = result_of(folder, "-resume", f"cv/{name.name}", "-max_epochs", "0.15", small=[])
     assert error is None and "this run replaces cv/lm_lstm_best.t7, which is not a checkpoint." in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has few symbolic links")
+@pytest.mark.parametrize("name", ["best", "latest"])
+@pytest.mark.parametrize("args", [["-resume", "cv"], [*SMALL, "-overwrite", "1"]])
+def test_no_checkpoint_is_written_through_a_link(tmp_path, name, args):
+    """A run's folder from somebody else could name a file of the user's."""
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1")
+    letter, link = tmp_path / "letter.txt", folder / f"cv/lm_lstm_{name}.t7"
+    letter.write_bytes(b"a letter")
+    link.unlink()
+    link.symlink_to(letter)
+    error, _, _ = result_of(folder, *args, "-max_epochs", "0.15", small=[])
+    assert str(error) == f"can't write cv/lm_lstm_{name}.t7: it is a symbolic link: remove it."
+    assert letter.read_bytes() == b"a letter"
