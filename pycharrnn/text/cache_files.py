@@ -14,6 +14,7 @@ import numpy as np
 
 from compat import Storage, T7Error, Table, Tensor, TensorFile, load_t7, save_t7
 from compat.vocabulary import vocabulary_of
+from pycharrnn.common import regular_files
 from pycharrnn.common.progress import bar
 from pycharrnn.text.encodings import Encoding, token_ids
 
@@ -24,7 +25,8 @@ _CHECKED = 1 << 17  # ids checked at a time: they fit in a processor's cache
 
 
 def save_vocabulary(path: str, characters: Iterable[bytes]) -> None:
-    """Write the table character -> id from 1. Errors: OSError."""
+    """Write the table character -> id from 1. Errors: OSError, also for a link or a pipe, which may be a stranger's."""
+    regular_files.check(path)
     save_t7(path, vocabulary_of(characters))
 
 
@@ -43,7 +45,8 @@ def load_vocabulary(path: str, encoding: Encoding) -> dict[bytes, int]:
 
 
 def save_text(path: str, encoding: Encoding, length: int, blocks: Callable[[], Iterator[TokenIds]]) -> None:
-    """Write a text of `length` characters, whose stored ids `blocks` yields. Errors: OSError."""
+    """Write a text of `length` characters, whose stored ids `blocks` yields. Errors: as save_vocabulary."""
+    regular_files.check(path)
     storage = _Streamed(encoding.kind, length, blocks)
     save_t7(path, Tensor(encoding.kind + b"Tensor", storage, (length,)))
 

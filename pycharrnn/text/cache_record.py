@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compat.atomic_write import atomic_write
+from pycharrnn.common import regular_files
 
 NAME = ".cache.json"
 _MAX_BYTES = 1 << 24
@@ -52,11 +53,14 @@ class CacheRecord:
                 self.caches[name] = state, fingerprint
 
     def save(self, data_dir: str) -> None:
-        """Write the record, unless the folder holds the same one or is not writable."""
+        """Write the record, unless the folder holds the same one, is not writable, or has a link or a pipe there."""
         if self == load(data_dir):
             return
-        with contextlib.suppress(OSError), atomic_write(os.path.join(data_dir, NAME)) as f:
-            f.write(json.dumps(self.__dict__).encode())
+        path = os.path.join(data_dir, NAME)
+        with contextlib.suppress(OSError):
+            regular_files.check(path)
+            with atomic_write(path) as f:
+                f.write(json.dumps(self.__dict__).encode())
 
 
 def load(data_dir: str) -> CacheRecord:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from compat import item_options
 from compat.atomic_write import atomic_write
-from pycharrnn.common import file_lock, shell_words
+from pycharrnn.common import file_lock, regular_files, shell_words
 from pycharrnn.common.display import escape_line, join_words, plural
 from pycharrnn.common.errors import UserError, flag, on_page, wordings
 from pycharrnn.common.numbered_names import numbered
@@ -115,6 +115,7 @@ class Corpus:
         try:
             os.makedirs(self.folder, exist_ok=True)
             _exclude_non_readers(self.folder, joined.files)
+            regular_files.check(sources)
             try:
                 with atomic_write(sources) as f:
                     lines = [

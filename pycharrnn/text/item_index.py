@@ -18,6 +18,7 @@ import numpy as np
 from compat.atomic_write import atomic_write
 from compat.item_options import MAX_LABELS, TAB
 from compat.vocabulary import characters_by_id
+from pycharrnn.common import regular_files
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
@@ -61,6 +62,7 @@ def load(
             if _fits(found, len(text)):
                 return found
     try:
+        regular_files.check(path)
         with atomic_write(path) as f, bar("finding items", len(text), progress) as advance:
             check = ListCheck(kind, input_file(data_dir), label, is_cut=bool(text.left_out))
             for block in _blocks(text, check, end, is_utf8, advance, dtype):

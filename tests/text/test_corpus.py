@@ -435,6 +435,18 @@ def test_what_can_not_be_taken_is_said(home):
     assert refusal("a.txt").startswith("can't make data/a/input.txt (")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has few symbolic links")
+def test_the_list_of_sources_is_written_through_no_link(home):
+    """The folder data/ may be somebody else's, and name a file of the user's."""
+    for name in ("a.txt", "letter.txt"):
+        put(home / name, name)
+    (home / "data/a").mkdir(parents=True)
+    (home / "data/a/.sources").symlink_to(home / "letter.txt")
+    said = "can't make data/a/input.txt (data/a/.sources: it is a symbolic link: remove it)."
+    assert refusal("a.txt") == said
+    assert (home / "letter.txt").read_bytes() == b"letter.txt"
+
+
 def test_a_folder_that_may_not_be_written(home, monkeypatch):
     def refuse(*args, **keywords):
         raise PermissionError(13, "Permission denied", "data")

@@ -243,6 +243,17 @@ def test_the_index_is_read_again_unless_it_is_damaged(list_of_300, monkeypatch):
     assert len(made) == 6
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has few symbolic links")
+def test_the_index_is_written_through_no_link(list_of_300, tmp_path):
+    path, letter = list_of_300 / "data_items_0a.bin", tmp_path / "letter.txt"
+    path.unlink(missing_ok=True)
+    letter.write_bytes(b"a letter")
+    path.symlink_to(letter)
+    with pytest.raises(UserError, match="data_items_0a.bin: it is a symbolic link: remove it"):
+        loader(list_of_300)
+    assert letter.read_bytes() == b"a letter"
+
+
 def test_a_mapped_index(list_of_300, monkeypatch):
     expected = characters(loader(list_of_300), TRAIN, 50)
     monkeypatch.setattr(item_index, "_HELD", 0)

@@ -273,6 +273,30 @@ def test_a_record_that_is_no_file_is_ignored(tmp_path, kind):
     assert text_stats.text_stats(str(tmp_path)).size == 36
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there are no such files")
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+@pytest.mark.parametrize("name", ["vocab.t7", "data.t7", cache_record.NAME])
+def test_the_cache_is_written_through_no_link_and_to_no_pipe(tmp_path, name, kind):
+    """A folder from somebody else could name a file of the user's; a pipe waits for its other end."""
+    folder, letter = tmp_path / "text", tmp_path / "letter.txt"
+    folder.mkdir()
+    letter.write_bytes(b"a letter")
+    make_cache(folder, b"abcd" * 9)
+    (folder / name).unlink()
+    if kind == "link":
+        (folder / name).symlink_to(letter)
+    else:
+        os.mkfifo(folder / name)
+    replace_by(folder, b"dcba" * 9)
+    if name == cache_record.NAME:
+        load(folder)  # which goes without the record
+    else:
+        with pytest.raises(UserError, match=r"can't write the cache .* \(it is .*: remove it\): "):
+            load(folder)
+    assert letter.read_bytes() == b"a letter"
+    assert (folder / name).is_symlink() if kind == "link" else (folder / name).is_fifo()
+
+
 def test_one_file_that_is_missing(tmp_path):
     make_cache(tmp_path, b"abc" * 9)
     (tmp_path / "vocab.t7").unlink()
