@@ -39,7 +39,7 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: PrintLine)
     stem, ending = files.stem, files.ending
     latest, best = run_names.latest_checkpoint(stem, ending), run_names.best_checkpoint(stem, ending)
     try:
-        for path in (best, latest):
+        for path in filter(os.path.lexists, (best, latest)):  # false for a folder that can't be used: a later check
             regular_files.check(path)
     except OSError as e:
         raise UserError(f"can't write {e.filename}: {e.strerror}.") from e
