@@ -1,10 +1,15 @@
-"""Opens regular files only: another user of a folder may have put a symbolic link, or a named pipe, in their place."""
+"""Opens and replaces regular files only: another user of a folder may have put a link or a pipe in their place."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from compat.atomic_write import atomic_write as compat_write
 
 # A link would lead elsewhere, and opening a pipe waits for its other end. Windows has neither flag.
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -20,6 +25,14 @@ def opener(path: str, flags: int) -> int:
         os.close(fd)
         raise
     return fd
+
+
+@contextlib.contextmanager
+def atomic_write(path: str) -> Iterator[BinaryIO]:
+    """As compat's atomic_write, which follows a symbolic link. Errors: OSError, also as `check`."""
+    check(path)
+    with compat_write(path) as f:
+        yield f
 
 
 def check(path: str) -> None:

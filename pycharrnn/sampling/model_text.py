@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat import item_options
-from compat.atomic_write import atomic_write
 from compat.item_options import ITEM_KINDS
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common import regular_files
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.engine import passages
@@ -124,7 +124,7 @@ class ModelText:
             raise _changed(path)
         if keep and isinstance(found, PassageFilter):
             with contextlib.suppress(OSError):  # a folder that can't be written: it is made anew the next time
-                with atomic_write(os.path.join(folder, name)) as f:
+                with regular_files.atomic_write(os.path.join(folder, name)) as f:
                     found.words.tofile(f)
                 cache_record.add(folder, stats.fingerprint, name)
         return found

@@ -14,7 +14,6 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from compat.atomic_write import atomic_write
 from pycharrnn.common import regular_files
 
 NAME = ".cache.json"
@@ -56,11 +55,8 @@ class CacheRecord:
         """Write the record, unless the folder holds the same one, is not writable, or has a link or a pipe there."""
         if self == load(data_dir):
             return
-        path = os.path.join(data_dir, NAME)
-        with contextlib.suppress(OSError):
-            regular_files.check(path)
-            with atomic_write(path) as f:
-                f.write(json.dumps(self.__dict__).encode())
+        with contextlib.suppress(OSError), regular_files.atomic_write(os.path.join(data_dir, NAME)) as f:
+            f.write(json.dumps(self.__dict__).encode())
 
 
 def load(data_dir: str) -> CacheRecord:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from http.client import HTTPException
 
 from compat.atomic_write import atomic_write
+from pycharrnn.common import regular_files
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.progress import bar
@@ -35,17 +36,19 @@ def write(name: str, data_dir: str = "data", say: PrintLine = print) -> str:
     path = input_file(os.path.join(data_dir, name))
     text = DATASETS[name](path)
     folder = os.path.dirname(path)
+    sources = os.path.join(folder, SOURCES)
     try:
         if os.path.lexists(path):
             _check_same(path, text)
         else:
             os.makedirs(folder, exist_ok=True)
+            regular_files.check(sources)
             with atomic_write(path) as f:
                 f.write(text)
-            with atomic_write(os.path.join(folder, SOURCES)) as f:
+            with atomic_write(sources) as f:
                 f.write(f"pycharrnn data {name}\n".encode())
     except OSError as e:
-        raise UserError(f"can't write {path}: {e.strerror or e}.") from e
+        raise UserError(f"can't write {sources if e.filename == sources else path}: {e.strerror or e}.") from e
     say(f"{path}: {len(text)} characters, {len(set(text))} distinct")
     return path
 

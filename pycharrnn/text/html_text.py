@@ -17,7 +17,7 @@ _PARAGRAPHS = "p h1 h2 h3 h4 h5 h6 ul ol dl menu dir blockquote pre table form f
 _BREAKS = dict.fromkeys(_LINES.split(), 1) | dict.fromkeys(_PARAGRAPHS.split(), 2)
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 _TAG = re.compile(r"<([^ \t\n\r\f/>]+)")
-# In a tag: its end, or the value of an attribute, of which a quoted one ends at the next such quote.
+# In a tag: its end, an attribute's unquoted value, or the opening quote of a quoted one.
 _END_OR_VALUE = re.compile(r"""(?P<end>/?>)|=[ \t\n\r\f]*(?:(?P<quote>["'])|[^ \t\n\r\f"'>][^ \t\n\r\f>]*)""")
 # A reference to a character by a number beyond Unicode. Python raises ValueError for numbers of thousands of digits.
 _BEYOND_UNICODE = re.compile(r"&#[0-9]{100,};?")
@@ -65,8 +65,8 @@ class _Reader(HTMLParser):
         while (found := _END_OR_VALUE.search(page, at)) and not found["end"]:
             at = found.end()
             if found["quote"]:
-                at = max(page.find(found["quote"], at) + 1, at)  # a quote without an end is one of no value
-        assert name and found  # there is a > after every tag
+                at = max(page.find(found["quote"], at) + 1, at)  # a quote that is never closed has no effect
+        assert name and found  # text_of cuts the page after its last >
         tag = name[1].lower()
         if found["end"] == "/>":
             self.handle_startendtag(tag, [])

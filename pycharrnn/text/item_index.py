@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from compat.atomic_write import atomic_write
 from compat.item_options import MAX_LABELS, TAB
 from compat.vocabulary import characters_by_id
 from pycharrnn.common import regular_files
@@ -62,8 +61,7 @@ def load(
             if _fits(found, len(text)):
                 return found
     try:
-        regular_files.check(path)
-        with atomic_write(path) as f, bar("finding items", len(text), progress) as advance:
+        with regular_files.atomic_write(path) as f, bar("finding items", len(text), progress) as advance:
             check = ListCheck(kind, input_file(data_dir), label, is_cut=bool(text.left_out))
             for block in _blocks(text, check, end, is_utf8, advance, dtype):
                 f.write(block.tobytes())

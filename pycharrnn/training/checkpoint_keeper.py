@@ -278,12 +278,12 @@ class CheckpointKeeper:
         if path and not os.path.exists(path):  # -keep, or the user, removed it
             path = None
         again = f"go on from the last good checkpoint, {flag('resume', path)}" if path else self._last_good()
-        if path and not same_file(path, self._latest) and self._has_later(max(good, default=self._history.done)):
+        if path and not same_file(path, self._latest) and self._latest_is_after(max(good, default=self._history.done)):
             again += f", and give up {self._latest} with {flag('overwrite', 1)}"
         return RunStopped(f"training diverged: {_LOWER}; {again}.", 3)
 
-    def _has_later(self, i: int) -> bool:
-        """Whether `latest` holds a state after iteration `i`, of this run or of the one that it resumed."""
+    def _latest_is_after(self, i: int) -> bool:
+        """Whether the file `latest` is a checkpoint of a later iteration than `i`, also one before -resume."""
         try:
             return bool(checkpoints.load(self._latest).i > i)
         except UserError:

@@ -39,8 +39,9 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: PrintLine)
     stem, ending = files.stem, files.ending
     latest, best = run_names.latest_checkpoint(stem, ending), run_names.best_checkpoint(stem, ending)
     try:
-        for path in filter(os.path.lexists, (best, latest)):  # false for a folder that can't be used: a later check
-            regular_files.check(path)
+        for path in (best, latest):
+            if os.path.lexists(path):  # an unusable -checkpoint_dir has its own message, later
+                regular_files.check(path)
     except OSError as e:
         raise UserError(f"can't write {e.filename}: {e.strerror}.") from e
     resumed = start if isinstance(start, ResumedRun) and run_files.is_of_run(start.path, stem) else None

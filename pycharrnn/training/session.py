@@ -143,11 +143,11 @@ def _check_files(settings: RunSettings, start: InitialCheckpoint | None, note: P
     resumed = settings.resumed
     checkpoint_dir.check_names(settings)
     run_lock.check(settings.files)
-    replaced: list[str] = []  # what these sentences say is true only if no check refuses the run
-    # Checkpoints first: -overwrite 1, the advice on a log, would give up an unfinished run that no message has named.
-    overwrite_guard.check(settings.files, start, replaced.append)
-    run_log.check(settings.files, settings.data.data_dir, resumed.checkpoint if resumed else None, replaced.append)
-    for line in replaced:
+    notes: list[str] = []  # on files that this run replaces: a run that is refused replaces none
+    # Before the log, whose advice, -overwrite 1, would also give up an unfinished run.
+    overwrite_guard.check(settings.files, start, notes.append)
+    run_log.check(settings.files, settings.data.data_dir, resumed.checkpoint if resumed else None, notes.append)
+    for line in notes:
         note(line)
 
 

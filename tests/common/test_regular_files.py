@@ -38,6 +38,8 @@ def test_a_link_is_not_followed(tmp_path, target):
     for mode in ("rb", "ab", "wb"):
         with pytest.raises(OSError, match="it is a symbolic link: remove it"):
             opened(link, mode)
+    with pytest.raises(OSError, match="it is a symbolic link: remove it"), regular_files.atomic_write(str(link)):
+        pass
     with pytest.raises(OSError, match="it is a symbolic link: remove it"):
         regular_files.check(str(link))
     assert (tmp_path / "letter.txt").read_bytes() == b"a letter" and not (tmp_path / "missing.txt").exists()

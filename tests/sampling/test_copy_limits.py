@@ -374,6 +374,18 @@ def test_a_text_that_changes_while_it_is_read_gives_no_filter(folder, monkeypatc
     assert not file.exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has few symbolic links")
+def test_the_filter_is_written_through_no_link(folder, monkeypatch):
+    monkeypatch.setattr(passages, "MAX_EXACT", 50)
+    _, loaded, path = of_text(folder, b"abc" * 100)
+    (file,) = (folder / "data/list").glob("passages_3_*.bin")
+    file.unlink()
+    (folder / "letter.txt").write_bytes(b"a letter")
+    file.symlink_to(folder / "letter.txt")
+    assert isinstance(copy_limits.for_options(path, loaded, 3).passages, PassageFilter)
+    assert (folder / "letter.txt").read_bytes() == b"a letter"
+
+
 def test_a_model_of_other_characters_is_refused(folder):
     _, loaded, path = of_text(folder, b"abcabc")
     loaded.vocab[b"ab"] = loaded.vocab.pop(b"a")

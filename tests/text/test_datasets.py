@@ -73,6 +73,18 @@ def test_a_data_set_that_was_not_written_leaves_no_mark(tmp_path, monkeypatch):
         source_files.find([str(tmp_path)], print, contextlib.ExitStack())
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has few symbolic links")
+def test_the_list_of_sources_is_written_through_no_link(tmp_path):
+    (tmp_path / "pydoc").mkdir()
+    (tmp_path / "letter.txt").write_bytes(b"a letter")
+    sources = tmp_path / "pydoc" / source_files.SOURCES
+    sources.symlink_to(tmp_path / "letter.txt")
+    with pytest.raises(UserError, match=r"^can't write .*\.sources: it is a symbolic link: remove it\.$"):
+        datasets.write("pydoc", str(tmp_path), say=lambda line: None)
+    assert (tmp_path / "letter.txt").read_bytes() == b"a letter"
+    assert not (tmp_path / "pydoc" / "input.txt").exists()
+
+
 def test_pydoc_needs_no_network(tmp_path):
     path = datasets.write("pydoc", str(tmp_path), say=lambda line: None)
     text = (tmp_path / "pydoc" / "input.txt").read_bytes()

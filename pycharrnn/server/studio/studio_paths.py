@@ -9,7 +9,6 @@ import secrets
 import shutil
 from typing import Any
 
-from compat.atomic_write import atomic_write
 from pycharrnn.common import file_lock, regular_files
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.output_folder import is_disk_full
@@ -85,8 +84,7 @@ def read_json(path: str) -> dict[str, Any] | None:
 
 def write_json(path: str, value: dict[str, Any]) -> None:
     """Errors: OSError."""
-    regular_files.check(path)  # atomic_write would follow a link
-    with atomic_write(path) as f:
+    with regular_files.atomic_write(path) as f:
         f.write(json.dumps(value, indent=1).encode() + b"\n")
 
 
