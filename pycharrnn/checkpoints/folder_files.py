@@ -63,7 +63,7 @@ def newest_first(folder: str, note: PrintLine = print_nothing) -> list[File]:
         note(f"skipped {escape_line(path)}: {why}")
 
     try:
-        found = folder_walk.list_folder(folder, skipped, _may_be_checkpoint)
+        found = folder_walk.list_folder(folder, skipped, may_be_checkpoint)
     except OSError as e:
         raise UserError(f"can't look for checkpoints in {folder} ({e.strerror}).") from e
     status = {path: status for path, status in found if stat.S_ISREG(status.st_mode)}
@@ -121,7 +121,7 @@ def _folders_with_checkpoints(folder: str) -> list[str]:
 
 def _seems_to_have_checkpoints(folder: str) -> bool:
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        return any(_may_be_checkpoint(entry.name) for entry in itertools.islice(entries, _MOST_ENTRIES))
+        return any(may_be_checkpoint(entry.name) for entry in itertools.islice(entries, _MOST_ENTRIES))
     return False
 
 
@@ -157,7 +157,8 @@ def each_once(paths: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def _may_be_checkpoint(name: str) -> bool:
+def may_be_checkpoint(name: str) -> bool:
+    """Whether a file of this name in a folder is read as a checkpoint."""
     return name.lower().endswith(formats.IN_FOLDERS) and not file_magic.CACHE_NAME.fullmatch(name) and name[0] != "."
 
 

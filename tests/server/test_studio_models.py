@@ -219,6 +219,7 @@ def test_a_full_disk(with_model, monkeypatch):
 
 def test_a_model_is_moved_with_its_second_names_and_brought_back(with_model):
     os.link(f"cv/{LSTM.name}", "cv/lm_lstm2_best.t7")
+    os.link(f"cv/{LSTM.name}", "cv/kept")  # no model by this name
     files = [f"cv/{LSTM.name}", "cv/lm_lstm2_best.t7"]
     asked = with_model.get("/models/files", params={"model": LSTM.stem}).json()
     assert asked == {"files": files, "bytes": LSTM.stat().st_size}
@@ -226,7 +227,7 @@ def test_a_model_is_moved_with_its_second_names_and_brought_back(with_model):
     assert deleted["files"] == files
     folder = f"trash/{deleted['trash']}"
     assert deleted["sentence"] == f"moved {', '.join(files)} to {folder}; Undo brings them back."
-    assert names(with_model) == files_below("cv") == []
+    assert names(with_model) == [] and files_below("cv") == ["cv/kept"]
     answer = with_model.get("/trash")
     (entry,) = answer.json()["trash"]
     again = with_model.get("/trash", headers={"If-None-Match": answer.headers["ETag"]})
@@ -394,6 +395,15 @@ def test_a_folder_that_can_not_be_listed_has_no_bytes(with_model, monkeypatch):
         ["cv/x", "trash/d00000000/files/../../../letter.txt"],
         ["cv/x", 1],
         "ab",
+        ["cv/x.desktop", "trash/d00000000/files/0_x"],
+        ["cv/.t7", "trash/d00000000/files/0_x"],
+        ["cv/linked/x.t7", "trash/d00000000/files/0_x"],
+        ["cv//x.t7", "trash/d00000000/files/0_x"],
+        ["cv/x.t7", "trash/d00000000/files/linked/letter.txt"],
+        ["cv/x.t7", "trash/d00000000/files/.."],
+        ["studio/runs/x", "trash/d00000000/files/0_x"],
+        ["studio/texts/t0000000.json", "trash/d00000000/files/0_x"],
+        ["studio/x.t7", "trash/d00000000/files/0_x"],
     ],
 )
 def test_undo_moves_no_file_from_or_to_other_places(studio, pair):
@@ -401,11 +411,40 @@ def test_undo_moves_no_file_from_or_to_other_places(studio, pair):
     (folder / "files").mkdir(parents=True)
     (folder / "files" / "0_x").write_bytes(b"x")
     Path("letter.txt").write_bytes(b"mine")
-    listed = {"what": "x", "kind": "model", "run": "", "deleted": 1.0, "bytes": 1, "moved": [pair]}
-    (folder / "trash.json").write_text(json.dumps(listed), encoding="utf-8")
+    for link in (Path("cv/linked"), folder / "files" / "linked"):
+        link.symlink_to(Path.cwd())
+    write_trash(folder, pair)
     assert trash.entries() == []
     assert studio.ask("POST", "/trash/d00000000/undo", json={}).status_code == 404
     assert (folder / "files" / "0_x").exists() and Path("letter.txt").read_bytes() == b"mine"
+
+
+def test_undo_moves_no_file_out_of_a_linked_folder(studio):
+    Path("letter.txt").write_bytes(b"mine")
+    folder = Path("trash", "d00000000")
+    folder.mkdir()
+    (folder / "files").symlink_to(Path.cwd())
+    write_trash(folder, ["cv/x.t7", "trash/d00000000/files/letter.txt"])
+    assert studio.ask("POST", "/trash/d00000000/undo", json={}).status_code == 404
+    assert Path("letter.txt").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["cv/x.t7", "cv/X.T7", "models/a b.safetensors", "cv/x.csv", "studio/runs/r00000000", "studio/texts/t00000000"],
+)
+def test_undo_moves_what_can_be_deleted(studio, path):
+    folder = Path("trash", "d00000000")
+    (folder / "files").mkdir(parents=True)
+    (folder / "files" / "0_x").write_bytes(b"x")
+    write_trash(folder, [path, "trash/d00000000/files/0_x"])
+    assert studio.post("/trash/d00000000/undo").json()["files"] == [path]
+    assert Path(path).read_bytes() == b"x"
+
+
+def write_trash(folder: Path, pair: object) -> None:
+    listed = {"what": "x", "kind": "model", "run": "", "deleted": 1.0, "bytes": 1, "moved": [pair]}
+    (folder / "trash.json").write_text(json.dumps(listed), encoding="utf-8")
 
 
 @pytest.mark.parametrize("change", [{"name": "../x"}, {"text": "../x"}, {"words": ["sample"]}, {"next_words": ["x"]}])

@@ -8,6 +8,7 @@ import re
 import shutil
 
 from pycharrnn.checkpoints import checkpoint, formats, html_file
+from pycharrnn.checkpoints.folder_files import may_be_checkpoint
 from pycharrnn.common import memory
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.numbered_names import numbered
@@ -129,10 +130,10 @@ def clean() -> None:
 
 
 def names_of_file(path: str) -> list[str]:
-    """A checkpoint and its second names, such as lm_poems_best.t7, which would keep it."""
+    """A checkpoint and its second names, such as lm_poems_best.t7, under which it would still be offered."""
     folder = os.path.dirname(path)
     names = [path]
-    for name in sorted(studio_paths.names_in(folder)):
+    for name in sorted(filter(may_be_checkpoint, studio_paths.names_in(folder))):
         other = f"{folder}/{name}"
         with contextlib.suppress(OSError):
             if os.path.normpath(other) != os.path.normpath(path) and os.path.samefile(other, path):

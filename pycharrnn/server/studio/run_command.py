@@ -19,6 +19,7 @@ from pycharrnn.server.studio.text_schemas import FlagFacts, FlagList
 from pycharrnn.training import time_plan
 from pycharrnn.training.options import TrainOptions
 
+LOG_ENDING = ".csv"
 _LOG_SECONDS = 2  # between rows of the log, from which the page shows how far a run is
 # Flags that a request has fields for, and those that this server sets: a client names no path on its machine.
 _FIELDS = {"recipe", "minutes", "items", "label", "encoding", "text_encoding", "init_from"}
@@ -96,7 +97,7 @@ def are_resume_flags(words: Sequence[str]) -> bool:
 
 
 def log_of(name: str) -> str:
-    return f"{CHECKPOINTS}/{name}.csv"
+    return f"{CHECKPOINTS}/{name}{LOG_ENDING}"
 
 
 def as_typed(words: Sequence[str]) -> str:

@@ -12,11 +12,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
+from pycharrnn.checkpoints.folder_files import may_be_checkpoint
 from pycharrnn.common import folder_walk
 from pycharrnn.common.display import join_words
-from pycharrnn.server.studio import studio_paths
+from pycharrnn.server.studio import run_command, studio_paths
 from pycharrnn.server.studio.run_schemas import Deleted, FilesToDelete, TrashEntry
-from pycharrnn.server.studio.studio_paths import CHECKPOINTS, MODELS, TRASH, Refusal
+from pycharrnn.server.studio.studio_paths import CHECKPOINTS, MODELS, RUNS, TEXTS, TRASH, Refusal
 
 
 class _Listed(BaseModel):
@@ -122,19 +123,29 @@ def _listed(trash_id: str) -> _Listed | None:
         found = _Listed.model_validate(studio_paths.read_json(f"{TRASH}/{trash_id}/trash.json"))
     except ValidationError:
         return None
-    return found if _are_moves_inside(found.moved, f"{TRASH}/{trash_id}/files/") else None
+    return found if _is_safe(found.moved, f"{TRASH}/{trash_id}/files") else None
 
 
-def _are_moves_inside(moved: Sequence[tuple[str, str]], files: str) -> bool:
-    """Whether a list, which may be a stranger's, has pairs of a path in this folder and one of the trash's files."""
+def _is_safe(moved: Sequence[tuple[str, str]], files: str) -> bool:
+    """Whether a list, which may be a stranger's, has pairs of a path that `delete` is given and one of a file in
+    `files`, which is no link to another folder."""
     paths = [path for pair in moved for path in pair]
-    return len(paths) == len(set(paths)) and all(
-        all(path == os.path.normpath(path).replace(os.sep, "/") for path in pair)
-        and all(map(studio_paths.is_argument, pair))
-        and not os.path.isabs(pair[0])
-        and pair[0].split("/")[0] in (CHECKPOINTS, MODELS, "studio")
-        and pair[1].startswith(files)
-        for pair in moved
+    return (
+        len(paths) == len(set(paths))
+        and not os.path.islink(files)
+        and all(path == os.path.normpath(path).replace(os.sep, "/") for path in paths)
+        and all(map(studio_paths.is_argument, paths))
+        and all(_may_be_deleted(path) and os.path.dirname(stored) == files for path, stored in moved)
+    )
+
+
+def _may_be_deleted(path: str) -> bool:
+    """Whether a path is that of a checkpoint or log, of a run's folder, or of an upload's folder or description."""
+    folder, name = os.path.split(path)
+    if folder in (CHECKPOINTS, MODELS):
+        return may_be_checkpoint(name) or name.endswith(run_command.LOG_ENDING)
+    return (folder == RUNS and studio_paths.is_id(name, "r")) or (
+        folder == TEXTS and studio_paths.is_id(name.removesuffix(".json"), "t")
     )
 
 
