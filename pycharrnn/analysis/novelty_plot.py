@@ -14,6 +14,7 @@ from pycharrnn.analysis import plotting
 from pycharrnn.analysis.copied_report import FORMAT
 from pycharrnn.checkpoints.names import short_names
 from pycharrnn.common.errors import UserError
+from pycharrnn.engine.copies import CURVE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,9 +107,10 @@ def _figure(curves: list[NoveltyCurve]) -> Figure:
     if of_people:
         handles.append(line)
         labels.append("validation split, by people")
-    ns = sorted({n for curve in curves for n, _ in (*curve.sample, *curve.validation)})
+    ns = {n for curve in curves for n, _ in (*curve.sample, *curve.validation)}
+    ticks = [n for n in CURVE if n in ns]  # a file of somebody else may have thousands of other n
     axes.set_xscale("log", base=2)
-    axes.set_xticks(ns, [f"{n:g}" for n in ns])
+    axes.set_xticks(ticks, list(map(str, ticks)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_ylim(-0.02, 1.02)

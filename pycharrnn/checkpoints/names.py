@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pycharrnn.checkpoints import run_names
 from pycharrnn.checkpoints.formats import ALL_ENDINGS, IN_FOLDERS, page_and_model
@@ -75,8 +75,10 @@ def near(path: str) -> str:
     return near_paths.near(path, lambda p: p.endswith(ALL_ENDINGS) or os.path.isdir(p), ["cv"])
 
 
-def distinct_names(paths: Sequence[str]) -> list[str]:
+def distinct_names(paths: Sequence[str], known: Mapping[str, str] | None = None) -> list[str]:
     """As short_names, for files that differ: one in two formats keeps its ending, a model in a page its name.
+
+    `known`: names by path, which stay as they are.
 
     Example:
         >>> distinct_names(["a/lm_x.t7", "a/lm_x.safetensors", "gallery.html#lm_y_1.25"])
@@ -84,9 +86,16 @@ def distinct_names(paths: Sequence[str]) -> list[str]:
     """
     stems = distinct_stems(paths)
     names = shortest_tails([page_and_model(path)[1] or stem for path, stem in zip(paths, stems, strict=True)])
-    seen = Counter[str]()
+    known = known or {}
+    taken, wanted = set(known.values()), set(names)
     distinct = []
-    for name in names:  # a number tells names apart that differ only in bytes that can't be shown
-        seen[name] += 1
-        distinct.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
+    for path, name in zip(paths, names, strict=True):
+        if path in known:
+            distinct.append(known[path])
+            continue
+        if name in taken:  # a number tells names apart that differ only in bytes that can't be shown
+            numbered = (f"{name} ({number})" for number in itertools.count(2))
+            name = next(free for free in numbered if free not in taken and free not in wanted)
+        taken.add(name)
+        distinct.append(name)
     return distinct

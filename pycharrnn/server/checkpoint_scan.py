@@ -226,5 +226,5 @@ def _version(path: str) -> FileVersion | None:
 def _model_ids(new: list[str], known: dict[str, CheckpointEntry]) -> dict[str, str]:
     """Path of each new file -> an id that no other model has. A known path keeps its id."""
     paths = [*new, *(path for path in known if path not in new)]
-    named = zip(new, distinct_names(paths), strict=False)
-    return {path: known[path].facts.id if path in known else name for path, name in named}
+    names = distinct_names(paths, {path: entry.facts.id for path, entry in known.items()})
+    return dict(zip(new, names, strict=False))

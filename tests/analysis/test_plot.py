@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -299,6 +300,13 @@ def test_room_for_the_legend_of_many_novelty_curves(tmp_path):
     curve = novelty_plot.NoveltyCurve("name", ((4, 0.9), (8, 0.3)), ())
     sizes = [png_size(picture_of(tmp_path / f"{count}.png", count * [curve])) for count in (1, 3, 24)]
     assert sizes[0][1] < sizes[1][1] < sizes[2][1] - 20 * 0.2 * 110
+
+
+def test_novelty_ticks_are_those_of_the_curves_that_copied_writes(tmp_path):
+    points = tuple((n, 0.5) for n in range(3, 2000))
+    path = picture_of(tmp_path / "c.svg", [novelty_plot.NoveltyCurve("a", points, ())])
+    labels = re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text(encoding="utf-8"))
+    assert [label for label in labels if label.isdigit()] == ["4", "6", "8", "12", "16", "24", "32", "48"]
 
 
 def picture_of(path: Path, curves) -> Path:

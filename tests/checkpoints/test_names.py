@@ -35,7 +35,14 @@ def test_short_names(paths, names):
         (["g.html#x_1.5", "g.html#y_1.5", "g.html", "y_1.5.t7"], ["x_1.5", "y_1.5", "g", "y_1.5.t7"]),
         (["g.html#x_1.5", "h.html#x_1.5"], ["x_1.5", "x_1.5 (2)"]),
         (["\udcff.t7", "\udcfe.t7", "\udcfd.t7"], ["\ufffd", "\ufffd (2)", "\ufffd (3)"]),
+        (["\udcff.t7", "\udcfe.t7", "\ufffd (2).t7"], ["\ufffd", "\ufffd (3)", "\ufffd (2)"]),
     ],
 )
 def test_distinct_names(paths, names):
     assert distinct_names(paths) == names
+
+
+def test_known_names_stay():
+    known = {"\udcfe.t7": "\ufffd", "gone.t7": "x", "a/y.t7": "y"}
+    paths = ["\udcff.t7", "x.t7", "b/y.t7", *known]
+    assert distinct_names(paths, known) == ["\ufffd (2)", "x (2)", "b/y", *known.values()]
