@@ -294,6 +294,41 @@ def test_all_files_are_moved_or_none(with_model, monkeypatch):
     assert files_below("trash") == []
 
 
+def test_what_is_gone_already_leaves_nothing_in_the_trash(with_model, monkeypatch):
+    """As where two browsers delete a model at the same moment, before the server has noticed that its file is gone."""
+    Path(f"cv/{LSTM.name}").rename("elsewhere.t7")
+    refused = with_model.post("/models/delete", model=LSTM.stem)
+    assert (refused.status_code, refused.json()["detail"]) == (
+        404,
+        f"the files of {LSTM.stem} are gone already: there is nothing to delete.",
+    )
+    shutil.copy(GRU, "cv/b.t7")
+    rename = os.rename
+
+    def rename_what_is_removed_meanwhile(source, target):
+        os.unlink(source)
+        return rename(source, target)
+
+    monkeypatch.setattr(trash.os, "rename", rename_what_is_removed_meanwhile)
+    with pytest.raises(studio_paths.Refusal, match="can't move b to trash"):
+        trash.delete(["cv/b.t7"], "b", "model")
+    assert os.listdir("trash") == []
+    assert with_model.get("/trash").json() == {"trash": []}
+
+
+def test_a_run_whose_files_the_user_has_removed_can_be_deleted(studio):
+    without_folder, without_any = studio.start("some"), studio.start("none")
+    shutil.copy(LSTM, "cv/lm_some_best.t7")
+    for folder in ("studio/runs", "studio/texts"):
+        shutil.rmtree(folder)
+    assert studio.get(f"/runs/{without_folder}/files").json()["files"] == ["cv/lm_some_best.t7"]
+    assert studio.post(f"/runs/{without_folder}/delete").json()["files"] == ["cv/lm_some_best.t7"]
+    assert studio.get(f"/runs/{without_any}/files").json() == {"files": [], "bytes": 0}
+    assert studio.post(f"/runs/{without_any}/delete").status_code == 404
+    assert studio.get("/runs").json() == {"runs": [], "queue": []}
+    assert [entry["what"] for entry in studio.get("/trash").json()["trash"]] == ["some"]
+
+
 def test_a_folder_with_a_file_that_is_open_on_windows_stays_whole(studio, monkeypatch):
     """There, neither the folder nor that file can be renamed or removed."""
     Path("models/a").mkdir()

@@ -50,7 +50,7 @@ class RunQueue:
     def record(self, run_id: str) -> RunRecord:
         """Errors: Refusal."""
         if run_id not in self.records:
-            raise Refusal(404, "there is no such run any more.")
+            raise no_such_run()
         return self.records[run_id]
 
     def add(self, record: RunRecord) -> RunRecord:
@@ -201,6 +201,11 @@ class RunQueue:
         except OSError as e:
             self._note(f"can't write {record.folder}/run.json ({e.strerror or e}).")
         return record
+
+
+def no_such_run() -> Refusal:
+    """The refusal of a run that is not there."""
+    return Refusal(404, "there is no such run any more.")
 
 
 def _doing(record: RunRecord) -> str:

@@ -26,7 +26,7 @@ from pycharrnn.server.studio import (
     uploaded_text,
 )
 from pycharrnn.server.studio.run_progress import ProgressReader
-from pycharrnn.server.studio.run_queue import RunQueue, free_name
+from pycharrnn.server.studio.run_queue import RunQueue, free_name, no_such_run
 from pycharrnn.server.studio.run_record import RunRecord
 from pycharrnn.server.studio.run_schemas import (
     Brought,
@@ -261,7 +261,7 @@ class Studio:
     def _deleted_with(self, record: RunRecord) -> list[str]:
         """The files that go with a run: not its text in data/, which other models may need."""
         log, others = run_command.log_of(record.name), self._queue.records.values()
-        paths = run_record.checkpoints_of(record) + ([log] if os.path.lexists(log) else []) + [record.folder]
+        paths = run_record.checkpoints_of(record) + [path for path in (log, record.folder) if os.path.lexists(path)]
         if not any(other.text == record.text and other.id != record.id for other in others):
             paths += uploaded_text.files_of(record.text)
         return paths
@@ -273,9 +273,12 @@ class Studio:
             record = self._queue.record(run_id)
             if record.is_active:
                 raise Refusal(409, f"the run {record.name} trains: stop it first.")
-            deleted = trash.delete(self._deleted_with(record), record.name, "run", run_id)
+            paths = self._deleted_with(record)
+            deleted = trash.delete(paths, record.name, "run", run_id) if paths else None
             self._queue.remove(run_id)
             self._progress.forget(run_id)
+            if deleted is None:  # the user has removed all of its files
+                raise no_such_run()
             return deleted
 
         deleted = await self._call(delete)

@@ -38,10 +38,16 @@ def facts_of(paths: Sequence[str]) -> FilesToDelete:
 
 
 def delete(paths: Sequence[str], what: str, kind: Literal["run", "model"], run_id: str = "") -> Deleted:
-    """Move files and folders to the trash, all or none. `what`: a name for them. Errors: Refusal."""
+    """Move the files and folders that are still there to the trash, all or none. `what`: a name for them.
+
+    Errors: Refusal, also if none is there.
+    """
     trash_id = studio_paths.new_id("d")
     folder = f"{TRASH}/{trash_id}"
-    paths = [path.replace(os.sep, "/") for path in paths]  # as the list is checked when it is read
+    # With slashes, as the list is checked when it is read.
+    paths = [path.replace(os.sep, "/") for path in paths if os.path.lexists(path)]
+    if not paths:
+        raise Refusal(404, f"the files of {what} are gone already: there is nothing to delete.")
     moved = [(path, f"{folder}/files/{number}_{os.path.basename(path)}") for number, path in enumerate(paths)]
     size, now = facts_of(paths).bytes, time.time()
     listed = _Listed(what=what, kind=kind, run=run_id, deleted=now, moved=moved, bytes=size)
@@ -50,7 +56,8 @@ def delete(paths: Sequence[str], what: str, kind: Literal["run", "model"], run_i
         studio_paths.write_json(f"{folder}/trash.json", listed.model_dump())
         _move_all(moved)
     except OSError as e:
-        if all(map(os.path.lexists, paths)):  # else the trash has what could not be moved back
+        # Else the trash has what could not be moved back.
+        if all(os.path.lexists(path) or not os.path.lexists(stored) for path, stored in moved):
             shutil.rmtree(folder, ignore_errors=True)
         raise studio_paths.refusal_of(e, f"can't move {what} to {TRASH}") from e
     named = join_words(paths, 3)
