@@ -31,6 +31,7 @@ MAX_BYTES = 1 << 28  # of the weights of folders' models in memory
 SCAN_SECONDS = 1.0  # between two scans of the folders
 _ATTEMPTS, _ATTEMPT_SECONDS = 10, 0.05  # to get memory for a model
 _MAX_LINES = 10  # models that are printed in lines of their own
+FILE_GONE = "the file of this model has changed or is gone: choose another model."
 
 _Model = TypeVar("_Model")
 
@@ -135,7 +136,7 @@ class Registry:
         try:
             return await reading
         except (FileChanged, UserError):
-            raise NoSuchModel("the file of this model has changed or is gone: choose another model.") from None
+            raise NoSuchModel(FILE_GONE) from None
 
     async def follow_folders(self) -> None:
         """Scan the folders again and again, until this task is cancelled."""

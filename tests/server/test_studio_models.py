@@ -199,6 +199,14 @@ def test_what_can_not_be_sent(with_model, model, ending, status):
     assert files_below("studio/outgoing") == []
 
 
+def test_a_model_whose_file_is_gone_can_not_be_sent(with_model):
+    """A training removes the checkpoints that are no longer its newest or best."""
+    Path(f"cv/{LSTM.name}").rename("elsewhere.t7")
+    answer = with_model.get("/send", params={"model": LSTM.stem, "format": "html"})
+    assert answer.status_code == 404
+    assert answer.json() == {"detail": "the file of this model has changed or is gone: choose another model."}
+
+
 def test_a_full_disk(with_model, monkeypatch):
     def full(fd):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

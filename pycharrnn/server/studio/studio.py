@@ -15,7 +15,7 @@ from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.server import security
-from pycharrnn.server.registry import NoSuchModel, Registry
+from pycharrnn.server.registry import FILE_GONE, NoSuchModel, Registry
 from pycharrnn.server.studio import (
     model_files,
     run_command,
@@ -252,6 +252,10 @@ class Studio:
                 return await asyncio.to_thread(model_files.convert, path, name, title, about)
         except OSError as e:
             raise studio_paths.refusal_of(e, "can't write the file to send") from e
+        except UserError:
+            if os.path.exists(path):
+                raise
+            raise Refusal(404, FILE_GONE) from None  # a training has removed its older checkpoint, for example
 
     # -- the trash -----------------------------------------------------------------------------------------------------
 
