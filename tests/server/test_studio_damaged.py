@@ -187,6 +187,16 @@ def test_the_lists_of_a_studio_are_regular_files(studio, put_at):
     assert Path("letter.txt").read_bytes() == before and not Path("missing.txt").exists()
 
 
+@pytest.mark.parametrize("folder, path", [("cv", "/runs"), ("cv", "/runs/ID"), ("trash", "/trash")])
+def test_a_folder_that_can_not_be_listed_has_a_sentence(studio, folder, path):
+    run_id = studio.start()
+    Path(folder).rmdir()
+    Path(folder).write_text("", encoding="utf-8")
+    answer = studio.get(path.replace("ID", run_id))
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/json")
+    assert answer.json()["detail"].startswith(f"can't use {folder} (")
+
+
 @pytest.mark.parametrize("removed", ["trash", "cv", "models", "studio/texts", "studio/runs"])
 def test_a_folder_that_the_user_removes_is_empty(studio, removed):
     text_id = studio.text()

@@ -108,12 +108,20 @@ def _add_paths(routes: Sequence[_Route], app: FastAPI) -> None:
         app.add_api_route(path, handler, methods=[method], status_code=status, dependencies=checks, **described)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(UserError, _refused)
+    app.add_exception_handler(OSError, _not_usable)
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     said = error.message if isinstance(error, UserError) else str(error)
     detail = replace_surrogates(page_words.reword(said))
     return JSONResponse({"detail": detail}, error.status if isinstance(error, Refusal) else 422)
+
+
+async def _not_usable(request: Request, error: Exception) -> JSONResponse:
+    """The response where a file or a folder of the studio can't be used: one that the user has made unreadable."""
+    assert isinstance(error, OSError)
+    used = error.filename if isinstance(error.filename, str) else "the folder of this studio"
+    return await _refused(request, studio_paths.refusal_of(error, f"can't use {used}"))
 
 
 def _of_this_site(request: Request) -> None:
