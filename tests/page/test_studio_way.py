@@ -14,6 +14,8 @@ from page_tools import By, Keys, click, downloaded, element, generated, logged, 
 from serving_tools import LSTM, server
 from studio_page import drop, press, shown
 
+from pycharrnn.checkpoints import checkpoint
+
 pytestmark = [needs_browser, pytest.mark.slow]
 
 PROSE = "".join(f"The old sailor number {k} told us of the sea, and went home again.\n\n" for k in range(100))
@@ -232,8 +234,13 @@ def test_an_old_checkpoint_and_a_file_that_is_none(chromium, folder, tmp_path):
         expected = sampled(LSTM, ["-length", "600", "-temperature", "0.7", "-seed", "123", "-primetext", "\n"])
         assert generated(chromium, 600) == expected.decode().strip("\n")
         click(chromium, "show-bring")
+        checkpoint.convert(checkpoint.load(LSTM), tmp_path / "lm_a.json")
+        names = ("lm_a_best.json", "lm_a_latest.json")  # of one checkpoint
+        drop(chromium, "bring-drop", dict.fromkeys(names, (tmp_path / "lm_a.json").read_text(encoding="utf-8")))
+        shown(chromium, "brought", "models/lm_a_best.t7")
+        assert [button.text for button in element(chromium, "brought").find_elements(By.TAG_NAME, "button")] == ["Play"]
         (tmp_path / "photo.t7").write_bytes(b"no model" * 100)
         element(chromium, "model-file").send_keys(str(tmp_path / "photo.t7"))
         shown(chromium, "bring-problem", "photo.t7")
-        assert [path.name for path in folder.glob("models/*")] == [LSTM.name]
+        assert sorted(path.name for path in folder.glob("models/*")) == ["lm_a_best.t7", LSTM.name]
     logged(chromium)  # where the refusal stands

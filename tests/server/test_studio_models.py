@@ -48,6 +48,24 @@ def test_an_old_checkpoint_is_there_to_play_with(studio):
     assert files_below("studio/incoming") == []
 
 
+@pytest.mark.parametrize("brought", [("best", "epoch2.00_1.9000", "latest"), ("epoch2.00_1.9000", "latest", "best")])
+def test_a_checkpoint_that_is_brought_by_all_names_of_its_run_is_one_model(studio, brought):
+    """Lists show it by one name only: by the others, it could not be played with."""
+    answers = [bring(studio, f"lm_a_{name}.t7", LSTM.read_bytes()).json() for name in brought]
+    first = f"lm_a_{brought[0]}"
+    assert answers == 3 * [{"models": [first], "sentence": f"one model is here to play with: models/{first}.t7."}]
+    assert names(studio) == [first]
+    assert bring(studio, f"lm_a_{brought[1]}.t7", GRU.read_bytes()).json()["models"] == [f"lm_a_{brought[1]}"]
+    assert bring(studio, "lm_b_best.t7", LSTM.read_bytes()).json()["models"] == ["lm_b_best"]
+    assert len(names(studio)) == 3
+
+
+@pytest.mark.parametrize("brought", [("a.t7", "a.t7_cpu.t7"), ("a.t7_cpu.t7", "a.t7")])
+def test_a_model_and_its_copy_for_the_cpu_are_both_there(studio, brought):
+    ids = [bring(studio, name, LSTM.read_bytes()).json()["models"] for name in brought]
+    assert sorted(names(studio)) == sorted(model_id for (model_id,) in ids)
+
+
 def test_a_page_of_several_models_is_several_models(studio, tmp_path):
     page = tmp_path / "page.html"
     single_file.write(page, gallery.collect([str(LSTM), str(GRU)], False, print), False)

@@ -60,7 +60,8 @@ export class Bring {
       $("bring-drop").hidden = false;
       this.#box.hide();
     }
-    if (models.length) this.#showBrought(models, sentences);
+    // Several names of one checkpoint are one model.
+    if (models.length) this.#showBrought([...new Set(models)], [...new Set(sentences)]);
     else $("choose-model").focus();
     await this.#onChange();
   }

@@ -7,8 +7,7 @@ import os
 import re
 import shutil
 
-from pycharrnn.checkpoints import checkpoint, formats, html_file
-from pycharrnn.checkpoints.folder_files import may_be_checkpoint
+from pycharrnn.checkpoints import checkpoint, folder_files, formats, html_file
 from pycharrnn.common import memory
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.numbered_names import numbered
@@ -35,6 +34,7 @@ def incoming_path(name: str) -> str:
 def bring(path: str) -> list[str]:
     """Check a received file, and put its models into models/. Returns: their paths. Errors: UserError; OSError.
 
+    Of a model that is there by another name of its run, the path is that one's, and nothing is added.
     Nothing in the file is executed. A file of a format that counts in folders stays as it is; others become .t7.
     """
     shown = os.path.basename(path)
@@ -54,7 +54,7 @@ def bring(path: str) -> list[str]:
 
 def _put_into_models(path: str) -> list[str]:
     """As `bring`; of a file that can't be read nothing is left there. Errors: any."""
-    made: list[str] = []
+    made, found = list[str](), list[str]()
     try:
         for model, name in _models_in(path):
             loaded = checkpoint.load(model)
@@ -67,11 +67,14 @@ def _put_into_models(path: str) -> list[str]:
                 target = _free(stem, ".t7")
                 checkpoint.convert(loaded, target)
             made.append(target)
+            if same := _by_another_name(target):
+                os.unlink(made.pop())
+            found.append(same or target)
     except BaseException:
         for target in made:
             os.unlink(target)
         raise
-    return made
+    return list(dict.fromkeys(found))
 
 
 def _models_in(path: str) -> list[tuple[str, str]]:
@@ -87,9 +90,27 @@ def _models_in(path: str) -> list[tuple[str, str]]:
 
 
 def _free(stem: str, ending: str) -> str:
-    """A path in models/ that no file has, in any format."""
-    stems = numbered(f"{MODELS}/{stem}")
-    return next(free for free in stems if not any(os.path.lexists(free + e) for e in formats.IN_FOLDERS)) + ending
+    """A path in models/ that no file has, in any format, and that makes no file there a copy of another one."""
+
+    def is_free(stem: str) -> bool:
+        path = f"{stem}{ending}"
+        names = [*(stem + e for e in formats.IN_FOLDERS), f"{path}{folder_files.COPY}"]
+        names += [path.removesuffix(folder_files.COPY)] if path.endswith(folder_files.COPY) else []
+        return not any(map(os.path.lexists, names))
+
+    return next(filter(is_free, numbered(f"{MODELS}/{stem}"))) + ending
+
+
+def _by_another_name(path: str) -> str:
+    """Another name in models/ of the model at `path`, as lm_a_best.t7 of lm_a_latest.t7; "" without one.
+
+    Lists of models have only one name of a checkpoint of a run.
+    """
+    paths = [f"{MODELS}/{name}" for name in sorted(studio_paths.names_in(MODELS))]
+    for name, others in folder_files.each_once(paths).items():
+        if path in (name, *others):
+            return next((other for other in (name, *others) if other != path), "")
+    return ""
 
 
 def convert(path: str, name: str, title: str = "", about: str = "") -> str:
@@ -133,7 +154,7 @@ def names_of_file(path: str) -> list[str]:
     """A checkpoint and its second names, such as lm_poems_best.t7, under which it would still be offered."""
     folder = os.path.dirname(path)
     names = [path]
-    for name in sorted(filter(may_be_checkpoint, studio_paths.names_in(folder))):
+    for name in sorted(filter(folder_files.may_be_checkpoint, studio_paths.names_in(folder))):
         other = f"{folder}/{name}"
         with contextlib.suppress(OSError):
             if os.path.normpath(other) != os.path.normpath(path) and os.path.samefile(other, path):
