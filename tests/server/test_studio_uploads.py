@@ -364,6 +364,22 @@ def test_an_interrupted_upload_leaves_nothing(studio):
     assert studio.upload(text_id, "a.txt").json()["name"] == "a.txt"
 
 
+def test_an_upload_to_a_text_that_is_deleted_meanwhile(studio):
+    text_id = studio.text()
+
+    async def content():
+        yield b"a part"
+        os.rename(f"studio/texts/{text_id}", "moved")
+        os.rename(f"studio/texts/{text_id}.json", "moved.json")
+        yield b"the rest"
+
+    refused = studio.upload(text_id, "a.txt", content())
+    assert (refused.status_code, refused.json()["detail"]) == (
+        404,
+        "this text is not here any more: drop it again.",
+    )
+
+
 def test_an_upload_that_is_cancelled_while_a_thread_writes(studio, monkeypatch):
     """As when the server ends: the file is closed after the thread has written, and its name is free."""
     begun, may_end, events = threading.Event(), threading.Event(), []

@@ -212,8 +212,10 @@ class _Api:
             raise Refusal(422, f"can't keep {name[:100]!r} ({e.strerror or e}).") from e
         try:
             size = await _received(request, path, f"can't keep {os.path.basename(path)}")
-        except BaseException:  # the server may end meanwhile
+        except BaseException as e:  # the server may end meanwhile
             kept.give_up(path)
+            if isinstance(e, Refusal):
+                self._studio.texts.of(text)  # its own refusal, if it was deleted meanwhile
             raise
         return Uploaded(name=os.path.basename(path), bytes=size)
 
