@@ -78,7 +78,9 @@ async def _refuse(request: Request, error: RequestValidationError) -> Response:
     if first["loc"] == ("body",) and not _is_json(request):
         return JSONResponse({"detail": "the body must be JSON, with the header Content-Type: application/json."}, 422)
     if first["type"] == "json_invalid":
-        return JSONResponse({"detail": f"the body is not JSON: {first['ctx']['error']}, at {first['loc'][-1]}."}, 422)
+        why = first["ctx"]["error"].removesuffix(" at")  # "Invalid control character at"
+        at = " at" if why != first["ctx"]["error"] else ", at"
+        return JSONResponse({"detail": f"the body is not JSON: {why}{at} {first['loc'][-1]}."}, 422)
     if first["loc"] == ("body",) and first["type"] == "string_unicode":
         return JSONResponse({"detail": "the body has a field whose name is not valid Unicode."}, 422)
     if first["loc"] == ("body",):

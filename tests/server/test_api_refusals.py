@@ -79,6 +79,8 @@ def test_a_body_must_be_an_object(client, body):
     [
         (b"", "the body must be a JSON object."),
         (b"{", "the body is not JSON: Expecting property name enclosed in double quotes, at 1."),
+        (b'{"model": "a', "the body is not JSON: Unterminated string starting at 10."),
+        (b'{"model": "\n"}', "the body is not JSON: Invalid control character at 11."),
         (b"[" * 60_000, "the body is not JSON: Expecting value, at 60000."),  # unless Python refuses that depth
         (b"[]", "the body must be a JSON object."),
         (b'{"model": 3}', "model: Input should be a valid string."),
