@@ -16,7 +16,7 @@ from pycharrnn.common import regular_files
 from pycharrnn.common.errors import UserError, flag, on_page
 from pycharrnn.common.file_lock import LockHeld
 from pycharrnn.common.losses import best_first, best_iteration, finite
-from pycharrnn.common.printing import PrintLine
+from pycharrnn.common.printing import PrintLine, PrintOnce
 from pycharrnn.common.same_file import same_file
 from pycharrnn.training import run_files
 from pycharrnn.training.distributed import Ranks
@@ -57,7 +57,7 @@ class CheckpointKeeper:
         self._best = run_names.best_checkpoint(self._stem, self._ending)
         self._best_shown = self._left_as_best() if resumed else None  # the iteration of the file `best`
         self._failure = ""  # of the last save; a string, since an exception would keep the checkpoint in memory
-        self._noted: set[str] = set()
+        self._note_once = PrintOnce(note)
         self._resumed = resumed
         self._counts_resumed = resumed is not None and self._is_beside(resumed)  # as the file of its iteration
         self._good = resumed  # path of the newest checkpoint with finite weights
@@ -224,11 +224,6 @@ class CheckpointKeeper:
         except UserError:
             return None
         return best if (found.i, found.val_loss) == (best, losses[best]) else None
-
-    def _note_once(self, key: str, line: str) -> None:
-        if key not in self._noted:
-            self._noted.add(key)
-            self._note(line)
 
     def _last_good(self) -> str:
         validated = sorted(finite(self._history.val_losses), reverse=True)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from compat.charrnn import Checkpoint
 from pycharrnn.common.errors import UserError, flag, on_page
-from pycharrnn.common.printing import PrintLine
+from pycharrnn.common.printing import PrintLine, PrintOnce
 from pycharrnn.common.same_file import same_file
 from pycharrnn.text.text_folder import input_file
 from pycharrnn.training import log_rows
@@ -94,9 +94,8 @@ class RunLog:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path, self._sizes = path, sizes
-        self._training_seconds, self._note, self._clock = training_seconds, note, clock
+        self._training_seconds, self._note_once, self._clock = training_seconds, PrintOnce(note), clock
         self._every, self._last_row = every, clock()
-        self._noted = set[str]()
         before, self._size = self._begin(sizes.done)
         self._began = clock() - before
         self._last = sizes.done, training_seconds()  # iteration and time of the last row of training
@@ -173,8 +172,3 @@ class RunLog:
                     f.truncate(size)
                 raise
             self._size = size + len(line)
-
-    def _note_once(self, what: str, line: str) -> None:
-        if what not in self._noted:
-            self._noted.add(what)
-            self._note(line)
