@@ -58,7 +58,7 @@ def restore(session: Session, start: ResumedRun, trainer: Trainer, say: PrintLin
             say(f"{data_dir}/input.txt is not the text of the checkpoint: it was {was}; it is {text}.")
             changed.append("the text")
     if changed:
-        trainer.reset_position()
+        trainer.reset_hidden_state()
         epoch = lua_format.fixed(found.i / loader.ntrain, 2)
         say(
             f"{' and '.join(changed)} changed: the run goes on at the start of the text, with a zero hidden state and"

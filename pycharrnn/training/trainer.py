@@ -81,7 +81,7 @@ class Trainer:
         self._weight_drop: WeightDrop | None = None
         if optimisation.weight_drop:
             self._weight_drop = WeightDrop(flat, model.views, self.bptt.from_canonical, optimisation.weight_drop)
-        self._state_reset = optimisation.state_reset
+        self._state_reset = optimisation.state_reset  # the probability of a row
         self._replayed: CUDAGraphStep | None = None
         if self.bptt.backend.can_be_recorded:
             self._replayed = CUDAGraphStep(self._forward_backward, flat.device, note, ranks.wait)
@@ -143,13 +143,13 @@ class Trainer:
         of_numpy = {"numpy": np.__version__} if self._old_exp else {}  # its log
         return {"pycharrnn": __version__, **of_torch, **of_numpy}
 
-    def reset_position(self) -> None:
+    def reset_hidden_state(self) -> None:
         """Make the next batch the first: its hidden state starts from zeros."""
         self._set_states(self._zeros())
         self._first_batch = True
 
-    def _reset_states(self) -> None:
-        """Zero the states of random rows before the next batch. Every rank draws for the whole batch.
+    def _zero_random_states(self) -> None:
+        """Zero the hidden states of random rows before the next batch (-state_reset). Every rank draws for all rows.
 
         Source: Melis, Dyer & Blunsom 2018, "On the state of the art of evaluation in neural language models".
         """
@@ -224,7 +224,7 @@ class Trainer:
         """Run one iteration: forward, backward, clip, update. Errors: TextChanged, with nothing changed."""
         self._read_batch(TRAIN)
         if self._state_reset:
-            self._reset_states()
+            self._zero_random_states()
         if self._masks is not None:
             self._draw_masks(self._masks)
         with self._weight_drop.left_out(self.gradient, self._seed()) if self._weight_drop else nullcontext():

@@ -109,7 +109,7 @@ def test_a_trainer_that_forgets_its_place_is_a_new_one(tmp_path):
     old, new = a_trainer(folder), a_trainer(folder)
     for _ in range(3):
         old.step()
-    old.reset_position()
+    old.reset_hidden_state()
     old.loader.reset_batch_pointer(TRAIN)
     new.model.flat.detach().copy_(old.model.flat)
     for trainer in (old, new):
