@@ -55,14 +55,15 @@ class CheckpointKeeper:
         self._commands, self._stem, self._ending, self._lock = commands, files.stem, files.ending, lock
         self._latest = run_names.latest_checkpoint(self._stem, self._ending)
         self._best = run_names.best_checkpoint(self._stem, self._ending)
-        self._best_shown = self._left_as_best() if resumed else None  # the iteration of the file `best`
+        # Of the checkpoint that the file `best` holds; None before this run has written it.
+        self._iteration_of_best = self._left_as_best() if resumed else None
         self._failure = ""  # of the last save; a string, since an exception would keep the checkpoint in memory
         self._note_once = PrintOnce(note)
         self._resumed = resumed
         self._counts_resumed = resumed is not None and self._is_beside(resumed)  # as the file of its iteration
         self._good = resumed  # path of the newest checkpoint with finite weights
-        self._good_at = 0  # its iteration; 0 for that of -resume
-        self._bad = False  # whether the last named checkpoint has NaN or infinity
+        self._iteration_of_good = 0  # that of `_good`; 0 for the checkpoint of -resume
+        self._last_is_bad = False  # whether the last named checkpoint has NaN or infinity
         self._last_attempt = time.monotonic()
 
     # -- the files -----------------------------------------------------------------------------------------------------
@@ -92,13 +93,13 @@ class CheckpointKeeper:
         i = checkpoint.i
         path = self.path_of(i)
         good = i in finite(self._history.val_losses) and checkpoint.network.is_finite()
-        self._bad = not good
-        if self._bad:
+        self._last_is_bad = not good
+        if self._last_is_bad:
             self._note(f"{path} holds numbers that are not finite: {_LOWER}; {self._last_good()}.")
         if not self._write(path, checkpoint):
             return None
         if good:
-            self._good, self._good_at = path, i
+            self._good, self._iteration_of_good = path, i
             self._update_others(path, None if latest is checkpoint else latest)
         return path
 
@@ -114,8 +115,8 @@ class CheckpointKeeper:
     def _update_others(self, path: str, latest: Checkpoint | None = None) -> None:
         """Update best and latest after the named checkpoint at `path`; delete by -keep. `latest`: as in save_named."""
         best = self._best_written()
-        if best is not None and best != self._best_shown and self._link(self._file_of(best), self._best):
-            self._best_shown = best
+        if best is not None and best != self._iteration_of_best and self._link(self._file_of(best), self._best):
+            self._iteration_of_best = best
         if self._files.save_every_minutes or os.path.exists(self._latest):
             if latest is None:
                 self._link(path, self._latest)
@@ -132,10 +133,10 @@ class CheckpointKeeper:
     def save_latest(self, checkpoint: Checkpoint) -> None:
         """Write the latest checkpoint, unless the same one has been saved or weights are not finite."""
         i = checkpoint.i
-        saved_now = self._good_at == i and self._good is not None and os.path.isfile(self._good)
+        saved_now = self._iteration_of_good == i and self._good is not None and os.path.isfile(self._good)
         is_same = saved_now and "minutes" not in checkpoint.opt  # -minutes: less time is left than was saved
         if i and not is_same and checkpoint.network.is_finite() and self._write(self._latest, checkpoint):
-            self._good, self._good_at = self._latest, i
+            self._good, self._iteration_of_good = self._latest, i
 
     def _write(self, path: str, checkpoint: Checkpoint) -> bool:
         if self._ranks.rank:
@@ -197,7 +198,7 @@ class CheckpointKeeper:
         path = self.path_of(i)
         if os.path.exists(path):
             return path
-        if i == self._best_shown:
+        if i == self._iteration_of_best:
             return self._best
         return self._resumed if i == self._history.done and self._resumed and self._counts_resumed else path
 
@@ -253,7 +254,7 @@ class CheckpointKeeper:
     def _saved_at_the_end(self, checkpoint: Checkpoint) -> str:
         """Save; return the end of a sentence that says how to continue."""
         self.save_latest(checkpoint)
-        if self._good is not None and self._good_at == checkpoint.i and checkpoint.i:
+        if self._good is not None and self._iteration_of_good == checkpoint.i and checkpoint.i:
             self._note(self._commands.sample(self._good))
             return self._commands.resume(self._good)
         why = self._failure or ("its numbers are not finite" if checkpoint.i else "nothing has been trained")
@@ -268,7 +269,7 @@ class CheckpointKeeper:
         limit, losses = self._history.max_loss, self._history.val_losses
         good = [i for i, loss in losses.items() if loss <= limit and os.path.exists(self._file_of(i))]
         path = self._file_of(max(good)) if good else self._resumed
-        if good and self._good_at == max(good):
+        if good and self._iteration_of_good == max(good):
             path = self._good  # which may record the time that is left
         if path and not os.path.exists(path):  # -keep, or the user, removed it
             path = None
@@ -286,7 +287,7 @@ class CheckpointKeeper:
 
     def finish(self) -> None:
         """Print the best checkpoint and the commands that use it. Errors: UserError, RunStopped if the last failed."""
-        if self._bad:
+        if self._last_is_bad:
             raise self.diverged()
         if self._ranks.rank:
             return
@@ -297,7 +298,7 @@ class CheckpointKeeper:
         if best is None:
             return
         path, loss = self._file_of(best), lua_format.fixed(self._history.val_losses[best], 4)
-        sampled = self._best if self._best_shown == best and os.path.exists(self._best) else path
+        sampled = self._best if self._iteration_of_best == best and os.path.exists(self._best) else path
         self._note(f"finished; the best checkpoint is {path}, with validation loss {loss}.")
         lowest = best_iteration(self._history.val_losses)
         if lowest is not None and lowest != best:  # beside the resumed checkpoint, in another folder or format
