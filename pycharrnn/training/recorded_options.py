@@ -23,14 +23,14 @@ from pycharrnn.text.text_folder import input_file
 from pycharrnn.training.options import TrainOptions, is_more_than_whole
 
 _TYPES = typing.get_type_hints(TrainOptions)
-_FROM_NETWORK = ("rnn_size", "num_layers", "model")
+FROM_NETWORK = ("rnn_size", "num_layers", "model")  # options whose values are those of the network
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")  # never in file names, but in terminal commands
 _EXACT = 1 << 53  # doubles hold all integers up to this one
 
 
 def find(loaded: Checkpoint, name: str) -> Any:
     """The recorded value of an option; the default if none is recorded; None if the recorded value has another type."""
-    if name in _FROM_NETWORK:
+    if name in FROM_NETWORK:
         return getattr(loaded.network, name)
     value: Any = loaded.opt.get(name, getattr(TrainOptions, name))
     if name == "dtype" and value == "double":  # its name in early checkpoints

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from compat import lua_format
 from compat.lua_random import explained
 from pycharrnn.checkpoints import checkpoint, formats
 from pycharrnn.checkpoints.torch_names import IN_TORCH_NN
@@ -18,7 +16,7 @@ from pycharrnn.engine import device as devices
 from pycharrnn.engine.dtype_names import MIXED
 from pycharrnn.text.data_settings import DataSettings
 from pycharrnn.text.text_stats import TextStats
-from pycharrnn.training import recipes, recorded_options, run_files, text_defaults, time_plan
+from pycharrnn.training import recipes, recorded_options, resumed_options, run_files, text_defaults, time_plan
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
 from pycharrnn.training.machine import Machine
 from pycharrnn.training.options import TrainOptions
@@ -33,8 +31,6 @@ from pycharrnn.training.settings import (
 )
 from pycharrnn.training.time_plan import Timing
 
-_SIZES = ("rnn_size", "num_layers", "model")  # of the network
-_FIXED = (*_SIZES, "forget_bias", "items", "label")  # a resumed run can't change them
 _DECAY = ("learning_rate_decay", "learning_rate_decay_after")
 _MAX_T7_CHARACTERS = 1000  # of a utf8 model saved as .t7 by default: its identity matrix has 8 MB
 
@@ -67,7 +63,9 @@ def settle(
     if options.recipe in recipes.RECIPES or timing is not None:
         options = _with_recipe(with_mixed_precision(options, given, machine), given, text, timing, lines)
     if isinstance(start, ResumedRun):
-        options, start = _resumed(options, given, start, lines)
+        options, start, log, notes = resumed_options.apply(options, given, start)
+        lines.log += log
+        lines.notes += notes
         options = _without_unused_text_encoding(options)
         encoding, options = options.encoding, _with_encoding(options, start)
         time_plan.check(options, (), machine.process.size)
@@ -161,7 +159,7 @@ def with_checkpoint(options: TrainOptions, given: Collection[str], start: Initia
     """
     if start is None:
         return options
-    found = {name: getattr(start.checkpoint.network, name) for name in _SIZES}
+    found = {name: getattr(start.checkpoint.network, name) for name in recorded_options.FROM_NETWORK}
     if not start.checkpoint.names_gates and "forget_bias" not in given:
         found["forget_bias"] = 0  # train.lua looks for the forget gates by their names
     path = start.path
@@ -220,80 +218,6 @@ def _planned(request: text_defaults.RunRequest, timing: Timing, lines: _Lines) -
             f" took {timing.used:.1f}, so the model learns {learns}: give a longer {flag('minutes')}."
         )
     return applied
-
-
-def _resumed(
-    options: TrainOptions, given: Collection[str], start: ResumedRun, lines: _Lines
-) -> tuple[TrainOptions, ResumedRun]:
-    path, found = start.path, start.checkpoint
-    lines.log.append(f"resuming from {path}, iteration {found.i}, epoch {lua_format.fixed(found.epoch, 2)}")
-    overridden: dict[str, str] = {}  # name -> in words
-    kept: list[str] = []
-    becomes_exact = "exact" in given and options.exact and not recorded_options.find(found, "exact")
-    for option in dataclasses.fields(options):
-        name = option.name
-        if not option.metadata["record"]:
-            continue
-        if name == "minutes" and "max_epochs" in given and name not in given:
-            continue  # that length instead of the time that is left
-        if name == "patience" and name not in given and not {"minutes", "max_epochs"}.isdisjoint(given):
-            # A higher learning rate comes first, with losses above those from before.
-            if patience := recorded_options.find(found, name):
-                end = flag("minutes" if "minutes" in given else "max_epochs")
-                lines.notes.append(
-                    f"{end} says when this run ends: it goes on without {flag(name, patience)}, unless that is given"
-                    " again."
-                )
-            continue
-        if name == "dtype" and name not in given and becomes_exact:
-            continue  # -exact 1 has a precision of its own
-        # A run of -init_from has the dropout of its model, and records the option.
-        was = found.network.dropout if name == "dropout" else recorded_options.find(found, name)
-        if name in given and (asked := getattr(options, name)) != was:
-            before = "it was not given" if was == "" else f"was {_in_words(was)}"
-            is_unknown = name == "minutes" and not was  # it is not recorded
-            overridden[name] = _in_words(asked) + ("" if is_unknown else f" ({before})")
-        else:
-            kept.append(name)
-    # A checkpoint with a run state has the mean squares themselves.
-    fixed = (*_FIXED, "initial_mean") if found.state else _FIXED
-    for name in fixed:
-        if name in overridden:
-            change = f"{flag(name)} {overridden[name]}"
-            raise UserError(f"{change} can't change during a run: leave it out, or start a new run.")
-    recorded = recorded_options.options_of(path, found, kept, set(kept).difference(fixed))
-    # Later checkpoints don't record -resume: they equal those of a run that never stopped.
-    options = dataclasses.replace(options, resume="", **{name: getattr(recorded, name) for name in kept})
-    if not options.checkpoint_format:  # set here, so that the flags that repeat the run name it
-        options = dataclasses.replace(options, checkpoint_format=_format_of(start))
-    if overridden:
-        changes = ", ".join(f"-{name} {change}" for name, change in overridden.items())
-        lines.log.append(f"overridden: {changes}")
-    start = dataclasses.replace(start, overridden=frozenset(overridden))
-    return _in_place(options, start, given, lines), start
-
-
-def _format_of(start: ResumedRun) -> str:
-    """The value of -checkpoint_format that goes on with the format of a resumed checkpoint."""
-    return (formats.SAFETENSORS if formats.SAFETENSORS.is_of(start.path) else formats.T7).name
-
-
-def _in_place(options: TrainOptions, start: ResumedRun, given: Collection[str], lines: _Lines) -> TrainOptions:
-    """Write beside the checkpoint of -resume unless -checkpoint_dir is given; a recorded folder may be a stranger's."""
-    if "checkpoint_dir" in given or start.is_in_place:
-        return options
-    folder = os.path.dirname(start.path) or "."
-    lines.notes.append(
-        f"new checkpoints go to {escape_line(folder, None)}, where the one of {flag('resume')} is:"
-        f" {flag('checkpoint_dir')} names another folder."
-    )
-    return dataclasses.replace(options, checkpoint_dir=folder)
-
-
-def _in_words(value: object) -> str:
-    if value is None:
-        return "nothing that can be used"
-    return lua_format.tostring(value) if isinstance(value, (int, float)) else escape_line(str(value)) or "''"
 
 
 def _with_encoding(options: TrainOptions, start: InitialCheckpoint) -> TrainOptions:
