@@ -26,7 +26,7 @@ _LEAST_ITERATIONS = 20  # from a speed that was too low for a moment, a run can 
 ANY_TIME = 0.01  # seconds of an iteration, for options_for where only the batches matter
 _LEAST_WITH_LONG_SEQUENCES = 640  # rnn_size, for texts
 _LEAST_WARMED_UP = 512  # rnn_size from which lists of lines have -warmup, as texts always have
-_PART_OF_DROP_FURTHER = 0.7  # of the weight drop, with -init_from: the model was trained with less, or without
+_DROP_INIT_FROM = 0.7  # the part of the weight drop with -init_from: the model was trained with less, or without
 SHOWN = 200  # characters of samples
 _STATE_RESET = 0.05  # of texts, in runs of less than _FEW_EPOCHS
 _FEW_EPOCHS = 1.5  # in runs of many more epochs, -state_reset raises the loss
@@ -148,7 +148,7 @@ def check(opt: TrainOptions, given: Collection[str], processes: int) -> None:
 
 def with_batches(request: RunRequest, rnn_size: int) -> TrainOptions:
     """The options with the batches and splits for this size, which don't depend on the time. Errors: UserError."""
-    return request.with_defaults(_settings(request.opt, request.length, rnn_size, 1, 1))
+    return request.with_defaults(_settings(request.opt, request.length, rnn_size, epochs=1, every=1))
 
 
 def options_for(request: RunRequest, rnn_size: int, iteration: float, seconds: float) -> TrainOptions:
@@ -236,23 +236,23 @@ def _validations(fitting: float) -> int:
 
 def _settings(opt: TrainOptions, length: int, rnn_size: int, epochs: float, every: int) -> dict[str, Value]:
     """`length`: characters of the text."""
-    rules = _rules(opt)
-    by_length = _by_length(rules, rnn_size, length)
-    most_drop = float(by_length.get("weight_drop", rules.max_weight_drop))
+    by_length = _by_length(opt, length, rnn_size)
+    most_drop = float(by_length.get("weight_drop", _rules(opt).max_weight_drop))
     return {
         **_ALWAYS,
         **by_length,
         "rnn_size": rnn_size,
-        "seq_length": _seq_length(rules, rnn_size, length, bool(opt.init_from)),
-        "learning_rate": _learning_rate(rules, rnn_size, length, bool(opt.init_from)),
-        "weight_drop": _weight_drop(rules, length, epochs, rnn_size, most_drop, bool(opt.init_from)),
+        "seq_length": _seq_length(opt, length, rnn_size),
+        "learning_rate": _learning_rate(opt, length, rnn_size),
+        "weight_drop": _weight_drop(opt, length, rnn_size, epochs, most_drop),
         "state_reset": _STATE_RESET if epochs < _FEW_EPOCHS and not opt.items else 0,
         "max_epochs": epochs,
         "eval_val_every": every,
     }
 
 
-def _by_length(rules: Rules, rnn_size: int, length: int) -> dict[str, Value]:
+def _by_length(opt: TrainOptions, length: int, rnn_size: int) -> dict[str, Value]:
+    rules = _rules(opt)
     if rules is TEXT_RULES:
         return {**_OF_TEXTS, **(_OF_SHORT_TEXTS if length < rules.short else {})}
     found: dict[str, Value] = {"batch_size": 12}
@@ -264,22 +264,25 @@ def _by_length(rules: Rules, rnn_size: int, length: int) -> dict[str, Value]:
     return found
 
 
-def _seq_length(rules: Rules, rnn_size: int, length: int, further: bool) -> int:
+def _seq_length(opt: TrainOptions, length: int, rnn_size: int) -> int:
     """Twice as long for a large network and a longer text: its run has steps enough, so half as many do better."""
+    rules = _rules(opt)
     is_large = rules is TEXT_RULES and length >= rules.short and rnn_size >= _LEAST_WITH_LONG_SEQUENCES
-    return rules.seq_length * (2 if is_large and not further else 1)
+    return rules.seq_length * (2 if is_large and not opt.init_from else 1)
 
 
-def _learning_rate(rules: Rules, rnn_size: int, length: int, further: bool) -> float:
+def _learning_rate(opt: TrainOptions, length: int, rnn_size: int) -> float:
+    rules = _rules(opt)
     rate = rules.learning_rate * math.pow(min(1, _REFERENCE_SIZE / rnn_size), 0.8)
     if length < rules.short:
         rate *= 0.7 if rules is TEXT_RULES else 1  # its batches have fewer rows
-        rate *= rules.rate_init_from if further else 1
+        rate *= rules.rate_init_from if opt.init_from else 1
     return float(f"{rate:.2g}")
 
 
-def _weight_drop(rules: Rules, length: int, epochs: float, rnn_size: int, most: float, further: bool) -> float:
+def _weight_drop(opt: TrainOptions, length: int, rnn_size: int, epochs: float, most: float) -> float:
+    rules = _rules(opt)
     doublings = max(0, math.log2(max(epochs, 1e-9) / rules.epochs_without_drop))
     per_doubling = next(drop for least, drop in rules.weight_drop_per_doubling if length >= least)
     drop = min(most, per_doubling * doublings * math.pow(rnn_size / 256, 0.25))
-    return round(drop * (_PART_OF_DROP_FURTHER if further else 1), 2)
+    return round(drop * (_DROP_INIT_FROM if opt.init_from else 1), 2)
