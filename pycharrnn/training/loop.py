@@ -214,15 +214,16 @@ def _report_step(run: CurrentRun, i: int, seconds: float, stop: GracefulStop) ->
 
 
 def _decay_learning_rate(run: CurrentRun, i: int) -> None:
-    settings, optimizer = run.session.settings.optimisation, run.trainer.optimizer
+    optimisation, optimizer = run.session.settings.optimisation, run.trainer.optimizer
     ntrain = run.session.loader.ntrain
-    decays = not settings.anneal and learning_rate.decays_after(settings, i, ntrain)
-    if settings.anneal or i <= settings.warmup:
-        optimizer.learning_rate = learning_rate.after(settings, i, ntrain, run.iterations)
+    decays = not optimisation.anneal and learning_rate.decays_after(optimisation, i, ntrain)
+    if optimisation.anneal or i <= optimisation.warmup:
+        optimizer.learning_rate = learning_rate.after(optimisation, i, ntrain, run.iterations)
     elif decays:
-        optimizer.learning_rate *= settings.learning_rate_decay
+        optimizer.learning_rate *= optimisation.learning_rate_decay
     if decays:
-        factor, rate = lua_format.tostring(settings.learning_rate_decay), lua_format.tostring(optimizer.learning_rate)
+        factor = lua_format.tostring(optimisation.learning_rate_decay)
+        rate = lua_format.tostring(optimizer.learning_rate)
         run.output.say(f"decayed learning rate by a factor {factor} to {rate}")
 
 

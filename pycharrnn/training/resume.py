@@ -77,14 +77,15 @@ def restore(session: Session, start: ResumedRun, trainer: Trainer, say: PrintLin
     return not changed
 
 
-def _learning_rate(start: ResumedRun, opt: OptimisationSettings, ntrain: int, iterations: int) -> float:
+def _learning_rate(start: ResumedRun, optimisation: OptimisationSettings, ntrain: int, iterations: int) -> float:
     """The learning rate to continue with, by command line, checkpoint or decay rule. Errors: UserError."""
     found = start.checkpoint
     is_given = "learning_rate" in start.overridden
-    if is_given and not (opt.anneal or found.i < opt.warmup):
-        rate = opt.learning_rate
-    elif is_given or _has_other_warmup(start, opt) or not found.state:  # as the loop computes the later rates, too
-        rate = learning_rate.after(opt, found.i, ntrain, iterations)
+    if is_given and not (optimisation.anneal or found.i < optimisation.warmup):
+        rate = optimisation.learning_rate
+    elif is_given or _has_other_warmup(start, optimisation) or not found.state:
+        # As the loop computes the later rates, too.
+        rate = learning_rate.after(optimisation, found.i, ntrain, iterations)
     else:
         rate = found.state.learning_rate
     if not 0 <= rate < math.inf:
@@ -92,10 +93,10 @@ def _learning_rate(start: ResumedRun, opt: OptimisationSettings, ntrain: int, it
     return rate
 
 
-def _has_other_warmup(start: ResumedRun, opt: OptimisationSettings) -> bool:
+def _has_other_warmup(start: ResumedRun, optimisation: OptimisationSettings) -> bool:
     """Whether a changed -warmup gives another rate than the recorded one: within the old warm-up, or the new one."""
     recorded = recorded_options.find(start.checkpoint, "warmup") or 0
-    return "warmup" in start.overridden and start.checkpoint.i < max(opt.warmup, recorded)
+    return "warmup" in start.overridden and start.checkpoint.i < max(optimisation.warmup, recorded)
 
 
 def _has_validated_at_its_end(found: Checkpoint) -> bool:

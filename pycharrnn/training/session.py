@@ -78,8 +78,8 @@ class Session:
         return dataclasses.replace(self, settings=settings)
 
     def make_trainer(self, note: PrintLine) -> Trainer:
-        opt = self.settings
-        return Trainer(self.model, self.loader, self.random, self.ranks, opt.optimisation, opt.machine, note)
+        settings = self.settings
+        return Trainer(self.model, self.loader, self.random, self.ranks, settings.optimisation, settings.machine, note)
 
 
 def prepare(
