@@ -35,13 +35,14 @@ from pycharrnn.training import (
 )
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint, ResumedRun
-from pycharrnn.training.machine import Process
+from pycharrnn.training.machine import Machine, Process
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.pace import Stopwatch
 from pycharrnn.training.settings import RunSettings
 from pycharrnn.training.settle import settle
 from pycharrnn.training.text_defaults import RunRequest
 from pycharrnn.training.this_machine import machine_of
+from pycharrnn.training.time_plan import Timing
 from pycharrnn.training.trainer import Trainer
 
 
@@ -109,21 +110,16 @@ def prepare(
     machine = machine_of(options, process)
     timing = None
     if options.minutes and text:
-        # Before the seconds of measuring, refuse what can be refused; below again, since another run may have begun.
-        request = RunRequest(options, given, text)
-        guess = settle(options, given, start, text, machine, step_timing.guess(request, start))
-        text_checks.check(guess, text)
-        _check_files(guess, start, print_nothing)
-        timing = step_timing.timing(request, start, machine, watch or Stopwatch.start())
+        timing = _timing(RunRequest(options, given, text), start, machine, watch or Stopwatch.start())
     settings = settle(options, given, start, text, machine, timing)
-    _require_text_of_resumed(settings, given)
+    resumed = settings.resumed
+    if resumed and "data_dir" not in given:
+        recorded_options.require_text(resumed.path, settings.data.data_dir)
     text = text or text_stats(settings.data.data_dir, options.progress)
     text_checks.check(settings, text)
     for line in settings.notes:
         note(line)
-    resumed = settings.resumed
-    is_of_files = corpus or options.from_texts
-    if not is_of_files and not resumed and (advice := text_checks.advice_on_bytes(settings.data, text)):
+    if not (corpus or options.from_texts or resumed) and (advice := text_checks.advice_on_bytes(settings.data, text)):
         note(advice)
     device.make_current(settings.machine.device)
     # Before the checks of the first process alone: when it is refused, the others learn that it has ended.
@@ -136,6 +132,14 @@ def prepare(
         say(line)
     advise = not resumed and options.recipe not in recipes.RECIPES and not options.minutes
     return _make(settings, text, advise, ranks, say)
+
+
+def _timing(request: RunRequest, start: InitialCheckpoint | None, machine: Machine, watch: Stopwatch) -> Timing:
+    """Time steps for -minutes, after the checks that need no timing: it takes seconds. Errors: UserError."""
+    guess = settle(request.opt, request.given, start, request.text, machine, step_timing.guess(request, start))
+    text_checks.check(guess, request.text)
+    _check_files(guess, start, print_nothing)  # `prepare` checks again, since another run may have begun
+    return step_timing.timing(request, start, machine, watch)
 
 
 def _check_files(settings: RunSettings, start: InitialCheckpoint | None, note: PrintLine) -> None:
@@ -158,13 +162,6 @@ def _epochs(iterations: int, ntrain: int) -> float:
         if int(epochs * ntrain) == iterations:
             return epochs
     return (iterations + 0.5) / ntrain
-
-
-def _require_text_of_resumed(settings: RunSettings, given: Collection[str]) -> None:
-    """Errors: UserError that names -data_dir if the recorded folder of a resumed run has no text here."""
-    folder, resumed = settings.data.data_dir, settings.resumed
-    if resumed and "data_dir" not in given:
-        recorded_options.require_text(resumed.path, folder)
 
 
 def _make(settings: RunSettings, text: TextStats, advise: bool, ranks: Ranks, say: PrintLine) -> Session:
