@@ -228,39 +228,15 @@ def _decay_learning_rate(run: CurrentRun, i: int) -> None:
 
 
 def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
-    display, seed = run.session.settings.display, run.session.settings.model.seed
-
-    def show_progress(k: int) -> None:
-        if run.output.live.due():
-            run.output.live.show(run.figures.validating(k))
-
-    def batch_done(k: int) -> None:
-        if display.val_lines:
-            run.output.say(f"{k}/{run.session.loader.nval}...")
-        show_progress(k)
-
+    """Compute the validation loss after iteration `i`, save the checkpoint, and report both, with a sample."""
     with run.figures.validation():
-        is_last = i == run.iterations
-        if run.session.settings.optimisation.calibrate and is_last and run.temperature_before(i) is None:
-            run.calibration = run.trainer.calibrate(show_progress)
-        start = time.perf_counter()
-        run.output.say(f"evaluating loss over split index {VAL}")
-        run.history.val_losses[i] = loss = run.trainer.evaluate(batch_done)
-        run.figures.evaluated()
-        if run.pace:
-            run.pace.evaluated()
-        if run.calibration:
-            run.output.note(
-                f"calibrated: the logits are divided by {run.calibration.temperature:.4g}, and the validation loss is"
-                f" {loss:.4f} in place of {run.calibration.loss_before:.4f}."
-            )
-        if run.log:
-            run.log.validation(i, loss, run.trainer.optimizer.learning_rate, time.perf_counter() - start)
+        loss = _evaluate(run, i)
         run.output.say(f"saving checkpoint to {run.keeper.path_of(i)}")
         checkpoint = run.checkpoint(i)
         shown = None
         if run.draw:
-            shown = shown_sample(run.draw, run.session.model, checkpoint, display.show, seed, run.output.note)
+            length, seed = run.session.settings.display.show, run.session.settings.model.seed
+            shown = shown_sample(run.draw, run.session.model, checkpoint, length, seed, run.output.note)
         if shown:
             checkpoint = run.with_copies(checkpoint, shown[1])
         path = run.keeper.save_named(checkpoint, run.unfinished(checkpoint))
@@ -273,6 +249,38 @@ def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
             run.output.note(printed(shown[0], run.output.live.columns))
     if run.pace:
         run.pace.validated()
+
+
+def _evaluate(run: CurrentRun, i: int) -> float:
+    """The validation loss after iteration `i`, which is recorded and logged; after the last one, calibrate before."""
+    settings = run.session.settings
+
+    def show_progress(k: int) -> None:
+        if run.output.live.due():
+            run.output.live.show(run.figures.validating(k))
+
+    def batch_done(k: int) -> None:
+        if settings.display.val_lines:
+            run.output.say(f"{k}/{run.session.loader.nval}...")
+        show_progress(k)
+
+    if settings.optimisation.calibrate and i == run.iterations and run.temperature_before(i) is None:
+        run.calibration = run.trainer.calibrate(show_progress)
+    start = time.perf_counter()
+    run.output.say(f"evaluating loss over split index {VAL}")
+    loss: float = run.trainer.evaluate(batch_done)
+    run.history.val_losses[i] = loss
+    run.figures.evaluated()
+    if run.pace:
+        run.pace.evaluated()
+    if run.calibration:
+        run.output.note(
+            f"calibrated: the logits are divided by {run.calibration.temperature:.4g}, and the validation loss is"
+            f" {loss:.4f} in place of {run.calibration.loss_before:.4f}."
+        )
+    if run.log:
+        run.log.validation(i, loss, run.trainer.optimizer.learning_rate, time.perf_counter() - start)
+    return loss
 
 
 def _with_more_time(session: Session) -> Session:
