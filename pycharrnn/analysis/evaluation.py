@@ -6,7 +6,7 @@ import dataclasses
 import math
 import os
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from pycharrnn.training import recorded_options
 from pycharrnn.training.settings import group
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
@@ -39,6 +39,21 @@ if TYPE_CHECKING:
     from pycharrnn.sampling.predictor import Predictor
 
 _MAX_EXPONENT = 700  # exp() overflows above 709
+
+
+class EvaluatedCheckpoint(NamedTuple):
+    """The losses of the checkpoint at `path` on a split, in nats per character.
+
+    Attributes:
+        stored: the val_loss that it records, if any. trained_on: see checkpoint.trained_on.
+        adapted: the loss with -adapt 1; None without.
+    """
+
+    path: str
+    loss: float
+    stored: float | None
+    trained_on: str
+    adapted: float | None = None
 
 
 def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "cpu") -> float:
@@ -175,14 +190,11 @@ def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
     )
 
 
-def as_lines(split: str, loss: float, stored: float | None, adapted: float | None = None) -> str:
-    """The output of `eval` for one checkpoint, whose val_loss is `stored`. Losses are in nats per character.
-
-    `adapted`: the loss with -adapt 1, or None.
-    """
-    in_checkpoint = f" (val_loss in the checkpoint: {stored:.8f})" if stored is not None else ""
-    found = _in_all_units(f"loss over {split} split", loss, in_checkpoint)
-    return found if adapted is None else f"{found}\n{_in_all_units('loss with -adapt 1', adapted)}"
+def as_lines(split: str, found: EvaluatedCheckpoint) -> str:
+    """The output of `eval` for one checkpoint."""
+    in_checkpoint = f" (val_loss in the checkpoint: {found.stored:.8f})" if found.stored is not None else ""
+    lines = _in_all_units(f"loss over {split} split", found.loss, in_checkpoint)
+    return lines if found.adapted is None else f"{lines}\n{_in_all_units('loss with -adapt 1', found.adapted)}"
 
 
 def _in_all_units(name: str, loss: float, note: str = "") -> str:
@@ -193,25 +205,22 @@ def _in_all_units(name: str, loss: float, note: str = "") -> str:
     )
 
 
-def as_table(rows: list[tuple[str, float, float | None, str]], adapted: Mapping[str, float] | None = None) -> str:
-    """The output of `eval -compare 1`, sorted by loss, NaN last.
-
-    Rows: (file, loss, val_loss, training text). `adapted`: file -> loss with -adapt 1, for one more column.
-    """
-    more = ["with -adapt 1"] if adapted else []
+def as_table(rows: Sequence[EvaluatedCheckpoint]) -> str:
+    """The output of `eval -compare 1`, sorted by loss, NaN last; with one more column for losses with -adapt 1."""
+    has_adapted = any(row.adapted is not None for row in rows)
+    more = ["with -adapt 1"] if has_adapted else []
     cells: list[tuple[str, ...]] = [
         ("checkpoint", "nats/char", "bits/char", "perplexity", "val_loss in it", *more, "trained on")
     ]
-    for path, loss, stored, text in sorted(rows, key=lambda row: losses.sort_key(row[1])):
-        numbers = (loss, loss / math.log(2), _perplexity(loss), stored, *([adapted[path]] if adapted else []))
-        name, learned = escape_line(path, None), with_short_hash(text) or "-"
+    for row in sorted(rows, key=lambda row: losses.sort_key(row.loss)):
+        numbers = [row.loss, row.loss / math.log(2), _perplexity(row.loss), row.stored]
+        numbers += [row.adapted] if has_adapted else []
+        name, learned = escape_line(row.path, None), with_short_hash(row.trained_on) or "-"
         cells.append((name, *("-" if x is None else f"{x:.6f}" for x in numbers), learned))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
-        "  ".join(
-            [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:-1], widths[1:-1], strict=True)), row[-1]]
-        )
-        for row in cells
+        "  ".join([first.ljust(widths[0]), *map(str.rjust, figures, widths[1:]), last])
+        for first, *figures, last in cells
     )
 
 

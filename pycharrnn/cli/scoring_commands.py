@@ -58,8 +58,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.engine import device
 
     where = device.choose(opt.gpuid, 0, note)
-    rows: list[tuple[str, float, float | None, str]] = []
-    learnt: dict[str, float] = {}
+    rows: list[evaluation.EvaluatedCheckpoint] = []
     splits: list[split_options.EvaluatedSplit] = []
     failed: list[tuple[str, UserError]] = []
     for path, loaded in paths.load_every(models, note) if opt.compare else [paths.load_best(models[0], note)]:
@@ -73,9 +72,9 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
         if opt.split != "train" and (said := split_options.other_split(path, loaded, opt)):
             note(said)
         splits.append(split_options.of(path, loaded, opt))
-        rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
-        if opt.adapt:
-            learnt[path] = adapted.split_loss(path, loaded, opt)
+        with_adapt = adapted.split_loss(path, loaded, opt) if opt.adapt else None
+        trained_on = checkpoint.trained_on(loaded)
+        rows.append(evaluation.EvaluatedCheckpoint(path, loss, loaded.val_loss, trained_on, with_adapt))
     if not rows:
         raise failed[0][1]
     for path, error in failed:
@@ -83,11 +82,11 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     for said in split_options.other_texts((split.text for split in splits), opt.data_dir):
         note(said)
     if opt.compare:
-        say(evaluation.as_table(rows, learnt))
+        say(evaluation.as_table(rows))
         if said := split_options.not_comparable(splits, opt):
             note(said)
     else:
-        say(evaluation.as_lines(opt.split, *rows[0][1:3], learnt.get(rows[0][0])))
+        say(evaluation.as_lines(opt.split, rows[0]))
     if opt.adapt:
         note(f"{adapted.EXPLANATION}.")
 

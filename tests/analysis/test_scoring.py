@@ -17,6 +17,7 @@ from conftest import GOLDEN, run, save_with_weights, sentence, spec
 
 from compat import legacy_logsoftmax
 from pycharrnn.analysis import adapted, copied, evaluation, likelihood, scoring, surprise
+from pycharrnn.analysis.evaluation import EvaluatedCheckpoint
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError, for_command_line
@@ -153,7 +154,7 @@ def test_a_table_of_several(corpus):
 
 def test_a_table_begins_with_the_lowest_loss():
     losses = {"nan": math.nan, "b": 2.5, "inf": math.inf, "a": 1.5, "same": 2.5}
-    table = evaluation.as_table([(name, loss, None, "") for name, loss in losses.items()])
+    table = evaluation.as_table([EvaluatedCheckpoint(name, loss, None, "") for name, loss in losses.items()])
     assert [row.split()[0] for row in table.splitlines()[1:]] == [
         "a",
         "b",
@@ -165,17 +166,24 @@ def test_a_table_begins_with_the_lowest_loss():
 
 def test_words_for_a_huge_loss():
     """As that of a model whose training failed; exp() of it would be an error."""
-    lines = evaluation.as_lines("val", 1e4, None).splitlines()
+
+    def lines_for(loss, stored=None):
+        return evaluation.as_lines("val", EvaluatedCheckpoint("a.t7", loss, stored, ""))
+
+    lines = lines_for(1e4).splitlines()
     assert lines[0] == "loss over val split  10000.00000000 nats per character"
     assert lines[1].split() == [f"{1e4 / math.log(2):.8f}", "bits", "per", "character"]
     assert float(lines[2].split()[1]) == math.exp(700)
-    assert "(val_loss in the checkpoint: 1.50000000)" in evaluation.as_lines("val", 1.5, 1.5)
-    assert f"{math.exp(9):.8f}" in evaluation.as_lines("val", 9.0, None)
+    assert "(val_loss in the checkpoint: 1.50000000)" in lines_for(1.5, stored=1.5)
+    assert f"{math.exp(9):.8f}" in lines_for(9.0)
 
 
 def test_cells_of_a_table():
     known = "0123456789abcdef" * 4
-    rows = [("a.t7", 1.0, None, f"x, sha256 {known}"), ("longer.t7", math.nan, 2.0, "")]
+    rows = [
+        EvaluatedCheckpoint("a.t7", 1.0, None, f"x, sha256 {known}"),
+        EvaluatedCheckpoint("longer.t7", math.nan, 2.0, ""),
+    ]
     heading, first, second = evaluation.as_table(rows).splitlines()
     assert re.split("  +", first) == ["a.t7", "1.000000", "1.442695", "2.718282", "-", "x, sha256 01234567"]
     assert second.split() == ["longer.t7", "nan", "nan", "nan", "2.000000", "-"]

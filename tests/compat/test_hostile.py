@@ -39,6 +39,7 @@ from compat.t7_binary_reader import T7Reader
 from compat.t7_reader import survey
 from compat.t7_writer import T7Writer
 from pycharrnn.analysis import evaluation, likelihood
+from pycharrnn.analysis.evaluation import EvaluatedCheckpoint
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import checkpoint, inspection, t7_file
 from pycharrnn.cli.commands import cli
@@ -749,7 +750,7 @@ def test_inspect_names_the_text(tmp_path):
     text = inspection.look(named(folder)[0]).facts["trained_on"]
     size = (folder / checkpoint.load(named(folder)[0]).opt["data_dir"] / "input.txt").stat().st_size
     assert f", {size} bytes, SHA-256 " in text
-    table = evaluation.as_table([("a.t7", 1.0, None, text)])
+    table = evaluation.as_table([EvaluatedCheckpoint("a.t7", 1.0, None, text)])
     assert table.splitlines()[1].endswith(text[:-56])
 
 
