@@ -52,7 +52,7 @@ def score_by(predictor_of: Callable[[int], Predictor], loaded: Checkpoint, text:
     return itemized.along_text(scoring.score_by(predictor_of, loaded, itemized.content, itemized.given_mask))
 
 
-def learnt(loaded: Checkpoint, text: bytes, how: Adaptation, threads: int = 1, name: str = "") -> Score:
+def adapted_score(loaded: Checkpoint, text: bytes, how: Adaptation, threads: int = 1, name: str = "") -> Score:
     """As adapted.score. Errors: also UserError for an item that is too long, or that lacks its label."""
     itemized = ItemizedText(loaded, text)
     return itemized.along_text(adapted.score(loaded, itemized.content, how, threads, name, itemized.given_mask))

@@ -162,10 +162,10 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
         scores.append((file, score))
         say(f"{escape_line(file, None)}: {scoring.as_sentence(score)}")
         if opt.adapt:
-            learnt = text_scores.learnt(loaded, text, opt.adaptation, opt.threads or 1, file)
+            with_adapt = text_scores.adapted_score(loaded, text, opt.adaptation, opt.threads or 1, file)
             name = f"{file}, with -adapt 1"
-            scores.append((name, learnt))
-            say(f"{escape_line(name, None)}: {scoring.as_sentence(learnt)}")
+            scores.append((name, with_adapt))
+            say(f"{escape_line(name, None)}: {scoring.as_sentence(with_adapt)}")
     if opt.adapt and scores:
         note(f"{adapted.EXPLANATION}.")
     if opt.html and scores:

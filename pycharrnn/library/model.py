@@ -323,7 +323,7 @@ class Model:
         with in_words_of_a_program(), np.errstate(all="ignore"):  # of a model whose training failed
             loaded = self._weights.checkpoint()
             if how:
-                return text_scores.learnt(loaded, content, how)
+                return text_scores.adapted_score(loaded, content, how)
             return text_scores.score_by(lambda steps: self._weights.predictor(1, steps), loaded, content)
 
     def copied(
