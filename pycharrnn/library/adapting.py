@@ -22,13 +22,18 @@ class AdaptKeywords(TypedDict, total=False):
     adapt_pull: float
 
 
-def adaptation(caller: str, adapt: bool, /, **values: Unpack[AdaptKeywords]) -> Adaptation | None:
-    """How to learn by these arguments of `caller`; None without `adapt`.
+def to_learn(**values: Unpack[AdaptKeywords]) -> Adaptation:
+    """How Model.learn learns by its arguments. Errors: see keywords.options_of."""
+    return options_of(AdaptOptions, values, "learn", [*AdaptKeywords.__annotations__]).adaptation
+
+
+def to_score(adapt: bool, **values: Unpack[AdaptKeywords]) -> Adaptation | None:
+    """How the model of Model.score learns by its arguments; None without `adapt`.
 
     Errors: see keywords.options_of; UserError for values without `adapt`.
     """
-    own = [] if caller == "learn" else ["adapt"]  # no option: for hints on misspelled names
-    opt = options_of(AdaptOptions, values, caller, [*own, *AdaptKeywords.__annotations__])
+    names = ["adapt", *AdaptKeywords.__annotations__]  # adapt is no option: for hints on misspelled names
+    opt = options_of(AdaptOptions, values, "score", names)
     adapt = switch("adapt", adapt)
     with in_words_of_a_program():
         opt.check_adapt("adapt", adapt)

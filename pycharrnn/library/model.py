@@ -15,8 +15,7 @@ from pycharrnn.analysis.options import CopiedOptions, WhichOptions
 from pycharrnn.checkpoints import checkpoint, formats, paths
 from pycharrnn.common import cores, path_argument
 from pycharrnn.common.errors import UserError, in_words_of_a_program
-from pycharrnn.library import arguments, generation, item_generation, notebook
-from pycharrnn.library.adapting import adaptation
+from pycharrnn.library import adapting, arguments, generation, item_generation, notebook
 from pycharrnn.library.characters import decode, encode, utf8
 from pycharrnn.library.current_weights import CurrentWeights
 from pycharrnn.library.generated import bytes_pieces_of, pieces_of, text_of
@@ -317,7 +316,7 @@ class Model:
 
         Errors: TypeError; UserError for an empty text, or a value that is not allowed.
         """
-        how, content = adaptation("score", adapt, **options), utf8(text, "text")
+        how, content = adapting.to_score(adapt, **options), utf8(text, "text")
         if not content:
             raise _empty()
         with in_words_of_a_program(), np.errstate(all="ignore"):  # of a model whose training failed
@@ -378,8 +377,7 @@ class Model:
             >>> mine = model.learn("Dear Anna, ...")
             >>> mine.save("mine.t7")
         """
-        how = adaptation("learn", True, **options)
-        assert how
+        how = adapting.to_learn(**options)
         loaded = self._weights.checkpoint()
         with in_words_of_a_program():
             itemized = text_scores.ItemizedText(loaded, utf8(text, "text"))
