@@ -62,14 +62,14 @@ class ItemStreams:
         self,
         predictor: KernelPredictor,
         end: int,
-        last_of_begin: int,
+        last_of_beginning: int,
         beginning_index: Callable[[int], int],
         opt: SampleOptions,
         take: Callable[[], int | None],
         limit: CopyLimit | None,
     ) -> None:
         B = predictor.num_streams
-        self._predictor, self._take, self._end, self._last_of_begin = predictor, take, end, last_of_begin
+        self._predictor, self._take, self._end, self._last_of_beginning = predictor, take, end, last_of_beginning
         self._beginning_index, self._limit, self._limits = beginning_index, limit, [limit] * B
         self._length, self._greedy = opt.length, np.full(B, not opt.sample)
         self._topk = np.full(B, min(opt.topk, predictor.vocab_size), np.int64)
@@ -108,7 +108,7 @@ class ItemStreams:
             return False
         self._numbers[stream] = self._random.first(seed, self._numbers.shape[1])
         self._predictor.set_state(stream, self.begin_states[self._beginning_index(seed)])
-        self._positions[stream], self._last_ids[stream] = 0, self._last_of_begin
+        self._positions[stream], self._last_ids[stream] = 0, self._last_of_beginning
         self._limits[stream] = self._limit and self._limit.copy()
         return True
 

@@ -92,7 +92,7 @@ def draw_in_rounds(model: ItemModel, opt: SampleOptions, most: int | None = None
     """As `draw`, in lists that may be empty, so that the caller regains control after each round of about 20 ms."""
     first, vocab = model.predictor_of(1), model.vocab
     if isinstance(first, KernelPredictor):
-        ids = [ids_of(begin, vocab) for begin in model.beginnings]
+        ids = [ids_of(beginning, vocab) for beginning in model.beginnings]
         limit = model.copies.limit(ids_of(model.prime, vocab)) if model.copies else None
         return _Drawing(first, ids, model.beginning_index, opt, most, limit).rounds()
     return _in_groups(model, opt, most)
@@ -132,7 +132,7 @@ class _Drawing:
     def __init__(
         self,
         model: KernelPredictor,
-        begins: Sequence[Sequence[int]],
+        beginnings: Sequence[Sequence[int]],
         beginning_index: Callable[[int], int],
         opt: SampleOptions,
         most: int | None,
@@ -140,31 +140,31 @@ class _Drawing:
     ) -> None:
         """Prepare the threads.
 
-        `begins`: token ids that items read first; all have the same last one. `beginning_index`: seed -> which
+        `beginnings`: token ids that items read first; all have the same last one. `beginning_index`: seed -> which
         of them. `limit`: of copies, after the beginning of an item.
         """
         threads = min(opt.threads or cores.default_threads(), opt.items)
         most_at_once = max(model.rows_per_step, _MAX_MULTIPLICATIONS // model.multiplications)
         streams = min(MAX_STREAMS, most_at_once, -(-opt.items // threads))
-        self._first_seed, self._seeds = opt.seed, itertools.count(opt.seed)
+        self._first_seed, self._next_seed = opt.seed, opt.seed
         self._end_seed = None if most is None else opt.seed + most
         self._ahead = _ROUNDS_AHEAD * threads * streams
-        self._limit = opt.seed + self._ahead  # no thread takes this seed yet
-        self._next, self._lock, self._ended = opt.seed, threading.Lock(), threading.Event()
-        self._model, self._begins = model, begins
-        ends = begins[0][0], begins[0][-1]
+        self._held_seed = opt.seed + self._ahead  # no thread takes this one yet
+        self._lock, self._ended = threading.Lock(), threading.Event()
+        self._model, self._beginnings = model, beginnings
+        end, last_of_beginning = beginnings[0][0], beginnings[0][-1]
         self._workers = [
-            ItemStreams(model.fresh(streams=streams), *ends, beginning_index, opt, self._take, limit)
+            ItemStreams(model.fresh(streams=streams), end, last_of_beginning, beginning_index, opt, self._take, limit)
             for _ in range(threads)
         ]
 
     def _read_beginnings(self) -> Iterator[list[DrawnItem]]:
         """Read what items begin with, some characters in each round."""
         begin_states = []
-        for begin in self._begins:
+        for beginning in self._beginnings:
             states = self._model.fresh().states()
-            for start in range(0, len(begin) - 1, self._model.steps_per_call):
-                block = begin[:-1][start : start + self._model.steps_per_call]
+            for start in range(0, len(beginning) - 1, self._model.steps_per_call):
+                block = beginning[:-1][start : start + self._model.steps_per_call]
                 reading = self._model.fresh(steps=len(block))
                 reading.set_states(states)
                 reading.read(np.array(block)[:, None])
@@ -177,10 +177,11 @@ class _Drawing:
     def _take(self) -> int | None:
         """The next seed, or None if there is none at present."""
         with self._lock:
-            if self._ended.is_set() or self._next == self._end_seed or self._next >= self._limit:
+            seed = self._next_seed
+            if self._ended.is_set() or seed == self._end_seed or seed >= self._held_seed:
                 return None
-            self._next += 1
-            return self._next - 1
+            self._next_seed += 1
+            return seed
 
     def rounds(self) -> Iterator[list[DrawnItem]]:
         """The items in the order of their seeds, those that are ready after each round."""
@@ -196,7 +197,7 @@ class _Drawing:
                     while seed in ready:
                         found.append(ready.pop(seed))
                         seed += 1
-                    self._limit = seed + self._ahead
+                    self._held_seed = seed + self._ahead
                     yield found
             finally:
                 self._ended.set()
