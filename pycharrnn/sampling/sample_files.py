@@ -29,8 +29,8 @@ _MAX_STREAMS = 64  # without the C kernel: more are not faster, and each has a f
 _SAMPLE = re.compile(r"sample_(-?\d+)\.txt")  # see sample_file
 
 
-class _EndedEarly(Exception):
-    """Another thread has failed, or a signal ends the command."""
+class _Abandoned(Exception):
+    """Another thread has failed, or a signal ends the command, so that nobody needs these samples."""
 
 
 def write_samples(
@@ -88,7 +88,7 @@ class _Samples:
                 if chunk.ended_early:
                     ended_early.append(seeds[chunk.stream])
                 if should_end():
-                    raise _EndedEarly
+                    raise _Abandoned
             for writer in writers:
                 writer.end()
         return ended_early
