@@ -18,7 +18,7 @@ from pycharrnn.server import request_labels
 from pycharrnn.text import items
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 
     from pycharrnn.analysis.line_scores import Line
     from pycharrnn.server.learning_models import LearningModel
@@ -55,43 +55,55 @@ def score(
     """
     end = b"\n"
     if model.items:  # an end is read first: before it, the hidden state becomes zeros
-        end, found = model.items.end, list(items.of_text(text, model.facts.items, model.labels))
-        request_labels.require(model, found, "text", GIVE_LABELS)
-        text = items.between_ends(found, end)
-    screen, pending = ScreenText(), list[float | None]()
-    characters, all_bits, has_bits, counted = list[bytes](), list[float](), list[bool](), list[bool]()
-    unknown, total, plain = 0, 0.0, 0.0
+        end, read = model.items.end, list(items.of_text(text, model.facts.items, model.labels))
+        request_labels.require(model, read, "text", GIVE_LABELS)
+        text = items.between_ends(read, end)
+    found = itertools.islice(_scored(model, text, end, learning), 1 if model.items else 0, None)
+    totals = _Totals()
     yield f'{{{first}"characters":['
-    before = ""
-    for scored in itertools.islice(_scored(model, text, end, learning), 1 if model.items else 0, None):
-        pending.append(scored.bits)
-        characters.append(scored.character)
-        all_bits.append(scored.bits or 0.0)
-        has_bits.append(scored.bits is not None)
-        counted.append(scored.bits is not None and not scored.is_given)
-        if scored.bits is None or scored.plain is None:
-            unknown += 1
-        elif not scored.is_given:
-            total, plain = total + scored.bits, plain + scored.plain
-        for shown, shown_bits in completed(screen.push(scored.character), pending):
-            yield before + _scored_character(shown, shown_bits)
-            before = ","
-    for shown, shown_bits in completed(screen.end(), pending):
-        yield before + _scored_character(shown, shown_bits)
-        before = ","
-    whole = Score(characters, np.array(all_bits), np.array(has_bits, bool), np.array(counted, bool))
-    known, code_points = sum(counted), whole.counted_code_points
-    mean, plain_mean = (json.dumps(_finite(bits / code_points) if known else None) for bits in (total, plain))
-    more = f',"plain":{plain_mean}' if learning else ""
-    yield f'],"bits_per_character":{mean}{more},"known":{known},"code_points":{code_points},"unknown":{unknown}'
+    yield from _with_commas(_scored_characters(totals.adding(found)))
+    whole = totals.score()
+    yield f"],{totals.as_fields(whole.counted_code_points, with_plain=learning is not None)}"
     if lines:
         yield ',"lines":['
-        before = ""
-        for line in line_scores.split(whole, end, bool(model.labels)):
-            yield before + _scored_line(line)
-            before = ","
+        yield from _with_commas(map(_scored_line, line_scores.split(whole, end, bool(model.labels))))
         yield "]"
     yield "}"
+
+
+class _Totals:
+    """Adds up the characters of a text."""
+
+    def __init__(self) -> None:
+        self._characters, self._bits = list[bytes](), list[float]()
+        self._has_bits, self._counted = list[bool](), list[bool]()
+        self._unknown, self._sum, self._plain_sum = 0, 0.0, 0.0
+
+    def adding(self, found: Iterable[_Scored]) -> Iterator[_Scored]:
+        """The same characters, each added when it is asked for."""
+        for scored in found:
+            self._characters.append(scored.character)
+            self._bits.append(scored.bits or 0.0)
+            self._has_bits.append(scored.bits is not None)
+            self._counted.append(scored.bits is not None and not scored.is_given)
+            if scored.bits is None or scored.plain is None:
+                self._unknown += 1
+            elif not scored.is_given:
+                self._sum, self._plain_sum = self._sum + scored.bits, self._plain_sum + scored.plain
+            yield scored
+
+    def score(self) -> Score:
+        """Of all characters that were added."""
+        has_bits, counted = np.array(self._has_bits, bool), np.array(self._counted, bool)
+        return Score(self._characters, np.array(self._bits), has_bits, counted)
+
+    def as_fields(self, code_points: int, with_plain: bool) -> str:
+        """The totals of a schemas.ScoreAnswer as JSON. `with_plain`: with that of the trained model."""
+        known = sum(self._counted)
+        sums = {"bits_per_character": self._sum, **({"plain": self._plain_sum} if with_plain else {})}
+        means = {name: _finite(bits / code_points) if known else None for name, bits in sums.items()}
+        found = {**means, "known": known, "code_points": code_points, "unknown": self._unknown}
+        return json.dumps(found, separators=(",", ":"))[1:-1]
 
 
 async def with_progress(turns: AsyncIterator[list[str]], characters: int) -> AsyncGenerator[str, None]:
@@ -126,6 +138,25 @@ def _scored_line(line: Line) -> str:
     text, label = (part.decode("utf-8", "replace") for part in (line.text, line.label))
     found = {"text": text, "label": label, "bits": _finite(line.bits), "characters": line.characters}
     return json.dumps(found, separators=(",", ":"))
+
+
+def _with_commas(objects: Iterable[str]) -> Iterator[str]:
+    """What stands between the brackets of a JSON list, a piece for each object."""
+    comma = ""
+    for one in objects:
+        yield comma + one
+        comma = ","
+
+
+def _scored_characters(found: Iterable[_Scored]) -> Iterator[str]:
+    """The characters on the screen, each of one or several of the model's."""
+    screen, pending = ScreenText(), list[float | None]()
+    for scored in found:
+        pending.append(scored.bits)
+        for shown, bits in completed(screen.push(scored.character), pending):
+            yield _scored_character(shown, bits)
+    for shown, bits in completed(screen.end(), pending):
+        yield _scored_character(shown, bits)
 
 
 def _scored_character(text: str, bits: list[float | None]) -> str:
