@@ -189,23 +189,7 @@ def _run(args: list[str] | None, tell: Tell, callbacks: Callbacks | None) -> int
             tell(str(e))
         return e.status
     except OSError as e:
-        what = f"{e.filename}: " if getattr(e, "filename", None) else ""
-        if e.filename == standard_streams.OUTPUT:
-            tell(f"can't write standard output: {e.strerror}.")
-            return 1
-        if what and e.errno == errno.EROFS:
-            tell(f"can't write {what}{e.strerror}; name a file in another folder.")
-            return 1
-        if what and isinstance(e, PermissionError):
-            tell(f"{what}{e.strerror}; change its permissions, or name another file or folder.")
-            return 1
-        if what and isinstance(e, IsADirectoryError):
-            tell(f"{what.removesuffix(': ')} is a folder: name a file.")
-            return 1
-        if isinstance(e, FileNotFoundError):
-            tell(_sentence_on_missing_file(e, sys.argv[1:] if args is None else args))
-            return 1
-        tell(f"{what}{e.strerror or e}.")
+        tell(_sentence_on(e, sys.argv[1:] if args is None else args))
         return 1
     except click.exceptions.Abort:
         tell(interrupts.sentence(signal.SIGINT))
@@ -221,6 +205,22 @@ def _run(args: list[str] | None, tell: Tell, callbacks: Callbacks | None) -> int
         tell(interrupts.sentence(e.number))
         return interrupts.status_of(e.number)
     return 0
+
+
+def _sentence_on(error: OSError, words: Sequence[str]) -> str:
+    """What failed, and what to do. `words`: that were typed."""
+    if error.filename == standard_streams.OUTPUT:
+        return f"can't write standard output: {error.strerror}."
+    what = f"{error.filename}: " if error.filename else ""
+    if what and error.errno == errno.EROFS:
+        return f"can't write {what}{error.strerror}; name a file in another folder."
+    if what and isinstance(error, PermissionError):
+        return f"{what}{error.strerror}; change its permissions, or name another file or folder."
+    if what and isinstance(error, IsADirectoryError):
+        return f"{error.filename} is a folder: name a file."
+    if isinstance(error, FileNotFoundError):
+        return _sentence_on_missing_file(error, words)
+    return f"{what}{error.strerror or error}."
 
 
 def _sentence_on_missing_file(error: FileNotFoundError, words: Sequence[str]) -> str:
