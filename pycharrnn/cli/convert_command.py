@@ -67,16 +67,8 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
             "only a page holds several checkpoints: name <out>.html last.", click.get_current_context()
         )
     if target.lower().endswith(".txt"):
-        from pycharrnn.text import cached_text
-
-        if text_encoding := cached_text.encoding_of_data_file(sources[0]):
-            if options != formats.DEFAULT:
-                raise UserError("a text is written as it is: of the options, only -overwrite is for it.")
-            Output(target, "", opt.overwrite).check(sources[0])
-            cached_text.write(sources[0], text_encoding, target)
-            say(saved(target))
-            return
-        raise UserError(f"only data.t7, char-rnn's cache of a text, becomes a .txt file: for a model use {_ENDINGS}.")
+        _write_text(sources[0], target, opt, is_plain=options == formats.DEFAULT)
+        return
     from pycharrnn.checkpoints import checkpoint, folder_files, paths
 
     if formats.page_and_model(target)[1]:
@@ -103,6 +95,20 @@ def _refuse_words(files: tuple[str, ...], opt: ConvertOptions) -> None:
         if said := on_quotes(str(option), opt.title or opt.about, words):
             raise UserError(f"{said}.")
         raise UserError(f'there is no file {", ".join(words)}; put several words in quotes, as in {option} "My poems".')
+
+
+def _write_text(source: str, target: str, opt: ConvertOptions, is_plain: bool) -> None:
+    """Write the text of a data.t7. `is_plain`: whether no option of a format is given. Errors: OSError; UserError."""
+    from pycharrnn.text import cached_text
+
+    encoding = cached_text.encoding_of_data_file(source)
+    if not encoding:
+        raise UserError(f"only data.t7, char-rnn's cache of a text, becomes a .txt file: for a model use {_ENDINGS}.")
+    if not is_plain:
+        raise UserError("a text is written as it is: of the options, only -overwrite is for it.")
+    Output(target, "", opt.overwrite).check(source)
+    cached_text.write(source, encoding, target)
+    say(saved(target))
 
 
 def _describe_c_file(source: str, loaded: Checkpoint, weights: str) -> None:
