@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pycharrnn.analysis.copied import Passage
 
 COMMAND = "copied"  # which writes such pages, and replaces them without -overwrite 1
-_MODULES = ("copied_file.js", "character_panel.js", "text_view.js")  # the script of the page, and what it imports
+_MODULES = ("copied_file.js", "character_panel.js", "text_view.js", "item_kinds.js")  # its script, and what it imports
 # Characters from which a copy has level 1, 2, ... of html_style.LEVELS.
 _FROM = (1, 12, 16, 24, 32, 48, 64, 96, 128, 192)
 _STYLE = """

@@ -1,8 +1,7 @@
 // The drawn items of a model of items, and those that the user keeps: by their stars, until the page closes.
 
+import { ITEM_KINDS } from "./item_kinds.js";
 import { controlPictures } from "./text_view.js";
-
-const BETWEEN = { line: "", blank: "\n", file: "%\n" }; // what stands between two items, as in item_options.ITEM_KINDS
 
 export class ItemList {
   items = []; // {text, known, cut}
@@ -95,7 +94,7 @@ function nameOf(text) {
 
 // As `pycharrnn sample` prints them.
 function joined(texts, kind) {
-  return texts.map((text) => `${text}\n`).join(BETWEEN[kind]);
+  return texts.map((text) => `${text}\n`).join(ITEM_KINDS[kind].between);
 }
 
 function note(words) {

@@ -1,10 +1,8 @@
 // Chooses among drawn items, as sampling/item_selection.py does; divides a text into items, as text/items.py does.
 
-export const MAX_TRIES = 1000; // items in a row that are left out, after which no more are drawn
-const RECORD_SEPARATOR = "\x1e";
+import { ITEM_KINDS } from "./item_kinds.js";
 
-// What an item is -> the character that ends it.
-export const ENDS = { line: "\n", blank: RECORD_SEPARATOR, file: RECORD_SEPARATOR };
+export const MAX_TRIES = 1000; // items in a row that are left out, after which no more are drawn
 
 export class ItemSelection {
   counts = { drawn: 0, known: null, repeated: 0, empty: 0, gave_up: false };
@@ -59,14 +57,14 @@ export function inputOf(text, kind, labels, label = "") {
     const tab = item.indexOf("\t");
     const isLabelled = tab >= 0 && known.has(item.slice(0, tab));
     if (isLabelled && tab === item.length - 1) continue;
-    input.push((label && !isLabelled ? `${label}\t` : "") + item + ENDS[kind]);
+    input.push((label && !isLabelled ? `${label}\t` : "") + item + ITEM_KINDS[kind].end);
   }
   return input.join("");
 }
 
 // The items of a text, labels alone too. kind: what an item is.
 export function itemsOf(text, kind) {
-  const end = ENDS[kind];
+  const { end } = ITEM_KINDS[kind];
   if (kind === "line" || text.includes(end)) return text.split(end).filter(Boolean);
   if (kind === "file") return [text.replace(/^[\r\n]+|[\r\n]+$/g, "")].filter(Boolean);
   const blocks = [[]];

@@ -1,7 +1,8 @@
 // Samples from a model, draws items and scores texts, with the same results as the server's samples.py, drawn_items.py
 // and served_models.py.
 
-import { ENDS, inputOf, ItemSelection } from "./item_selection.js";
+import { ITEM_KINDS } from "./item_kinds.js";
+import { inputOf, ItemSelection } from "./item_selection.js";
 import { KnownItems } from "./known_items.js";
 import { Learner } from "./learner.js";
 import { Network, prepare, prepareWeights } from "./network.js";
@@ -69,7 +70,7 @@ export class Model {
     if (isNew && !this.#knownItems) throw new Problem(`new: ${NO_TEXT}.`);
     const prime = this.#encode(primetext);
     if (prime.includes(endId)) {
-      const name = quote(ENDS[this.#facts.items]);
+      const name = quote(ITEM_KINDS[this.#facts.items].end);
       throw new Problem(`primetext contains ${name}, which ends an item: remove it; each item starts by itself.`);
     }
     const second = this.#facts.labels.find((one) => primetext.startsWith(`${one}\t`));
@@ -109,7 +110,7 @@ export class Model {
   // count.
   *score(text, learner = null) {
     const { items } = this.#facts;
-    const end = ENDS[items];
+    const end = ITEM_KINDS[items]?.end;
     const bytes = new TextEncoder().encode(items ? inputOf(text, items, this.#facts.labels) : text);
     const network = new Network(this.#prepared);
     const [screen, pending] = [new ScreenText(), []];

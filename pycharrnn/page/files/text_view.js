@@ -1,7 +1,8 @@
 // A text in a box, each character in a span with CSS classes. The user can choose one character.
 
-const SEPARATOR = "\x1e"; // ends an item and a line, in the score of a model of items
-const SHOWN_SEPARATOR = "\u00b6"; // few fonts have its picture
+import { RECORD_SEPARATOR } from "./item_kinds.js";
+
+const SHOWN_SEPARATOR = "\u00b6"; // a record separator, of which few fonts have a picture
 
 export class TextView {
   items = [];
@@ -45,9 +46,10 @@ export class TextView {
     const box = this.#box;
     for (const item of items) {
       const span = document.createElement("span");
-      span.textContent = item.text === SEPARATOR ? SHOWN_SEPARATOR : controlPictures(item.text);
+      span.textContent = item.text === RECORD_SEPARATOR ? SHOWN_SEPARATOR : controlPictures(item.text);
       span.className = this.#classNames(item);
-      const isNewLine = !this.items.length || ["\n", SEPARATOR].includes(this.items.at(-1).text);
+      // In the score of a model of items, the end of an item ends a line, too.
+      const isNewLine = !this.items.length || ["\n", RECORD_SEPARATOR].includes(this.items.at(-1).text);
       if (isNewLine) box.append(Object.assign(document.createElement("div"), { dir: "auto" }));
       box.lastChild.append(span);
       this.items.push(item);
@@ -140,7 +142,7 @@ export function controlPictures(text) {
 // A character as text that is legible by itself: an invisible one has the name of quote_code_point in
 // common/display.py, a mark stands on a circle. A byte of a character of several bytes arrives in hexadecimal, as 0xE2.
 export function characterName(text) {
-  const name = { " ": "space", "\n": "newline", "\t": "tab", [SEPARATOR]: "record separator" }[text];
+  const name = { " ": "space", "\n": "newline", "\t": "tab", [RECORD_SEPARATOR]: "record separator" }[text];
   if (name) return name;
   if (/^0x[0-9A-F]{2}$/.test(text)) return `byte ${text}`;
   if (/^[\p{Z}\p{Cf}\p{Default_Ignorable_Code_Point}]$/u.test(text)) {
