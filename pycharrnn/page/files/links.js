@@ -45,9 +45,14 @@ export async function copy(content, words) {
 }
 
 export function download(content, name) {
+  saveBlob(new Blob([content], { type: "text/plain;charset=utf-8" }), name);
+}
+
+// Has the browser save a Blob as a file of this name.
+export function saveBlob(blob, name) {
   const anchor = document.createElement("a");
-  anchor.href = URL.createObjectURL(new Blob([content], { type: "text/plain;charset=utf-8" }));
+  anchor.href = URL.createObjectURL(blob);
   anchor.download = name;
   anchor.click();
-  setTimeout(() => URL.revokeObjectURL(anchor.href), 10000);
+  setTimeout(() => URL.revokeObjectURL(anchor.href), 60000);
 }

@@ -1,8 +1,10 @@
 // Source of models for the page of `pycharrnn serve`: the server's API.
 
 import { CONNECTION_LOST, Problem, received } from "./problem.js";
+import { detailOf, fetchWithToken } from "./server_request.js";
 
 const STORED_TOKEN = "pycharrnn-token";
+const UNREACHABLE = "The server can't be reached.";
 
 export class ServerSource {
   #etag = ""; // of the last list of models
@@ -90,17 +92,10 @@ export class ServerSource {
   async #fetch(path, { body, headers = {}, signal } = {}) {
     const { token } = this;
     headers = { ...headers, ...(body && { "Content-Type": "application/json" }) };
-    if (token) headers.Authorization = `Bearer ${token}`;
-    let response;
-    try {
-      const posted = body && { method: "POST", body: JSON.stringify(body), signal };
-      response = await fetch(path, { headers, ...posted });
-    } catch (error) {
-      throw error.name === "AbortError" ? error : new Problem("The server can't be reached.");
-    }
+    const posted = body && { method: "POST", body: JSON.stringify(body), signal };
+    const response = await fetchWithToken(path, { headers, ...posted }, token, UNREACHABLE);
     if (response.ok || response.status === 304) return response;
     if (response.status === 401) throw this.refused(token);
-    const { detail } = await response.json().catch(() => ({}));
-    throw new Problem(typeof detail === "string" ? detail : `The server answered ${response.status}.`);
+    throw new Problem(detailOf(response.status, await response.json().catch(() => null)));
   }
 }

@@ -1,6 +1,8 @@
 // The studio's requests to its server. Errors are Problems, whose message is a sentence to show.
 
+import { saveBlob } from "./links.js";
 import { Problem, received } from "./problem.js";
+import { detailOf, fetchWithToken, tokenHeaders } from "./server_request.js";
 import { sentence } from "./studio_dom.js";
 
 export const UNREACHABLE = "The server can't be reached. Is pycharrnn studio still running?";
@@ -42,12 +44,7 @@ export class StudioApi {
 
   // A file of the server, which the browser saves under its name.
   async download(path, name) {
-    const blob = await received((await this.#fetch(path)).blob());
-    const anchor = document.createElement("a");
-    anchor.href = URL.createObjectURL(blob);
-    anchor.download = name;
-    anchor.click();
-    setTimeout(() => URL.revokeObjectURL(anchor.href), 60000);
+    saveBlob(await received((await this.#fetch(path)).blob()), name);
   }
 
   // Uploads a file as the body of a request. onProgress(bytes). Browsers report the progress of an XMLHttpRequest only.
@@ -57,7 +54,7 @@ export class StudioApi {
       const request = new XMLHttpRequest();
       const { token } = this.#source;
       request.open("PUT", path);
-      for (const [key, value] of Object.entries(headersOf(token))) request.setRequestHeader(key, value);
+      for (const [key, value] of Object.entries(tokenHeaders(token))) request.setRequestHeader(key, value);
       request.setRequestHeader("Content-Type", "application/octet-stream");
       request.responseType = "json";
       request.upload.addEventListener("progress", ({ loaded }) => onProgress(loaded));
@@ -74,14 +71,9 @@ export class StudioApi {
     });
   }
 
-  async #fetch(path, { headers = {}, ...more } = {}) {
+  async #fetch(path, options = {}) {
     const { token } = this.#source;
-    let response;
-    try {
-      response = await fetch(path, { ...more, headers: { ...headers, ...headersOf(token) } });
-    } catch (error) {
-      throw error.name === "AbortError" ? error : new Problem(UNREACHABLE);
-    }
+    const response = await fetchWithToken(path, options, token, UNREACHABLE);
     if (response.ok || response.status === 304) return response;
     throw this.#problemOf(response.status, await response.json().catch(() => null), token);
   }
@@ -93,11 +85,6 @@ export class StudioApi {
       this.#onRefused(problem);
       return new Problem("", problem.token);
     }
-    const { detail } = answer ?? {};
-    return new Problem(sentence(typeof detail === "string" ? detail : `The server answered ${status}.`));
+    return new Problem(sentence(detailOf(status, answer)));
   }
-}
-
-function headersOf(token) {
-  return token ? { Authorization: `Bearer ${token}` } : {};
 }
