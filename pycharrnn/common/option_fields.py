@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pycharrnn.common.cores import MAX_THREADS
-from pycharrnn.common.display import series
+from pycharrnn.common.display import escape_line, series
 from pycharrnn.common.errors import UserError, flag
 
 MAX_COUNT = 10**12  # a run with more iterations, samples, ... would never end
@@ -136,6 +136,7 @@ def check(options: Any) -> None:
         allowed, value = field.metadata["allowed"], getattr(options, field.name)
         if allowed and value != field.default and not allowed.holds(value):
             special = field.default not in ("", None) and not allowed.holds(field.default)
-            text = f"{value:.10g}" if isinstance(value, (int, float)) else value or "''"
+            # A checkpoint may record a value of any length.
+            text = f"{value:.10g}" if isinstance(value, (int, float)) else escape_line(value) or "''"
             default = f", or {field.default}" if special else ""
             raise UserError(f"{flag(field.name)} must be {allowed.text}{default}, not {text}.")

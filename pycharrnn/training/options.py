@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from pycharrnn.checkpoints import formats
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import (
     DEFAULT_THREADS,
@@ -415,9 +416,8 @@ class TrainOptions:
     def __post_init__(self) -> None:
         check(self)
         if not {os.sep, os.altsep}.isdisjoint(self.savefile):
-            raise UserError(
-                f"{flag('savefile', self.savefile)} is not a file name: give the folder with {flag('checkpoint_dir')}."
-            )
+            shown = flag("savefile", escape_line(self.savefile))  # a checkpoint may record one of any length
+            raise UserError(f"{shown} is not a file name: give the folder with {flag('checkpoint_dir')}.")
         if {"train_frac", "val_frac"} <= self.changed:  # else a recipe, -minutes or a checkpoint may set the other one
             self.check_fractions()
         if self.label and not self.items and not self.resume:

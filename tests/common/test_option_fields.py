@@ -78,6 +78,7 @@ def test_allowed_values(values):
         ({"threads": -1}, "-threads must be from 1 to 1024, or 0, not -1."),
         ({"threads": 1025}, "-threads must be from 1 to 1024, or 0, not 1025."),
         ({"threads": 10**300}, "-threads must be from 1 to 1024, or 0, not 1e+300."),
+        ({"kind": "d" * 10**6}, f"-kind must be a, b or c, not {'d' * 197}...."),  # as a checkpoint may record it
     ],
 )
 def test_refused_values(values, words):
