@@ -17,6 +17,7 @@ from pycharrnn.training.initial_checkpoint import ResumedRun
 from pycharrnn.training.options import TrainOptions
 
 _FIXED = (*recorded_options.FROM_NETWORK, "forget_bias", "items", "label")  # a resumed run can't change them
+_NOT_BESIDE_RESUME = ("init_from", "text_encoding")
 
 
 class ResumedOptions(NamedTuple):
@@ -48,14 +49,14 @@ def apply(options: TrainOptions, given: Collection[str], start: ResumedRun) -> R
     names = [name for name in names if name not in given_up]
     changes = {name: _change(name, getattr(options, name), found) for name in names if name in given}
     overridden = {name: change for name, change in changes.items() if change}
-    kept = [name for name in names if name not in overridden]
+    kept = [name for name in names if name not in given]
     # A checkpoint with a run state has the mean squares themselves.
     fixed = (*_FIXED, "initial_mean") if found.state else _FIXED
     for name in fixed:
         if name in overridden:
             change = f"{flag(name)} {overridden[name]}"
             raise UserError(f"{change} can't change during a run: leave it out, or start a new run.")
-    recorded = recorded_options.options_of(path, found, kept, set(kept).difference(fixed))
+    recorded = recorded_options.options_of(path, found, kept, set(kept).difference(fixed, _NOT_BESIDE_RESUME))
     # Later checkpoints don't record -resume: they equal those of a run that never stopped.
     options = dataclasses.replace(options, resume="", **{name: getattr(recorded, name) for name in kept})
     if not options.checkpoint_format:  # set here, so that the flags that repeat the run name it

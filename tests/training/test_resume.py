@@ -586,6 +586,9 @@ def test_a_damaged_state_is_one_sentence(tmp_path, change, message):
         (b"data_dir", 5, "-data_dir 5"),
         (b"data_dir", b"a\0b", r"-data_dir 'a\\x00b'"),
         (b"savefile", b"\x1b[2J", r"-savefile '\\x1b\[2J'"),
+        (b"savefile", b"a/" * 10**6, r"^.{,500}\.\.\. is not a file name"),
+        (b"text_encoding", b"none", "use another checkpoint: -text_encoding must be"),  # which -resume refuses
+        (b"init_from", 5, "use another checkpoint"),
     ],
 )
 def test_recorded_options_are_checked(tmp_path, name, value, words):
@@ -599,6 +602,20 @@ def test_recorded_options_are_checked(tmp_path, name, value, words):
         train(folder, "-resume", str(path), small=[])
     if name == b"print_every":
         train(folder, "-resume", str(path), "-print_every", "1", "-max_epochs", "0.2", small=[])
+
+
+def test_a_dropout_that_is_given_takes_the_place_of_the_recorded_one(tmp_path):
+    """Also one that is that of the network."""
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1")
+    (path,) = named(folder)
+    table = compat.load_t7(path)
+    table[b"opt"][b"dropout"] = b"none"
+    compat.save_t7(path, table)
+    with pytest.raises(UserError, match="not valid: give -dropout"):
+        train(folder, "-resume", str(path), small=[])
+    lines = train(folder, "-resume", str(path), "-dropout", "0", "-max_epochs", "0.2", small=[])
+    assert "overridden: -max_epochs 0.2 (was 0.1)" in lines
 
 
 def test_recorded_numbers_of_the_run_are_checked(tmp_path):
