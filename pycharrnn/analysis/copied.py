@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 from compat import item_options
 from pycharrnn.analysis import evaluation
 from pycharrnn.analysis.options import EvalOptions
-from pycharrnn.checkpoints import recorded_split
 from pycharrnn.common.display import is_utf8
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.common.progress import bar
 from pycharrnn.common.standard_streams import input_name
@@ -24,7 +23,7 @@ from pycharrnn.text.file_pieces import file_pieces
 from pycharrnn.text.joined_files import JoinedFiles
 from pycharrnn.text.places import places
 from pycharrnn.text.recorded_text import recorded_text
-from pycharrnn.training import novelty, recorded_options
+from pycharrnn.training import novelty
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
@@ -151,7 +150,7 @@ def novelty_of_model(path: str, loaded: Checkpoint, sample: bytes, threads: int)
 
     Errors: UserError; OSError.
     """
-    recorded_options.options_of(path, loaded, recorded_split.OPTIONS)  # unlike `eval`, this has no flags for them
     pieces = novelty.pieces_of_sample(sample, item_options.is_one_line(loaded.items), loaded.labels)
-    with contextlib.closing(evaluation.open_batches(path, loaded, EvalOptions())) as loader:
+    alone = f"with {flag('text')} FILE, {flag('curve', 1)} is of the sample alone"
+    with contextlib.closing(evaluation.open_batches(path, loaded, EvalOptions(), (), alone)) as loader:
         return novelty.novelty(pieces, loader, threads)

@@ -13,6 +13,7 @@ import numpy as np
 from compat import legacy_logsoftmax
 from compat.vocabulary import characters_by_id, ids_of
 from pycharrnn.analysis import likelihood
+from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import checkpoint, recorded_split
 from pycharrnn.common import losses
 from pycharrnn.common.display import escape_line, quote_characters
@@ -30,15 +31,16 @@ from pycharrnn.training import recorded_options
 from pycharrnn.training.settings import group
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import numpy.typing as npt
 
     from compat.charrnn import Checkpoint
-    from pycharrnn.analysis.options import EvalOptions
     from pycharrnn.sampling.predictor import Predictor
 
 _MAX_EXPONENT = 700  # exp() overflows above 709
+_OPTIONS = frozenset(field.name for field in dataclasses.fields(EvalOptions))
+_OTHER_TEXT = f"name another text with {flag('data_dir')}, or give this one to pycharrnn score"
 
 
 class EvaluatedCheckpoint(NamedTuple):
@@ -161,8 +163,13 @@ def open_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
     return loader
 
 
-def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
-    """The batches of a text, divided as in the checkpoint's training unless `opt` says otherwise. Errors: UserError."""
+def open_batches(
+    path: str, loaded: Checkpoint, opt: EvalOptions, can_give: Collection[str] = _OPTIONS, or_else: str = _OTHER_TEXT
+) -> Batches:
+    """The batches of a text, divided as in the checkpoint's training unless `opt` says otherwise.
+
+    `can_give`: options that the user can give. `or_else`: what to do where only others would help. Errors: UserError.
+    """
     if not opt.data_dir and not loaded.opt.get("data_dir"):  # an invalid one is refused below
         if file := escape_line(loaded.torch_rnn_file):
             raise UserError(
@@ -172,7 +179,7 @@ def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
         raise UserError(f"{path} does not say what it was trained on: give {flag('data_dir')}.")
     given = set(filter(opt.is_given, ("data_dir", *recorded_split.OF_TEXTS)))
     recorded = [name for name in ("data_dir", *recorded_split.OPTIONS) if name not in given]
-    options = recorded_options.options_of(path, loaded, recorded, {field.name for field in dataclasses.fields(opt)})
+    options = recorded_options.options_of(path, loaded, recorded, can_give)
     options = dataclasses.replace(options, **{name: getattr(opt, name) for name in given})
     options.check_fractions()
     keeps = recorded_options.find(loaded, "vocab") == "keep"
@@ -185,9 +192,14 @@ def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
             f"{flag('data_dir', data.data_dir)} is not a folder that has an input.txt:"
             f" {cached_text.remedy(data.data_dir) or advice}."
         )
-    return loaders.open_batches(
-        data, say=print_nothing, progress=-1, model_characters=loaded.vocab if keeps else None, in_order=True
-    )
+    try:
+        return loaders.open_batches(
+            data, say=print_nothing, progress=-1, model_characters=loaded.vocab if keeps else None, in_order=True
+        )
+    except UserError as e:
+        if e.options.issubset(can_give):
+            raise
+        raise UserError(e.fault, or_else) from e
 
 
 def as_lines(split: str, found: EvaluatedCheckpoint) -> str:

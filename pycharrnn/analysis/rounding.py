@@ -65,5 +65,6 @@ def losses(path: str, loaded: Checkpoint, weights: str) -> RoundingLosses:
                     exact = evaluation.split_loss(path, loaded, of_text)
                 return RoundingLosses(exact, after, "" if text.fingerprint else name)
     except (OSError, ValueError, UserError) as e:
-        raise UserError(f"{name} can't be scored ({str(e).removesuffix('.')})") from None
+        reason = e.fault if isinstance(e, UserError) else str(e)
+        raise UserError(f"{name} can't be scored ({reason.removesuffix('.')})") from None
     raise UserError(f"{name} has changed since the training")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from pycharrnn.common.shell_words import quoted
@@ -26,11 +26,19 @@ _WHOLE = 10**20  # smaller ints, such as seeds, are quoted with all their digits
 class UserError(Exception):
     """An error that the user can correct; str() is a sentence that says what, which value, and what to do.
 
+    Args:
+        message: the sentence; or with `advice`, the clause before it, which says what is wrong.
+        advice: what to do, as a clause. options: those that it asks for, which another command may lack.
+
     Attributes:
-        status: the exit status of the command.
+        status: the exit status of the command. fault: the argument `message`. options: the argument.
     """
 
     status = 1
+
+    def __init__(self, message: str = "", advice: str = "", options: Iterable[str] = ()) -> None:
+        super().__init__(f"{message}: {advice}." if advice else message)
+        self.fault, self.options = message, frozenset(options)
 
     def __str__(self) -> str:
         return worded(self.message)

@@ -19,9 +19,8 @@ from compat.item_options import MAX_LABELS, TAB
 from compat.vocabulary import characters_by_id
 from pycharrnn.common import regular_files
 from pycharrnn.common.display import escape_line
-from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
-from pycharrnn.text import cache_record
+from pycharrnn.text import cache_record, preprocessing
 from pycharrnn.text.items import ItemSplitter, ListCheck
 from pycharrnn.text.text_folder import input_file
 
@@ -67,7 +66,7 @@ def load(
                 f.write(block.tobytes())
         found = _open(path, dtype)
     except OSError as e:
-        raise UserError(f"can't write {escape_line(path)}: {e.strerror or e}.") from e
+        raise preprocessing.not_written(escape_line(path), e) from e
     if made_of:
         cache_record.add(data_dir, made_of, name)
     return found

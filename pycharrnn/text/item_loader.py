@@ -221,15 +221,17 @@ def _end_id(text: TokenText, data: DataSettings) -> int:
     if ITEM_KINDS[data.items].ends_in_source:
         raise UserError(f"{data.data_dir}/input.txt has one line: {flag('items', data.items)} needs two or more.")
     raise UserError(
-        f"{data.data_dir}/input.txt has no U+001E, which ends the items of {flag('items', data.items)}: name the texts"
-        f" themselves instead of {flag('data_dir')}."
+        f"{data.data_dir}/input.txt has no U+001E, which ends the items of {flag('items', data.items)}",
+        f"name the texts themselves instead of {flag('data_dir')}",
+        ["items"],
     )
 
 
 def _lacks(character: bytes, ended: str) -> UserError:
     return UserError(
-        f"the checkpoint's vocabulary lacks {quote_character(character)}, which ends {ended}: use"
-        f" {flag('vocab', 'extend')}."
+        f"the checkpoint's vocabulary lacks {quote_character(character)}, which ends {ended}",
+        f"use {flag('vocab', 'extend')}",
+        ["vocab"],
     )
 
 
@@ -239,8 +241,9 @@ def _refuse_cut_labels(whole: TokenText, left_out: Collection[bytes], end: bytes
     for name in sorted(found):
         if missing := [character for character in left_out if character in name]:
             raise UserError(
-                f"the checkpoint's vocabulary lacks {quote_characters(missing)} of the label {escape_line(name, 40)}:"
-                f" use {flag('vocab', 'extend')}, or rename the label."
+                f"the checkpoint's vocabulary lacks {quote_characters(missing)} of the label {escape_line(name, 40)}",
+                f"use {flag('vocab', 'extend')}, or rename the label",
+                ["vocab"],
             )
 
 

@@ -62,7 +62,8 @@ class Splits:
             characters += np.bincount(splits, index["length"][numbers] + 1, TEST + 1).astype(np.int64)
         self.sizes = {split: SplitSize(int(items[split]), int(characters[split])) for split in (TRAIN, VAL, TEST)}
         if not self.sizes[TRAIN].items:
-            raise UserError(f"no item is left to train on: use a larger {flag('train_frac')}.")
+            advice = f"use a larger {flag('train_frac')}"
+            raise UserError("no item is left to train on", advice, ["train_frac"])
 
     def of(self, numbers: Numbers) -> npt.NDArray[np.int64]:
         """The splits of the items of these numbers."""

@@ -88,14 +88,16 @@ class ListCheck:
             left = "no item" if not self._count else "only one item" if self._count == 1 else "only equal items"
             raise UserError(
                 f"{flag('vocab', 'keep')} leaves {left} of {self._shown}, since the model knows"
-                f" {'few' if self._count else 'none'} of the characters: {flag('vocab', 'extend')} adds them to the"
-                " model."
+                f" {'few' if self._count else 'none'} of the characters",
+                f"{flag('vocab', 'extend')} adds them to the model",
+                ["vocab"],
             )
         after = ", after a label and a tab" if self._label else ""
         kind = f"{flag('items', self._kind)}, for which an item is {ITEM_KINDS[self._kind].in_words}{after}"
         if self._count < 2:
             there_is = "there is only one item" if self._count else "there are no items"
-            raise UserError(f"{there_is} of {kind}, in {self._shown}: add some, or choose another {flag('items')}.")
+            advice = f"add some, or choose another {flag('items')}"
+            raise UserError(f"{there_is} of {kind}, in {self._shown}", advice, ["items"])
         if not self._is_varied:
             raise UserError(
                 f"all {self._count:,} items of {self._shown} are equal, so there is nothing to learn: add others."
@@ -103,8 +105,9 @@ class ListCheck:
         if len(self.labels) == 1:
             remove = "remove the label and the tab before each item, and " if self._label == "column" else ""
             raise UserError(
-                f"all items of {self._shown} have the label {labels.in_words([*self.labels])}: add items with other"
-                f" labels, or {remove}leave {flag('label', self._label)} out."
+                f"all items of {self._shown} have the label {labels.in_words([*self.labels])}",
+                f"add items with other labels, or {remove}leave {flag('label', self._label)} out",
+                ["label"],
             )
 
     def advice(self) -> str:
@@ -132,7 +135,9 @@ def too_long(item: bytes, longest: int = MAX_ITEM) -> UserError:
     or_else = f", or train {without}" if longest == MAX_ITEM else ""
     return UserError(
         f"the item that begins with '{labels.beginning_of(item)}' has more than {longest:,} bytes, the most that an"
-        f" item may have: divide it{or_else}."
+        " item may have",
+        f"divide it{or_else}",
+        ["items"] if or_else else [],
     )
 
 

@@ -215,5 +215,7 @@ def too_short(length: int, batch_size: int, seq_length: int, fractions: Fraction
     sizes = largest_sizes(length, batch_size, seq_length, fractions)
     return UserError(
         f"input.txt has {length} characters, fewer than {flag('batch_size', batch_size)} x"
-        f" {flag('seq_length', seq_length)}: {f'use at most {sizes}' if sizes else 'use a longer text'}."
+        f" {flag('seq_length', seq_length)}",
+        f"use at most {sizes}" if sizes else "use a longer text",
+        ["batch_size", "seq_length"],
     )

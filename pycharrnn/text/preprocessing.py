@@ -72,10 +72,7 @@ def cached(
         try:
             _encode(in_textfile, cache[0], cache[1], stats, say, progress, encoding)
         except OSError as e:
-            advice = f"copy input.txt to a folder that can be written, and name that with {flag('data_dir')}"
-            if output_folder.is_disk_full(e):
-                advice = "make room on the disk"
-            raise UserError(f"can't write the cache {cache[0]} and {cache[1]} ({e.strerror or e}): {advice}.") from e
+            raise not_written(f"the cache {cache[0]} and {cache[1]}", e) from e
         made = True
         try:
             loaded = load()
@@ -89,6 +86,15 @@ def cached(
     return loaded
 
 
+def not_written(what: str, error: OSError) -> UserError:
+    """The error for what could not be written beside an input.txt."""
+    fault = f"can't write {what} ({error.strerror or error})"
+    if output_folder.is_disk_full(error):
+        return UserError(fault, "make room on the disk")
+    advice = f"copy input.txt to a folder that can be written, and name that with {flag('data_dir')}"
+    return UserError(fault, advice, ["data_dir"])
+
+
 def _encode(
     in_textfile: str,
     out_vocabfile: str,
@@ -100,8 +106,9 @@ def _encode(
 ) -> None:
     if encoding is UTF8 and stats.invalid_at is not None:
         raise UserError(
-            f"{in_textfile} is not UTF-8 at offset {stats.invalid_at}{_byte_at(in_textfile, stats.invalid_at)}: convert"
-            f" it, or use {flag('encoding', 'bytes')}."
+            f"{in_textfile} is not UTF-8 at offset {stats.invalid_at}{_byte_at(in_textfile, stats.invalid_at)}",
+            f"convert it, or use {flag('encoding', 'bytes')}",
+            ["encoding"],
         )
     say("loading text file...")
     say("creating vocabulary mapping...")
@@ -158,7 +165,7 @@ def without_characters(
         except T7Error as e:
             raise UserError(f"can't leave characters out of {text.path} ({e}): start again.") from e
         except OSError as e:
-            raise UserError(f"can't write {path}: {e.strerror or e}.") from e
+            raise not_written(path, e) from e
     if made_of:
         cache_record.add(data_dir, made_of, name)
     return less

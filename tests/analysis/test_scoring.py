@@ -11,6 +11,7 @@ import shutil
 import warnings
 from pathlib import Path
 
+import item_models
 import numpy as np
 import pytest
 from conftest import GOLDEN, run, save_with_weights, sentence, spec
@@ -121,6 +122,28 @@ def test_eval_of_a_checkpoint_that_does_not_know_its_data(corpus, tmp_path):
     assert "give -data_dir" in sentence(run("eval", str(tmp_path / "bare.t7")))
     result = run("eval", str(tmp_path / "bare.t7"), "-data_dir", str(corpus), "-batch_size", "10", "-seq_length", "20")
     assert b"loss over val split" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "fault"),
+    [
+        ({}, b"a", "has one line"),
+        ({"kind": "blank"}, b"ab", "has no U+001E"),
+        ({}, b"a\n\n", "there is only one item"),
+        ({"vocab": "keep"}, b"a\nz\n", "-vocab keep leaves only one item"),
+        ({"label": "column"}, b"a\tb\na\tc\n", "have the label a"),
+        ({"kind": "", "utf8": True, "encoding": "utf8"}, b"a\xffb", "is not UTF-8 at offset 1"),
+    ],
+)
+def test_advice_on_a_text_asks_for_no_flag_that_eval_lacks(tmp_path, model, text, fault):
+    path = item_models.saved(tmp_path, **model)
+    (tmp_path / "input.txt").write_bytes(text)
+    error = sentence(run("eval", str(path), "-data_dir", str(tmp_path)))
+    assert fault in error
+    if fault != "has one line":
+        assert "name another text with -data_dir, or give this one to pycharrnn score." in error
+        lines = ["-lines", "1"] if "label" in model else []
+        assert run("score", str(path), str(tmp_path / "input.txt"), *lines).returncode == 0
 
 
 def test_eval_refuses_unknown_characters(tmp_path):

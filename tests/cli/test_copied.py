@@ -336,6 +336,17 @@ def test_a_damaged_option_is_not_asked_for_where_no_flag_gives_it(home):
     assert (done.exit_code, str(done.exception)) == (1, said)
 
 
+@pytest.mark.parametrize("name", ["vocab.t7", "data_items_0a.bin"])
+def test_a_curve_for_which_the_text_can_not_be_divided(home, name):
+    """`copied` has no -data_dir, which other commands ask for."""
+    item_models.saved(home, "line", b"a cat\nab\nbb\n" * 9)
+    (home / "data/list" / name).mkdir()
+    done = CliRunner().invoke(cli, ["copied", "s.txt", MODEL, "-curve", "1"])
+    said = str(done.exception)
+    assert said.startswith("can't write ") and said.endswith("with -text FILE, -curve 1 is of the sample alone.")
+    assert "n-grams" in copied("s.txt", MODEL, "-curve", "1", "-text", "data/list/input.txt")
+
+
 def test_the_curve_of_a_model_of_items(home):
     """Of items, each by itself; the validation items are those of the loader."""
     names = ["ab" * k + "c" * (k % 3) + "ba" * (k % 5) for k in range(1, 60)]
