@@ -14,6 +14,7 @@ from pycharrnn.analysis import plotting
 from pycharrnn.analysis.copied_report import FORMAT
 from pycharrnn.checkpoints.names import short_names
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.shell_words import quoted
 from pycharrnn.engine.copies import CURVE
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _read(path: str, name: str) -> NoveltyCurve:
         sample, validation = _points(curve["n"], curve["sample"]), _points(curve["n"], curve["validation"] or [])
     except (ValueError, TypeError, KeyError, RecursionError):
         raise UserError(
-            f"{path} holds no curve: write one by pycharrnn copied SAMPLE cv -curve 1 -json 1 > {path}."
+            f"{path} holds no curve: write one by pycharrnn copied SAMPLE cv -curve 1 -json 1 > {quoted(path)}."
         ) from None
     if not sample:
         raise UserError(f"{path} is of a sample too short for a curve: name that of a longer one.")

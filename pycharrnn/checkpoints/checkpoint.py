@@ -93,7 +93,7 @@ def why_no_checkpoint(path: str | os.PathLike[str]) -> str:
     if not file_magic.is_cache(os.path.basename(path), _start(path)):
         return ""
     data = os.path.join(os.path.dirname(path), "data_utf8.t7" if "_utf8" in os.path.basename(path) else "data.t7")
-    command = escape_line(shell_words.joined(["pycharrnn", "convert", data, "input.txt"]), None)
+    command = shell_words.joined(["pycharrnn", "convert", shell_words.operand(data), "input.txt"])
     way_out = f"{command} writes the text" if os.path.isfile(data) else "name a checkpoint"
     return f"{path} is char-rnn's cache of a text, not a checkpoint: {way_out}."
 

@@ -74,7 +74,7 @@ def newest_first(folder: str, note: PrintLine = print_nothing) -> list[File]:
         raise UserError(f"can't look for checkpoints in {folder} ({denied}).") from cause
     if not status:
         endings = series(formats.IN_FOLDERS, "or")
-        named = " or ".join(escape_line(quoted(path)) for path in _folders_with_checkpoints(folder))
+        named = " or ".join(quoted(path) for path in _folders_with_checkpoints(folder))
         another = f"another folder, as {named}" if named else "another folder"
         raise UserError(f"the folder {folder} has no checkpoint ({endings}){_in_place_of_one(folder)} {another}.")
     files = [_file(names, status[names[0]].st_mtime_ns) for names in _by_file(status)]

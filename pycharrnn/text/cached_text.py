@@ -28,8 +28,8 @@ def remedy(folder: str) -> str:
     for encoding in ENCODINGS.values():
         vocab, data = (os.path.join(folder, name) for name in (encoding.vocab_name, encoding.data_name))
         if os.path.isfile(vocab) and os.path.isfile(data):
-            command = shell_words.joined(["pycharrnn", "convert", data, input_file(folder)])
-            return f"{escape_line(command, None)} writes it from char-rnn's cache"
+            words = map(shell_words.operand, (data, input_file(folder)))
+            return f"{shell_words.joined(['pycharrnn', 'convert', *words])} writes it from char-rnn's cache"
     return ""
 
 

@@ -186,7 +186,7 @@ def gather(
         until_written.enter_context(_lock(data, note))
         folder, held = _place(os.path.join(data, name), joined, stats, note)
         list_kind = "" if items else list_text.kind_of_list(bytes(beginning))
-        command = [] if isinstance(texts, bytes) else ["pycharrnn", "train", *texts]
+        command = [] if isinstance(texts, bytes) else ["pycharrnn", "train", *map(shell_words.operand, texts)]
         for option, value in (("-text_encoding", text_encoding), ("-encoding", encoding)):
             command += [option, value] if command and value else []
         yield Corpus(

@@ -155,8 +155,14 @@ def stats_of(pieces: Iterable[bytes]) -> TextStats:
     )
 
 
-def _file_in_words(path: str, quoted: str) -> str:
-    """What a file in the place of a text's folder is, and what to do. `quoted`: the path as a word of a shell."""
+def _training_on(path: str) -> str:
+    """The command, or for a program the call, that trains on the text of a file or folder."""
+    command = shell_words.joined(["pycharrnn", "train", shell_words.operand(path)])
+    return wordings(command, f"pycharrnn.train({path!r})")
+
+
+def _file_in_words(path: str) -> str:
+    """What a file in the place of a text's folder is, and what to do."""
     from pycharrnn.text import source_files  # here, since it loads decoders, which a folder does without
 
     found: object = None
@@ -166,18 +172,17 @@ def _file_in_words(path: str, quoted: str) -> str:
         return f"{found.name}, not a folder: {found.way_out}"
     if found is None:
         return "a file without text, not a folder: name a folder that has an input.txt"
-    return f"a file, not a folder: put it into one as input.txt, or train a new model with pycharrnn train {quoted}"
+    return f"a file, not a folder: put it into one as input.txt, or train a new model with {_training_on(path)}"
 
 
 def input_size(data_dir: str) -> int:
     """Bytes of data_dir/input.txt. Errors: UserError for a missing text, with advice on where to get one."""
     path = input_file(data_dir)
-    name = shell_words.quoted(data_dir)
     if os.path.isfile(data_dir):
-        raise UserError(f"{flag('data_dir', data_dir)} is {_file_in_words(data_dir, name)}.")
+        raise UserError(f"{flag('data_dir', data_dir)} is {_file_in_words(data_dir)}.")
     if not os.path.isdir(data_dir):
         raise UserError(
-            f"there is no folder {data_dir or name}: train on a file of yours with"
+            f"there is no folder {data_dir or shell_words.quoted('')}: train on a file of yours with"
             f" {wordings('pycharrnn train FILE', 'pycharrnn.train(FILE)')}, or get a text with pycharrnn data pydoc"
             " (or tinyshakespeare, or ulysses)."
         )
@@ -186,7 +191,7 @@ def input_size(data_dir: str) -> int:
             size = os.fstat(f.fileno()).st_size
     except FileNotFoundError:
         # The folder stands within the sentence: before its full stop, "." would read "..".
-        advice = f"put your text there; pycharrnn train {name} trains on the texts in it"
+        advice = f"put your text there; {_training_on(data_dir)} trains on the texts in it"
         raise UserError(f"{data_dir} has no input.txt: {cached_text.remedy(data_dir) or advice}.") from None
     except OSError as e:
         raise UserError(f"can't read {path}: {e.strerror or e}.") from e

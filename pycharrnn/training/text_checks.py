@@ -47,7 +47,8 @@ def advice_on_bytes(data: DataSettings, text: TextStats) -> str:
     if data.encoding != "bytes" or text.invalid_at is None:
         return ""
     file = data.input_file
-    train = wordings(shell_words.joined(["pycharrnn", "train", file]), f"pycharrnn.train({file!r})")
+    command = shell_words.joined(["pycharrnn", "train", shell_words.operand(file)])
+    train = wordings(command, f"pycharrnn.train({file!r})")
     return (
         f"{escape_line(file)} is not UTF-8 at offset {text.invalid_at}, and its bytes are kept as they are: if it is a"
         f" text in another encoding, {train} converts it."

@@ -396,12 +396,15 @@ def test_plot_draws_curves(home):
     assert (done.returncode, done.stdout) == (0, b"saved c.svg\n")
     shown = re.findall(r"<text[^>]*>([^<]*)</text>", (home / "c.svg").read_text(encoding="utf-8"))
     assert {"one", "two", "validation split, by people", "48"} <= set(shown)
-    (home / "no.json").write_text(copied("s.txt", "-text", "t.txt", "-json", "1"), encoding="utf-8")
+    (home / "no curve.json").write_text(copied("s.txt", "-text", "t.txt", "-json", "1"), encoding="utf-8")
     (home / "short.txt").write_bytes(b"cat")
     short = copied("short.txt", "-text", "t.txt", "-curve", "1", "-json", "1")
     (home / "short.json").write_text(short, encoding="utf-8")
     for path, said in (
-        ("no.json", "no.json holds no curve: write one by pycharrnn copied"),
+        (
+            "no curve.json",
+            "write one by pycharrnn copied SAMPLE cv -curve 1 -json 1 > 'no curve.json'.",
+        ),
         ("short.json", "short.json is of a sample too short for a curve: name that of a longer one."),
         (MODEL, "plot them one by"),
     ):

@@ -8,10 +8,14 @@ import shutil
 import subprocess
 
 import pytest
+from click.testing import CliRunner
 
+from pycharrnn.cli.commands import cli
 from pycharrnn.common import display, shell_words
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.printing import print_nothing
 from pycharrnn.text import text_stats
+from pycharrnn.text.loader import CharSplitLMMinibatchLoader
 
 
 @pytest.fixture
@@ -26,7 +30,10 @@ def test_a_shell_of_posix_reads_the_word(word):
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
-@pytest.mark.parametrize("name", [b"a\nb", b"\t", b"\xff1", b"caf\xe9 d'or\\x", b"\x1b[0m", "ü\x85".encode()])
+@pytest.mark.parametrize(
+    "name",
+    [b"a\nb", b"\t", b"\xff1", b"caf\xe9 d'or\\x", b"\x1b[0m", "ü\x85".encode(), "a\u202eb\u3000c".encode()],
+)
 def test_bash_reads_the_name_of_any_file(name, monkeypatch):
     """From a message that holds neither control characters nor bytes that are not UTF-8."""
     monkeypatch.setattr(os, "name", "posix")
@@ -65,7 +72,8 @@ def test_a_command(monkeypatch):
 
 
 def test_a_path_is_no_flag():
-    assert [shell_words.operand(path) for path in ("-x.html", "cv/-x.t7", "/-x")] == ["./-x.html", "cv/-x.t7", "/-x"]
+    words = {"-x.html": "./-x.html", "cv/-x.t7": "cv/-x.t7", "/-x": "/-x", "-": "-"}
+    assert {path: shell_words.operand(path) for path in words} == words
 
 
 @pytest.mark.parametrize("system, words", [("posix", "train 'my texts' trains"), ("nt", 'train "my texts" trains')])
@@ -77,3 +85,25 @@ def test_a_message_proposes_what_can_be_typed(tmp_path, monkeypatch, system, wor
         with pytest.raises(UserError) as error:
             text_stats.input_size("my texts")
     assert f"; pycharrnn {words} on the texts in it" in str(error.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="quotes of a POSIX shell")
+@pytest.mark.parametrize("folder", ["-d", "a\u3000b", "it's"])
+def test_a_proposed_command_names_the_folder_so_that_it_works(tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "input.txt").write_bytes(b"abc" * 99)
+    CharSplitLMMinibatchLoader(folder, 2, 3, (0.9, 0.1, 0), say=print_nothing)
+    (tmp_path / folder / "input.txt").unlink()
+    command = proposed(["train", "-data_dir", folder])
+    assert CliRunner().invoke(cli, command).exit_code == 0
+    assert (tmp_path / folder / "input.txt").read_bytes() == b"abc" * 99
+    for name in os.listdir(folder):
+        os.unlink(os.path.join(folder, name))
+    assert proposed(["train", "-data_dir", folder])[:2] == ["train", shell_words.operand(folder)]
+
+
+def proposed(args: list[str]) -> list[str]:
+    """The words after the first `pycharrnn` in the error of a command."""
+    message = str(CliRunner().invoke(cli, args).exception)
+    return shlex.split(message.partition("pycharrnn ")[2].partition(" writes it")[0])
