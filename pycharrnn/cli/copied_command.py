@@ -54,7 +54,7 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
     curves, threads = None, opt.threads or cores.default_threads()
     with contextlib.ExitStack() as until_read:
         if opt.text or loaded is None:
-            text = copied.text_of_file(opt.text, content, until_read, note)
+            text = copied.text_of_file(opt.text, content, until_read, note, opt.text_encoding)
         else:
             recorded = recorded_text(checkpoint_file, loaded)
             if doubt := recorded.unverified:

@@ -276,6 +276,13 @@ def test_binary_samples_and_samples_longer_than_the_text(home):
     assert found.splitlines()[1].split()[:1] == [str(len(TEXT))]
 
 
+def test_a_text_with_a_zero_byte_is_compared_as_the_message_says(home):
+    (home / "z.txt").write_bytes(b"the tree\0" + TEXT.encode())
+    done = run("copied", "s.txt", "-text", "z.txt", cwd=home)
+    assert done.returncode == 1 and "keep all bytes by -text_encoding bytes." in sentence(done)
+    assert "the mat." in copied("s.txt", "-text", "z.txt", "-text_encoding", "bytes")
+
+
 def test_the_library_lists_the_same(home):
     item_models.saved(home, "line", b"a cat\nab\nbb\n")
     model = pycharrnn.load(MODEL)
