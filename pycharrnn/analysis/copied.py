@@ -78,8 +78,9 @@ def text_of_file(
     """A text of a user's, read as `train` reads it: in UTF-8, with Unix line ends.
 
     It is read as it stands where the sample is not such a text: where it has CR characters or invalid UTF-8, or where
-    `text_encoding`, the value of -text_encoding for the sample, is bytes. `until_read`: closes what was read of standard input. `note`: prints which files of a folder are left out. Errors:
-    OSError; UserError for a missing file or no text.
+    `text_encoding`, the value of -text_encoding for the sample, is bytes. `until_read`: closes what was read of
+    standard input. `note`: prints which files of a folder are left out. Errors: OSError; UserError for a missing file
+    or no text.
     """
     is_raw = text_encoding == decode_text.RAW or b"\r" in sample or not is_utf8(sample)
     joined = JoinedFiles(source_files.find([path], note, until_read, decode_text.RAW if is_raw else ""))
