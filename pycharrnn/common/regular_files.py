@@ -15,8 +15,12 @@ from compat.atomic_write import atomic_write as compat_write
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
+class NotRegularError(OSError):
+    """Something other than a regular file is at the path; `strerror` says what it is, and what to do."""
+
+
 def opener(path: str, flags: int) -> int:
-    """Open a regular file, for the argument `opener` of open(). Returns: a descriptor. Errors: OSError, as `check`."""
+    """Open a regular file, for the argument `opener` of open(). Returns: a descriptor. Errors: OSError; as `check`."""
     check(path)
     fd = os.open(path, flags | _FLAGS, 0o666)
     try:
@@ -29,14 +33,14 @@ def opener(path: str, flags: int) -> int:
 
 @contextlib.contextmanager
 def atomic_write(path: str) -> Iterator[BinaryIO]:
-    """As compat's atomic_write, which follows a symbolic link. Errors: OSError, also as `check`."""
+    """As compat's atomic_write, which follows a symbolic link. Errors: OSError; as `check`."""
     check(path)
     with compat_write(path) as f:
         yield f
 
 
 def check(path: str) -> None:
-    """Errors: OSError if a link, a pipe, a device or a folder is at a path; none if nothing is there."""
+    """Errors: NotRegularError if a link, a pipe, a device or a folder is at a path; none if nothing is there."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
@@ -47,4 +51,4 @@ def check(path: str) -> None:
 def _check_mode(mode: int, path: str) -> None:
     if not stat.S_ISREG(mode):
         what = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
-        raise OSError(errno.EINVAL, f"it is {what}: remove it", path)
+        raise NotRegularError(errno.EINVAL, f"it is {what}: remove it", path)

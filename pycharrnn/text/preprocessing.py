@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat import T7Error, TensorFile, file_magic
-from pycharrnn.common import output_folder
+from pycharrnn.common import output_folder, regular_files
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.common.progress import bar
@@ -88,6 +89,8 @@ def cached(
 
 def not_written(what: str, error: OSError) -> UserError:
     """The error for what could not be written beside an input.txt."""
+    if isinstance(error, regular_files.NotRegularError):
+        return UserError(f"can't write {escape_line(error.filename)}: {error.strerror}.")
     fault = f"can't write {what} ({error.strerror or error})"
     if output_folder.is_disk_full(error):
         return UserError(fault, "make room on the disk")

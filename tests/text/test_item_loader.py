@@ -249,7 +249,7 @@ def test_the_index_is_written_through_no_link(list_of_300, tmp_path):
     path.unlink(missing_ok=True)
     letter.write_bytes(b"a letter")
     path.symlink_to(letter)
-    with pytest.raises(UserError, match="data_items_0a.bin: it is a symbolic link: remove it"):
+    with pytest.raises(UserError, match=r"^can't write .*data_items_0a\.bin: it is a symbolic link: remove it\.$"):
         loader(list_of_300)
     assert letter.read_bytes() == b"a letter"
 
