@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import random
@@ -18,6 +19,7 @@ import pycharrnn
 from pycharrnn.analysis import copied as copied_passages
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
+from pycharrnn.common import regular_files
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import matching
 
@@ -344,10 +346,15 @@ def test_a_damaged_option_is_not_asked_for_where_no_flag_gives_it(home):
 
 
 @pytest.mark.parametrize("name", ["vocab.t7", "data_items_0a.bin"])
-def test_a_curve_for_which_the_text_can_not_be_divided(home, name):
+def test_a_curve_for_which_the_text_can_not_be_divided(home, monkeypatch, name):
     """`copied` has no -data_dir, which other commands ask for."""
     item_models.saved(home, "line", b"a cat\nab\nbb\n" * 9)
-    (home / "data/list" / name).mkdir()
+
+    def denied(path):
+        if os.path.basename(path) == name:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(regular_files, "check", denied)
     done = CliRunner().invoke(cli, ["copied", "s.txt", MODEL, "-curve", "1"])
     said = str(done.exception)
     assert said.startswith("can't write ") and said.endswith("with -text FILE, -curve 1 is of the sample alone.")
