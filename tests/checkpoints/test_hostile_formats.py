@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
@@ -279,6 +280,24 @@ def test_two_files_of_a_name(tmp_path, name):
     refused(tmp_path, ".pt", content, "names that torch.save does not give")
 
 
+def test_a_file_of_many_names(tmp_path):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("archive/_extra_state", bytes(10_000))
+        for number in range(9):
+            entry = copy.copy(archive.filelist[0])
+            entry.filename = f"archive/data/{number}"
+            archive.filelist.append(entry)
+    refused(tmp_path, ".pt", out.getvalue(), "files that claim more than it holds")
+
+
+def test_an_archive_without_a_pickle(tmp_path):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("archive/_extra_state", b"x")
+    refused(tmp_path, ".pt", out.getvalue(), "a zip archive without what torch.save writes into it")
+
+
 def test_two_directories(tmp_path):
     """In an archive after another one of the same sizes, zipfile finds the files of the last, PyTorch of the first."""
     whole = written(tmp_path, ".pt")
@@ -373,6 +392,11 @@ def test_a_tensor_claims_no_more_than_its_record_has(tmp_path):
         refused(tmp_path, ".pt", with_pickle(whole, b"KIt", new + b"t"), "claim other numbers than it holds")
     for new in (b"J\xff\xff\xff\x7f", b"\x8a\x08" + b"\xff" * 7 + b"\x7f"):
         refused(tmp_path, ".pt", with_pickle(whole, b"KIt", new + b"t"), "it holds more than the state_dict of a model")
+    for old, new in (
+        (b"ctorch\nDoubleStorage\n", b"ccollections\nOrderedDict\n"),
+        (b"X\x01\0\0\x000", b"X\x01\0\0\0x"),
+    ):
+        refused(tmp_path, ".pt", with_pickle(whole, old, new), "it has tensors of .*, which are not weights")
     for other in (b"U\x0273t", b"h\x49t", b"K\x49K\x01t", b"t"):  # a text, what is remembered as 73, two numbers, none
         refused(tmp_path, ".pt", with_pickle(whole, b"KIt", other), "another way than torch.save")
 
@@ -394,6 +418,7 @@ def test_tensors_are_numbers_in_a_row(tmp_path):
     refused(tmp_path, ".pt", saved({**whole, 5: wide.contiguous()}), "not those of")
     refused(tmp_path, ".pt", saved({**whole, "_extra_state": "{"}), "metadata are not pycharrnn's")
     refused(tmp_path, ".pt", saved({"_extra_state": 5}), "has no '_extra_state'")
+    refused(tmp_path, ".pt", saved({**whole, "_extra_state": "\udcff"}), "its '_extra_state' is not text")
     one = torch.zeros(1 << 12, dtype=torch.float64)
     facts = json.loads(whole["_extra_state"]) | {"rnn_size": 1 << 20}
     stretched = {**whole, "_extra_state": json.dumps(facts), "decoder.weight": one.expand(73, 1 << 12)}
