@@ -77,13 +77,19 @@ def text_of_file(
 ) -> Text:
     """A text of a user's, read as `train` reads it: in UTF-8, with Unix line ends.
 
-    It is read as it stands where the sample is not such a text: where it has CR characters or invalid UTF-8, or where
-    `text_encoding`, the value of -text_encoding for the sample, is bytes. `until_read`: closes what was read of
-    standard input. `note`: prints which files of a folder are left out. Errors: OSError; UserError for a missing file
-    or no text.
+    Without a `text_encoding`, it is read as it stands where the sample is not such a text: where it has CR characters
+    or invalid UTF-8.
+
+    Args:
+        until_read: closes what was read of standard input.
+        note: prints which files of a folder are left out.
+        text_encoding: of the file; "" = detect it, "bytes" = read it as it stands.
+
+    Errors: OSError; UserError for a missing file or no text.
     """
-    is_raw = text_encoding == decode_text.RAW or b"\r" in sample or not is_utf8(sample)
-    joined = JoinedFiles(source_files.find([path], note, until_read, decode_text.RAW if is_raw else ""))
+    if not text_encoding and (b"\r" in sample or not is_utf8(sample)):
+        text_encoding = decode_text.RAW
+    joined = JoinedFiles(source_files.find([path], note, until_read, text_encoding))
     return Text(input_name(path), joined.size, joined.pieces, len(joined.files))
 
 

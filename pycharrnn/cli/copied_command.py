@@ -48,13 +48,14 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
     checkpoint_file, loaded = paths.load_best(model, note) if model is not None else ("", None)
     out.check(*filter(None, (sample, opt.text, checkpoint_file)))
     # Bytes may also be of a binary file, which training refuses.
-    content = read(sample) if opt.text_encoding == RAW else read_text(sample, loaded, opt.text_encoding)
+    is_raw = opt.text_encoding == RAW
+    content = read(sample) if is_raw else read_text(sample, loaded, opt.text_encoding)
     if not content:
         raise UserError(f"{name}: empty, so there is nothing to compare.")
     curves, threads = None, opt.threads or cores.default_threads()
     with contextlib.ExitStack() as until_read:
         if opt.text or loaded is None:
-            text = copied.text_of_file(opt.text, content, until_read, note, opt.text_encoding)
+            text = copied.text_of_file(opt.text, content, until_read, note, RAW if is_raw else "")
         else:
             recorded = recorded_text(checkpoint_file, loaded)
             if doubt := recorded.unverified:

@@ -57,6 +57,7 @@ class SampleKeywords(TypedDict, total=False):
     ignore_bad_primetext: bool
     max_copy: int
     text: str | os.PathLike[str] | None
+    text_encoding: str
 
 
 def options_for(caller: str, /, **values: Unpack[SampleKeywords]) -> SampleOptions:

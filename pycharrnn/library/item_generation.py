@@ -37,6 +37,7 @@ class ItemKeywords(TypedDict, total=False):
     least: int
     most: int
     text: str | os.PathLike[str] | None
+    text_encoding: str
     length: int
     temperature: float | tuple[float, float] | str
     seed: int | None

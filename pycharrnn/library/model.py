@@ -163,6 +163,7 @@ class Model:
         ignore_bad_primetext: bool = bool(SampleOptions.ignore_bad_primetext),
         max_copy: int = SampleOptions.max_copy,
         text: str | os.PathLike[str] | None = None,
+        text_encoding: str = SampleOptions.text_encoding,
         as_bytes: bool = False,
         **unknown: NoReturn,  # an error, which names the option that was probably meant
     ) -> GeneratedText | bytes | list[GeneratedText] | list[bytes]:
@@ -187,6 +188,8 @@ class Model:
             max_copy: sample no passage of more characters than this that is in the training text. 0 = no limit. A
                 text ends where no other character is left; its `ended_early` is then True.
             text: file, or folder of texts, for max_copy; None = the training text, as the checkpoint records it.
+            text_encoding: of the file `text`, for a model of `pycharrnn.train(text)`: a text encoding of Python, or
+                "bytes". "" = detect it. Other models read the bytes.
             as_bytes: return bytes. A str has U+FFFD for invalid UTF-8.
 
         Errors: UserError for a value that is not allowed, a character that the vocabulary lacks, a model that predicts
@@ -206,6 +209,7 @@ class Model:
             ignore_bad_primetext=ignore_bad_primetext,
             max_copy=max_copy,
             text=text,
+            text_encoding=text_encoding,
             **unknown,
         )
         as_bytes = switch("as_bytes", as_bytes)
@@ -275,6 +279,7 @@ class Model:
                 before.
             least, most: leave out items of fewer or more characters. 0 = none.
             text: file of items to compare with for `new`; None = the training text, as the checkpoint records it.
+            text_encoding: of the file `text`, as for `generate`.
             length: most characters to draw for an item.
             seed: of the first item; each item has the next one. None = a random one, which `item.seed` keeps.
             threads: 0 = OMP_NUM_THREADS, or one for each core.
@@ -331,6 +336,7 @@ class Model:
         *,
         least: int = CopiedOptions.least,
         text: str | os.PathLike[str] | None = None,
+        text_encoding: str = CopiedOptions.text_encoding,
         threads: int = 0,
     ) -> list[Passage]:
         """The passages of a sample that are in the training text, letter for letter, the longest first; each once.
@@ -338,6 +344,7 @@ class Model:
         Args:
             least: number of characters that a passage must have at least.
             text: path of the text to compare with; None = the training text that the checkpoint records.
+            text_encoding: of the file `text`: a text encoding of Python, or "bytes". "" = detect it.
             threads: 0 = OMP_NUM_THREADS, or one for each core.
 
         Errors: TypeError; UserError for a text that is missing, or has changed since the training.
@@ -346,12 +353,15 @@ class Model:
             >>> for passage in model.copied(model.generate(length=5000)):
             ...     print(passage.length, passage.text_line, passage)
         """
-        options = {"least": least, "text": "" if text is None else text, "threads": threads}
+        file = "" if text is None else text
+        options = {"least": least, "text": file, "text_encoding": text_encoding, "threads": threads}
         opt = options_of(CopiedOptions, options, "copied", tuple(options))
+        if opt.text_encoding and not opt.text:
+            raise UserError("text_encoding is for the file text: leave it out.")
         with in_words_of_a_program(), contextlib.ExitStack() as until_read:
             loaded, content = self._weights.checkpoint(), utf8(sample, "sample")
             if opt.text:
-                training_text = copied.text_of_file(opt.text, content, until_read)
+                training_text = copied.text_of_file(opt.text, content, until_read, text_encoding=opt.text_encoding)
             else:
                 training_text = copied.text_of_model(self._name, loaded)
             threads = opt.threads or cores.default_threads()
@@ -437,7 +447,7 @@ class Model:
         if not opt.max_copy:
             return None
         with in_words_of_a_program():
-            text = ModelText(self._name, self._weights.checkpoint())
+            text = ModelText(self._name, self._weights.checkpoint(), opt.text_encoding)
             return self._kept_passages.limits(text, opt.max_copy, opt.text)
 
     def _prime(self, primetext: Text, ignore_bad: bool | int) -> Prime:

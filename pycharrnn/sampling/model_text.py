@@ -82,7 +82,7 @@ class ModelText:
     def key(self, N: int, text: str = "") -> tuple[object, ...]:
         """Equal for equal indexes, while the text is unchanged. `text`: a file or folder. Errors: UserError."""
         path = text or (self.recorded.path if self.recorded.folder else "")
-        return N, text, self.recorded, self._hash(), source_files.state(path) if path else None
+        return N, text, self._read_as, self.recorded, self._hash(), source_files.state(path) if path else None
 
     def _index(self, read: _Bytes, shown: str, length: int | None, rules: PassageRules) -> Passages | None:
         """Index a text, named so in messages, of `length` characters if that is known. Errors: OSError; UserError."""

@@ -189,9 +189,8 @@ class SampleOptions(AdaptOptions):
         if self.adapt and not self.primefile and not self.primetext:
             raise UserError(f"{flag('adapt', 1)} learns from a text: give it with {flag('primefile')} FILE.")
         if self.text_encoding and not self.primefile and not self.text:
-            raise UserError(
-                f"{flag('text_encoding')} is for the files of {flag('primefile')} and {flag('text')}: leave it out."
-            )
+            files = wordings("the files of -primefile and -text", "the file text")
+            raise UserError(f"{flag('text_encoding')} is for {files}: leave it out.")
         if self.most and self.least > self.most:
             raise UserError(
                 f"no item has at least {self.least} and at most {self.most} characters: lower {flag('least')} or raise"

@@ -472,6 +472,45 @@ def test_items_with_max_copy(tmp_path):
     assert not any(item[k : k + 3] in text for item in found for k in range(len(item) - 2))
 
 
+def test_the_encoding_of_a_file_named_by_text(tmp_path):
+    """A file with a zero byte is refused with the advice text_encoding='bytes', which the methods take."""
+    path = item_models.saved(tmp_path, "", b"abc\n" * 20, letters="abcé\0")
+    items = pycharrnn.load(item_models.saved(tmp_path / "items", "line", b"abc\n" * 20, letters="abc\0"))
+    model = pycharrnn.load(path)
+    with working_in(tmp_path):
+        Path("dos.txt").write_bytes("abcé abcé\n".encode("cp437"))
+        Path("zero.txt").write_bytes(b"abc\0ab\n" + b"bb\ncc\n" * 200)
+        zero = {"text": "zero.txt", "seed": 1}
+        makers = [
+            lambda **how: model.generate("a", max_copy=1, length=30, as_bytes=True, **zero, **how),
+            lambda **how: b"".join(model.stream("a", max_copy=1, length=30, as_bytes=True, **zero, **how)),
+            lambda **how: b"".join(item.encoded + b"\n" for item in items.items(9, max_copy=1, **zero, **how)),
+            lambda **how: model.copied(b"abc\0ab", text="zero.txt", least=4, **how)[0].encoded,
+        ]
+        for make in makers:
+            with pytest.raises(pycharrnn.UserError, match="keep all bytes by text_encoding='bytes'"):
+                make()
+        *texts, passage = [make(text_encoding="bytes") for make in makers]
+        assert passage == b"abc\0ab"
+        for text in texts:
+            assert not any(pair in text for pair in (b"ab", b"bc", b"c\0", b"\0a"))
+        (found,) = model.copied("é abc", text="dos.txt", text_encoding="cp437", least=3)
+        assert str(found) == "é abc"
+        assert not model.copied("é abc", text="dos.txt", least=5)
+        # One file read in two encodings has an index for each.
+        as_bytes, as_cp437 = (
+            model.generate("a", max_copy=1, text="dos.txt", text_encoding=name, length=3000, seed=1, as_bytes=True)
+            for name in ("bytes", "cp437")
+        )
+        assert b"ab" not in as_bytes and "cé".encode() in as_bytes
+        assert b"ab" not in as_cp437 and "cé".encode() not in as_cp437
+        for call in (model.generate, model.copied):
+            with pytest.raises(pycharrnn.UserError, match="^text_encoding is for the file text: leave it out"):
+                call("ab", text_encoding="bytes")
+            with pytest.raises(pycharrnn.UserError, match="text_encoding must be bytes or a text encoding of Python"):
+                call("ab", text="zero.txt", text_encoding="latin-99")
+
+
 def test_paths_may_be_strings_of_numpy(tmp_path):
     """A loop over an array of paths gives these; they are str, with a buffer that os.scandir takes for bytes."""
     item_models.saved(tmp_path, "", letters="abc", from_texts=0)
