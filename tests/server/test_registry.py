@@ -536,6 +536,13 @@ def test_a_list_that_is_as_it_was_is_not_sent_again(folder):
         assert ask(another_server, "GET", "/api/models", headers=tag).status_code == status
 
 
+@pytest.mark.parametrize("form, status", [("W/{}", 304), ('"a", {}', 304), ('"a",W/{}', 304), ("*", 304), ('"a"', 200)])
+def test_a_list_is_compared_with_each_tag_of_the_header(form, status):
+    app = app_of(offered(LSTM))
+    tag = ask(app, "GET", "/api/models").headers["etag"]
+    assert ask(app, "GET", "/api/models", headers={"if-none-match": form.format(tag)}).status_code == status
+
+
 def test_losses_are_those_that_the_checkpoint_holds():
     answer = ask(app_of(offered(LSTM)), "GET", "/api/losses", params={"model": LSTM.stem}).json()
     loaded = checkpoint.load(LSTM)
