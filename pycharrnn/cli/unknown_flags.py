@@ -13,7 +13,16 @@ from pycharrnn.common import shell_words
 from pycharrnn.common.display import series
 
 _MOST_NAMED = 3  # commands in a message
+_TO_A_FILE = "to save what it prints, end the command with > FILE"
+_NO_GPU = "leave it out, since this command uses no GPU"
 _INSTEAD = {  # (command, flag that it lacks): what to write
+    ("copied", "-o"): f"{_TO_A_FILE}; -html PAGE.html writes a page",
+    ("eval", "-o"): _TO_A_FILE,
+    ("inspect", "-o"): _TO_A_FILE,
+    ("score", "-o"): f"{_TO_A_FILE}; -html PAGE.html writes a page",
+    ("which", "-o"): _TO_A_FILE,
+    **{(name, "-gpuid"): _NO_GPU for name in ("activations", "copied", "plot", "serve", "which")},
+    ("studio", "-gpuid"): "leave it out; the page has it among the flags of a training",
     ("convert", "-o"): "end the command with the file to write, as in pycharrnn convert cv page.html",
     ("train", "--sample-only"): "pycharrnn sample draws text from a model, as in pycharrnn sample cv",
 }

@@ -295,7 +295,13 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
         (["train", "--sample-only"], "no flag --sample-only: pycharrnn sample draws text from a model, as in"),
         (["Generate", "cv"], "there is no command 'Generate'; did you mean sample?"),
         (["finetune", "cv"], "there is no command 'finetune'; did you mean train -init_from?"),
-        (["copied", "x", "-o", "y"], "there is no flag -o."),
+        (
+            ["copied", "x", "-o", "y"],
+            "no flag -o: to save what it prints, end the command with > FILE; -html PAGE.html",
+        ),
+        (["which", "cv", "x", "-o", "y"], "no flag -o: to save what it prints, end the command with > FILE."),
+        (["serve", "cv", "-gpuid", "-1"], "no flag -gpuid: leave it out, since this command uses no GPU."),
+        (["studio", "-gpuid", "0"], "no flag -gpuid: leave it out; the page has it among the flags of a training."),
         (
             ["train", "config/x.py", "--device=cpu", "--compile=False", "--block_size=64", "--max_iters", "2000"],
             "no flag --device; --device is -gpuid here, -1 for the CPU. --compile has no counterpart here: leave it"
