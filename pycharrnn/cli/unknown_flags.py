@@ -14,8 +14,13 @@ from pycharrnn.common.display import series
 
 _MOST_NAMED = 3  # commands in a message
 _TO_A_FILE = "to save what it prints, end the command with > FILE"
+_LEARN = "-adapt 1 learns from a text while reading it"
 _NO_GPU = "leave it out, since this command uses no GPU"
 _INSTEAD = {  # (command, flag that it lacks): what to write
+    ("chat", "-adapt"): "-learn 1 learns from the lines of the chat",
+    ("eval", "-learn"): _LEARN,
+    ("sample", "-learn"): _LEARN,
+    ("score", "-learn"): _LEARN,
     ("copied", "-o"): f"{_TO_A_FILE}; -html PAGE.html writes a page",
     ("eval", "-o"): _TO_A_FILE,
     ("inspect", "-o"): _TO_A_FILE,

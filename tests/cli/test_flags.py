@@ -302,6 +302,8 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
         (["which", "cv", "x", "-o", "y"], "no flag -o: to save what it prints, end the command with > FILE."),
         (["serve", "cv", "-gpuid", "-1"], "no flag -gpuid: leave it out, since this command uses no GPU."),
         (["studio", "-gpuid", "0"], "no flag -gpuid: leave it out; the page has it among the flags of a training."),
+        (["chat", "cv", "-adapt", "1"], "no flag -adapt: -learn 1 learns from the lines of the chat."),
+        (["sample", "cv", "-learn", "1"], "no flag -learn: -adapt 1 learns from a text while reading it."),
         (
             ["train", "config/x.py", "--device=cpu", "--compile=False", "--block_size=64", "--max_iters", "2000"],
             "no flag --device; --device is -gpuid here, -1 for the CPU. --compile has no counterpart here: leave it"
