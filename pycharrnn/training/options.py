@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from pycharrnn.checkpoints import formats
-from pycharrnn.common.display import escape_line
+from pycharrnn.common.display import escape_line, series
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import (
     DEFAULT_THREADS,
@@ -414,6 +414,8 @@ class TrainOptions:
         return self.flags(self.unrecorded())
 
     def __post_init__(self) -> None:
+        if self.encoding.replace("-", "").lower() not in get_args(Encoding):
+            self._refuse_encoding_of_files()
         check(self)
         if not {os.sep, os.altsep}.isdisjoint(self.savefile):
             shown = flag("savefile", escape_line(self.savefile))  # a checkpoint may record one of any length
@@ -439,6 +441,14 @@ class TrainOptions:
             raise UserError(
                 f"{flag('resume')} goes on with the options of its run, {flag('recipe', self.recipe)} is for a new one:"
                 " give one of them."
+            )
+
+    def _refuse_encoding_of_files(self) -> None:
+        """Errors: UserError for an -encoding that is a value of -text_encoding."""
+        if decode_text.ENCODING.holds(self.encoding):
+            raise UserError(
+                f"{flag('encoding')} must be {series(get_args(Encoding), 'or')}, not {self.encoding}: for files in"
+                f" {self.encoding}, name them on the command line with {flag('text_encoding', self.encoding)}."
             )
 
     def check_fractions(self) -> None:

@@ -387,7 +387,9 @@ def test_vocab_without_a_checkpoint(tmp_path):
     error = sentence(command("train", *SMALL, "-vocab", "keep", cwd=folder_with_text(tmp_path / "a")))
     assert "add -init_from" in error
     assert "-vocab must be strict, extend or keep, not all" in sentence(command("train", "-vocab", "all"))
-    assert "-encoding must be bytes or utf8, not latin1" in sentence(command("train", "-encoding", "latin1"))
+    assert "-encoding must be bytes or utf8, not utf-8." in sentence(command("train", "-encoding", "utf-8"))
+    error = sentence(command("train", "-encoding", "latin1"))
+    assert "not latin1: for files in latin1, name them on the command line with -text_encoding latin1." in error
 
 
 # -- a model of code points ------------------------------------------------------------------------------------------
