@@ -91,6 +91,12 @@ def require_text(path: str, folder: str) -> None:
         raise UserError(f"{missing}: {cached_text.remedy(folder) or advice}.")
 
 
+def require_folder(path: str, folder: str) -> None:
+    """Errors: UserError if the folder that -data_dir gives for the text of `path` does not exist."""
+    if folder and not os.path.lexists(folder):
+        raise UserError(f"there is no folder {folder}: give the one that has the text of {path} by {flag('data_dir')}.")
+
+
 def _in_words(value: object) -> str:
     if isinstance(value, str):
         return f"'{escape_line(value, 60)}'"

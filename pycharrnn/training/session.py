@@ -115,6 +115,8 @@ def prepare(
     resumed = settings.resumed
     if resumed and "data_dir" not in given:
         recorded_options.require_text(resumed.path, settings.data.data_dir)
+    elif resumed:
+        recorded_options.require_folder(resumed.path, settings.data.data_dir)
     text = text or text_stats(settings.data.data_dir, options.progress)
     text_checks.check(settings, text)
     for line in settings.notes:
