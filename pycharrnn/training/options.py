@@ -414,8 +414,7 @@ class TrainOptions:
         return self.flags(self.unrecorded())
 
     def __post_init__(self) -> None:
-        if self.encoding.replace("-", "").lower() not in get_args(Encoding):
-            self._refuse_encoding_of_files()
+        self._refuse_encoding_of_files()
         check(self)
         if not {os.sep, os.altsep}.isdisjoint(self.savefile):
             shown = flag("savefile", escape_line(self.savefile))  # a checkpoint may record one of any length
@@ -444,8 +443,9 @@ class TrainOptions:
             )
 
     def _refuse_encoding_of_files(self) -> None:
-        """Errors: UserError for an -encoding that is a value of -text_encoding."""
-        if decode_text.ENCODING.holds(self.encoding):
+        """Errors: UserError for an -encoding that only -text_encoding has. `check` refuses utf-8, which means utf8."""
+        unit = self.encoding.replace("-", "").lower()
+        if unit not in get_args(Encoding) and decode_text.ENCODING.holds(self.encoding):
             raise UserError(
                 f"{flag('encoding')} must be {series(get_args(Encoding), 'or')}, not {self.encoding}: for files in"
                 f" {self.encoding}, name them on the command line with {flag('text_encoding', self.encoding)}."

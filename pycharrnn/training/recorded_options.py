@@ -94,7 +94,9 @@ def require_text(path: str, folder: str) -> None:
 def require_folder(path: str, folder: str) -> None:
     """Errors: UserError if the folder that -data_dir gives for the text of `path` does not exist."""
     if folder and not os.path.lexists(folder):
-        raise UserError(f"there is no folder {folder}: give the one that has the text of {path} by {flag('data_dir')}.")
+        raise UserError(
+            f"there is no folder {folder}: {flag('data_dir')} must name the folder with the text of {path}."
+        )
 
 
 def _in_words(value: object) -> str:

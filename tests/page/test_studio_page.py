@@ -462,7 +462,7 @@ def test_an_upload_has_words_and_can_be_cancelled(chromium, studio, poems):
     element(chromium, "files").send_keys(str(poems))
     shown(chromium, "new-text", "Cancel")
     assert focused(chromium) == "cancel-upload"
-    # A click of the driver may be handled after its return, and then after the answer that begins the upload.
+    # WebDriver's click can return before the page handles it. The answer that begins the upload must come later.
     chromium.execute_script("document.activeElement.click()")
     studio.open.set()
     wait(chromium, lambda: element(chromium, "drop").is_displayed())

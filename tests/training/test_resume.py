@@ -459,7 +459,9 @@ def test_a_file_from_elsewhere_asks_for_the_folder_of_its_text(tmp_path):
     )
     with working_in(tmp_path):
         error, _, _ = result_of(tmp_path, "-resume", stranger, "-data_dir", "data/mistyped", small=[])
-    assert str(error) == f"there is no folder data/mistyped: give the one that has the text of {stranger} by -data_dir."
+    assert (
+        str(error) == f"there is no folder data/mistyped: -data_dir must name the folder with the text of {stranger}."
+    )
 
 
 @pytest.mark.parametrize("decay_after", ["0", "1", "2"])
