@@ -72,8 +72,7 @@ def _written(path: str) -> Iterator[BinaryIO]:
     try:
         try:
             yield f
-            f.flush()
-            os.fsync(handle)
+            _flush(f, path)
             if is_locked:
                 _replace(temporary, path)
         except BaseException:
@@ -89,6 +88,15 @@ def _written(path: str) -> Iterator[BinaryIO]:
             _unlink(temporary)
         raise
     _sync_folder(folder)
+
+
+def _flush(file: BinaryIO, target: str) -> None:
+    """Write a file's buffer to the disk. Errors: OSError, which names `target`."""
+    try:
+        file.flush()
+        os.fsync(file.fileno())
+    except OSError as e:
+        raise type(e)(e.errno, e.strerror, target) from None
 
 
 def _replace(source: str, target: str) -> None:

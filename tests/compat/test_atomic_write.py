@@ -66,6 +66,22 @@ def test_the_content_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+def test_an_error_of_the_disk_names_the_file(tmp_path, monkeypatch, number):
+    path = tmp_path / "v.t7"
+    path.write_bytes(b"before")
+
+    def broken(fd):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OSError, match=os.strerror(number)) as caught:
+        write(path, b"after")
+    assert (caught.value.errno, caught.value.filename) == (number, str(path))
+    assert path.read_bytes() == b"before"
+    assert [p.name for p in tmp_path.iterdir()] == ["v.t7"]
+
+
 def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path):
     before = os.umask(0o027)
     try:
