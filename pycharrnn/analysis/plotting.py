@@ -62,6 +62,11 @@ def _rendered(draw: Callable[[], Figure], count: int, title: str, svg: bool) -> 
         import matplotlib
     except ImportError:
         raise extras.missing("a picture", "plot") from None
+    except ValueError:
+        name = os.environ.get("MPLBACKEND", "")
+        if not name:
+            raise
+        raise UserError(f"matplotlib has no backend {name!r}: unset the environment variable MPLBACKEND.") from None
     if count > _MAX_CURVES:
         raise UserError(f"{count} runs are too many for one picture: name at most {_MAX_CURVES}.")
     content = io.BytesIO()

@@ -296,6 +296,15 @@ def test_without_matplotlib(tmp_path):
     assert 'needs more packages: pip install "matplotlib' in sentence(result)
 
 
+def test_a_backend_that_matplotlib_lacks(tmp_path):
+    """The pictures need none, but matplotlib does not load."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "qt4agg"}
+    command = [sys.executable, "-m", "pycharrnn", "plot", CHECKPOINT, "-o", "losses.png"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment)
+    assert "matplotlib has no backend 'qt4agg': unset the environment variable MPLBACKEND." in sentence(result)
+    assert not list(tmp_path.iterdir())
+
+
 def test_room_for_the_legend_of_many_novelty_curves(tmp_path):
     curve = novelty_plot.NoveltyCurve("name", ((4, 0.9), (8, 0.3)), ())
     sizes = [png_size(picture_of(tmp_path / f"{count}.png", count * [curve])) for count in (1, 3, 24)]
