@@ -189,7 +189,7 @@ def _run(args: list[str] | None, tell: Tell, callbacks: Callbacks | None) -> int
             tell(str(e))
         return e.status
     except OSError as e:
-        tell(_sentence_on(e, sys.argv[1:] if args is None else args))
+        tell(memory.ran_out(e) or _sentence_on(e, sys.argv[1:] if args is None else args))
         return 1
     except click.exceptions.Abort:
         tell(interrupts.sentence(signal.SIGINT))

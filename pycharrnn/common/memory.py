@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 import re
@@ -37,13 +38,18 @@ def check(need: float, what: str, available: float | None = None) -> None:
 
 def ran_out(error: BaseException) -> str | None:
     """The message for an exception about exhausted memory; None for any other exception."""
-    # PyTorch has an exception class only for a GPU's memory, so the text must be searched.
-    text = str(error)
-    if not isinstance(error, MemoryError) and not _RAN_OUT.search(text):
+    if not _is_of_memory(error):
         return None
-    amount = re.search(r"allocate ([\d.]+ ?\w+)", text)
+    amount = re.search(r"allocate ([\d.]+ ?\w+)", str(error))
     more = f", {amount[1]} more were needed" if amount else ""
     return f"out of memory{more}: use smaller values, or end other programs."
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno == errno.ENOMEM  # the text may have the name of a file
+    # PyTorch has an exception class only for a GPU's memory, so the text must be searched.
+    return isinstance(error, MemoryError) or bool(_RAN_OUT.search(str(error)))
 
 
 def _main_memory() -> float:

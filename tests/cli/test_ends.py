@@ -65,6 +65,11 @@ def raising(error: BaseException):
             "pycharrnn: there is no folder nowhere for nowhere/x.html: create it, or name another.\n",
         ),
         (OSError(28, "No space left on device"), 1, "pycharrnn: No space left on device.\n"),
+        (
+            OSError(12, "Cannot allocate memory", "torch/_refs"),
+            1,
+            "pycharrnn: out of memory: use smaller values, or end other programs.\n",
+        ),
         (OSError("odd"), 1, "pycharrnn: odd.\n"),
         (click.exceptions.Abort(), 130, "pycharrnn: stopped by Ctrl-C.\n"),
         (Interrupted(signal.SIGTERM), 143, "pycharrnn: stopped by SIGTERM.\n"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import subprocess
@@ -66,6 +67,11 @@ def test_the_limits_are_not_read_for_a_little(monkeypatch):
         ),
         (RuntimeError("not enough memory"), "out of memory: use smaller values, or end other programs."),
         (OSError("Not enough memory resources"), "out of memory: use smaller values, or end other programs."),
+        (
+            OSError(errno.ENOMEM, "Cannot allocate memory", "a folder"),
+            "out of memory: use smaller values, or end other programs.",
+        ),
+        (OSError(errno.ENOENT, "No such file or directory", "out of memory.txt"), None),
         (RuntimeError("shapes differ"), None),
         (ValueError("memory"), None),
     ],
