@@ -13,9 +13,9 @@ from pycharrnn.common import shell_words
 from pycharrnn.common.display import series
 
 _MOST_NAMED = 3  # commands in a message
+_SHORTEST_BEGINNING = 3  # characters
 _TO_A_FILE = "to save what it prints, end the command with > FILE"
 _LEARN = "-adapt 1 learns from a text while reading it"
-_NO_GPU = "leave it out, since this command uses no GPU"
 _INSTEAD = {  # (command, flag that it lacks): what to write
     ("chat", "-adapt"): "-learn 1 learns from the lines of the chat",
     ("eval", "-learn"): _LEARN,
@@ -26,11 +26,12 @@ _INSTEAD = {  # (command, flag that it lacks): what to write
     ("inspect", "-o"): _TO_A_FILE,
     ("score", "-o"): f"{_TO_A_FILE}; -html PAGE.html writes a page",
     ("which", "-o"): _TO_A_FILE,
-    **{(name, "-gpuid"): _NO_GPU for name in ("activations", "copied", "plot", "serve", "which")},
+    ("doctor", "-gpuid"): "leave it out, since this command tests the GPU that it finds",
     ("studio", "-gpuid"): "leave it out; the page has it among the flags of a training",
     ("convert", "-o"): "end the command with the file to write, as in pycharrnn convert cv page.html",
     ("train", "--sample-only"): "pycharrnn sample draws text from a model, as in pycharrnn sample cv",
 }
+_INSTEAD_ANYWHERE = {"-gpuid": "leave it out, since this command uses no GPU"}  # of commands that _INSTEAD lacks
 _TORCH_RNN = {  # flag of torch-rnn -> (that of char-rnn with the same meaning, what else to say)
     "start_text": ("-primetext", ""),
     "gpu": ("-gpuid", ""),
@@ -69,7 +70,7 @@ _OTHERS = (
     ("-gpuid", ", -1 for the CPU", "device cpu cuda use_gpu no_cuda no_gpu"),
     ("-primetext", "", "start start_string prompt prefix prime prime_str primer seed_text"),
     ("-length", "", "n maxlen max_length max_new_tokens max_gen_length predict_len gen_length num_chars num_tokens"),
-    ("-samples", "", "num_samples"),
+    ("-samples", "", "count num num_samples"),
     ("-patience", ", in validations", "early_stopping"),
     ("-temperature", "", "temp diversity"),
     ("-topk", "", "top_k"),
@@ -118,12 +119,19 @@ def instead(command: click.Command, ctx: click.Context, words: Sequence[str], kn
         others = [one for one in dict.fromkeys(found) if one not in ("", hint)]
         more = [f"N{one[1:]}" if one.startswith("name") else one for one in others]
         return f"; {' '.join([hint, *more])}"
-    if said := _INSTEAD.get((command.name or "", flag)):
+    if said := _INSTEAD.get((command.name or "", flag)) or _INSTEAD_ANYWHERE.get(flag):
         return f": {said}."
     if names := _commands_with(flag, ctx):
         return f"; pycharrnn {series(names, 'and')} {'have' if len(names) > 1 else 'has'} it."
-    close = difflib.get_close_matches(flag.lstrip("-"), [name.lstrip("-") for name in known], 1, 0.7)
-    return f"; did you mean -{close[0]}?" if close else "."
+    close = _close(flag.lstrip("-"), [name.lstrip("-") for name in known])
+    return f"; did you mean -{close}?" if close else "."
+
+
+def _close(name: str, known: Sequence[str]) -> str:
+    """The name nearest to `name`, or else to those that begin with it; "" if there is none."""
+    begun = [other for other in known if len(name) >= _SHORTEST_BEGINNING and other.startswith(name)]
+    found = difflib.get_close_matches(name, known, 1, 0.7) or difflib.get_close_matches(name, begun, 1, 0)
+    return found[0] if found else ""
 
 
 def _of_another_program(command: click.Command, words: Sequence[str], known: Collection[str]) -> str:
