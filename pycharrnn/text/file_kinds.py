@@ -34,8 +34,11 @@ TEXT_FOR_A_MODEL = on_page(
     f"Bring takes it, and {flag('init_from')} then trains it further on a text",
     elsewhere=f"name a text; {_FURTHER} trains the model further",
 )
+CHECKPOINT = Kind("a checkpoint", TEXT_FOR_A_MODEL)  # in binary; told from texts by source_files.source_file
 PAGE = Kind("a page with a model in it", TEXT_FOR_A_MODEL)
 JSON = Kind("a model as JSON", TEXT_FOR_A_MODEL, is_markup=True)
+MODELS = (CHECKPOINT, PAGE, JSON)
+MODELS_AMONG_TEXTS = on_page("Bring takes them", elsewhere=f"{_FURTHER} trains one further")  # what to do with them
 BINARY_ENDINGS = (".t7", ".safetensors", ".pt", ".onnx")  # of checkpoints
 CACHE = Kind(
     "char-rnn's cache of a text",
@@ -101,7 +104,7 @@ def is_checkpoint(path: str) -> bool:
     A text with such an ending, and char-rnn's cache of one, are none.
     """
     kind = kind_of(path, path)
-    if kind in (PAGE, JSON):
+    if kind in MODELS:
         return True
     with open(path, "rb") as f:
         start = f.read(_END)

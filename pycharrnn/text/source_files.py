@@ -96,11 +96,13 @@ def find(
     if len(paths) == len(without_text) == 1 and not os.path.isdir(paths[0]):
         (name, (path, size)), *_ = without_text.items()
         raise UserError(_without_text(path, name, size))
-    kinds = [f"{shown} ({kind.name})" for shown, kind in not_plain.items()]
+    models = [shown for shown, kind in not_plain.items() if kind in file_kinds.MODELS]
+    kinds = [f"{shown} ({kind.name})" for shown, kind in not_plain.items() if kind not in file_kinds.MODELS]
     empty_or_binary = [escape_line(name) + ("" if size else " (empty)") for name, (_, size) in without_text.items()]
     for words, names, advice in (
         ("they can't be followed", skipped, ""),
         ("they contain no text", empty_or_binary, ""),
+        ("they are models", models if files else [], f"; {file_kinds.MODELS_AMONG_TEXTS}"),
         ("they are not plain text", kinds if files else [], "; save them as plain text"),
     ):
         if names:
@@ -139,10 +141,7 @@ def _without_text(path: str, name: str, size: int) -> str:
     shown = escape_line(name)
     if not size:
         return f"{shown} is empty: name a text."
-    other = file_magic.other_program(path)
-    if file_kinds.has_checkpoint_ending(name) and not other:
-        return f"{shown} is a checkpoint, not a text: {file_kinds.TEXT_FOR_A_MODEL}."
-    return f"{shown} is {other or 'binary data'}: name a text."
+    return f"{shown} is {file_magic.other_program(path) or 'binary data'}: name a text."
 
 
 def _no_text_in(paths: Sequence[str], skipped: Sequence[str]) -> str:
@@ -198,7 +197,7 @@ def source_file(path: str, name: str, size: int, text_encoding: str = "") -> Sou
     if decoding:
         return SourceFile(path, name, dataclasses.replace(decoding, is_html=is_html), size)
     if file_kinds.has_checkpoint_ending(name):
-        return None
+        return None if file_magic.other_program(path) else file_kinds.CHECKPOINT
     if text_encoding not in ("", decode_text.RAW) and (detected := detect_encoding.decoding_of(path, shown)):
         way_out = f"leave out {flag('text_encoding', text_encoding)}, which is for all files"
         return Kind(f"in {detected}, not in {text_encoding}", way_out, is_plain_text=True)

@@ -22,6 +22,7 @@ from conftest import needs_byte_names, not_found, with_slashes
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from compat import file_magic
 from pycharrnn.common import file_lock
 from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.text import corpus, decode_text, file_pieces, fingerprint, joined_files, source_files
@@ -222,6 +223,23 @@ def test_files_that_are_not_plain_text(home):
     for text_encoding in ("utf-8", "bytes"):
         assert gather("f/d.html", text_encoding=text_encoding)[1] == b"<p>Caf&eacute;</p>"
         assert gather("f/c.srt", text_encoding=text_encoding)[1].startswith(b"1\n00:00")
+
+
+def test_models_among_texts(home):
+    """Whoever names a text and a model may expect the training to start from that model."""
+    put(home / "a.txt", "text")
+    put(home / "m.t7", b"\4\0\0\0\1\0\0\0")
+    put(home / "n.html", b"<!DOCTYPE html>" + file_magic.MODEL_IN_PAGE)
+    _, text, said = gather("a.txt", "m.t7", "n.html")
+    assert text == b"text"
+    assert said.splitlines()[0] == (
+        "left out, since they are models: m.t7, n.html; pycharrnn train TEXT -init_from FILE trains one further."
+    )
+    way_out = "name a text; pycharrnn train TEXT -init_from FILE trains the model further"
+    assert refusal("m.t7", "n.html") == (
+        f"m.t7 is a checkpoint, not plain text: {way_out}; n.html is a page with a model in it, not plain text:"
+        f" {way_out}."
+    )
 
 
 def test_how_a_text_with_invalid_bytes_and_html_in_another_encoding_were_read(home):

@@ -288,9 +288,9 @@ def test_a_name_that_is_no_text(home):
         (["my text"], "can't read my text (NOT_FOUND); did you mean my text.txt?"),
         (
             ["model.t7"],
-            "model.t7 is a checkpoint, not a text: name a text; pycharrnn train TEXT -init_from FILE trains the model",
+            "model.t7 is a checkpoint, not plain text: name a text; pycharrnn train TEXT -init_from FILE trains",
         ),
-        (["MODEL.SAFETENSORS"], "MODEL.SAFETENSORS is a checkpoint, not a text: name a text; pycharrnn train TEXT"),
+        (["MODEL.SAFETENSORS"], "MODEL.SAFETENSORS is a checkpoint, not plain text: name a text; pycharrnn train TEXT"),
         (
             ["model.json"],
             "model.json is a model as JSON, not plain text: name a text; pycharrnn train TEXT -init_from FILE trains",
