@@ -83,7 +83,7 @@ def train(
         held = RunLock(settings.files, output.note)
         run = CurrentRun(session, trainer, history, pace, output, draw, callbacks, held)
         callbacks.on_length(run.iterations)
-        is_over = _is_over(run)
+        _note_nothing_to_train(run)
         alone = session.ranks.size == 1
         with (
             held if session.ranks.rank == 0 else nullcontext(),
@@ -94,7 +94,7 @@ def train(
                 run_files.remove_temporary_files(settings.files.stem)
             run.begin_log()
             try:
-                if is_over:
+                if _is_over(run):
                     _complete(run)
                 else:
                     _iterate(run, stop)
@@ -305,7 +305,18 @@ def _history(session: Session, trainer: Trainer, output: RunOutput) -> History:
 
 
 def _is_over(run: CurrentRun) -> bool:
-    """Whether the run had ended with the checkpoint that it resumes. If nothing is left to train, notes say so."""
+    """Whether the run had ended with the checkpoint that it resumes."""
+    return _is_complete(run) or _had_lost_patience(run.session, run.history)
+
+
+def _is_complete(run: CurrentRun) -> bool:
+    """Whether the checkpoint that is resumed is that of the last iteration, after its validation."""
+    resumed, iterations = run.session.settings.resumed, run.session.iterations
+    return resumed is not None and resumed.checkpoint.i == iterations and iterations in resumed.checkpoint.val_losses
+
+
+def _note_nothing_to_train(run: CurrentRun) -> None:
+    """Note that no iteration is left, if so, and which option would train further."""
     session, note = run.session, run.output.note
     resumed, iterations = session.settings.resumed, session.iterations
     if resumed is None:
@@ -313,17 +324,14 @@ def _is_over(run: CurrentRun) -> bool:
             epochs = flag("max_epochs", session.settings.optimisation.max_epochs)
             ntrain = session.loader.ntrain
             note(f"nothing is trained: {epochs} is less than one iteration of the {ntrain} in an epoch; raise it.")
-        return False
+        return
     done = resumed.checkpoint.i
-    lost_patience = _had_lost_patience(session, run.history)
-    is_complete = done == iterations and done in resumed.checkpoint.val_losses
-    if done > iterations or is_complete:
+    if done > iterations or _is_complete(run):
         longer = f"a larger {flag('max_epochs')}, or {flag('minutes')},"
         note(f"iteration {done} of {iterations}: the run is complete; {longer} continues it.")
-    elif lost_patience:
+    elif _had_lost_patience(session, run.history):
         _note_patience(run, done)
         note(f"the run is complete; a larger {flag('patience')}, or {flag('max_epochs')}, continues it.")
-    return is_complete or lost_patience
 
 
 def _note_patience(run: CurrentRun, i: int) -> None:
