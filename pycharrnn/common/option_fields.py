@@ -40,11 +40,13 @@ class Allowed:
     """The values that an option accepts beside its default.
 
     `holds` tests a value, `text` describes the values in messages ("at least 0"), `choices` lists them if they are few.
+    `way_out` is what a message on another value says after it, "" for nothing.
     """
 
     holds: Callable[[Any], bool]
     text: str
     choices: tuple[int | str, ...] = ()
+    way_out: Callable[[Any], str] = lambda value: ""
 
 
 def _short(number: float) -> str:
@@ -139,4 +141,6 @@ def check(options: Any) -> None:
             # A checkpoint may record a value of any length.
             text = f"{value:.10g}" if isinstance(value, (int, float)) else escape_line(value) or "''"
             default = f", or {field.default}" if special else ""
-            raise UserError(f"{flag(field.name)} must be {allowed.text}{default}, not {text}.")
+            way_out = allowed.way_out(value)
+            more = f": {way_out}" if way_out else ""
+            raise UserError(f"{flag(field.name)} must be {allowed.text}{default}, not {text}{more}.")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from pycharrnn.checkpoints import formats
-from pycharrnn.common.display import escape_line, series
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import (
     DEFAULT_THREADS,
@@ -41,6 +41,13 @@ _OF_ONE_START = {"recipe", "resume", "checkpoint_format", "overwrite", "progress
 def is_more_than_whole(train_frac: float, val_frac: float) -> bool:
     """Whether the sum of two splits' fractions is above 1 by more than rounding."""
     return train_frac + val_frac > 1 + 1e-9
+
+
+def _for_encoding_of_files(encoding: str) -> str:
+    """What to do about an -encoding that only -text_encoding has; "" for others, utf-8 among them, which means utf8."""
+    if encoding.replace("-", "").lower() in get_args(Encoding) or not decode_text.ENCODING.holds(encoding):
+        return ""
+    return f"for files in {encoding}, name them on the command line with {flag('text_encoding', encoding)}"
 
 
 @dataclass(frozen=True)
@@ -357,7 +364,7 @@ class TrainOptions:
         "bytes",
         "unit of text: bytes, as in char-rnn, or utf8, code points",
         group="text",
-        allowed=one_of(*get_args(Encoding)),
+        allowed=dataclasses.replace(one_of(*get_args(Encoding)), way_out=_for_encoding_of_files),
     )
     items: str = option(
         "",
@@ -414,7 +421,6 @@ class TrainOptions:
         return self.flags(self.unrecorded())
 
     def __post_init__(self) -> None:
-        self._refuse_encoding_of_files()
         check(self)
         if not {os.sep, os.altsep}.isdisjoint(self.savefile):
             shown = flag("savefile", escape_line(self.savefile))  # a checkpoint may record one of any length
@@ -440,15 +446,6 @@ class TrainOptions:
             raise UserError(
                 f"{flag('resume')} goes on with the options of its run, {flag('recipe', self.recipe)} is for a new one:"
                 " give one of them."
-            )
-
-    def _refuse_encoding_of_files(self) -> None:
-        """Errors: UserError for an -encoding that only -text_encoding has. `check` refuses utf-8, which means utf8."""
-        unit = self.encoding.replace("-", "").lower()
-        if unit not in get_args(Encoding) and decode_text.ENCODING.holds(self.encoding):
-            raise UserError(
-                f"{flag('encoding')} must be {series(get_args(Encoding), 'or')}, not {self.encoding}: for files in"
-                f" {self.encoding}, name them on the command line with {flag('text_encoding', self.encoding)}."
             )
 
     def check_fractions(self) -> None:
