@@ -9,8 +9,11 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine.device import GPUs
+
+_MOST_DIGITS = 9  # of a number of processes
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,9 @@ def _number(name: str, default: int) -> int:
     text = os.environ.get(name, "").strip()
     if not text:
         return default
-    if not (text.isascii() and text.isdecimal()):
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
         raise UserError(
-            f"the environment variable {name} is {text!r}, not a number: unset it, or start training by torchrun."
+            f"the environment variable {name} is {escape_line(text)}, which torchrun never sets: unset it, or start"
+            " training by torchrun."
         )
     return int(text)
