@@ -331,7 +331,7 @@ def test_a_text_of_a_program(here):
     with pytest.raises(pycharrnn.UserError, match="folder of them, or give the text itself as bytes"):
         pycharrnn.train("no.txt", **options)
     (here / "model.t7").write_bytes(b"\x04\x00\x00\x00" * 99)
-    with pytest.raises(pycharrnn.UserError, match=r"a checkpoint, not a text: .*train\(TEXT, init_from=FILE\)"):
+    with pytest.raises(pycharrnn.UserError, match=r"a checkpoint, not plain text: .*train\(TEXT, init_from=FILE\)"):
         pycharrnn.train("model.t7", **options)
     with pytest.raises(pycharrnn.UserError, match="the text is empty, or binary data"):
         pycharrnn.train(b"", **options)
