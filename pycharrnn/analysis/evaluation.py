@@ -14,7 +14,7 @@ from compat import legacy_logsoftmax
 from compat.vocabulary import characters_by_id, ids_of
 from pycharrnn.analysis import likelihood
 from pycharrnn.analysis.options import EvalOptions
-from pycharrnn.checkpoints import checkpoint, recorded_split
+from pycharrnn.checkpoints import checkpoint_facts, recorded_split
 from pycharrnn.common import losses
 from pycharrnn.common.display import escape_line, quote_characters
 from pycharrnn.common.errors import UserError, flag
@@ -47,7 +47,7 @@ class EvaluatedCheckpoint(NamedTuple):
     """The losses of the checkpoint at `path` on a split, in nats per character.
 
     Attributes:
-        stored: the val_loss that it records, if any. trained_on: see checkpoint.trained_on.
+        stored: the val_loss that it records, if any. trained_on: see checkpoint_facts.trained_on.
         adapted: the loss with -adapt 1; None without.
     """
 
@@ -183,7 +183,9 @@ def open_batches(
     options = dataclasses.replace(options, **{name: getattr(opt, name) for name in given})
     options.check_fractions()
     keeps = recorded_options.find(loaded, "vocab") == "keep"
-    data = group(DataSettings, options, encoding=checkpoint.encoding(loaded), vocab="keep" if keeps else options.vocab)
+    data = group(
+        DataSettings, options, encoding=checkpoint_facts.encoding(loaded), vocab="keep" if keeps else options.vocab
+    )
     if "data_dir" not in given:
         recorded_options.require_text(path, data.data_dir)
     elif not os.path.isfile(data.input_file):

@@ -14,7 +14,7 @@ import numpy as np
 from compat import item_options
 from compat.item_options import ITEM_KINDS, TAB
 from pycharrnn.analysis import adapted, scoring, surprise
-from pycharrnn.checkpoints.checkpoint import text_encoding_for
+from pycharrnn.checkpoints.checkpoint_facts import text_encoding_for
 from pycharrnn.common.display import escape_separators
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.sampling import inference, model_labels

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pycharrnn.checkpoints import checkpoint as checkpoints
+from pycharrnn.checkpoints import checkpoint_facts
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training import log_rows
 
@@ -57,7 +57,7 @@ def loss_curve(loaded: Checkpoint, name: str, path: str = "") -> Curve:
     """The losses in a checkpoint. `path`: of its file, for the message. Errors: UserError if it has none."""
     network = loaded.network
     train = range(1, len(loaded.train_losses) + 1), loaded.train_losses
-    validations = checkpoints.validations(loaded)
+    validations = checkpoint_facts.validations(loaded)
     val = sorted(validations), [validations[i] for i in sorted(validations)]
     per_iteration = loaded.epoch / loaded.i if loaded.i > 0 else 0.0
     label = f"{name}: {network.model}, {network.num_layers} x {network.rnn_size}"

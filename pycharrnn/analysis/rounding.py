@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pycharrnn.analysis import evaluation
 from pycharrnn.analysis.options import EvalOptions
-from pycharrnn.checkpoints import c_weights, checkpoint, recorded_split
+from pycharrnn.checkpoints import c_weights, checkpoint_facts, recorded_split
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine.dtype_names import MIXED
@@ -59,8 +59,8 @@ def losses(path: str, loaded: Checkpoint, weights: str) -> RoundingLosses:
                 shutil.copyfile(text.path, input_file(folder))
                 of_text = EvalOptions(data_dir=folder)
                 after = evaluation.split_loss(path, rounded, of_text)
-                is_other = loaded.opt.get("dtype") in MIXED or checkpoint.is_rounded(loaded)
-                exact = checkpoint.validation_loss(loaded) if text.fingerprint and not is_other else None
+                is_other = loaded.opt.get("dtype") in MIXED or checkpoint_facts.is_rounded(loaded)
+                exact = checkpoint_facts.validation_loss(loaded) if text.fingerprint and not is_other else None
                 if exact is None:
                     exact = evaluation.split_loss(path, loaded, of_text)
                 return RoundingLosses(exact, after, "" if text.fingerprint else name)

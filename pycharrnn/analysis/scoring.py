@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pycharrnn.analysis import likelihood, surprise
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint_facts
 from pycharrnn.common.display import plural
 from pycharrnn.common.progress import bar
 from pycharrnn.sampling import inference, tokenizer
@@ -132,7 +132,7 @@ def score_by(
 
 def encode(loaded: Checkpoint, text: bytes) -> TokenizedText:
     """The characters of a text and their token ids."""
-    return tokenizer.encode(text, loaded.vocab, checkpoint.encoding(loaded) == "utf8")
+    return tokenizer.encode(text, loaded.vocab, checkpoint_facts.encoding(loaded) == "utf8")
 
 
 def score_of(
@@ -151,7 +151,7 @@ def score_of(
     bits[text.known] = bits_of_known
     if given is not None:
         bits[given], counted = 0, counted & ~given
-    return Score(text.characters, bits, text.known, counted, checkpoint.encoding(loaded) == "utf8")
+    return Score(text.characters, bits, text.known, counted, checkpoint_facts.encoding(loaded) == "utf8")
 
 
 def as_sentence(score: Score) -> str:

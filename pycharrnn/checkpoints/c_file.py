@@ -15,8 +15,7 @@ from compat.cells import CELLS, MODELS
 from compat.graph_expressions import CheckpointError
 from compat.t7_content import file_content
 from compat.vocabulary import characters_by_id
-from pycharrnn.checkpoints import c_template, c_weights, formats
-from pycharrnn.checkpoints import checkpoint as checkpoints
+from pycharrnn.checkpoints import c_template, c_weights, checkpoint_facts, formats
 from pycharrnn.common.display import series
 from pycharrnn.common.errors import UserError, flag, on_page
 
@@ -92,7 +91,7 @@ def source_of(checkpoint: Checkpoint, weights: str) -> str:
         "SPACED": bool(between),
         "LABELS": bool(labels),
         "LINES": "MODEL_NEWLINE" in constants,
-        "WHOLE": network.end_id is None and checkpoints.is_from_texts(checkpoint),
+        "WHOLE": network.end_id is None and checkpoint_facts.is_from_texts(checkpoint),
     }
     inserted = {
         "constants": _enum(constants),
@@ -117,7 +116,7 @@ def _constants(checkpoint: Checkpoint, characters: list[bytes], labels: list[byt
     }
     if network.end_id is not None:
         found["MODEL_END"] = network.end_id, "id of the character that ends an item, and begins the next"
-    elif checkpoints.is_from_texts(checkpoint) and b"\n" in checkpoint.vocab:
+    elif checkpoint_facts.is_from_texts(checkpoint) and b"\n" in checkpoint.vocab:
         found["MODEL_NEWLINE"] = checkpoint.vocab[b"\n"] - 1, "its id"
     if labels:
         found["MODEL_LABELS"] = len(labels), "with which an item begins, each with a tab after it"
@@ -143,9 +142,9 @@ def _state_bytes(model: str, constants: dict[str, tuple[int, str]], weights: str
 def _about(checkpoint: Checkpoint, labels: list[bytes]) -> str:
     n = checkpoint.network
     facts = [f"{n.model}, {n.num_layers} x {n.rnn_size}, {n.vocab_size} characters"]
-    if text := checkpoints.trained_on(checkpoint):
+    if text := checkpoint_facts.trained_on(checkpoint):
         facts.append(f"trained on {text}")
-    if (loss := checkpoints.validation_loss(checkpoint)) is not None and math.isfinite(loss):
+    if (loss := checkpoint_facts.validation_loss(checkpoint)) is not None and math.isfinite(loss):
         facts.append(f"validation loss {loss:.4f}")
     about = "; ".join(facts).encode("utf-8", "surrogateescape")
     lines = [f"static const char about[] =\n    {c_template.string(about)};"]

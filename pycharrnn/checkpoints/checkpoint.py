@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
-import re
-from array import array
 from collections.abc import Iterator
 
-import numpy as np
-
-from compat import charrnn, file_magic, graph_match, nngraph
+from compat import charrnn, file_magic
 from compat.graph_expressions import CheckpointError, DamagedCheckpointError
-from compat.lua_random import LuaRandom
 from compat.t7_objects import DamagedT7Error
-from compat.vocabulary import characters_by_id
-from pycharrnn._version import __version__
-from pycharrnn.checkpoints import formats, metadata, names, recorded_copies
+from pycharrnn.checkpoints import formats, metadata, names
 from pycharrnn.common import output_folder, shell_words
 from pycharrnn.common.display import escape_line, plural, replace_surrogates, series
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError
 
 _START = 16  # bytes at the start of a file that tell its format
 _SHORT = 1000  # bytes: a shorter text is no text to train on, but rather a server's answer
@@ -98,87 +90,6 @@ def why_no_checkpoint(path: str | os.PathLike[str]) -> str:
     return f"{path} is char-rnn's cache of a text, not a checkpoint: {way_out}."
 
 
-def text_name(loaded: charrnn.Checkpoint) -> str:
-    """The name of the training text, that of its folder or of torch-rnn's file; "" if not recorded.
-
-    Example:
-        >>> text_name(load("cv/lm_my_text_best.t7"))  # opt.data_dir is data/my_text
-        'my_text'
-    """
-    place = loaded.data_dir or os.path.splitext(loaded.torch_rnn_file)[0]
-    return escape_line(replace_surrogates(re.split(r"[/\\]", place.rstrip("/\\"))[-1].strip(".")))
-
-
-FROM_TEXTS = "from_texts"  # the training option, which `train FILE` sets to 1
-
-
-def is_from_texts(loaded: charrnn.Checkpoint) -> bool:
-    """Whether a checkpoint is of `pycharrnn train FILE`, pycharrnn.train(text) or -from_texts 1; of no Lua program."""
-    return loaded.opt.get(FROM_TEXTS) == 1
-
-
-def is_from_utf8(loaded: charrnn.Checkpoint) -> bool:
-    """Whether a checkpoint is_from_texts that were valid UTF-8 or became so, not kept by -text_encoding bytes."""
-    return is_from_texts(loaded) and loaded.opt.get("text_encoding") != "bytes"
-
-
-def text_encoding_for(loaded: charrnn.Checkpoint, text_encoding: str = "") -> str:
-    """The -text_encoding with which files are read for a model: "bytes", unless it is of texts that became UTF-8.
-
-    `text_encoding`: what the user gives, "" for nothing. Errors: UserError if the model reads the bytes all the same.
-    """
-    if is_from_utf8(loaded):
-        return text_encoding
-    if text_encoding:
-        raise UserError(
-            f"{flag('text_encoding', text_encoding)} is for models of pycharrnn train FILE, and this one reads files"
-            " as they are: leave it out."
-        )
-    return "bytes"
-
-
-def validations(loaded: charrnn.Checkpoint) -> dict[int, float]:
-    """Iteration -> validation loss (nats per character); char-rnn's first version recorded only that of the file."""
-    return loaded.val_losses or ({} if loaded.val_loss is None else {loaded.i: loaded.val_loss})
-
-
-def validation_loss(loaded: charrnn.Checkpoint) -> float | None:
-    """In nats per character; None for a checkpoint written between validations."""
-    return validations(loaded).get(loaded.i)
-
-
-def trained_on(loaded: charrnn.Checkpoint) -> str:
-    """The training text of a checkpoint: its folder, size and hash; "" if not recorded."""
-    place = loaded.data_dir or loaded.torch_rnn_file
-    words = [escape_line(place)] if place else []
-    if loaded.text_fingerprint:
-        words.append(loaded.text_fingerprint)
-    return ", ".join(words)
-
-
-def is_rounded(loaded: charrnn.Checkpoint) -> bool:
-    """Whether all weights fit float16, as after `convert -half 1`; after a training they never do."""
-    return metadata.all_fit(loaded.network.weights, "float16")
-
-
-def with_network(loaded: charrnn.Checkpoint, network: graph_match.Network) -> charrnn.Checkpoint:
-    """A checkpoint of the same model with other weights: without what the training recorded of its own ones."""
-    return dataclasses.replace(
-        loaded,
-        network=network,
-        opt=recorded_copies.without(loaded.opt),
-        train_losses=array("d"),
-        val_losses={},
-        val_loss=None,
-        i=0,
-        epoch=0.0,
-        gradients=None,
-        state=None,
-        program=f"pycharrnn {__version__}",
-        era=charrnn.era_of_ours(network.model, loaded.names_gates),
-    )
-
-
 def convert(
     loaded: charrnn.Checkpoint,
     path: str | os.PathLike[str],
@@ -198,44 +109,3 @@ def convert(
     if options.dtype:
         metadata.require_range(loaded.network, options.dtype, formats.flag_for("dtype", options.dtype))
     chosen.functions().save(path, loaded, options)
-
-
-def remap_ids(
-    loaded: charrnn.Checkpoint, vocab: dict[bytes, int], random: LuaRandom | None = None
-) -> charrnn.Checkpoint:
-    """The same model with the token ids of `vocab`; characters that `vocab` lacks are left out.
-
-    torch-rnn numbers characters as they first occur, char-rnn by their bytes. `random` draws the weights of new
-    characters as char-rnn draws those of a new model: uniform in [-0.08, 0.08), tensor by tensor in the order of the
-    parameters, row by row. Errors: ValueError for new characters without `random`.
-    """
-    if loaded.vocab == vocab:
-        return loaded
-    n = loaded.network
-    shapes = nngraph.parameter_shapes(n.model, len(vocab), n.rnn_size, n.num_layers)
-    # Token id old_index[k] of the model becomes new_index[k].
-    kept = {k: vocab[c] - 1 for k, c in enumerate(characters_by_id(loaded.vocab)) if c in vocab}
-    old_index, new_index = list(kept), list(kept.values())
-    is_new = np.ones(len(vocab), bool)
-    is_new[new_index] = False
-    if is_new.any() and random is None:
-        raise ValueError("new characters need random weights")
-    weights = dict(n.weights)
-    for name, shape in shapes.items():
-        per_column = name.endswith("i2h_1.weight")
-        if per_column or name.startswith("decoder."):
-            weights[name] = np.empty(shape, n.weights[name].dtype)
-            by_character = weights[name].T if per_column else weights[name]
-            by_character[new_index] = (n.weights[name].T if per_column else n.weights[name])[old_index]
-            if random is not None and is_new.any():
-                new = np.broadcast_to(is_new if per_column else is_new.reshape(-1, *[1] * (len(shape) - 1)), shape)
-                weights[name][new] = random.uniform(-0.08, 0.08, int(new.sum()))
-    network = dataclasses.replace(n, vocab_size=len(vocab), weights=weights)
-    return dataclasses.replace(loaded, network=network, vocab=dict(vocab), gradients=None, state=None)
-
-
-def encoding(loaded: charrnn.Checkpoint) -> str:
-    """ "utf8" if the vocabulary holds code points, else "bytes"."""
-    if loaded.opt.get("encoding") == "utf8" or any(len(c) > 1 for c in loaded.vocab):
-        return "utf8"
-    return "bytes"

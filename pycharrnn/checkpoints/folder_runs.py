@@ -19,7 +19,7 @@ import numpy as np
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
-from pycharrnn.checkpoints.checkpoint import validation_loss
+from pycharrnn.checkpoints.checkpoint_facts import validation_loss
 from pycharrnn.checkpoints.folder_files import ONE_TIME, File
 from pycharrnn.common import losses
 

@@ -13,7 +13,7 @@ from compat.charrnn import Checkpoint
 from compat.t7_objects import Dialect
 from compat.t7_reader import MOST_FURTHER, T7FileSummary, survey
 from compat.vocabulary import characters_by_id
-from pycharrnn.checkpoints import checkpoint, formats, recorded_copies, t7_file
+from pycharrnn.checkpoints import checkpoint, checkpoint_facts, formats, recorded_copies, t7_file
 from pycharrnn.common import losses
 from pycharrnn.common.display import escape_line, is_utf8, plural
 
@@ -67,7 +67,7 @@ def _facts(loaded: Checkpoint) -> Facts:
         "tensor_type": network.tensor_type,
         "items": loaded.items,
         "labels": _labels(loaded),
-        "trained_on": checkpoint.trained_on(loaded),
+        "trained_on": checkpoint_facts.trained_on(loaded),
         "iteration": loaded.i,
         "epoch": loaded.epoch if loaded.epoch or not loaded.i else "",  # torch-rnn records none
         "run_state": _run_state(loaded),
@@ -75,7 +75,7 @@ def _facts(loaded: Checkpoint) -> Facts:
         "copied": _copied(loaded),
         "opt": loaded.opt,
         "train_losses": loaded.train_losses,
-        "val_losses": [_point(loaded, i) for i in sorted(checkpoint.validations(loaded))],
+        "val_losses": [_point(loaded, i) for i in sorted(checkpoint_facts.validations(loaded))],
     }
     return {key: value for key, value in out.items() if value != ""}
 
@@ -84,7 +84,7 @@ def _weights(loaded: Checkpoint) -> str:
     """What is unusual about the weights; "" for nothing."""
     if not loaded.network.is_finite():
         return "some are NaN or infinite"
-    return "rounded to float16; the losses are those before the rounding" if checkpoint.is_rounded(loaded) else ""
+    return "rounded to float16; the losses are those before the rounding" if checkpoint_facts.is_rounded(loaded) else ""
 
 
 def _labels(loaded: Checkpoint) -> dict[str, int] | str:
@@ -119,7 +119,7 @@ def _run_state(loaded: Checkpoint) -> str:
 
 def _curve(loaded: Checkpoint) -> dict[str, dict[str, float]]:
     """First, best and last validation loss (nats per character), each with its iteration and epoch."""
-    iterations = sorted(checkpoint.validations(loaded))
+    iterations = sorted(checkpoint_facts.validations(loaded))
     if not loaded.val_losses:
         return {"last": _point(loaded, iterations[0])} if iterations else {}
     chosen = {
@@ -146,7 +146,7 @@ def _copied(loaded: Checkpoint) -> str:
 
 def _point(loaded: Checkpoint, i: int) -> dict[str, float]:
     per_iteration = loaded.epoch / loaded.i if loaded.i else 0.0
-    return {"loss": checkpoint.validations(loaded)[i], "iteration": i, "epoch": i * per_iteration}
+    return {"loss": checkpoint_facts.validations(loaded)[i], "iteration": i, "epoch": i * per_iteration}
 
 
 def as_table(found: Facts) -> str:

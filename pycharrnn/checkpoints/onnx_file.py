@@ -20,8 +20,7 @@ from compat.atomic_write import atomic_write
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError, DamagedCheckpointError
 from compat.t7_content import file_content
-from pycharrnn.checkpoints import checkpoint as checkpoints
-from pycharrnn.checkpoints import formats, metadata, onnx_graph, onnx_names
+from pycharrnn.checkpoints import checkpoint_facts, formats, metadata, onnx_graph, onnx_names
 from pycharrnn.checkpoints.protobuf_fields import FieldReader
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
@@ -52,8 +51,8 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, options: formats.
     text = metadata.text_of(checkpoint)
     words = {
         "vocab": json.dumps(json.loads(text)["vocab"]),
-        "encoding": checkpoints.encoding(checkpoint),
-        "trained_on": checkpoints.trained_on(checkpoint),
+        "encoding": checkpoint_facts.encoding(checkpoint),
+        "trained_on": checkpoint_facts.trained_on(checkpoint),
         "program": checkpoint.program,
         "pycharrnn": text,
     }

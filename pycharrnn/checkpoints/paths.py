@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from compat.charrnn import Checkpoint
-from pycharrnn.checkpoints import checkpoint, recorded_split, run_names
+from pycharrnn.checkpoints import checkpoint, checkpoint_facts, recorded_split, run_names
 from pycharrnn.checkpoints.checkpoint_reader import CheckpointReader
 from pycharrnn.checkpoints.folder_files import File, each_once, newest_first
 from pycharrnn.checkpoints.folder_runs import FolderRun, OtherRun, RunIdentity, identity_of, last_trained_first
@@ -157,7 +157,7 @@ class _Reader(CheckpointReader):
 
         Reads only checkpoints whose names have lower losses, _MOST_NAMED at most.
         """
-        loss = checkpoint.validation_loss(taken)
+        loss = checkpoint_facts.validation_loss(taken)
         named = ((run_names.parse(os.path.basename(path)), path) for path in others)
         losses = sorted((parts.loss, path) for parts, path in named if parts and parts.loss is not None)
         lower = [path for other, path in losses if loss is not None and round(other, 4) < round(loss, 4)]

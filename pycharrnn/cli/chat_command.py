@@ -9,18 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pycharrnn.cli import max_copy
-from pycharrnn.cli.console import (
-    end_of_input,
-    explain_seed,
-    note,
-    saved,
-    unescape,
-    use_threads,
-)
+from pycharrnn.cli.console import explain_seed, note, saved
 from pycharrnn.cli.flag_types import FILE
 from pycharrnn.cli.flags import FOLDER, Command
+from pycharrnn.cli.input_files import end_of_input, unescape
 from pycharrnn.cli.outputs import Output
-from pycharrnn.common import numbered_names
+from pycharrnn.common import cores, numbered_names
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.interrupts import Interrupted
 from pycharrnn.common.printing import print_nothing
@@ -44,9 +38,9 @@ def chat_command(model: str, **values: Any) -> None:
     from pycharrnn.sampling.options import ChatOptions
 
     opt = ChatOptions(**{**values, "stop": unescape(values["stop"])})
-    use_threads(opt.threads or 1)
+    cores.use_threads(opt.threads or 1)
     from compat import item_options
-    from pycharrnn.checkpoints import checkpoint, formats, paths
+    from pycharrnn.checkpoints import checkpoint, checkpoint_facts, formats, paths
     from pycharrnn.engine import device
     from pycharrnn.sampling import inference, model_labels
     from pycharrnn.sampling.chat import Chat, LearningChat
@@ -73,7 +67,7 @@ def chat_command(model: str, **values: Any) -> None:
         where = device.choose(opt.gpuid, opt.opencl, print_nothing)
         start = b"".join(item_start(loaded))
         chat = Chat(inference.make_predictor(loaded, where), loaded.vocab, opt, copies, start)
-        _converse(chat, opt, checkpoint.is_from_texts(loaded))
+        _converse(chat, opt, checkpoint_facts.is_from_texts(loaded))
         return
     kept.check(opt.text)  # the model's file may be replaced: it has been read
     is_new = not os.path.exists(opt.o)
@@ -86,7 +80,7 @@ def chat_command(model: str, **values: Any) -> None:
 
     try:
         try:
-            _converse(learning, opt, checkpoint.is_from_texts(loaded))
+            _converse(learning, opt, checkpoint_facts.is_from_texts(loaded))
         except UserError:  # such as a -stop that never occurs
             saves = saves and learning.has_learned
             raise

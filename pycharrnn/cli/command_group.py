@@ -80,7 +80,7 @@ class Group(click.Group):
 def _command_for(path: str) -> str:
     """The command that a file or folder without a command is probably for."""
     from pycharrnn.checkpoints import folder_files  # here, since they are for an error only
-    from pycharrnn.cli.console import is_checkpoint
+    from pycharrnn.cli.input_files import is_checkpoint
 
     try:
         has_model = bool(folder_files.newest_first(path)) if os.path.isdir(path) else is_checkpoint(path)

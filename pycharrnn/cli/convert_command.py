@@ -69,7 +69,7 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     if target.lower().endswith(".txt"):
         _write_text(sources[0], target, opt, is_plain=options == formats.DEFAULT)
         return
-    from pycharrnn.checkpoints import checkpoint, folder_files, paths
+    from pycharrnn.checkpoints import checkpoint, checkpoint_facts, folder_files, paths
 
     if formats.page_and_model(target)[1]:
         raise UserError(f"{target} stands for a model in a page, not for a file to write: choose another name.")
@@ -79,7 +79,7 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     Output(target, "", opt.overwrite).check(source)
     checkpoint.convert(loaded, target, options)
     say(saved(target))
-    if checkpoint.is_rounded(loaded):
+    if checkpoint_facts.is_rounded(loaded):
         _note_rounding(source)
     if formats.C.is_of(target):
         _describe_c_file(source, loaded, opt.weights)

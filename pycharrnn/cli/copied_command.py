@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from pycharrnn.cli.console import is_folder_of_texts, is_text, note, read, read_text, saved, say
+from pycharrnn.cli.console import note, saved, say
 from pycharrnn.cli.flag_types import FILE
 from pycharrnn.cli.flags import FOLDER, Command
+from pycharrnn.cli.input_files import is_folder_of_texts, is_text, read, read_text
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.shell_words import quoted

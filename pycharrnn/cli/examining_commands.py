@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
-from pycharrnn.cli.console import is_plain_text, note, read_primetext, saved, say, use_threads
+from pycharrnn.cli.console import note, saved, say
 from pycharrnn.cli.flag_types import FILE, Files
 from pycharrnn.cli.flags import FOLDER, Command
+from pycharrnn.cli.input_files import is_plain_text, read_primetext
 from pycharrnn.cli.outputs import Output
-from pycharrnn.common import shell_words
+from pycharrnn.common import cores, shell_words
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 
@@ -142,7 +143,7 @@ def activations_command(path: str, **values: Any) -> None:
     from pycharrnn.analysis.options import ActivationsOptions
 
     opt = ActivationsOptions(**values)
-    use_threads(opt.threads or 1)
+    cores.use_threads(opt.threads or 1)
     from pycharrnn.analysis import activations
     from pycharrnn.checkpoints.names import short_names
     from pycharrnn.checkpoints.paths import load_best

@@ -89,7 +89,7 @@ class Command(click.Command):
             if isinstance(e, click.MissingParameter) and isinstance(e.param, click.Argument):
                 metavar = e.param.metavar or ""
                 described = dict(self.arguments).get(help_layout.argument_name(e.param), "")
-                from pycharrnn.cli.console import is_text  # here, since it is for an error only
+                from pycharrnn.cli.input_files import is_text  # here, since it is for an error only
 
                 if is_text(text := ctx.params.get("model") or ""):
                     command = shell_words.joined(["pycharrnn", self.name or "", "cv", text])

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pycharrnn.cli.console import ask_for_text, note, say, use_threads
+from pycharrnn.cli.console import note, say
 from pycharrnn.cli.flag_types import FILE, Files, words_for
 from pycharrnn.cli.flags import Command
+from pycharrnn.cli.input_files import ask_for_text
 from pycharrnn.common import cores, extras, interrupts
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
                 import pycharrnn.training.loop  # noqa: F401
             opt, corpus = until_trained.enter_context(corpus_run(texts, opt, given, note))
         if opt.threads:
-            use_threads(opt.threads)
+            cores.use_threads(opt.threads)
         from pycharrnn.engine import kernel_library
 
         if kernel_library.library():  # else PyTorch does all of the work
@@ -95,7 +96,7 @@ def serve_command(paths: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.server.options import ServeOptions
 
     opt = ServeOptions(**values)
-    use_threads(0)  # in each of its own threads
+    cores.use_threads(0)  # in each of its own threads
     with _requiring_extra_serve():
         from pycharrnn.server import serve
     serve.serve(list(paths), opt, say, note)
@@ -127,7 +128,7 @@ def studio_command(folder: str, **values: Any) -> None:
 
     opt = StudioOptions(**values)
     environment = dict(os.environ)
-    use_threads(0)  # in each of its own threads
+    cores.use_threads(0)  # in each of its own threads
     with _requiring_extra_serve():
         from pycharrnn.server.studio import open_studio
     open_studio.open_studio(folder, opt, environment, say, note)

@@ -14,19 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from pycharrnn.cli import max_copy
-from pycharrnn.cli.console import (
-    explain_seed,
-    note,
-    print_on_stderr,
-    read_primetext,
-    saved,
-    say,
-    unescape,
-    use_threads,
-)
+from pycharrnn.cli.console import explain_seed, note, print_on_stderr, saved, say
 from pycharrnn.cli.flag_types import FILE
 from pycharrnn.cli.flags import FOLDER, Command
-from pycharrnn.common import output_folder
+from pycharrnn.cli.input_files import read_primetext, unescape
+from pycharrnn.common import cores, output_folder
 from pycharrnn.common.display import escape_line, plural
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine, print_nothing
@@ -59,9 +51,9 @@ def sample_command(model: str, **values: Any) -> None:
     opt = SampleOptions(**{**values, "stop": unescape(values["stop"])})
     if opt.o:
         do_without_output()
-    use_threads(opt.threads if opt.samples == 1 else 0)
+    cores.use_threads(opt.threads if opt.samples == 1 else 0)
     from compat.vocabulary import characters_by_id
-    from pycharrnn.checkpoints import checkpoint, paths
+    from pycharrnn.checkpoints import checkpoint_facts, paths
     from pycharrnn.cli import item_printing
     from pycharrnn.engine import device
     from pycharrnn.sampling import beam, item_selection, known_items, model_labels, stop_text
@@ -73,7 +65,7 @@ def sample_command(model: str, **values: Any) -> None:
     end = loaded.network.end_id
     opt = item_printing.options_for(checkpoint_file, opt, end is not None)
     labels = model_labels.for_drawing(checkpoint_file, loaded, opt.label)
-    is_text_alone = checkpoint.is_from_texts(loaded) or end is not None or opt.json
+    is_text_alone = checkpoint_facts.is_from_texts(loaded) or end is not None or opt.json
     tell: PrintLine = print_on_stderr if is_text_alone else say
     if not opt.verbose:
         tell = print_nothing
@@ -223,7 +215,7 @@ def _draw_one(
     Returns: its seed if it ended early.
     """
     from compat.atomic_write import atomic_write
-    from pycharrnn.checkpoints import checkpoint
+    from pycharrnn.checkpoints import checkpoint_facts
     from pycharrnn.sampling import beam, inference, sample_files, sampler
 
     path = sample_files.sample_file(opt.o, opt.seed)
@@ -231,7 +223,8 @@ def _draw_one(
         draw = beam.search if opt.beam else sampler.sample
         model = inference.make_predictor(loaded, where, opt.beam or 1)
         characters = draw(model, loaded.vocab, opt, primetext, copies=copies)
-        whole_end = checkpoint.is_from_texts(loaded)  # an editor takes a file that is not UTF-8 for another encoding
+        # An editor takes a file that is not UTF-8 for another encoding.
+        whole_end = checkpoint_facts.is_from_texts(loaded)
         sample_files.write_sample(out, opt, characters, live=not opt.o, whole_end=whole_end)
     if opt.o:
         tell(saved(path))

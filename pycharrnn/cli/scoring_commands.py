@@ -9,20 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pycharrnn.cli.console import (
-    is_checkpoint,
-    is_folder_of_texts,
-    is_text,
-    note,
-    read_text,
-    saved,
-    say,
-    use_threads,
-)
+from pycharrnn.cli.console import note, saved, say
 from pycharrnn.cli.flag_types import FILE, Files
 from pycharrnn.cli.flags import FOLDER, Command
+from pycharrnn.cli.input_files import is_checkpoint, is_folder_of_texts, is_text, read_text
 from pycharrnn.cli.outputs import Output
-from pycharrnn.common import near_paths, shell_words
+from pycharrnn.common import cores, near_paths, shell_words
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.shell_words import quoted
@@ -51,9 +43,9 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
 
     opt = EvalOptions(**values)
     _check_models(models, opt)
-    use_threads(opt.threads or 1)
+    cores.use_threads(opt.threads or 1)
     from pycharrnn.analysis import adapted, evaluation, split_options
-    from pycharrnn.checkpoints import checkpoint, paths
+    from pycharrnn.checkpoints import checkpoint_facts, paths
     from pycharrnn.checkpoints.checkpoint_reader import passed_over
     from pycharrnn.engine import device
 
@@ -73,7 +65,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
             note(said)
         splits.append(split_options.of(path, loaded, opt))
         with_adapt = adapted.split_loss(path, loaded, opt) if opt.adapt else None
-        trained_on = checkpoint.trained_on(loaded)
+        trained_on = checkpoint_facts.trained_on(loaded)
         rows.append(evaluation.EvaluatedCheckpoint(path, loss, loaded.val_loss, trained_on, with_adapt))
     if not rows:
         raise failed[0][1]
@@ -125,7 +117,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.analysis.options import ScoreOptions
 
     opt = ScoreOptions(**values)
-    use_threads(opt.threads or 1)
+    cores.use_threads(opt.threads or 1)
     from pycharrnn.analysis import adapted, scoring, text_scores
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
@@ -245,10 +237,9 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.analysis.options import WhichOptions
 
     opt = WhichOptions(**values)
-    use_threads(opt.threads)
+    cores.use_threads(opt.threads)
     from pycharrnn.analysis import classify, line_scores
-    from pycharrnn.checkpoints import checkpoint, paths
-    from pycharrnn.common import cores
+    from pycharrnn.checkpoints import checkpoint_facts, paths
     from pycharrnn.sampling import inference
     from pycharrnn.text import labels
     from pycharrnn.text.item_file import items_of_file
@@ -262,7 +253,7 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
 
     threads = opt.threads or cores.default_threads()
     classifier = classify.Classifier(checkpoint_file, loaded, predictor_of, opt.prior, threads)
-    kind, read_as = loaded.items, checkpoint.text_encoding_for(loaded, opt.text_encoding)
+    kind, read_as = loaded.items, checkpoint_facts.text_encoding_for(loaded, opt.text_encoding)
     labelled = 0
 
     def items() -> Iterator[bytes]:

@@ -6,6 +6,7 @@ import os
 import time
 
 MAX_THREADS = 1024  # no machine has more cores
+_MOST_DIGITS = 9  # of a number of threads
 _STATISTICS = "/proc/stat"  # only Linux has it
 _LEAST_SECONDS = 0.5  # the kernel counts in hundredths of a second: less time is too inexact
 
@@ -18,7 +19,20 @@ def usable() -> int:
 def default_threads() -> int:
     """OMP_NUM_THREADS, as PyTorch reads it, or one thread for each usable core."""
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return min(int(first) if first.isdecimal() else 0, MAX_THREADS) or usable()
+    is_number = first.isdecimal() and len(first) <= _MOST_DIGITS
+    return min(int(first) if is_number else 0, MAX_THREADS) or usable()
+
+
+def use_threads(count: int) -> None:
+    """Set the number of threads of NumPy and PyTorch, before they are imported.
+
+    0 = one for NumPy unless the environment sets it, since a step of sampling is too small for more; PyTorch keeps its
+    default.
+    """
+    if count:
+        os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(count)))
+    else:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def limit_spinning() -> None:

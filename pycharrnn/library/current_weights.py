@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import derived_checkpoints
 from pycharrnn.common import extras
 from pycharrnn.library.lazy import lazy_property
 from pycharrnn.sampling.inference import TorchPredictor, on_cpu
@@ -77,7 +77,7 @@ class CurrentWeights:
             return self._loaded
         weights = {name: _in_numpy(view).astype(np.float64) for name, view in module.weights.items()}
         network = dataclasses.replace(self._loaded.network, weights=weights, tensor_type="torch.DoubleTensor")
-        return checkpoint.with_network(self._loaded, network)
+        return derived_checkpoints.with_network(self._loaded, network)
 
     def _is_as_loaded(self, module: CharRNN) -> bool:
         """Whether the module's weights equal the checkpoint's, rounded to its dtype."""

@@ -12,7 +12,7 @@ from compat.charrnn import Checkpoint
 from compat.vocabulary import characters_by_id
 from pycharrnn.analysis import activations, classify, copied, text_scores
 from pycharrnn.analysis.options import CopiedOptions, WhichOptions
-from pycharrnn.checkpoints import checkpoint, formats, paths
+from pycharrnn.checkpoints import checkpoint_facts, formats, paths
 from pycharrnn.common import cores, path_argument
 from pycharrnn.common.errors import UserError, in_words_of_a_program
 from pycharrnn.library import adapting, arguments, generation, item_generation, notebook
@@ -116,7 +116,7 @@ class Model:
         self.path, self.notes, self.vocab, self.opt = path, tuple(notes), loaded.vocab, loaded.opt
         self.model, self.rnn_size, self.num_layers = network.model, network.rnn_size, network.num_layers
         self.vocab_size, self.dropout = network.vocab_size, network.dropout
-        self.val_loss, self.epoch, self.iteration = checkpoint.validation_loss(loaded), loaded.epoch, loaded.i
+        self.val_loss, self.epoch, self.iteration = checkpoint_facts.validation_loss(loaded), loaded.epoch, loaded.i
         self.train_losses, self.val_losses = loaded.train_losses.tolist(), loaded.val_losses
         self._weights = CurrentWeights(loaded, dtype, device)
         self._line_start, self._has_items = line_start(loaded), network.end_id is not None
@@ -529,7 +529,7 @@ class Model:
             facts["items"] = now.items
         if now.epoch:
             facts["epoch"] = f"{now.epoch:.2f}"
-        if (val_loss := checkpoint.validation_loss(now)) is not None:
+        if (val_loss := checkpoint_facts.validation_loss(now)) is not None:
             facts["validation loss"] = f"{val_loss:.4f}"
         return facts
 

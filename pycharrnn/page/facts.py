@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pycharrnn.analysis import loss_curves
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint_facts
 from pycharrnn.common import losses
 from pycharrnn.common.display import is_utf8
 from pycharrnn.common.errors import UserError
@@ -80,12 +80,12 @@ def facts_of(loaded: Checkpoint, name: str, saved: float, has_text: bool = False
         saved: modification time of its file, in seconds since 1970.
         has_text: whether its training text is there.
     """
-    network, encoding = loaded.network, checkpoint.encoding(loaded)
-    loss = checkpoint.validation_loss(loaded)
+    network, encoding = loaded.network, checkpoint_facts.encoding(loaded)
+    loss = checkpoint_facts.validation_loss(loaded)
     has_epoch = bool(loaded.epoch or not loaded.i)  # torch-rnn records none
     return ModelFacts(
         id=name,
-        text=checkpoint.text_name(loaded),
+        text=checkpoint_facts.text_name(loaded),
         model=network.model,
         num_layers=network.num_layers,
         rnn_size=network.rnn_size,
@@ -97,7 +97,7 @@ def facts_of(loaded: Checkpoint, name: str, saved: float, has_text: bool = False
         multibyte=encoding == "bytes" and any(character >= b"\x80" for character in loaded.vocab),
         epoch=float(loaded.epoch) if has_epoch and math.isfinite(loaded.epoch) else None,
         val_loss=loss if loss is not None and math.isfinite(loss) else None,
-        best_val_loss=losses.best_loss(checkpoint.validations(loaded)),
+        best_val_loss=losses.best_loss(checkpoint_facts.validations(loaded)),
         program=loaded.program,
         saved=saved,
         has_text=has_text,

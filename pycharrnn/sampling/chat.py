@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import derived_checkpoints
 from pycharrnn.engine import adapt
 from pycharrnn.sampling import inference, primetext, sampler
 from pycharrnn.sampling.stop_text import StopText
@@ -129,4 +129,4 @@ class LearningChat(Chat):
 
     def checkpoint(self) -> Checkpoint:
         """The model as it has become."""
-        return checkpoint.with_network(self._loaded, self._learner.network())
+        return derived_checkpoints.with_network(self._loaded, self._learner.network())

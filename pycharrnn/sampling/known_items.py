@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from compat.item_options import ITEM_KINDS
-from pycharrnn.checkpoints.checkpoint import text_encoding_for
+from pycharrnn.checkpoints.checkpoint_facts import text_encoding_for
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.text import items

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat.vocabulary import ids_of
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import derived_checkpoints
 from pycharrnn.common.progress import bar
 from pycharrnn.engine import adapt
 
@@ -35,4 +35,4 @@ def learnt(
     learner = adapt.learner(loaded.network, how, threads)
     with bar("learning", max(len(ids) - 1, 0)) as advance:
         learner.read_all(ids[:-1], adapt.targets_of(ids, given), advance)
-    return checkpoint.with_network(loaded, learner.network())
+    return derived_checkpoints.with_network(loaded, learner.network())

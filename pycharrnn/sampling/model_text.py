@@ -18,7 +18,7 @@ import numpy as np
 from compat import item_options
 from compat.item_options import ITEM_KINDS
 from compat.vocabulary import characters_by_id
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint_facts
 from pycharrnn.common import regular_files
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine, print_nothing
@@ -50,10 +50,10 @@ class ModelText:
 
     def __init__(self, path: str, loaded: Checkpoint, text_encoding: str = "") -> None:
         self.recorded = recorded_text(path, loaded)
-        self._vocab, self._opt, self._is_from_texts = loaded.vocab, loaded.opt, checkpoint.is_from_texts(loaded)
-        self._read_as = checkpoint.text_encoding_for(loaded, text_encoding)
+        self._vocab, self._opt, self._is_from_texts = loaded.vocab, loaded.opt, checkpoint_facts.is_from_texts(loaded)
+        self._read_as = checkpoint_facts.text_encoding_for(loaded, text_encoding)
         self._characters = characters_by_id(loaded.vocab)
-        self._encoding = UTF8 if checkpoint.encoding(loaded) == "utf8" else BYTES
+        self._encoding = UTF8 if checkpoint_facts.encoding(loaded) == "utf8" else BYTES
         end = loaded.network.end_id
         self._end_id = -1 if end is None else end
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from compat.vocabulary import characters_by_id
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint_facts
 from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.sampling import tokenizer
 from pycharrnn.sampling.code_points import code_point_at
@@ -60,7 +60,7 @@ def line_start(loaded: Checkpoint) -> list[bytes]:
     """
     if loaded.network.end_id is not None:
         return item_start(loaded)
-    return [b"\n"] if checkpoint.is_from_texts(loaded) and b"\n" in loaded.vocab else []
+    return [b"\n"] if checkpoint_facts.is_from_texts(loaded) and b"\n" in loaded.vocab else []
 
 
 def item_start(loaded: Checkpoint) -> list[bytes]:

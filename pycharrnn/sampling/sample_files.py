@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from compat.atomic_write import atomic_write
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint_facts
 from pycharrnn.common import cores
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.sampling import inference, sampler
@@ -48,7 +48,7 @@ def write_samples(
     Returns: the seeds of the samples that ended early, since `copies` left no character; in any order.
     Errors: OSError; UserError for a model that predicts NaN.
     """
-    samples = _Samples(loaded.vocab, opt, prime, folder, copies, checkpoint.is_from_texts(loaded))
+    samples = _Samples(loaded.vocab, opt, prime, folder, copies, checkpoint_facts.is_from_texts(loaded))
     seeds = range(opt.seed, opt.seed + opt.samples)
     if device == "cpu":
         return _write_on_threads(inference.on_cpu(loaded.network), samples, seeds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compat.cells import CELLS
 from compat.lua_random import LuaRandom
-from pycharrnn.checkpoints import checkpoint, formats, t7_file
+from pycharrnn.checkpoints import derived_checkpoints, formats, t7_file
 from pycharrnn.common.printing import PrintLine
 from pycharrnn.engine import precision
 from pycharrnn.engine.model import CharRNN
@@ -51,7 +51,7 @@ def _model(settings: RunSettings, loader: Batches, random: LuaRandom, say: Print
             resumed.dropout = sizes.dropout
         return resumed
     say(f"loading a model from checkpoint {start.path}")
-    found = checkpoint.remap_ids(start.checkpoint, loader.vocab_mapping, random)
+    found = derived_checkpoints.remap_ids(start.checkpoint, loader.vocab_mapping, random)
     overwritten = f"rnn_size={sizes.rnn_size}, num_layers={sizes.num_layers}, model={sizes.model}"
     say(f"overwriting {overwritten} based on the checkpoint.")
     return CharRNN.from_checkpoint(found, dtype=dtype, device=where)

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from compat.lua_random import LuaRandom
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import derived_checkpoints
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.engine import device, tf32
@@ -177,7 +177,7 @@ def _make(settings: RunSettings, text: TextStats, advise: bool, ranks: Ranks, sa
         if ranks.rank == 0:
             checkpoint_dir.make(os.path.dirname(settings.files.stem))
         if settings.resumed:
-            remapped = checkpoint.remap_ids(settings.resumed.checkpoint, loader.vocab_mapping)
+            remapped = derived_checkpoints.remap_ids(settings.resumed.checkpoint, loader.vocab_mapping)
             start = dataclasses.replace(settings.resumed, checkpoint=remapped)
             settings = dataclasses.replace(settings, start=start)
         model = new_model.model_of(settings, loader, random, say)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from compat.lua_random import explained
-from pycharrnn.checkpoints import checkpoint, formats
+from pycharrnn.checkpoints import checkpoint_facts, formats
 from pycharrnn.checkpoints.torch_names import IN_TORCH_NN
 from pycharrnn.common import extras
 from pycharrnn.common.display import escape_line
@@ -221,7 +221,7 @@ def _planned(request: text_defaults.RunRequest, timing: Timing, lines: _Lines) -
 
 
 def _with_encoding(options: TrainOptions, start: InitialCheckpoint) -> TrainOptions:
-    is_utf8 = checkpoint.encoding(start.checkpoint) == "utf8"
+    is_utf8 = checkpoint_facts.encoding(start.checkpoint) == "utf8"
     return dataclasses.replace(options, encoding="utf8") if is_utf8 else options
 
 

@@ -20,7 +20,7 @@ from compat import legacy_logsoftmax
 from pycharrnn.analysis import adapted, copied, evaluation, likelihood, scoring, surprise
 from pycharrnn.analysis.evaluation import EvaluatedCheckpoint
 from pycharrnn.analysis.options import EvalOptions
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, checkpoint_facts
 from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.engine import kernel_library
 from pycharrnn.engine.model import CharRNN
@@ -243,7 +243,7 @@ def test_a_text_of_a_run_that_kept_its_vocabulary(corpus):
 
 @pytest.mark.parametrize("encoding", ["bytes", "utf8"])
 def test_a_text_is_read_in_the_models_encoding(corpus, monkeypatch, encoding):
-    monkeypatch.setattr(checkpoint, "encoding", lambda loaded: encoding)
+    monkeypatch.setattr(checkpoint_facts, "encoding", lambda loaded: encoding)
     loader = evaluation.open_split("x", LOADED, EvalOptions(data_dir=str(corpus), batch_size=2, seq_length=10))
     text = (corpus / "input.txt").read_bytes()
     assert len(loader.vocab_mapping) == len(set(text if encoding == "bytes" else text.decode()))

@@ -21,7 +21,15 @@ from compat.cells import MODELS
 from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
 from compat.run_state import RunState
-from pycharrnn.checkpoints import checkpoint, formats, inspection, json_file, t7_file
+from pycharrnn.checkpoints import (
+    checkpoint,
+    checkpoint_facts,
+    derived_checkpoints,
+    formats,
+    inspection,
+    json_file,
+    t7_file,
+)
 from pycharrnn.common.errors import UserError
 
 RUNS = [name for name in TRAIN_RUNS if spec(name)["checkpoints_written"]]
@@ -159,7 +167,8 @@ def test_swapped_gates_are_refused_or_found():
 def test_encoding(opt, characters, encoding):
     network = charrnn.Network("rnn", 1, 1, 2, 0.0, {})
     assert (
-        checkpoint.encoding(charrnn.Checkpoint(network, {c: k for k, c in enumerate(characters, 1)}, opt)) == encoding
+        checkpoint_facts.encoding(charrnn.Checkpoint(network, {c: k for k, c in enumerate(characters, 1)}, opt))
+        == encoding
     )
 
 
@@ -175,7 +184,7 @@ def any_checkpoint(model: str) -> charrnn.Checkpoint:
 @pytest.mark.parametrize("model", MODELS)
 def test_weights_go_with_their_characters(model):
     before = any_checkpoint(model)
-    after = checkpoint.remap_ids(before, {b"a": 1, b"b": 2, b"c": 3})
+    after = derived_checkpoints.remap_ids(before, {b"a": 1, b"b": 2, b"c": 3})
     assert (after.vocab, after.gradients, after.state) == ({b"a": 1, b"b": 2, b"c": 3}, None, None)
     order = [2, 0, 1]  # where a, b and c were
     for name, weight in before.network.weights.items():
@@ -184,7 +193,7 @@ def test_weights_go_with_their_characters(model):
         elif name.startswith("decoder."):
             weight = weight[order]
         np.testing.assert_array_equal(after.network.weights[name], weight)
-    assert checkpoint.remap_ids(before, dict(before.vocab)) is before
+    assert derived_checkpoints.remap_ids(before, dict(before.vocab)) is before
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -192,8 +201,8 @@ def test_new_characters_are_drawn_as_a_new_model_is(model):
     before = any_checkpoint(model)
     vocab = {b"b": 1, b"c": 2, b"a": 3, b"d": 4, b"e": 5}
     with pytest.raises(ValueError, match="random"):
-        checkpoint.remap_ids(before, vocab)
-    after, random = checkpoint.remap_ids(before, vocab, LuaRandom(5)), LuaRandom(5)
+        derived_checkpoints.remap_ids(before, vocab)
+    after, random = derived_checkpoints.remap_ids(before, vocab, LuaRandom(5)), LuaRandom(5)
     assert after.network.vocab_size == 5
     shapes = nngraph.parameter_shapes(model, 5, 4, 2)
     assert {name: w.shape for name, w in after.network.weights.items()} == shapes
@@ -324,13 +333,13 @@ def test_what_stands_in_the_way_of_reading(tmp_path):
 
 def test_the_text_of_a_torch_rnn_checkpoint():
     loaded = any_checkpoint("lstm")
-    assert checkpoint.trained_on(loaded) == ""
+    assert checkpoint_facts.trained_on(loaded) == ""
     loaded.opt = {"input_h5": "data/x.h5"}
-    assert checkpoint.trained_on(loaded) == "data/x.h5"
+    assert checkpoint_facts.trained_on(loaded) == "data/x.h5"
     loaded.opt = {"data_dir": "data/\x1b"}
-    assert checkpoint.trained_on(loaded) == r"data/\x1b"
+    assert checkpoint_facts.trained_on(loaded) == r"data/\x1b"
     loaded.opt = {"data_dir": 5}
-    assert checkpoint.trained_on(loaded) == ""
+    assert checkpoint_facts.trained_on(loaded) == ""
 
 
 def test_a_t7_file_holds_its_identity_matrix():

@@ -16,7 +16,7 @@ from object_graph import assert_same_graph, close
 
 import pycharrnn
 from compat import CheckpointError, charrnn, load_t7
-from pycharrnn.checkpoints import checkpoint, formats, inspection
+from pycharrnn.checkpoints import checkpoint, derived_checkpoints, formats, inspection
 from pycharrnn.cli.commands import cli
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
@@ -219,7 +219,7 @@ def test_a_converted_file_of_torch_rnn_stays_one(tmp_path):
 def test_other_weights_keep_a_graph_without_names():
     for path, era in [("legacy_2015-06-03_lstm", "gates without names, as before 20 September 2015"), ("lstm2", "")]:
         source = checkpoint.load(next(GOLDEN.glob(f"{path}/lm*.t7")))
-        ours = checkpoint.with_network(source, source.network)
+        ours = derived_checkpoints.with_network(source, source.network)
         again = charrnn.from_table(charrnn.to_table(ours))
         assert again.program == ours.program and (ours.era, again.era) == (era, era)
 
@@ -239,7 +239,7 @@ def test_other_weights_keep_what_is_of_the_model():
         "gradients": source.network.weights["decoder.bias"],
         "text_fingerprint": "7, x",
     }
-    ours = checkpoint.with_network(WithField(**known, added="x"), source.network)
+    ours = derived_checkpoints.with_network(WithField(**known, added="x"), source.network)
     assert (ours.added, ours.text_fingerprint, ours.vocab, ours.opt) == ("x", "7, x", source.vocab, source.opt)
     new = charrnn.Checkpoint(source.network, source.vocab)
     for name in ("train_losses", "val_losses", "val_loss", "i", "epoch", "gradients", "state"):

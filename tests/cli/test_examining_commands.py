@@ -15,8 +15,8 @@ from conftest import GOLDEN
 
 from compat import save_t7
 from pycharrnn.analysis import activations, evaluation, scoring, split_options
-from pycharrnn.checkpoints import checkpoint, formats
-from pycharrnn.cli import console
+from pycharrnn.checkpoints import checkpoint, checkpoint_facts, formats
+from pycharrnn.cli import input_files
 from pycharrnn.cli.commands import cli
 from pycharrnn.common import shell_words
 from pycharrnn.common.errors import UserError
@@ -266,7 +266,7 @@ def test_texts_are_scored_as_training_would_read_them(tmp_path):
     """In any encoding, for a model of `train FILE`."""
     loaded = checkpoint.load(CHECKPOINT)
     path, file = str(tmp_path / "text.t7"), tmp_path / "a.txt"
-    checkpoint.convert(dataclasses.replace(loaded, opt={**loaded.opt, checkpoint.FROM_TEXTS: 1}), path)
+    checkpoint.convert(dataclasses.replace(loaded, opt={**loaded.opt, checkpoint_facts.FROM_TEXTS: 1}), path)
     file.write_bytes("The caf\u00e9 is\n".encode())
     for more in ((), ("-lines", "1")):
         want = printed("score", path, str(file), *more)
@@ -321,7 +321,7 @@ def test_a_pipe_in_the_place_of_a_checkpoint_is_not_opened(tmp_path):
     pipe = os.open(path, os.O_RDWR)
     try:
         os.write(pipe, b"The night\n" * 500)
-        assert not console.is_text(path)
+        assert not input_files.is_text(path)
         result = invoke("score", path, CHECKPOINT)
     finally:
         os.close(pipe)

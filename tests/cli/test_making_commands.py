@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import GOLDEN, ROOT
 
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, checkpoint_facts
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import device
@@ -62,7 +62,7 @@ def test_a_sample_of_a_text_ends_with_a_whole_character(tmp_path, more):
     outputs = {}
     for from_texts in (0, 1):
         path = str(tmp_path / f"{from_texts}.t7")
-        changed = dataclasses.replace(loaded, vocab=vocab, opt={**loaded.opt, checkpoint.FROM_TEXTS: from_texts})
+        changed = dataclasses.replace(loaded, vocab=vocab, opt={**loaded.opt, checkpoint_facts.FROM_TEXTS: from_texts})
         checkpoint.convert(changed, path)
         arguments = ["sample", path, "-gpuid", "-1", "-length", "3", "-primetext", "he", "-sample", "0", *more]
         outputs[from_texts] = (
@@ -76,7 +76,7 @@ def test_a_primefile_of_a_text_is_read_as_in_training(tmp_path):
     """In any encoding. With -data_dir its bytes are read as they are, as in char-rnn."""
     loaded = checkpoint.load(CHECKPOINT)
     path, prime = str(tmp_path / "text.t7"), tmp_path / "prime.txt"
-    checkpoint.convert(dataclasses.replace(loaded, opt={**loaded.opt, checkpoint.FROM_TEXTS: 1}), path)
+    checkpoint.convert(dataclasses.replace(loaded, opt={**loaded.opt, checkpoint_facts.FROM_TEXTS: 1}), path)
     base = ["-gpuid", "-1", "-verbose", "0", "-length", "40", "-sample", "0"]
     want = printed("sample", path, *base, "-primetext", "The caf\u00e9\nis ")
     prime.write_bytes("The caf\u00e9\r\nis ".encode("cp1252"))

@@ -17,7 +17,7 @@ import pytest
 from conftest import GOLDEN, HEEDS_SIGNALS, ROOT, needs_signals, run, sentence, with_slashes
 from item_models import LIST
 
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, checkpoint_facts
 
 SAMPLE = ("sample", "cv/lm_list_best.t7", "-gpuid", "-1")
 LSTM = os.fspath(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
@@ -291,7 +291,7 @@ def test_texts_as_json(number):
 def test_texts_of_a_model_of_files_as_json(tmp_path):
     """Without a prompt it reads a newline first, which is not shown."""
     loaded = checkpoint.load(LSTM)
-    of_files = dataclasses.replace(loaded, opt={**loaded.opt, checkpoint.FROM_TEXTS: 1})
+    of_files = dataclasses.replace(loaded, opt={**loaded.opt, checkpoint_facts.FROM_TEXTS: 1})
     checkpoint.convert(of_files, tmp_path / "m.t7")
     args = ("sample", str(tmp_path / "m.t7"), "-gpuid", "-1", "-length", "30")
     (found,) = map(json.loads, run(*args, "-json", "1").stdout.splitlines())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
+from conftest import ROOT
 
 from pycharrnn.common import cores
 
@@ -90,7 +92,8 @@ def test_other_systems_do_not_tell(machine, content):
 
 
 @pytest.mark.parametrize(
-    ("value", "threads"), [("2", 2), (" 5,1", 5), ("", 3), ("0", 3), ("-1", 3), ("many", 3), ("99999", 1024), (None, 3)]
+    ("value", "threads"),
+    [("2", 2), (" 5,1", 5), ("", 3), ("0", 3), ("-1", 3), ("many", 3), ("99999", 1024), ("9" * 5000, 3), (None, 3)],
 )
 def test_threads_of_the_environment_else_one_for_each_core(machine, monkeypatch, value, threads):
     if value is None:
@@ -118,3 +121,23 @@ def test_threads_wait_as_the_user_asks_else_asleep(monkeypatch, given, found):
     monkeypatch.setattr(cores.os, "environ", dict(os.environ))
     cores.limit_spinning()
     assert os.environ.get("GOMP_SPINCOUNT") == found
+
+
+@pytest.mark.parametrize("before, after", [(None, "1"), ("3", "3")])
+def test_one_thread_unless_the_user_asks_for_more(before, after):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("OPENBLAS_NUM_THREADS", None)
+    if before:
+        environment["OPENBLAS_NUM_THREADS"] = before
+    code = "import os; from pycharrnn.common import cores; cores.use_threads(0); print(os.environ[{!r}])"
+    command = [sys.executable, "-c", code.format("OPENBLAS_NUM_THREADS")]
+    assert subprocess.run(command, env=environment, capture_output=True, text=True).stdout.strip() == after
+
+
+def test_threads_that_are_asked_for_are_pytorchs_and_numpys():
+    """Whatever the environment says."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
+    code = "from pycharrnn.common import cores; cores.use_threads(1); import torch, os; print(torch.get_num_threads())"
+    code += "; print(*(os.environ[f'{name}_NUM_THREADS'] for name in ('OMP', 'OPENBLAS', 'MKL')))"
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, env=environment, capture_output=True, text=True).stdout.split() == ["1"] * 4

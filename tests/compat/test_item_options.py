@@ -11,7 +11,7 @@ from compat.charrnn import Checkpoint
 from compat.graph_match import Network
 from compat.item_options import ITEM_KINDS, end_id, labels, record_labels
 from compat.nngraph import parameter_shapes
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, derived_checkpoints
 from pycharrnn.engine.model import CharRNN
 
 VOCAB = {b"\n": 1, b"\x1e": 2, b"a": 3}
@@ -51,7 +51,7 @@ def test_files_keep_the_end(ending, tmp_path):
 
 
 def test_new_characters_move_the_end():
-    found = checkpoint.remap_ids(loaded({"items": "line"}), {b"a": 1, b"\n": 2, b"\x1e": 3})
+    found = derived_checkpoints.remap_ids(loaded({"items": "line"}), {b"a": 1, b"\n": 2, b"\x1e": 3})
     assert found.network.end_id == 1
 
 

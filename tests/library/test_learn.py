@@ -11,7 +11,7 @@ from conftest import GOLDEN
 import pycharrnn
 from compat.item_options import record_labels
 from pycharrnn.analysis import adapted
-from pycharrnn.checkpoints import checkpoint, recorded_copies
+from pycharrnn.checkpoints import checkpoint, checkpoint_facts, recorded_copies
 from pycharrnn.common.targets import IGNORED
 from pycharrnn.engine import adapt
 from pycharrnn.engine.adapt_options import Adaptation
@@ -49,7 +49,7 @@ def test_the_learnt_model_has_the_training_text_of_the_model_and_no_figures_of_i
     checkpoint.convert(loaded, tmp_path / "a.t7")
     pycharrnn.load(tmp_path / "a.t7").learn(TEXT).save(tmp_path / "mine.t7")
     mine = checkpoint.load(tmp_path / "mine.t7")
-    assert checkpoint.trained_on(mine) == "data/x, 9 bytes, SHA-256 ab"
+    assert checkpoint_facts.trained_on(mine) == "data/x, 9 bytes, SHA-256 ab"
     assert recorded_copies.of(checkpoint.load(tmp_path / "a.t7").opt) and recorded_copies.of(mine.opt) is None
 
 

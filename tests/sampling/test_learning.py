@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from conftest import GOLDEN, run, sampled, sentence, start, start_on_a_full_disk
 
-from pycharrnn.checkpoints import checkpoint
+from compat import graph_match
+from pycharrnn.checkpoints import checkpoint, derived_checkpoints
 from pycharrnn.engine import adapt, kernel_library
 from pycharrnn.sampling import inference
 from pycharrnn.sampling.chat import ANSWER_SHARE, LearningChat
@@ -39,7 +40,7 @@ def test_a_sample_after_learning(primefile, tmp_path):
     ids = np.array([loaded.vocab[bytes([byte])] - 1 for byte in (LINE * 40).encode()])
     learner = adapt.learner(loaded.network, adapt.Adaptation(0.01, 11, 0.001))
     learner.read(ids[:-1], ids[1:])
-    checkpoint.convert(checkpoint.with_network(loaded, learner.network()), tmp_path / "learnt.t7")
+    checkpoint.convert(derived_checkpoints.with_network(loaded, learner.network()), tmp_path / "learnt.t7")
     assert found == sampled(tmp_path / "learnt.t7", flags)
 
 
@@ -209,7 +210,7 @@ def test_other_weights_and_the_same_hidden_state(kernel, monkeypatch):
     predictor.read(ids)
     same = predictor.with_network(loaded.network)
     weights = {name: weight / 2 for name, weight in loaded.network.weights.items()}
-    other = predictor.with_network(checkpoint.graph_match.Network(**{**vars(loaded.network), "weights": weights}))
+    other = predictor.with_network(graph_match.Network(**{**vars(loaded.network), "weights": weights}))
     found = predictor.read(ids)
     assert same.read(ids).tolist() == found.tolist()
     assert np.abs(other.read(ids) - found).max() > 0.01

@@ -21,7 +21,7 @@ from runs import SMALL, TEXT, copied, folder_with_text, in_two_processes, masked
 
 import compat
 from compat.lua_random import LuaRandom
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, derived_checkpoints
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
@@ -246,7 +246,7 @@ def test_new_characters_get_small_random_rows(path):
     new = [b"~", b"\x01", "é".encode()]
     vocab = {c: k for k, c in enumerate(sorted([*loaded.vocab, *new]), 1)}
     random = LuaRandom(5)
-    extended = checkpoint.remap_ids(loaded, vocab, random)
+    extended = derived_checkpoints.remap_ids(loaded, vocab, random)
     V, H, per_layer = len(vocab), n.rnn_size, {"lstm": [4], "gru": [1, 1, 1], "rnn": [1]}[n.model]
     assert (extended.network.vocab_size, extended.vocab) == (V, vocab)
     drawn = LuaRandom(5)
@@ -364,7 +364,7 @@ def test_another_numbering(tmp_path):
     """As in torch-rnn, which numbers characters as they first occur."""
     loaded = checkpoint.load(LSTM)
     shuffled = dict(zip(loaded.vocab, np.random.default_rng(0).permutation(len(loaded.vocab)) + 1, strict=True))
-    theirs = checkpoint.remap_ids(loaded, {c: int(k) for c, k in shuffled.items()})
+    theirs = derived_checkpoints.remap_ids(loaded, {c: int(k) for c, k in shuffled.items()})
     checkpoint.convert(theirs, tmp_path / "theirs.t7")
     folders = [folder_with_text(tmp_path / name, OTHER) for name in "ab"]
     starts = (LSTM, tmp_path / "theirs.t7")

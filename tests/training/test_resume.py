@@ -27,7 +27,7 @@ from compat import charrnn, nngraph, run_state
 from compat.cells import CELLS, MODELS
 from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
-from pycharrnn.checkpoints import checkpoint, formats, inspection
+from pycharrnn.checkpoints import checkpoint, checkpoint_facts, formats, inspection
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
@@ -245,10 +245,10 @@ def test_validations_of_other_splits_are_not_compared(tmp_path, change):
     lines = train(folder, "-resume", "cv", *flags, small=[])
     written = [line.rpartition("/")[2] for line in lines if line.startswith("saving checkpoint")]
     losses = [float(name.rpartition("_")[2].removesuffix(".t7")) for name in written]
-    assert losses[0] > min(checkpoint.validation_loss(checkpoint.load(path)) for path in before)
+    assert losses[0] > min(checkpoint_facts.validation_loss(checkpoint.load(path)) for path in before)
     assert len(losses) > 1  # -patience 1 let it go on
     best = checkpoint.load(folder / "cv/lm_lstm_best.t7")
-    assert round(checkpoint.validation_loss(best), 4) == min(losses)
+    assert round(checkpoint_facts.validation_loss(best), 4) == min(losses)
     assert min(best.val_losses) > 60
     assert set(before) < set(named(folder))
     assert len(set(named(folder)) - set(before)) <= 2  # the best and the newest

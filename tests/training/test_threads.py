@@ -14,8 +14,8 @@ from conftest import GOLDEN, ROOT, run_alone
 from runs import COMMAND, ENVIRONMENT, folder_with_text, named, train
 
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.cli import making_commands
 from pycharrnn.cli.commands import cli
+from pycharrnn.common import cores
 from pycharrnn.engine import kernel_library
 from pycharrnn.training import threads
 from pycharrnn.training.options import TrainOptions
@@ -69,9 +69,7 @@ def test_a_missing_kernel_is_noted_where_it_would_compute(monkeypatch, products,
 @pytest.mark.parametrize("model", ["lstm", "gru"])
 def test_no_digit_depends_on_the_number(tmp_path, monkeypatch, model):
     """With the kernel and in double precision; nor does a bit of the weights."""
-    monkeypatch.setattr(
-        making_commands, "use_threads", lambda count: None
-    )  # for programs that have yet to load PyTorch
+    monkeypatch.setattr(cores, "use_threads", lambda count: None)  # for programs that have yet to load PyTorch
     found = []
     for count in ("1", "2", "3"):
         folder = folder_with_text(tmp_path / count)

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 
-from pycharrnn.checkpoints import checkpoint, folder_files, formats, html_file
+from pycharrnn.checkpoints import checkpoint, checkpoint_facts, folder_files, formats, html_file
 from pycharrnn.common import memory
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.numbered_names import numbered
@@ -128,7 +128,7 @@ def convert(path: str, name: str, title: str = "", about: str = "") -> str:
     try:
         loaded = checkpoint.load(path)
         if formats.HTML.is_of(target) and not title.strip():
-            title = _title(path, checkpoint.text_name(loaded))
+            title = _title(path, checkpoint_facts.text_name(loaded))
         saving.save(target, loaded, path, formats.WriteOptions(title=title, about=about))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
