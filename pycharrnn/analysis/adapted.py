@@ -39,7 +39,7 @@ def score(
     """As scoring.score, by a model that begins with the weights of `loaded` and learns from the text as it reads it.
 
     Args:
-        name: of the text, for a progress bar.
+        name: of the text, for a progress bar; "" for none.
         given_mask: see scoring.score_by. The model does not learn to predict these characters.
 
     Errors: UserError without the C kernel and PyTorch.
@@ -50,7 +50,7 @@ def score(
     if len(ids) > 1:
         learner = adapt.learner(loaded.network, how, threads)
         targets = adapt.targets_of(ids, None if given is None else given[encoded.known])
-        with bar(os.path.basename(name), len(targets)) as advance:
+        with bar(os.path.basename(name), len(targets), -1 if name else 0) as advance:
             bits[1:] = -learner.read_all(ids[:-1], targets, advance) / math.log(2)
     return scoring.score_of(loaded, encoded, bits, given)
 

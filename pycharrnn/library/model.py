@@ -366,7 +366,7 @@ class Model:
                 training_text = copied.text_of_model(self._name, loaded)
             threads = opt.threads or cores.default_threads()
             known = loaded.labels
-            found = copied.compare(content, training_text, known, threads=threads)
+            found = copied.compare(content, training_text, known, progress=0, threads=threads)
             return copied.passages(found, training_text, opt.least)
 
     def learn(self, text: Text, **options: Unpack[AdaptKeywords]) -> Model:
@@ -393,7 +393,7 @@ class Model:
             itemized = text_scores.ItemizedText(loaded, utf8(text, "text"))
         characters = encode(itemized.content, self.vocab, "text", True).characters
         given = itemized.given_mask(characters) if itemized.given_mask else None
-        learnt = learning.learnt(loaded, characters, how, given=given)
+        learnt = learning.learnt(loaded, characters, how, given=given, progress=0)
         return Model(learnt, dtype=self._weights.dtype, device=self.device)
 
     @property

@@ -26,13 +26,18 @@ def learnt(
     how: Adaptation,
     threads: int = 1,
     given: npt.NDArray[np.bool_] | None = None,
+    progress: int = -1,
 ) -> Checkpoint:
     """A copy of `loaded` that has read a text of its vocabulary's characters, N of them, once, and learnt from it.
 
-    `given`: which of them the model only reads, (N,). Errors: UserError without the C kernel and PyTorch.
+    Args:
+        given: which of them the model only reads, (N,).
+        progress: whether to show a bar, as for progress.enabled.
+
+    Errors: UserError without the C kernel and PyTorch.
     """
     ids = np.array(ids_of(characters, loaded.vocab), np.int64)
     learner = adapt.learner(loaded.network, how, threads)
-    with bar("learning", max(len(ids) - 1, 0)) as advance:
+    with bar("learning", max(len(ids) - 1, 0), progress) as advance:
         learner.read_all(ids[:-1], adapt.targets_of(ids, given), advance)
     return derived_checkpoints.with_network(loaded, learner.network())

@@ -21,6 +21,7 @@ import pycharrnn
 from compat import load_t7
 from pycharrnn.analysis import scoring
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common import progress
 from pycharrnn.engine import kernel_library
 
 GRU = sorted((GOLDEN / "gru2").glob("*.t7"))
@@ -102,6 +103,20 @@ def test_score_and_activations():
         model.activations("ü")
     with pytest.raises(TypeError, match="text must be a str or bytes"):
         model.score(3)
+
+
+def test_no_bar_is_drawn_on_the_terminal_of_a_program(tmp_path, monkeypatch):
+    choices = []
+    monkeypatch.setattr(progress, "enabled", lambda choice: choices.append(choice))
+    text = tmp_path / "text.txt"
+    text.write_text("the night\n" * 50, encoding="utf-8")
+    for model in (pycharrnn.load(LSTM[-1]), pycharrnn.load(LSTM[-1].parent)):
+        model.score("the night")
+        model.score("the night", adapt=True)
+        model.learn("the night")
+        model.copied("the night", text=text)
+        model.generate("the", length=2, max_copy=4, text=text)
+    assert set(choices) == {0}
 
 
 def test_tensors():
