@@ -132,7 +132,7 @@ def _texts(text: object) -> list[str] | bytes:
         raise UserError(f"text is a list, and has a text in the place of a path: {_LINES_IN_A_TEXT}.")
     if not paths or len(paths) < len(named):
         raise TypeError(f"text must be a text, a path or a list of paths, not {reprlib.repr(text)}: {_LINES_IN_A_TEXT}")
-    if len(paths) > 1 and not any(os.path.lexists(path) or _looks_like_a_path(path) for path in paths):
+    if len(paths) > 1 and not (any(map(os.path.lexists, paths)) or all(map(_looks_like_a_path, paths))):
         raise UserError(f"text is a list of {len(paths)} paths, and none of them is here: {_LINES_IN_A_TEXT}.")
     return paths
 

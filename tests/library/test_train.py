@@ -236,6 +236,8 @@ def test_pictures_have_the_endings_of_plot(trained, here):
     "text, error, said",
     [
         (["a line", "another one"], pycharrnn.UserError, r'a list of 2 paths, and none of them is here: .*"\\n".join'),
+        (["Mr. Bell", "", "and/or"], pycharrnn.UserError, r'a list of 3 paths, and none .* is here: .*"\\n".join'),
+        (["no/a.txt", "b.txt"], pycharrnn.UserError, r"^can't read no.a\.txt \("),
         (torch.zeros(2).numpy(), TypeError, r'not array.*"\\n".join'),
         ((line for line in "ab"), TypeError, r'"\\n".join'),
     ],
