@@ -12,7 +12,7 @@ from compat.t7_objects import DamagedT7Error
 from pycharrnn.checkpoints import formats, metadata, names
 from pycharrnn.common import output_folder, shell_words
 from pycharrnn.common.display import escape_line, plural, replace_surrogates, series
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, wordings
 
 _START = 16  # bytes at the start of a file that tell its format
 _SHORT = 1000  # bytes: a shorter text is no text to train on, but rather a server's answer
@@ -51,7 +51,8 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
         if near := in_cv if os.path.isfile(in_cv) else names.near(os.fspath(path)):
             raise UserError(f"File {path} does not exist; did you mean {near}?") from None
         if not os.path.splitext(path)[1]:
-            way_out = "train a model first, as by `pycharrnn train my_text.txt`, or name a checkpoint"
+            train = wordings("`pycharrnn train my_text.txt`", "pycharrnn.train('my_text.txt')")
+            way_out = f"train a model first, as by {train}, or name a checkpoint"
             raise UserError(f"{os.fspath(path)} does not exist: {way_out}.") from None
         if os.path.dirname(path) or not os.fspath(path).endswith(".t7"):
             raise UserError(f"File {path} does not exist: name one that exists, or a folder of checkpoints.") from None

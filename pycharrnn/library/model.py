@@ -78,7 +78,8 @@ def load(
     arguments.check_dtype(dtype)
     arguments.check_device(device)
     notes: list[str] = []
-    found, loaded = paths.load_best(path_argument.path(path), notes.append, progress=0)
+    with in_words_of_a_program():
+        found, loaded = paths.load_best(path_argument.path(path), notes.append, progress=0)
     return Model(loaded, found, notes=notes, dtype=dtype, device=device)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from compat.lua_random import LuaRandom
 from pycharrnn.checkpoints import derived_checkpoints
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.printing import PrintLine, print_nothing
 from pycharrnn.engine import device, tf32
 from pycharrnn.engine.model import CharRNN
@@ -99,8 +99,8 @@ def prepare(
     given = options.changed if given is None else given
     if corpus is None and "text_encoding" in given and (options.resume or not options.from_texts):
         raise UserError(
-            f"{flag('text_encoding')} is for files on the command line; {flag('data_dir')} and {flag('resume')} read"
-            " input.txt as it is: leave it out."
+            f"{flag('text_encoding')} is for {wordings('files on the command line', 'the files or bytes of text')};"
+            f" {flag('data_dir')} and {flag('resume')} read input.txt as it is: leave it out."
         )
     # Each process prints such a refusal: when one has ended, torchrun ends the others, which may have printed nothing.
     time_plan.check(options, given, process.size)

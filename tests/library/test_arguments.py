@@ -280,6 +280,11 @@ def test_a_module_is_on_the_cpu_whatever_pytorchs_default_is(tmp_path, monkeypat
             pycharrnn.UserError,
             "PyTorch can't use the device 'h",
         ),
+        (
+            lambda model: pycharrnn.load("no cv"),
+            pycharrnn.UserError,
+            "no cv does not exist: train a model first, as by pycharrnn.train('my_text.txt'), or name a checkpoint.",
+        ),
     ],
 )
 def test_what_is_said_of_other_values(model, call, error, words):

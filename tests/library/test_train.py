@@ -368,6 +368,7 @@ def test_without_a_text_it_takes_data_dir(here, capsys):
         (None, {"data_dir": "nowhere"}, pycharrnn.UserError, "there is no folder nowhere: train on a file of yours"),
         (None, {"resume": None}, pycharrnn.UserError, "there is no folder data/tinyshakespeare: train on a file of yo"),
         (None, {}, pycharrnn.UserError, "there is no folder data/tinyshakespeare: train on a file of yours with pych"),
+        (None, {"text_encoding": "cp1252"}, pycharrnn.UserError, "text_encoding is for the files or bytes of text;"),
         ("too\nshort", {}, pycharrnn.UserError, "the text has 9 characters, too few to learn from"),
         (3, {}, TypeError, "text must be a text, a path or a list of paths, not 3"),
         ([], {}, TypeError, "text must be a text, a path or a list of paths, not []"),
