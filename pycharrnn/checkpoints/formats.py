@@ -56,7 +56,7 @@ class WriteOptions:
         ):
             value = getattr(self, name)
             if not isinstance(value, type(allowed[0])) or value not in allowed:
-                words = " or ".join(map(repr, filter(None, allowed)))
+                words = series(list(map(repr, filter(None, allowed))), "or")
                 raise UserError(f"{name} must be {words}, not {reprlib.repr(value)}.")
 
 

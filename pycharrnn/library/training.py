@@ -55,7 +55,7 @@ def train(
         text: a file or a folder of texts, or a list of them; or the text itself: bytes, or a str with a line break or
             more than 1,000 characters. None = the text of `data_dir`, or of the run to `resume`. The encoding of files
             and bytes is detected unless `text_encoding` names it.
-        quiet: print nothing; `Run.notes` keeps the messages.
+        quiet: print nothing, except one line on Ctrl-C; `Run.notes` keeps the messages.
         on_print: called with a TrainStep for each training loss of the log.
         on_validation: called with a Validation after each one.
         options: the flags of `pycharrnn train`, which `pycharrnn help train` lists: rnn_size=256, max_epochs=10. With a

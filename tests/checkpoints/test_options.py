@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from pycharrnn.checkpoints.formats import WriteOptions
 from pycharrnn.checkpoints.options import ConvertOptions, InspectOptions
 from pycharrnn.common.errors import UserError
 
@@ -29,6 +30,11 @@ def test_defaults_are_what_the_lua_programs_read():
 def test_other_values(kind, options, words):
     with pytest.raises(UserError, match=words):
         kind(**options)
+
+
+def test_other_values_of_the_library():
+    with pytest.raises(UserError, match="^weights must be 'double', 'float' or 'int8', not 'int4'.$"):
+        WriteOptions(weights="int4")
 
 
 def test_options_are_frozen():
