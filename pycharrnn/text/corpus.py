@@ -14,6 +14,7 @@ import re
 import stat
 import tempfile
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -225,14 +226,29 @@ def name_of(paths: Sequence[str]) -> str:
 def safe_name(name: str, most: int = MAX_NAME) -> str:
     """A name of any origin as one that is safe for a file on every system, and neither hidden nor empty.
 
-    A safe name stays as it is. `most`: its bytes.
+    A safe name stays as it is. Accents are joined with their letters, as keyboards type them; file systems of macOS may
+    keep them apart. `most`: its bytes.
 
     Example:
         >>> safe_name("My poems?.txt"), safe_name("../.."), safe_name("NUL")
         ('My_poems_.txt', 'text', 'text_NUL')
     """
-    name = _cut(re.sub(r"[^\w.-]+", "_", name).lstrip("._-"), most)
+    # The beginning is enough, and normalizing a long run of accents takes quadratic time.
+    words = _words_of(unicodedata.normalize("NFC", name[: 4 * MAX_NAME]))
+    name = _cut(re.sub(" +", "_", words).lstrip("._-"), most)
     return _cut(f"text_{name}", most) if _WINDOWS_DEVICE.match(name) else name
+
+
+def _words_of(name: str) -> str:
+    """A name with spaces in place of what is neither a letter, with its marks, nor a digit or one of "_.-".
+
+    Marks are the vowel signs of Hindi, for example, of which str.isalnum is false.
+    """
+    in_word, found = False, ""
+    for c in name:
+        in_word = c.isalnum() or (in_word and unicodedata.category(c).startswith("M"))
+        found += c if in_word or c in "_.-" else " "
+    return found
 
 
 def _cut(name: str, most: int) -> str:

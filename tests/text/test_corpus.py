@@ -562,6 +562,9 @@ def test_a_named_pipe(home):
         ("--flag.txt", "flag"),
         pytest.param("...", "text", marks=needs_posix_paths),
         ("Ночь.txt", "Ночь"),
+        ("poe\u0301sie.txt", "po\u00e9sie"),
+        ("कविता.txt", "कविता"),
+        ("\u2764\ufe0f love.txt", "love"),
         pytest.param("caf\udce9.txt", "caf", marks=needs_byte_names),
         ("é" * 100, "é" * 40),
         ("data/ulysses/input.txt", "ulysses"),
@@ -584,7 +587,7 @@ def test_names(home, path, name):
 
 
 @given(
-    st.text("aé _.-/:", max_size=100),
+    st.text("aé _.-/:\u0301\u093f", max_size=100),
     st.sampled_from(["", "Aux. ", "con", "nul.", "COM1_"]),
     st.integers(len("text"), corpus.MAX_NAME),
 )
