@@ -17,7 +17,7 @@ CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 def test_a_file_or_standard_input(monkeypatch, tmp_path):
     (tmp_path / "text").write_bytes(b"in a file\r\n\xff")
     assert input_files.read(str(tmp_path / "text")) == b"in a file\r\n\xff"
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"typed\r\n\xff")))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"typed\r\n\xff"), encoding="utf-8"))
     assert input_files.read("-") == b"typed\r\n\xff"
 
 
